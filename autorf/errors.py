@@ -1,0 +1,17 @@
+"""Errors a user can repair, and the words that help to repair them."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class InputError(ValueError):
+    """Input that cannot be used: one line that says what, where, what is allowed and how to repair it.
+
+    The command line prints it without a traceback and exits with code 2.
+    """
+
+
+def near_names(name: str, choices: Iterable[str], n: int = 3) -> str:
+    """Return ``"; did you mean a, b?"`` for the choices closest to ``name``, or an empty string."""
+    matches = get_close_matches(name, list(choices), n=n, cutoff=0.5)
+    return f"; did you mean {', '.join(matches)}?" if matches else ""
