@@ -1,0 +1,99 @@
+"""The base of everything a user writes down: frozen, strict about names, clear about what is legal."""
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from autorf.errors import InputError, near_names
+
+
+class Specification(BaseModel):
+    """A frozen, validated record; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _no_bool(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("a number, not true or false")
+    return value
+
+
+PositiveInt = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
+PositiveFloat = Annotated[float, BeforeValidator(_no_bool), Field(gt=0)]
+
+
+def _pair(value: object) -> object:
+    return (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+ImageSize = Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_pair)]
+"""``[height, width]`` in pixels; a single number is a square."""
+
+Parsed = TypeVar("Parsed", bound=BaseModel)
+
+
+def parse(kind: type[Parsed], values: object, source: str) -> Parsed:
+    """Build ``kind`` from ``values``; every problem becomes one ``InputError`` line that starts with ``source``.
+
+    Raises:
+        InputError: naming the source, the field, the value and what is legal.
+    """
+    if not isinstance(values, Mapping):
+        raise InputError(f"{source}: expected keys and values, got {values!r}")
+    try:
+        return kind.model_validate(dict(values))
+    except ValidationError as error:
+        problems = "; ".join(_sentence(kind, detail) for detail in error.errors(include_url=False))
+        raise InputError(f"{source}: {problems}") from None
+
+
+def _sentence(kind: type[BaseModel], detail: ErrorDetails) -> str:
+    field = ".".join(str(part) for part in detail["loc"]) or "(top level)"
+    context = detail.get("ctx", {})
+    match detail["type"]:
+        case "extra_forbidden":
+            allowed = sorted(fields_at(kind, detail["loc"][:-1]))
+            known = f"; known here: {', '.join(allowed)}" if allowed else ""
+            return f"{field}: unknown key{near_names(str(detail['loc'][-1]), allowed)}{known}"
+        case "missing":
+            return f"{field}: this key is required"
+        case "value_error":
+            return f"{field}: {context['error']} (got {detail['input']!r})" if "error" in context else detail["msg"]
+        case "union_tag_invalid":
+            tag, expected = str(context["tag"]), str(context["expected_tags"])
+            names = [name.strip(" '") for name in expected.split(",")]
+            return f"{field}: unknown {context['discriminator']} {tag!r}{near_names(tag, names)}; one of {expected}"
+        case "union_tag_not_found":
+            return f"{field}: the key {context['discriminator']} is required"
+    message = detail["msg"].replace("Input should be", "must be")
+    return f"{field}: {message}, got {detail['input']!r}"
+
+
+def fields_at(kind: type[BaseModel], location: Iterable[int | str]) -> set[str]:
+    """The keys that ``kind`` knows at ``location`` (as pydantic reports it), for messages about unknown keys."""
+    kinds: list[type[BaseModel]] = [kind]
+    for part in location:
+        if isinstance(part, int):
+            continue
+        inner = [m for k in kinds if part in k.model_fields for m in _models(k.model_fields[str(part)].annotation)]
+        tagged = [k for k in kinds if _tag(k) == part]
+        kinds = inner or tagged or kinds
+    return {name for k in kinds for name in k.model_fields}
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [m for inner in getattr(annotation, "__args__", ()) for m in _models(inner)]
+
+
+def _tag(kind: type[BaseModel]) -> str | None:
+    for name in ("name", "kind", "method"):
+        if name in kind.model_fields:
+            values = getattr(kind.model_fields[name].annotation, "__args__", ())
+            if values:
+                return str(values[0])
+    return None
