@@ -1,0 +1,138 @@
+"""The product of every pixel with every kernel tap, and sums of its rows picked per pixel.
+
+A convolution whose taps move from pixel to pixel is ``y(p) = sum_k (K_k x)(p + offset_k(p))``. Multiplying before
+moving makes one matrix product ``K_k x`` of the whole map, and leaves a sum of a few rows of that product for each
+pixel, which ``embedding_bag`` reads without writing the moved columns. Rows are pixels, channels are contiguous.
+
+Shapes: ``rows (P, C_in)``, ``kernel (G, T, C_out / G, C_in / G)``, ``table (P T, channels of a block)`` whose row
+``p T + t`` is tap ``t`` of pixel ``p``.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+# Around the size of a last-level cache slice; also below glibc's largest heap block, so that memory is reused.
+_TABLE_BYTES = 20 * 2**20
+
+
+@dataclass(frozen=True)
+class Block:
+    """Output channels ``columns``: the channels ``within`` each of the groups ``groups``."""
+
+    groups: slice
+    within: slice
+    columns: slice
+
+
+def to_rows(maps: Tensor, dtype: torch.dtype) -> Tensor:
+    """``(N, C, H, W)`` as contiguous ``(N H W, C)``."""
+    return maps.permute(0, 2, 3, 1).reshape(-1, maps.shape[1]).to(dtype).contiguous()
+
+
+def to_maps(rows: Tensor, like: Tensor) -> Tensor:
+    """``(N H W, C)`` as contiguous ``(N, C, H, W)`` with the batch, size and dtype of ``like``."""
+    n, _, height, width = like.shape
+    return rows.view(n, height, width, -1).permute(0, 3, 1, 2).to(like.dtype).contiguous()
+
+
+def to_kernel(weight: Tensor, groups: int, dtype: torch.dtype) -> Tensor:
+    """``(C_out, C_in / G, K_h, K_w)`` as ``(G, T, C_out / G, C_in / G)``."""
+    c_out, c_in = weight.shape[:2]
+    return weight.to(dtype).reshape(groups, c_out // groups, c_in, -1).permute(0, 3, 1, 2).contiguous()
+
+
+def to_weight(kernel: Tensor, like: Tensor) -> Tensor:
+    """The inverse of :func:`to_kernel`, with the shape and dtype of ``like``."""
+    return kernel.permute(0, 2, 3, 1).reshape(like.shape).to(like.dtype)
+
+
+def image_blocks(input: Tensor, kernel: Tensor) -> Iterator[slice]:
+    """Ranges of images whose table fits the cache; one image at least."""
+    n, _, height, width = input.shape
+    groups, taps, c_out, _ = kernel.shape
+    per_image = height * width * taps * groups * c_out * kernel.element_size()
+    step = max(1, _TABLE_BYTES // max(1, per_image))
+    return (slice(start, min(start + step, n)) for start in range(0, n, step))
+
+
+def channel_blocks(kernel: Tensor, pixels: int) -> Iterator[Block]:
+    """Ranges of output channels whose table fits the cache: whole groups, or a part of one."""
+    groups, taps, c_out, _ = kernel.shape
+    limit = max(16, _TABLE_BYTES // max(1, pixels * taps * kernel.element_size()))
+    parts = -(-c_out // limit)
+    width = -(-c_out // parts)
+    step = max(1, limit // c_out) if parts == 1 else 1
+    for group in range(0, groups, step):
+        chosen = slice(group, min(group + step, groups))
+        for start in range(0, c_out, width):
+            within = slice(start, min(start + width, c_out))
+            last = (chosen.stop - 1) * c_out + within.stop
+            yield Block(chosen, within, slice(group * c_out + start, last))
+
+
+def tap_products(rows: Tensor, kernel: Tensor, block: Block) -> Tensor:
+    """The block's table ``(P T, channels)``."""
+    taps = kernel[block.groups, :, block.within]
+    if len(kernel) == 1:
+        return (rows @ taps.reshape(-1, rows.shape[1]).T).view(-1, taps.shape[2])
+    table = torch.einsum("pgi,gtoi->ptgo", _grouped(rows, kernel)[:, block.groups], taps)
+    return table.reshape(-1, taps.shape[0] * taps.shape[2])
+
+
+def add_tap_gradients(
+    grad_table: Tensor, rows: Tensor, kernel: Tensor, block: Block, grad_rows: Tensor | None, grad_kernel: Tensor | None
+) -> None:
+    """Add what the block's table contributes to the gradients of ``rows`` and ``kernel``, where these are wanted."""
+    taps = kernel[block.groups, :, block.within]
+    if len(kernel) == 1:
+        flat = grad_table.view(len(rows), -1)
+        if grad_rows is not None:
+            grad_rows.addmm_(flat, taps.reshape(-1, rows.shape[1]))
+        if grad_kernel is not None:
+            grad_kernel[0, :, block.within] += (flat.T @ rows).view(taps.shape[1:])
+        return
+    grad = grad_table.view(len(rows), taps.shape[1], taps.shape[0], taps.shape[2])
+    if grad_rows is not None:
+        _grouped(grad_rows, kernel)[:, block.groups] += torch.einsum("ptgo,gtoi->pgi", grad, taps)
+    if grad_kernel is not None:
+        grouped = _grouped(rows, kernel)[:, block.groups]
+        grad_kernel[block.groups, :, block.within] += torch.einsum("ptgo,pgi->gtoi", grad, grouped)
+
+
+def pick_sum(table: Tensor, indices: Tensor, weights: Tensor | None = None) -> Tensor:
+    """``sum_e weights[p, e] table[indices[p, e]]`` for every ``p``; ``indices`` and ``weights`` are ``(P, E)``."""
+    return functional.embedding_bag(indices, table, mode="sum", per_sample_weights=weights)
+
+
+def spread_sum(rows: Tensor, indices: Tensor, weights: Tensor, size: int) -> Tensor:
+    """The transpose of :func:`pick_sum`: add ``weights[p, e] rows[p]`` to row ``indices[p, e]`` of ``size`` rows.
+
+    Entries are sorted by the row they go to, so the order of the sum, and its last bit, never changes.
+    """
+    return Spread(indices, weights, size)(rows)
+
+
+class Spread:
+    """:func:`spread_sum` prepared once for several ``rows``."""
+
+    def __init__(self, indices: Tensor, weights: Tensor, size: int) -> None:
+        flat = indices.flatten()
+        order = torch.sort(flat, stable=True).indices
+        counts = torch.bincount(flat, minlength=size)
+        self.starts = (counts.cumsum(0) - counts).to(flat.dtype)
+        self.sources = torch.div(order, indices.shape[1], rounding_mode="floor").to(flat.dtype)
+        self.weights = weights.flatten()[order]
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        """The ``(size, channels)`` sums of ``rows (P, channels)``."""
+        return functional.embedding_bag(
+            self.sources, rows, self.starts, mode="sum", per_sample_weights=self.weights
+        )
+
+
+def _grouped(rows: Tensor, kernel: Tensor) -> Tensor:
+    return rows.view(len(rows), kernel.shape[0], kernel.shape[3])
