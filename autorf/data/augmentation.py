@@ -1,0 +1,48 @@
+"""Random changes of an image and its mask together."""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+from autorf.data.spec import Augmentation
+
+
+class JointAugmentation:
+    """Flip, zoom and crop of an image (bilinear) and its mask (nearest), the same draw for both.
+
+    Args:
+        spec: what may change.
+        image_size: height and width of the images in pixels.
+        mean: colour (0 to 1) of what a zoom out leaves empty.
+        fill_index: the mask's value there.
+        seed: of the draws.
+    """
+
+    def __init__(
+        self,
+        spec: Augmentation,
+        image_size: tuple[int, int],
+        mean: tuple[float, float, float],
+        fill_index: int,
+        seed: int,
+    ) -> None:
+        fill = {tv_tensors.Image: [round(255 * value) for value in mean], tv_tensors.Mask: fill_index}
+        steps: list[torch.nn.Module] = []
+        if spec.scale != (1.0, 1.0):
+            steps.append(v2.ScaleJitter(image_size, spec.scale, antialias=True))
+        steps.append(v2.RandomCrop(spec.crop or image_size, pad_if_needed=True, fill=fill))
+        if spec.flip:
+            steps.append(v2.RandomHorizontalFlip())
+        self._transform = v2.Compose(steps)
+        self._seed = seed
+
+    def __call__(self, image: Tensor, mask: Tensor, epoch: int, index: int) -> tuple[Tensor, Tensor]:
+        """Change ``image`` ``(3, H, W)`` and ``mask`` ``(H, W)``, both uint8, as seed, epoch and index have it."""
+        state = np.random.SeedSequence([self._seed, epoch, index]).generate_state(1, np.uint64)
+        # v2 draws from torch's global generator; only the CPU's is touched and it is given back as it was.
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(int(state[0] >> 1))
+            changed = self._transform(tv_tensors.Image(image), tv_tensors.Mask(mask))
+        return changed[0].as_subclass(Tensor), changed[1].as_subclass(Tensor)

@@ -1,0 +1,132 @@
+"""Images with a class for every pixel, ready for training."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from autorf.data.augmentation import JointAugmentation
+from autorf.data.spec import Augmentation
+
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+"""Of ImageNet's colours (0 to 1): what the backbones expect, pretrained or not."""
+
+FILL_INDEX = 255
+"""The mask value of filled pixels where the data set itself ignores none."""
+
+
+class Source(Protocol):
+    """Where a set reads from."""
+
+    def __len__(self) -> int:
+        """How many images there are."""
+        ...
+
+    def read(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
+        """Images ``(n, 3, H, W)`` and masks ``(n, H, W)``, both uint8."""
+        ...
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """Images ``(N, 3, H, W)`` and masks ``(N, H, W)``, both uint8."""
+
+    images: Tensor
+    masks: Tensor
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def read(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
+        """The chosen images and masks, copied."""
+        chosen = torch.as_tensor(indices, dtype=torch.long)
+        return self.images[chosen], self.masks[chosen]
+
+
+class SegmentationSet(Dataset[tuple[Tensor, Tensor]]):
+    """Images and masks of one split.
+
+    An item is an image ``(3, H, W)``, float32, normalised by ImageNet's mean and deviation, and its mask ``(H, W)``,
+    int64, with values 0 to n_classes - 1 or the ignore index. ``H, W`` is the image size, or the augmentation's crop.
+
+    Args:
+        source: what the images are read from.
+        image_size: height and width in pixels of the images in ``source``.
+        ignore_index: the mask value that loss and metrics leave out, if any.
+    """
+
+    def __init__(self, source: Source, image_size: tuple[int, int], ignore_index: int | None) -> None:
+        self.source = source
+        self.image_size = image_size
+        self.ignore_index = ignore_index
+        self.epoch = 0
+        self._augment: JointAugmentation | None = None
+
+    def with_augmentation(self, augmentation: Augmentation, seed: int) -> Self:
+        """The same images, changed at random; the draw depends on ``seed``, the epoch and the image's index only."""
+        changed = copy.copy(self)
+        fill = FILL_INDEX if self.ignore_index is None else self.ignore_index
+        changed._augment = (
+            None if augmentation.is_identity else JointAugmentation(augmentation, self.image_size, MEAN, fill, seed)
+        )
+        return changed
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the augmentation's draw; call it before every epoch, so that a resumed training draws the same."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"image {index} of {len(self)}")
+        images, masks = self.tensors([index % len(self)])
+        return images[0], masks[0]
+
+    def tensors(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
+        """A batch without a DataLoader: images ``(n, 3, H, W)`` float32 and masks ``(n, H, W)`` int64."""
+        images, masks = self.source.read(indices)
+        if self._augment is not None:
+            changed = [
+                self._augment(image, mask, self.epoch, int(index))
+                for image, mask, index in zip(images, masks, indices, strict=True)
+            ]
+            images, masks = (torch.stack(part) for part in zip(*changed, strict=True))
+        return normalise(images), masks.long()
+
+
+def normalise(images: Tensor) -> Tensor:
+    """uint8 ``(N, 3, H, W)`` to float32 with ImageNet's mean 0 and deviation 1."""
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
+    return images.float().mul_(1 / (255 * std)).sub_(mean / std)
+
+
+@dataclass(frozen=True)
+class Splits:
+    """A data set, checked and ready.
+
+    Attributes:
+        train: the training split, augmented.
+        val: the validation split: everything that chooses looks at this one.
+        test: the test split, where the data set has one.
+        n_classes: number of classes, background included.
+        ignore_index: the mask value that loss and metrics leave out; None where no pixel is left out.
+        class_names: one for each class.
+        image_size: height and width in pixels of validation and test images.
+        label_groups: classes whose F1 is also reported merged, by the name of the group.
+    """
+
+    train: SegmentationSet
+    val: SegmentationSet
+    test: SegmentationSet | None
+    n_classes: int
+    ignore_index: int | None
+    class_names: tuple[str, ...]
+    image_size: tuple[int, int]
+    label_groups: Mapping[str, tuple[int, ...]] | None = None
