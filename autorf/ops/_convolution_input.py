@@ -1,6 +1,6 @@
 """Checks and number types that the per-pixel convolutions share."""
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
@@ -57,6 +57,12 @@ def to_common_dtype(
     return input, weight, bias
 
 
+def working_dtype(dtype: torch.dtype) -> torch.dtype:
+    """float64 for float64, float32 for the rest: half precision is too coarse for positions and long sums."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
 def without_autocast(input: Tensor) -> AbstractContextManager[None]:
     """A context in which operators keep the dtypes they are given."""
-    return torch.autocast(input.device.type, enabled=False)
+    kind = input.device.type
+    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()

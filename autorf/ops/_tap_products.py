@@ -47,7 +47,7 @@ def to_kernel(weight: Tensor, groups: int, dtype: torch.dtype) -> Tensor:
 
 def to_weight(kernel: Tensor, like: Tensor) -> Tensor:
     """The inverse of :func:`to_kernel`, with the shape and dtype of ``like``."""
-    return kernel.permute(0, 2, 3, 1).reshape(like.shape).to(like.dtype)
+    return kernel.permute(0, 2, 3, 1).reshape(like.shape).to(like.dtype).contiguous()
 
 
 def image_blocks(input: Tensor, kernel: Tensor) -> Iterator[slice]:
@@ -74,13 +74,19 @@ def channel_blocks(kernel: Tensor, pixels: int) -> Iterator[Block]:
             yield Block(chosen, within, slice(group * c_out + start, last))
 
 
-def tap_products(rows: Tensor, kernel: Tensor, block: Block) -> Tensor:
-    """The block's table ``(P T, channels)``."""
+def tap_products(rows: Tensor, kernel: Tensor, block: Block, extra_rows: int = 0) -> Tensor:
+    """The block's table ``(P T + extra_rows, channels)``; the extra rows are zero."""
     taps = kernel[block.groups, :, block.within]
+    pixels, channels = len(rows), taps.shape[0] * taps.shape[2]
+    table = rows.new_empty(pixels * taps.shape[1] + extra_rows, channels)
+    table[len(table) - extra_rows :] = 0
+    product = table[: len(table) - extra_rows].view(pixels, -1)
     if len(kernel) == 1:
-        return (rows @ taps.reshape(-1, rows.shape[1]).T).view(-1, taps.shape[2])
-    table = torch.einsum("pgi,gtoi->ptgo", _grouped(rows, kernel)[:, block.groups], taps)
-    return table.reshape(-1, taps.shape[0] * taps.shape[2])
+        torch.mm(rows, taps.reshape(-1, rows.shape[1]).T, out=product)
+    else:
+        grouped = _grouped(rows, kernel)[:, block.groups]
+        product.view(pixels, taps.shape[1], -1, taps.shape[2]).copy_(torch.einsum("pgi,gtoi->ptgo", grouped, taps))
+    return table
 
 
 def add_tap_gradients(
@@ -108,16 +114,11 @@ def pick_sum(table: Tensor, indices: Tensor, weights: Tensor | None = None) -> T
     return functional.embedding_bag(indices, table, mode="sum", per_sample_weights=weights)
 
 
-def spread_sum(rows: Tensor, indices: Tensor, weights: Tensor, size: int) -> Tensor:
+class Spread:
     """The transpose of :func:`pick_sum`: add ``weights[p, e] rows[p]`` to row ``indices[p, e]`` of ``size`` rows.
 
     Entries are sorted by the row they go to, so the order of the sum, and its last bit, never changes.
     """
-    return Spread(indices, weights, size)(rows)
-
-
-class Spread:
-    """:func:`spread_sum` prepared once for several ``rows``."""
 
     def __init__(self, indices: Tensor, weights: Tensor, size: int) -> None:
         flat = indices.flatten()

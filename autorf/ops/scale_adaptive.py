@@ -19,6 +19,7 @@ from autorf.ops._convolution_input import (
     check_map,
     to_common_dtype,
     without_autocast,
+    working_dtype,
 )
 
 _NAME = "scale_adaptive_conv2d"
@@ -94,7 +95,7 @@ def _sampled_conv2d(
 def _sample_and_multiply(input: Tensor, weight: Tensor, scale: Tensor, dilation: int, groups: int) -> Tensor:
     n, _, height, width = input.shape
     # Half-precision coordinates would be wrong by pixels, so sampling works in float32 at least.
-    dtype = torch.promote_types(input.dtype, torch.float32)
+    dtype = working_dtype(input.dtype)
     with without_autocast(input):
         grid = _sampling_grid(scale.to(dtype), weight, dilation)
         columns = functional.grid_sample(input.to(dtype), grid, "bilinear", "zeros", align_corners=False)
@@ -170,7 +171,7 @@ def _convolve(
     input: Tensor, weight: Tensor, scale: Tensor, dilation: int, groups: int, keep: bool
 ) -> tuple[Tensor, Tensor]:
     """The output ``(N, C_out, H, W)``, and if ``keep`` its derivative by the scale ``(P, C_out)``."""
-    dtype = torch.promote_types(input.dtype, torch.float32)
+    dtype = working_dtype(input.dtype)
     size = (weight.shape[2], weight.shape[3])
     with without_autocast(input):
         kernel = products.to_kernel(weight, groups, dtype)
@@ -201,7 +202,7 @@ def _convolve_backward(
     wanted: list[bool],
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of input, weight and scale; an empty tensor for one that is not ``wanted``."""
-    dtype = torch.promote_types(input.dtype, torch.float32)
+    dtype = working_dtype(input.dtype)
     size = (weight.shape[2], weight.shape[3])
     with without_autocast(input):
         kernel = products.to_kernel(weight, groups, dtype)
@@ -241,7 +242,7 @@ def _(
     input: Tensor, weight: Tensor, scale: Tensor, dilation: int, groups: int, keep: bool
 ) -> tuple[Tensor, Tensor]:
     n, _, height, width = input.shape
-    dtype = torch.promote_types(input.dtype, torch.float32)
+    dtype = working_dtype(input.dtype)
     kept = (n * height * width, weight.shape[0]) if keep else (0,)
     return input.new_empty(n, weight.shape[0], height, width), input.new_empty(kept, dtype=dtype)
 
