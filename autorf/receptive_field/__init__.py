@@ -1,0 +1,24 @@
+"""Exact receptive fields of segmentation networks, effective receptive fields, and advice drawn from them.
+
+``autorf.receptive_field`` is this package and, by design, also the function users call:
+``autorf.receptive_field(model, image_size)``. Python gives a sub-package and an attribute of its parent one name, so
+whichever was imported last would win; a package that can itself be called is right in either order.
+"""
+
+import sys
+from types import ModuleType
+from typing import Any
+
+from autorf.receptive_field.field import LayerField, ReceptiveField, receptive_field
+
+__all__ = ["LayerField", "ReceptiveField", "receptive_field"]
+
+
+class _CallablePackage(ModuleType):
+    """This package, calling :func:`receptive_field` when called."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> ReceptiveField:
+        return receptive_field(*args, **kwargs)
+
+
+sys.modules[__name__].__class__ = _CallablePackage

@@ -1,0 +1,93 @@
+"""Traces of one network on images large enough to show its whole field."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from autorf.errors import InputError
+from autorf.receptive_field.engine import Trace, trace
+from autorf.receptive_field.graph import Output, capture
+from autorf.receptive_field.measure import Extent, coarsest_stride, measure
+
+Size = tuple[int, int]
+
+_FIRST_LARGER_SIDE = 4096
+_LARGEST_SIDE = 40_000
+"""Beyond this side no larger image is tried: no known network's field comes near it."""
+_LARGEST_HULL = 5_000_000
+"""Elements of a hull above which one axis is enlarged at a time."""
+
+
+@dataclass(frozen=True)
+class View:
+    """A trace and the image size it was made on."""
+
+    trace: Trace
+    size: Size
+
+    def coarsest(self, axis: int) -> float:
+        """The largest stride along ``axis``, in input pixels."""
+        return coarsest_stride([step.field for step in self.trace.steps], axis, self.size[axis])
+
+    def extent(self, axis: int) -> Extent:
+        """The output's measured field along ``axis``."""
+        extent = measure(self.trace.output, axis, self.size[axis], self.coarsest(axis))
+        assert extent is not None
+        return extent
+
+
+def view(model: nn.Module, size: Size, output: Output, in_channels: int) -> View:
+    """Trace ``model`` at ``size``.
+
+    Raises:
+        InputError: if the model refuses the image; a near size that works is named where there is one.
+    """
+    try:
+        return View(trace(capture(model, size, output, in_channels)), size)
+    except InputError as error:
+        if "fails on an input" in str(error) and (near := _accepted_size(model, size, output, in_channels)):
+            reason = str(error).rsplit("; try another", 1)[0]
+            raise InputError(f"{reason}; image_size {near[0]}x{near[1]} works") from error
+        raise
+
+
+def settled_views(model: nn.Module, first: View, output: Output, in_channels: int) -> tuple[View, View]:
+    """For each axis a view that shows every phase of the field, or the largest view the network allows."""
+    views = [first, first]
+    side = max(4 * max(first.size), _FIRST_LARGER_SIDE)
+    while side <= _LARGEST_SIDE:
+        open_axes = [axis for axis in (0, 1) if not views[axis].extent(axis).settled]
+        try:
+            for axis, size in _larger_sizes(first, open_axes, side).items():
+                known = next((v for v in views if v.size == size), None)
+                views[axis] = known or View(trace(capture(model, size, output, in_channels)), size)
+        except InputError:
+            break
+        side *= 4
+    return views[0], views[1]
+
+
+def _larger_sizes(first: View, open_axes: list[int], side: int) -> dict[int, Size]:
+    """Multiples of the first size, so that what divides the image still does."""
+    height, width = (-(-side // small) * small if axis in open_axes else small for axis, small in enumerate(first.size))
+    growth = height * width / (first.size[0] * first.size[1])
+    # Networks that flatten rows and columns carry hulls as large as the map.
+    if first.trace.largest * growth <= _LARGEST_HULL:
+        return dict.fromkeys(open_axes, (height, width))
+    apart = {0: (height, first.size[1]), 1: (first.size[0], width)}
+    return {axis: apart[axis] for axis in open_axes}
+
+
+def _accepted_size(model: nn.Module, size: Size, output: Output, in_channels: int) -> Size | None:
+    for multiple in (32, 64, 128, 256):
+        rounded = (-(-size[0] // multiple) * multiple, -(-size[1] // multiple) * multiple)
+        if rounded == size:
+            continue
+        try:
+            capture(model, rounded, output, in_channels)
+        except InputError:
+            continue
+        return rounded
+    return None
