@@ -7,7 +7,6 @@ from functools import cache
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from torch.nn import functional as F
 
 from autorf.data.segmentation_set import InMemory, SegmentationSet
@@ -20,8 +19,8 @@ Array = NDArray[np.float32]
 
 _SHARES = (0.7, 0.15, 0.15)  # of the source digits
 _TEXTURE_CELLS = (4, 8, 16, 32)  # pixels a wave of the canvas
-_PLACEMENTS = 12  # tries to place one more digit before the image is full
-_STROKE = 0.5  # of full ink: where a stroke's edge is
+_PLACEMENTS = 100  # tries to place one more digit before the image is full
+_STROKE = 0.3  # of full ink: where a stroke's edge is
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def _draw(spec: DigitsData, digits: _Digits, split: int, count: int) -> InMemory
         for top, left, side in _places(spec, rng):
             source = rng.integers(len(digits.labels))
             ink, window = enlarged(side)[source], (slice(top, top + side), slice(left, left + side))
-            color = rng.uniform(0.6, 1.0, (3, 1, 1)).astype(np.float32)
+            color = (rng.uniform(0.8, 1.0) + rng.uniform(-0.1, 0.1, (3, 1, 1))).astype(np.float32)
             canvas[:, *window] += ink * (color - canvas[:, *window])
             masks[i][window][ink > _STROKE] = digits.labels[source] + 1
         canvas += rng.normal(0, spec.noise, canvas.shape).astype(np.float32)
@@ -86,35 +85,39 @@ def _draw(spec: DigitsData, digits: _Digits, split: int, count: int) -> InMemory
 
 def _canvas(spec: DigitsData, rng: np.random.Generator) -> Array:
     """Smooth waves of several lengths around a dark colour, ``(3, H, W)``."""
-    waves = torch.zeros(3, *spec.image_size)
+    waves = torch.zeros(spec.image_size)
     for cell in _TEXTURE_CELLS:
         cells = [max(side // cell, 2) for side in spec.image_size]
-        coarse = torch.from_numpy(rng.normal(0, 1, (1, 3, *cells)).astype(np.float32))
-        waves += F.interpolate(coarse, spec.image_size, mode="bicubic", align_corners=False)[0]
-    base = torch.from_numpy(rng.uniform(0.2, 0.5, (3, 1, 1)).astype(np.float32))
-    canvas: Tensor = base + spec.texture * waves / waves.std()
-    return canvas.numpy()
+        coarse = torch.from_numpy(rng.normal(0, 1, (1, 1, *cells)).astype(np.float32))
+        waves += F.interpolate(coarse, spec.image_size, mode="bicubic", align_corners=False)[0, 0]
+    color = rng.uniform(0.1, 0.3) + rng.uniform(-0.1, 0.1, (3, 1, 1))
+    return (color + spec.texture * (waves / waves.std()).numpy()).astype(np.float32)
 
 
-def _places(spec: DigitsData, rng: np.random.Generator) -> list[tuple[int, int, int]]:
-    """Top, left and side of as many squares as fit without overlap, the sizes in turn, the large ones first."""
-    height, width = spec.image_size
-    places: list[tuple[int, int, int]] = []
+def _places(spec: DigitsData, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Top, left and side ``(n, 3)`` of as many squares as fit without overlap, the sizes in turn, the large first."""
+    places = np.empty((0, 3), np.int64)
     while True:
         found = len(places)
         for size in sorted(spec.object_size, reverse=True):
-            for _ in range(_PLACEMENTS):
-                side = round(size * rng.uniform(1 - spec.size_jitter, 1 + spec.size_jitter))
-                side = min(max(side, SMALLEST_DIGIT), height, width)
-                top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
-                if all(_apart(top, left, side, *other) for other in places):
-                    places.append((top, left, side))
-                    break
+            tries = _tries(spec, size, rng)
+            free = np.flatnonzero(_apart(tries[:, None], places).all(axis=1))[:1]
+            places = np.concatenate([places, tries[free]])
         if len(places) == found:
             return places
 
 
-def _apart(top: int, left: int, side: int, other_top: int, other_left: int, other_side: int) -> bool:
-    rows = top + side <= other_top or other_top + other_side <= top
-    columns = left + side <= other_left or other_left + other_side <= left
-    return rows or columns
+def _tries(spec: DigitsData, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Squares of about ``size`` anywhere in the image, ``(_PLACEMENTS, 3)``."""
+    factors = rng.uniform(1 - spec.size_jitter, 1 + spec.size_jitter, _PLACEMENTS)
+    sides = np.rint(size * factors).astype(np.int64).clip(SMALLEST_DIGIT, min(spec.image_size))
+    height, width = spec.image_size
+    return np.stack([rng.integers(height - sides + 1), rng.integers(width - sides + 1), sides], axis=1)
+
+
+def _apart(square: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether squares ``(..., 3)`` of top, left and side have no pixel in common."""
+    starts, ends = square[..., :2], square[..., :2] + square[..., 2:]
+    other_starts, other_ends = other[..., :2], other[..., :2] + other[..., 2:]
+    apart: NDArray[np.bool_] = np.any((ends <= other_starts) | (other_ends <= starts), axis=-1)
+    return apart

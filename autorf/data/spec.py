@@ -71,8 +71,8 @@ class DigitsData(Specification):
         tuple[Annotated[int, Field(ge=SMALLEST_DIGIT)], ...], BeforeValidator(_listed), Field(min_length=1)
     ] = (32,)
     size_jitter: Annotated[float, Field(ge=0, le=0.5)] = 0.1
-    noise: Annotated[float, Field(ge=0, le=1)] = 0.08
-    texture: Annotated[float, Field(ge=0, le=1)] = 0.12
+    noise: Annotated[float, Field(ge=0, le=1)] = 0.05
+    texture: Annotated[float, Field(ge=0, le=1)] = 0.05
     n_train: PositiveInt = 1200
     n_val: PositiveInt = 200
     n_test: Annotated[int, Field(ge=0)] = 200
