@@ -1,0 +1,109 @@
+"""The commands, their options, and how errors become exit codes."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+
+from autorf import __version__
+from autorf.errors import InputError
+
+DONE, FAILED_TRIALS, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+app = typer.Typer(
+    help="Search and learn the receptive field of segmentation networks.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Study = Annotated[str, typer.Argument(help="A study file, or the name of a built-in study (see: autorf studies).")]
+Root = Annotated[Path, typer.Option(help="Folder of all studies and of mlflow.db.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="A.B=C", help="Override a value of the study file; repeatable.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print problems and the result only.")]
+RUNS = Path("runs")
+
+
+def main() -> None:
+    """Run the command line; every error is one line on stderr and an exit code."""
+    try:
+        status = app(standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(status or DONE)
+    except InputError as error:
+        _stop(str(error), BAD_INPUT)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        _stop(error.format_message(), BAD_INPUT)
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        _stop("interrupted; the same command continues", INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(DONE)
+    except Exception as error:
+        if os.environ.get("AUTORF_DEBUG"):
+            raise
+        line = " ".join(str(error).split())[:300]
+        _stop(f"{type(error).__name__}: {line} (a defect of autorf: AUTORF_DEBUG=1 shows where)", FAILED_TRIALS)
+
+
+def _stop(message: str, code: int) -> None:
+    print(f"autorf: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+@app.callback(invoke_without_command=True)
+def version(show: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+    """Search and learn the receptive field of segmentation networks."""
+    if show:
+        print(f"autorf {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def search(
+    study: Study,
+    root: Root = RUNS,
+    overrides: Overrides = None,
+    executor: Annotated[str | None, typer.Option(help="Where trials run: local.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Trials at once.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the trials and train nothing.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed trials again.")] = False,
+    quiet: Quiet = False,
+) -> int:
+    """Run or resume a study, then compare its results."""
+    from autorf.cli import studies
+
+    changes = list(overrides or [])
+    changes += [f"executor.kind={executor}"] if executor else []
+    changes += [f"executor.workers={workers}"] if workers else []
+    if dry_run:
+        return studies.dry_run(study, changes)
+    return studies.search(study, root, changes, retry_failed=retry_failed, quiet=quiet)
+
+
+@app.command()
+def compare(
+    study: Study,
+    root: Root = RUNS,
+    format: Annotated[str, typer.Option(help="table, json or csv.")] = "table",
+) -> int:
+    """Compare manual with learned receptive fields."""
+    from autorf.cli import studies
+
+    return studies.compare(study, root, format)
+
+
+@app.command()
+def studies() -> int:
+    """List the built-in studies and search spaces."""
+    from autorf.cli import studies as commands
+
+    return commands.list_builtin()

@@ -1,0 +1,132 @@
+"""What the commands on studies do."""
+
+import json
+import sys
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from autorf.cli.app import DONE, FAILED_TRIALS
+from autorf.errors import InputError
+from autorf.study import builtin
+from autorf.study.comparison import Comparison, Row
+from autorf.study.comparison import compare as compared
+from autorf.study.spec import StudySpec, parse_study, read_yaml
+from autorf.study.store import open_store
+from autorf.study.trial import side_text
+
+FORMATS = ("table", "json", "csv")
+
+
+def read_study(study: str, overrides: list[str]) -> tuple[StudySpec, str]:
+    """The study that a path or built-in name means, and where it was read from."""
+    path = builtin.locate("studies", study, field="STUDY")
+    source = study if Path(study).exists() else f"{study}.yaml"
+    return parse_study(read_yaml(path), source, tuple(overrides)), source
+
+
+def search(study: str, root: Path, overrides: list[str], *, retry_failed: bool, quiet: bool) -> int:
+    """Run what is missing of a study, then show the comparison."""
+    from autorf.study.search import search as run
+
+    spec, source = read_study(study, overrides)
+    outcome = run(spec, source, root, retry_failed=retry_failed, quiet=quiet)
+    _print_table(compared(spec.name, open_store(root, spec.name).records()))
+    where = "" if root == Path("runs") else f" --root {root}"
+    mirror = spec.tracking.uri or f"sqlite:///{root / 'mlflow.db'}"
+    print(f"\nNext: autorf compare {spec.name}{where} --format json   the same as data")
+    print(f"      mlflow ui --backend-store-uri {mirror}   curves of every trial")
+    if outcome.failed:
+        print(f"autorf: {outcome.failed} trials failed; run them again with --retry-failed", file=sys.stderr)
+        return FAILED_TRIALS
+    return DONE
+
+
+def dry_run(study: str, overrides: list[str]) -> int:
+    """Print the study's trials with the receptive field of each, and train nothing."""
+    from autorf.study.runner import FieldOf, trial_model
+    from autorf.study.search import check, worker_count
+
+    spec, source = read_study(study, overrides)
+    trials = check(spec, source)
+    field = FieldOf(spec)
+    table = Table(title=f"{spec.name}: {len(trials)} trials, {spec.training.epochs} epochs each", title_justify="left")
+    for column in ("key", "method", "setting", "seed", "rf at start", "rnorm"):
+        table.add_column(column, justify="left" if column in ("key", "method", "setting") else "right")
+    for trial in trials:
+        found = field(trial_model(spec, trial.configuration, trial.seed, _classes(spec)))
+        rf = side_text(found["rf"])
+        table.add_row(trial.key, trial.method.method, trial.setting, str(trial.seed), rf, f"{found['rnorm']:.2f}")
+    Console().print(table)
+    print(f"{len(trials) * spec.training.epochs} epochs in all, {min(worker_count(spec), len(trials))} trials at once")
+    return DONE
+
+
+def compare(study: str, root: Path, format: str) -> int:
+    """Print the comparison of a study as it stands."""
+    if format not in FORMATS:
+        raise InputError(f"--format {format}: one of {', '.join(FORMATS)}")
+    name = parse_study(read_yaml(Path(study)), study).name if Path(study).is_file() else study
+    comparison = compared(name, open_store(root, name).records())
+    if format == "json":
+        print(comparison.to_json())
+    elif format == "csv":
+        print(comparison.to_csv(), end="")
+    else:
+        _print_table(comparison)
+    return DONE
+
+
+def list_builtin() -> int:
+    """Print the built-in studies and search spaces with the first line of each file's comment."""
+    titles: dict[builtin.Kind, str] = {"studies": "Studies", "search_spaces": "Search spaces"}
+    for kind, title in titles.items():
+        print(f"{title} ({builtin.folder(kind)})")
+        for name in builtin.names(kind):
+            first = (builtin.folder(kind) / f"{name}.yaml").read_text(encoding="utf-8").splitlines()[0]
+            print(f"  {name:<20} {first.removeprefix('# ')}")
+    return DONE
+
+
+def _classes(spec: StudySpec) -> int:
+    from autorf.data import load
+
+    return load(spec.data).n_classes
+
+
+def _print_table(comparison: Comparison) -> None:
+    table = Table(
+        title=f"{comparison.study}: validation split", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
+    for column in ("", "method", "setting", "seed", "rf", "rnorm", "f", "dil.", "mIoU", "F1", "s"):
+        table.add_column(column, justify="left" if column in ("", "method", "setting") else "right", no_wrap=True)
+    best = {
+        json.dumps([group["method"], group["params"]]): mark
+        for group, mark in (
+            (comparison.verdict.best_manual, "best manual"),
+            (comparison.verdict.best_learned, "best learned"),
+        )
+        if group is not None
+    }
+    for row in comparison.rows:
+        mark = best.get(json.dumps([row.method, row.params]), "") if row.state == "complete" else row.state
+        table.add_row(mark, row.method, row.setting, str(row.seed), *_numbers(row), style="bold" if mark else None)
+    console = Console()
+    if not console.is_terminal:
+        # A pipe has no width of its own; a table cut to 80 columns would lose its numbers.
+        console.width = 200
+    console.print(table)
+    for row in comparison.rows:
+        if row.reason:
+            console.print(
+                f"{row.method} ({row.setting}) seed {row.seed}: {row.reason}", highlight=False, soft_wrap=True
+            )
+    console.print(comparison.verdict.sentence, highlight=False, soft_wrap=True)
+
+
+def _numbers(row: Row) -> list[str]:
+    rf = "" if row.rf is None else side_text(row.rf)
+    digits = ((row.rnorm, 2), (row.f, 2), (row.dilation, 2), (row.miou, 3), (row.f1, 3), (row.train_seconds, 0))
+    return [rf, *("" if value is None else f"{value:.{places}f}" for value, places in digits)]

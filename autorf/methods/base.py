@@ -1,0 +1,154 @@
+"""What every method is: a frozen specification that says which layers it changes and what it puts in their place."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from autorf.errors import InputError
+from autorf.methods.convolutions import check_convolution, class_name, effective_weight
+from autorf.specification import Specification
+
+Targets = str | tuple[str, ...] | None
+
+
+class Method(Specification):
+    """One way to set or learn the receptive field: immutable, validated, and serialisable.
+
+    Subclasses name themselves with a literal field ``method``.
+    """
+
+    method: str
+
+
+class LayerMethod(Method):
+    """A method that replaces convolutions one by one.
+
+    Attributes:
+        targets: which layers: a regular expression that matches a whole module name, a list of exact names or of
+            ``.suffix``es, or None for the layers the network itself offers (``largefov`` offers its head).
+    """
+
+    targets: Targets = None
+    even_kernels: ClassVar[bool] = False
+    any_padding: ClassVar[bool] = False
+
+    def check_layer(self, name: str, layer: nn.Module) -> nn.Conv2d:
+        """Return the layer if this method can change it; raise ``InputError`` that names it if not."""
+        return check_convolution(name, layer, even_kernels=self.even_kernels, any_padding=self.any_padding)
+
+    @abstractmethod
+    def replacements(self, layers: Mapping[str, nn.Conv2d]) -> dict[str, nn.Module]:
+        """What takes the place of each of ``layers``, on the same parameters; the layers themselves do not change."""
+
+
+@dataclass(frozen=True)
+class LearningRule:
+    """How the optimizer treats a method's own parameters: no weight decay, and a learning rate of their own.
+
+    Attributes:
+        parameters: the parameters this rule is for.
+        learning_rate: an absolute learning rate, or None for ``multiplier`` times the model's.
+        multiplier: of the model's learning rate; used where ``learning_rate`` is None.
+        scheduled: whether the model's learning-rate schedule applies to them too.
+    """
+
+    parameters: tuple[nn.Parameter, ...]
+    learning_rate: float | None = None
+    multiplier: float = 1.0
+    scheduled: bool = True
+
+
+class AdaptiveModule(nn.Module):
+    """A module that a method has put into a model.
+
+    ``advance`` moves whatever changes during training; ``values`` says what was learned so far.
+    """
+
+    own: ClassVar[tuple[str, ...]] = ()
+    """Names of the parameters and buffers that the original layer does not have."""
+
+    def advance(self, progress: float) -> None:
+        """Enter the state for ``progress``, the share of the training's steps that is done, in [0, 1]."""
+
+    def values(self) -> dict[str, float]:
+        """What describes the receptive field now, for logs: the dilation, the factor, the mean scale."""
+        return {}
+
+    def learning_rules(self) -> list[LearningRule]:
+        """How the optimizer treats this module's own parameters."""
+        return []
+
+    @abstractmethod
+    def receptive_field_form(self) -> Callable[..., Tensor]:
+        """A function for the receptive-field engine to trace instead of ``forward``."""
+
+    def frozen(self) -> nn.Module | None:
+        """A plain module with the same output and nothing left to learn, or None where there is none."""
+        return None
+
+    def _load_from_state_dict(
+        self,
+        state_dict: Mapping[str, Any],
+        prefix: str,
+        local_metadata: Any,
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
+        own = [prefix + name for name in self.own]
+        if not any(key in state_dict for key in own):
+            # A checkpoint of the unchanged model has none of our keys; it loads as it would have before.
+            missing_keys[:] = [key for key in missing_keys if key not in own]
+        self._loaded()
+
+    def _loaded(self) -> None:
+        """Bring plain attributes in step with buffers that were just loaded."""
+
+
+class AdaptiveConv2d(AdaptiveModule):
+    """A convolution on the parameters of the layer it replaces, under the same names."""
+
+    weight: nn.Parameter
+    bias: nn.Parameter | None
+
+    def __init__(self, layer: nn.Conv2d) -> None:
+        super().__init__()
+        for name, parameter in layer._parameters.items():
+            self.register_parameter(name, parameter)
+        for name, buffer in layer._buffers.items():
+            self.register_buffer(name, buffer)
+        self.kind = class_name(layer)
+        self.in_channels, self.out_channels = layer.in_channels, layer.out_channels
+        self.kernel_size = (layer.kernel_size[0], layer.kernel_size[1])
+        self.dilation = (layer.dilation[0], layer.dilation[1])
+        self.groups = layer.groups
+        self.eps, self.scale = getattr(layer, "eps", None), getattr(layer, "scale", None)
+        self.train(layer.training)
+
+    def kernel(self) -> Tensor:
+        """The weight to convolve with, ``(C_out, C_in / groups, K_h, K_w)``; standardised where the layer was."""
+        return effective_weight(self, self.kind)
+
+    def extra_repr(self) -> str:
+        """The layer's channels and kernel, and what was learned."""
+        learned = ", ".join(f"{key}={value:.3g}" for key, value in self.values().items())
+        return f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, {learned}"
+
+
+def square_dilation(name: str, layer: nn.Conv2d) -> int:
+    """The layer's dilation, one number for both axes.
+
+    Raises:
+        InputError: where the axes differ.
+    """
+    height, width = layer.dilation
+    if height != width:
+        raise InputError(f"layer {name!r} has dilation {(height, width)}; this method needs one dilation for both axes")
+    return height

@@ -1,0 +1,37 @@
+"""The manual way: a fixed dilation."""
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field
+from torch import nn
+
+from autorf.methods.base import LayerMethod
+from autorf.methods.convolutions import with_dilation
+
+
+def _whole_number(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError("a dilation must be a positive integer")
+    return value
+
+
+Rate = Annotated[int, BeforeValidator(_whole_number), Field(ge=1)]
+"""A dilation in pixels of the layer's map."""
+
+
+class Dilation(LayerMethod):
+    """Set the dilation of the targeted convolutions by hand.
+
+    Attributes:
+        rate: the dilation, a positive integer, in pixels of the layer's map (times its stride in input pixels).
+    """
+
+    method: Literal["dilation"] = "dilation"
+    rate: Rate
+    even_kernels: ClassVar[bool] = True
+    any_padding: ClassVar[bool] = True
+
+    def replacements(self, layers: Mapping[str, nn.Conv2d]) -> dict[str, nn.Module]:
+        """The same layers with another dilation, padded to keep the size of the map."""
+        return {name: with_dilation(layer, (self.rate, self.rate)) for name, layer in layers.items()}

@@ -1,0 +1,197 @@
+"""Build a model from its name."""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from autorf.errors import InputError, near_names
+from autorf.networks.largefov import LargeFOV, feature_stage
+from autorf.networks.spec import ModelSpec
+
+
+def build(spec: ModelSpec | str, classes: int = 21) -> nn.Module:
+    """The model that ``spec`` names, with random weights unless ``pretrained``.
+
+    Args:
+        spec: a :class:`ModelSpec` or just its name.
+        classes: channels of the output; ``timm:NAME`` classifiers have as many classes.
+
+    Raises:
+        InputError: for an unknown name (with near names), options the model does not take, or pretrained weights that
+            cannot be loaded.
+    """
+    spec = ModelSpec(name=spec) if isinstance(spec, str) else spec
+    family, _, rest = spec.name.partition(":")
+    return _BUILDERS[family](rest, spec, classes)
+
+
+def check_name(spec: ModelSpec) -> None:
+    """Raise ``InputError`` for a name that no model has, without building one."""
+    family, _, rest = spec.name.partition(":")
+    if family in ("largefov", "timm"):
+        _check_timm_name(rest, spec)
+    elif family == "smp":
+        _smp_parts(rest)
+    elif family == "torchvision":
+        _check_torchvision_name(rest)
+
+
+def _largefov(backbone: str, spec: ModelSpec, classes: int) -> nn.Module:
+    _check_timm_name(backbone, spec)
+    stages = len(_timm_features(backbone, spec, None).feature_info)
+    stage = feature_stage(spec.stage, stages, backbone)
+    features = _timm_features(backbone, spec, (stage,), pretrained=spec.pretrained)
+    return LargeFOV(
+        features,
+        features.feature_info.channels()[-1],
+        classes,
+        kernel=spec.kernel,
+        dilation=spec.dilation,
+        channels=spec.channels,
+        head_norm=spec.head_norm,
+    )
+
+
+def _timm_features(name: str, spec: ModelSpec, stages: tuple[int, ...] | None, *, pretrained: bool = False) -> Any:
+    import timm
+    import torch
+
+    options: dict[str, Any] = {} if stages is None else {"out_indices": stages}
+    if spec.output_stride is not None:
+        options["output_stride"] = spec.output_stride
+    try:
+        if stages is None:
+            with torch.device("meta"):
+                return timm.create_model(name, features_only=True, **options)
+        return _with_weights(
+            lambda: timm.create_model(name, pretrained=pretrained, features_only=True, **options), spec
+        )
+    except InputError:
+        raise
+    except (RuntimeError, TypeError, AttributeError, AssertionError, NotImplementedError) as error:
+        raise InputError(f"model.name: timm's {name} cannot be cut into feature stages: {_line(error)}") from None
+
+
+def _timm(name: str, spec: ModelSpec, classes: int) -> nn.Module:
+    import timm
+
+    _check_timm_name(name, spec)
+    options = {} if spec.output_stride is None else {"output_stride": spec.output_stride}
+    return _with_weights(
+        lambda: timm.create_model(name, pretrained=spec.pretrained, num_classes=classes, **options), spec
+    )
+
+
+def _smp(rest: str, spec: ModelSpec, classes: int) -> nn.Module:
+    import segmentation_models_pytorch as smp
+
+    architecture, encoder = _smp_parts(rest)
+    options: dict[str, Any] = {}
+    if spec.output_stride is not None:
+        if architecture not in ("DeepLabV3", "DeepLabV3Plus", "PAN"):
+            raise InputError(f"model.output_stride: smp's {architecture} has none; DeepLabV3, DeepLabV3Plus and PAN do")
+        options["encoder_output_stride"] = spec.output_stride
+    weights = "imagenet" if spec.pretrained else None
+    make = getattr(smp, architecture)
+    try:
+        return _with_weights(lambda: make(encoder, encoder_weights=weights, classes=classes, **options), spec)
+    except (KeyError, ValueError, RuntimeError, NotImplementedError, AttributeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"model.name: smp's {architecture} does not take the encoder {encoder}: {_line(error)}"
+        ) from None
+
+
+def _torchvision(name: str, spec: ModelSpec, classes: int) -> nn.Module:
+    from torchvision.models import get_model
+
+    _check_torchvision_name(name)
+    weights = "DEFAULT" if spec.pretrained else None
+    return _with_weights(lambda: get_model(name, weights=None, weights_backbone=weights, num_classes=classes), spec)
+
+
+def _hf(name: str, spec: ModelSpec, classes: int) -> nn.Module:
+    try:
+        from transformers import AutoConfig, AutoModelForSemanticSegmentation
+    except ImportError:
+        raise InputError("model.name: hf: models need the extra: pip install 'autorf[hf]'") from None
+
+    def make() -> nn.Module:
+        if spec.pretrained:
+            model = AutoModelForSemanticSegmentation.from_pretrained(
+                name, num_labels=classes, ignore_mismatched_sizes=True, use_safetensors=True
+            )
+        else:
+            model = AutoModelForSemanticSegmentation.from_config(AutoConfig.from_pretrained(name, num_labels=classes))
+        assert isinstance(model, nn.Module)
+        return model
+
+    return _with_weights(make, spec)
+
+
+_BUILDERS: dict[str, Callable[[str, ModelSpec, int], nn.Module]] = {
+    "largefov": _largefov,
+    "timm": _timm,
+    "smp": _smp,
+    "torchvision": _torchvision,
+    "hf": _hf,
+}
+
+
+def _check_timm_name(name: str, spec: ModelSpec) -> None:
+    import timm
+
+    if not timm.is_model(name.partition(".")[0]):
+        raise InputError(f"model.name: timm has no model {name!r}{near_names(name, timm.list_models())}")
+    if spec.pretrained and not timm.models.is_model_pretrained(name.partition(".")[0]):
+        raise InputError(f"model.pretrained: timm publishes no weights for {name}; set pretrained: false")
+
+
+def _smp_parts(rest: str) -> tuple[str, str]:
+    import segmentation_models_pytorch as smp
+    import timm
+
+    architecture, _, encoder = rest.partition(":")
+    known = {model.__name__ for model in smp.MODEL_ARCHITECTURES_MAPPING.values()}
+    if architecture not in known:
+        raise InputError(f"model.name: smp has no architecture {architecture!r}{near_names(architecture, known)}")
+    encoders = smp.encoders.get_encoder_names()
+    if encoder.startswith("tu-"):
+        if not timm.is_model(encoder[3:].partition(".")[0]):
+            raise InputError(
+                f"model.name: timm has no model {encoder[3:]!r}{near_names(encoder[3:], timm.list_models())}"
+            )
+    elif encoder not in encoders:
+        raise InputError(f"model.name: smp has no encoder {encoder!r}{near_names(encoder, encoders)}")
+    return architecture, encoder
+
+
+def _check_torchvision_name(name: str) -> None:
+    from torchvision.models import list_models, segmentation
+
+    known = list_models(segmentation)
+    if name not in known:
+        raise InputError(
+            f"model.name: torchvision has no segmentation model {name!r}{near_names(name, known)}; "
+            f"one of {', '.join(known)}"
+        )
+
+
+def _with_weights(make: Callable[[], nn.Module], spec: ModelSpec) -> nn.Module:
+    """Run ``make``; a failed download becomes one line, whatever exception the hub's client raises for it."""
+    try:
+        return make()
+    except Exception as error:
+        if not spec.pretrained:
+            raise
+        raise InputError(
+            f"model.pretrained: the weights of {spec.name} could not be loaded ({_line(error)}); "
+            "connect to the network, fill the cache beforehand, or set pretrained: false"
+        ) from None
+
+
+def _line(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:200]

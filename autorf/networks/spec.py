@@ -1,0 +1,47 @@
+"""How a study names its model."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from autorf.errors import near_names
+from autorf.specification import PositiveInt, Specification
+
+FAMILIES = ("largefov", "smp", "timm", "torchvision", "hf")
+
+
+class ModelSpec(Specification):
+    """A model by name, and how its head is cut.
+
+    Attributes:
+        name: ``largefov:BACKBONE`` (a timm backbone with the papers' head), ``smp:ARCH:ENCODER``, ``timm:NAME``,
+            ``torchvision:NAME`` or ``hf:NAME``.
+        pretrained: load the backbone's published weights; needs a network the first time.
+        stage: ``largefov``: the backbone's feature stage to cut at, from 0; None for the last.
+        output_stride: limit the backbone's stride to 8 or 16 by dilating later stages, where the backbone can.
+        kernel: ``largefov``: side of conv6's kernel; the papers use 4 (Helen) and 3 (VOC).
+        dilation: ``largefov``: conv6's dilation before any method changes it.
+        channels: ``largefov``: channels of conv6 and conv7.
+        head_norm: ``largefov``: batch norm behind conv6 and conv7 too, which trains faster from random weights.
+    """
+
+    name: str
+    pretrained: bool = False
+    stage: Annotated[int, Field(ge=0, le=8)] | None = None
+    output_stride: Literal[2, 4, 8, 16, 32] | None = None
+    kernel: Literal[3, 4, 5, 7] = 3
+    dilation: PositiveInt = 1
+    channels: tuple[PositiveInt, PositiveInt] = (256, 256)
+    head_norm: bool = False
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        family, _, rest = self.name.partition(":")
+        if family not in FAMILIES or not rest:
+            raise ValueError(
+                f"a model is largefov:BACKBONE, smp:ARCH:ENCODER, timm:NAME, torchvision:NAME or hf:NAME"
+                f"{near_names(family, FAMILIES)}, not {self.name!r}"
+            )
+        if family == "smp" and ":" not in rest:
+            raise ValueError(f"an smp model is smp:ARCH:ENCODER, such as smp:Unet:resnet34, not {self.name!r}")
+        return self

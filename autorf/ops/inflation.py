@@ -1,0 +1,112 @@
+"""Inflation and interpolation: bilinear resizing by a factor that is learned.
+
+``x (N, C, H, W)``; output coordinate ``t`` reads input coordinate ``t / factor``, anchored at the top-left pixel.
+Papers: Wei et al., *Learning adaptive receptive fields for deep image parsing networks*, 2018, Eqs. 1-11.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from autorf.errors import InputError
+
+Gradient = Literal["exact", "paper"]
+
+
+def inflate(input: Tensor, factor: Tensor | float, *, gradient: Gradient = "exact") -> Tensor:
+    """Resize a map by ``factor`` to ``round(factor (H - 1) + 1)`` by ``round(factor (W - 1) + 1)``.
+
+    Args:
+        input: ``(N, C, H, W)``.
+        factor: one positive number for both axes, or two ``(height, width)``; gradients reach it.
+        gradient: ``"exact"`` is the derivative of the formula; ``"paper"`` divides the factor's by the number of
+            output pixels (Eq. 7). The gradient of ``input`` is the exact adjoint in both.
+
+    Raises:
+        InputError: for an input that is no 4-d floating-point map, or a factor that is not positive and finite.
+
+    Note:
+        Where ``t / factor`` falls on a pixel the bilinear kernel has a kink; the factor's gradient there is the mean
+        of its two one-sided derivatives, so that learning can leave 1 in either direction.
+    """
+    height, width = factor_pair(factor)
+    _check_map(input)
+    return interpolate(
+        input, factor, (inflated_side(input.shape[2], height), inflated_side(input.shape[3], width)), gradient=gradient
+    )
+
+
+def interpolate(input: Tensor, factor: Tensor | float, size: Sequence[int], *, gradient: Gradient = "exact") -> Tensor:
+    """Resize a map to ``size``, reading input coordinate ``t / factor`` for output coordinate ``t``.
+
+    Undoes :func:`inflate` with ``factor = F / f``: ``F = 1`` returns to the size before inflation,
+    ``F = (H_out - 1) / (H_s - 1)`` folds the network's final up-sampling into the same step.
+    The last row and column are repeated where rounding overshoots.
+
+    Args:
+        input: ``(N, C, H, W)``.
+        factor: one positive number for both axes, or two ``(height, width)``; gradients reach it.
+        size: ``(height, width)`` of the output in pixels, both at least 1.
+        gradient: as in :func:`inflate`; ``"paper"`` divides by the output's pixels (Eq. 11).
+
+    Raises:
+        InputError: as :func:`inflate`, or for a size below 1.
+    """
+    _check_map(input)
+    factor_pair(factor)
+    if len(size) != 2 or min(size) < 1:
+        raise InputError(f"interpolate: size must be two positive integers (height, width), got {tuple(size)}")
+    if gradient not in ("exact", "paper"):
+        raise InputError(f"gradient must be 'exact' or 'paper', got {gradient!r}")
+    factors = torch.as_tensor(factor, dtype=torch.double, device=input.device)
+    if gradient == "paper":
+        factors = _scale_gradient(factors, 1 / (size[0] * size[1]))
+    factor_h, factor_w = factors.expand(2) if factors.numel() == 1 else factors
+    return _resample(input, factor_h, factor_w, (size[0], size[1]))
+
+
+def inflated_side(side: int, factor: float) -> int:
+    """The inflated length ``round(factor (side - 1) + 1)`` of an axis of ``side`` pixels."""
+    return round(factor * (side - 1) + 1)
+
+
+def factor_pair(factor: Tensor | float) -> tuple[float, float]:
+    """``factor`` as two plain numbers ``(height, width)``.
+
+    Raises:
+        InputError: unless it holds one or two positive finite numbers.
+    """
+    values = [float(factor)] if isinstance(factor, int | float) else factor.detach().double().flatten().tolist()
+    if len(values) not in (1, 2) or not all(0 < value < float("inf") for value in values):
+        raise InputError(f"factor must be one or two positive finite numbers, got {values}")
+    return values[0], values[-1]
+
+
+def _resample(input: Tensor, factor_h: Tensor, factor_w: Tensor, size: tuple[int, int]) -> Tensor:
+    # Separable resizing is two matrix products; half precision is too coarse for the weights, so it works in float32.
+    dtype = torch.promote_types(input.dtype, torch.float32)
+    with torch.autocast(input.device.type, enabled=False):
+        rows = _bilinear_weights(factor_h, input.shape[2], size[0]).to(dtype)
+        columns = _bilinear_weights(factor_w, input.shape[3], size[1]).to(dtype)
+        return (rows @ (input.to(dtype) @ columns.T)).to(input.dtype)
+
+
+def _bilinear_weights(factor: Tensor, source: int, target: int) -> Tensor:
+    """``(target, source)`` weights ``max(0, 1 - |t / factor - m|)``, the last pixel repeated beyond the edge."""
+    position = torch.arange(target, device=factor.device, dtype=factor.dtype) / factor
+    pixel = torch.arange(source + 1, device=factor.device, dtype=factor.dtype)
+    triangle = 1 - (position.clamp(max=source)[:, None] - pixel).abs()
+    # torch.maximum halves the gradient at a tie, which is the mean of the kernel's one-sided derivatives there.
+    weights = torch.maximum(triangle, torch.zeros_like(triangle))
+    return torch.cat([weights[:, : source - 1], weights[:, source - 1 :].sum(1, keepdim=True)], 1)
+
+
+def _scale_gradient(value: Tensor, scale: float) -> Tensor:
+    return value.detach() + (value - value.detach()) * scale
+
+
+def _check_map(input: Tensor) -> None:
+    if input.dim() != 4 or not input.is_floating_point():
+        raise InputError(f"expected a floating-point map (N, C, H, W), got {input.dtype} of shape {tuple(input.shape)}")

@@ -1,0 +1,57 @@
+"""A convolution averaged over several dilations with one shared kernel."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import Tensor
+from torch.nn import functional
+
+from autorf.errors import InputError
+
+
+def windowed_dilated_conv2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    probabilities: Tensor,
+    rates: Sequence[int],
+    groups: int = 1,
+) -> Tensor:
+    """``sum_r probabilities[r] conv2d(input, weight, dilation=rates[r]) + bias``, with as large an output.
+
+    Args:
+        input: ``(N, C_in, H, W)``.
+        weight: ``(C_out, C_in / groups, K_h, K_w)``, odd kernel sides; shared by all rates.
+        bias: ``(C_out,)`` or None.
+        probabilities: ``(len(rates),)``, one weight an option for the whole map.
+        rates: increasing positive integers, the dilations.
+        groups: as in ``conv2d``.
+
+    Raises:
+        InputError: for rates that are not increasing positive integers, an even kernel, or probabilities of another
+            length.
+
+    Note:
+        METHODS: learned dilation, a window over dilations that narrows during training.
+    """
+    check_rates(rates)
+    if weight.shape[2] % 2 == 0 or weight.shape[3] % 2 == 0:
+        raise InputError(f"kernel sides must be odd, got {tuple(weight.shape[2:])}")
+    if probabilities.shape != (len(rates),):
+        raise InputError(f"probabilities must have shape ({len(rates)},), got {tuple(probabilities.shape)}")
+    terms = (_same_conv2d(input, weight, rate, groups) for rate in rates)
+    output = sum(term * share.to(term.dtype) for term, share in zip(terms, probabilities, strict=True))
+    assert isinstance(output, Tensor)
+    return output if bias is None else output + bias.to(output.dtype).view(1, -1, 1, 1)
+
+
+def check_rates(rates: Sequence[int]) -> None:
+    """Raise ``InputError`` unless ``rates`` are increasing positive integers."""
+    whole = all(isinstance(rate, int) and not isinstance(rate, bool) and rate > 0 for rate in rates)
+    if not rates or not whole or any(b <= a for a, b in pairwise(rates)):
+        raise InputError(f"rates must be increasing positive integers, got {list(rates)}")
+
+
+def _same_conv2d(input: Tensor, weight: Tensor, rate: int, groups: int) -> Tensor:
+    padding = (rate * (weight.shape[2] // 2), rate * (weight.shape[3] // 2))
+    return functional.conv2d(input, weight, None, padding=padding, dilation=rate, groups=groups)

@@ -1,0 +1,126 @@
+"""Run one trial: build, adapt, train, measure."""
+
+import json
+import logging
+import resource
+import warnings
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import lightning
+import torch
+from safetensors.torch import save
+from torch import nn
+
+from autorf.data import DataSpec, Splits, load
+from autorf.files import write_atomically
+from autorf.networks import build
+from autorf.receptive_field import receptive_field
+from autorf.study.executors.base import Job
+from autorf.study.spec import StudySpec
+from autorf.study.trial import trial_from
+from autorf.surgery import adapt, learned_values
+from autorf.training.batches import loader
+from autorf.training.callback import ReceptiveFieldCallback
+from autorf.training.checkpoint import EpochCheckpoint, newest_checkpoint
+from autorf.training.module import SegmentationModule
+
+Report = Callable[[dict[str, Any]], None]
+
+
+def run(job: Job, report: Report) -> dict[str, Any]:
+    """Train one trial, from its last checkpoint where there is one, and return its results.
+
+    Args:
+        job: what to run.
+        report: called after every epoch with its measurements.
+
+    Returns:
+        Validation metrics with per-class values, receptive field, learned values, cost.
+    """
+    spec = job.spec
+    torch.set_num_threads(spec.training.threads)
+    splits = _splits(spec.data)
+    train = splits.train.with_augmentation(spec.data.augmentation, job.seed)
+    model = trial_model(spec, job.configuration, job.seed, splits.n_classes)
+    module = SegmentationModule(model, spec.training, splits)
+    field = FieldOf(spec)
+    checkpoint = EpochCheckpoint(job.folder, job.seed, lambda: field(model), report)
+    trainer = _trainer(spec, checkpoint)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        trainer.fit(
+            module,
+            loader(train, spec.training.batch_size, job.seed, shuffle=True),
+            loader(splits.val, spec.training.batch_size, job.seed, shuffle=False),
+            ckpt_path=newest_checkpoint(job.folder),
+            weights_only=True,
+        )
+    weights = {name: tensor.contiguous().clone() for name, tensor in model.state_dict().items()}
+    write_atomically(job.folder / "model.safetensors", save(weights))
+    checkpoint.clear()
+    return _result(module, checkpoint, model, field)
+
+
+def trial_model(spec: StudySpec, configuration: dict[str, Any], seed: int, classes: int) -> nn.Module:
+    """The network of a trial, adapted; the same seed gives every method the same initial weights."""
+    torch.manual_seed(seed)
+    trial = trial_from(configuration, seed)
+    return adapt(build(spec.model, classes), trial.method)
+
+
+class FieldOf:
+    """The receptive field of a model under study, measured anew only when a learned value changed."""
+
+    def __init__(self, spec: StudySpec) -> None:
+        self.image_size = spec.data.image_size
+        self._known: dict[str, dict[str, Any]] = {}
+
+    def __call__(self, model: nn.Module) -> dict[str, Any]:
+        """``rf`` in input pixels ``[h, w]`` and ``rnorm``."""
+        values = json.dumps(learned_values(model), sort_keys=True)
+        if values not in self._known:
+            found = receptive_field(model, self.image_size)
+            self._known[values] = {"rf": [round(float(side), 2) for side in found.size], "rnorm": found.rnorm}
+        return self._known[values]
+
+
+@lru_cache(maxsize=1)
+def _splits(spec: DataSpec) -> Splits:
+    return load(spec)
+
+
+def _trainer(spec: StudySpec, checkpoint: EpochCheckpoint) -> lightning.Trainer:
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    return lightning.Trainer(
+        max_epochs=spec.training.epochs,
+        devices=1,
+        precision="bf16-mixed" if spec.training.precision == "bf16" else "32-true",
+        logger=False,
+        enable_checkpointing=True,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        callbacks=[ReceptiveFieldCallback(), checkpoint],
+    )
+
+
+def _result(
+    module: SegmentationModule, checkpoint: EpochCheckpoint, model: nn.Module, field: FieldOf
+) -> dict[str, Any]:
+    last = checkpoint.history[-1]
+    assert module.validation_scores is not None
+    per_class = module.validation_scores
+    return {
+        **{name: last[name] for name in ("miou", "f1", "pixel_accuracy")},
+        "split": "val",
+        "iou_per_class": per_class.iou,
+        "f1_per_class": per_class.f1_per_class,
+        "values": learned_values(model),
+        **field(model),
+        "epochs": len(checkpoint.history),
+        "train_seconds": round(checkpoint.seconds, 2),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+    }

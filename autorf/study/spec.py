@@ -1,0 +1,139 @@
+"""The study file: data, model, training, search spaces and how to search them."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, Field
+
+from autorf.data import DataSpec
+from autorf.errors import InputError
+from autorf.networks.spec import ModelSpec
+from autorf.specification import PositiveInt, Specification, parse
+from autorf.training.spec import TrainingSpec
+
+
+def _safe_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):
+        raise ValueError(
+            "a study's name becomes a folder: letters, digits, '_', '-' and '.', at most 64, "
+            "beginning with a letter or digit"
+        )
+    return name
+
+
+SafeName = Annotated[str, AfterValidator(_safe_name)]
+
+
+class SearchSpec(Specification):
+    """What is searched for, and how.
+
+    Attributes:
+        sampler: ``grid`` runs every combination of every search space.
+        objectives: the metrics to maximise on the validation split; the first one chooses.
+    """
+
+    sampler: Literal["grid"] = "grid"
+    objectives: Annotated[tuple[Literal["miou", "f1", "pixel_accuracy"], ...], Field(min_length=1, max_length=1)] = (
+        "miou",
+    )
+
+
+class ExecutorSpec(Specification):
+    """Where trials run.
+
+    Attributes:
+        kind: ``local``: worker processes on this machine.
+        workers: how many trials run at once; None for one a ``training.threads`` CPU cores.
+    """
+
+    kind: Literal["local"] = "local"
+    workers: PositiveInt | None = None
+
+
+class TrackingSpec(Specification):
+    """Where MLflow's mirror of the study lives.
+
+    Attributes:
+        uri: an MLflow tracking URI, or None for ``mlflow.db`` under the root.
+    """
+
+    uri: str | None = None
+
+
+class StudySpec(Specification):
+    """A study file.
+
+    Attributes:
+        name: of the study and its folder.
+        data: the data set.
+        model: the network.
+        search_space: names of built-in search spaces, paths of YAML files, or spaces written out in place.
+        training: how each trial is trained.
+        search: how the space is searched.
+        executor: where trials run.
+        tracking: where results are mirrored.
+    """
+
+    name: SafeName
+    data: DataSpec
+    model: ModelSpec
+    search_space: Annotated[tuple[str | dict[str, Any], ...], Field(min_length=1)]
+    training: TrainingSpec = TrainingSpec()
+    search: SearchSpec = SearchSpec()
+    executor: ExecutorSpec = ExecutorSpec()
+    tracking: TrackingSpec = TrackingSpec()
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file, read safely.
+
+    Raises:
+        InputError: when the file cannot be read, is no YAML, or holds no mapping.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8 text'}") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" (line {mark.line + 1})" if mark else ""
+        raise InputError(
+            f"{path}: no valid YAML{where}: {getattr(error, 'problem', None) or 'cannot be parsed'}"
+        ) from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected keys and values, got {type(content).__name__}")
+    return content
+
+
+def parse_study(values: Mapping[str, Any], source: str, overrides: tuple[str, ...] = ()) -> StudySpec:
+    """A study from plain values and ``a.b=c`` overrides.
+
+    Raises:
+        InputError: one line that names the source, the field, the value and what is legal.
+    """
+    merged = dict(values)
+    for override in overrides:
+        merged = _override(merged, override)
+    return parse(StudySpec, merged, source)
+
+
+def _override(values: Mapping[str, Any], override: str) -> dict[str, Any]:
+    path, separator, text = override.partition("=")
+    keys = path.strip().split(".")
+    if not separator or not all(keys):
+        raise InputError(f"--set {override}: expected KEY=VALUE with a dotted key, such as training.epochs=4")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise InputError(f"--set {override}: the value is no valid YAML; quote it") from None
+    return _with(values, keys, value, override)
+
+
+def _with(values: Any, keys: list[str], value: Any, override: str) -> dict[str, Any]:
+    if not isinstance(values, Mapping):
+        raise InputError(f"--set {override}: {keys[0]!r} lies inside a value that has no keys")
+    inner = value if len(keys) == 1 else _with(values.get(keys[0]) or {}, keys[1:], value, override)
+    return {**values, keys[0]: inner}

@@ -1,0 +1,20 @@
+"""Change a model's receptive field in place: match, check everything, then swap."""
+
+from autorf.surgery.adapt import Adaptation, adapt, adaptations
+from autorf.surgery.describe import Change, Description, describe
+from autorf.surgery.freeze import Frozen, freeze
+from autorf.surgery.learning import advance, learned_values, parameter_groups
+
+__all__ = [
+    "Adaptation",
+    "Change",
+    "Description",
+    "Frozen",
+    "adapt",
+    "adaptations",
+    "advance",
+    "describe",
+    "freeze",
+    "learned_values",
+    "parameter_groups",
+]

@@ -1,0 +1,64 @@
+"""What a training loop needs of an adapted model: optimizer groups, the schedule, the learned values."""
+
+from typing import Any
+
+from torch import nn
+
+from autorf.errors import InputError
+from autorf.surgery.adapt import adaptive_modules
+
+
+def parameter_groups(model: nn.Module, lr: float, *, weight_decay: float = 0.01) -> list[dict[str, Any]]:
+    """Optimizer groups: the model's own parameters, then each method's with its learning rate and no weight decay.
+
+    Args:
+        model: adapted or not.
+        lr: the learning rate of the model's own parameters, > 0.
+        weight_decay: of the model's own parameters, >= 0.
+
+    Returns:
+        Dictionaries for any ``torch.optim`` optimizer. A group's ``scheduled`` key says whether the learning-rate
+        schedule should apply to it.
+
+    Raises:
+        InputError: for a learning rate or weight decay out of range.
+    """
+    if not lr > 0 or not weight_decay >= 0:
+        raise InputError(f"lr must be > 0 and weight_decay >= 0, got lr={lr}, weight_decay={weight_decay}")
+    groups: list[dict[str, Any]] = []
+    taken: set[int] = set()
+    for module in adaptive_modules(model).values():
+        for rule in module.learning_rules():
+            parameters = [p for p in rule.parameters if id(p) not in taken and p.requires_grad]
+            taken.update(id(parameter) for parameter in parameters)
+            rate = lr * rule.multiplier if rule.learning_rate is None else rule.learning_rate
+            if parameters:
+                groups.append({"params": parameters, "lr": rate, "weight_decay": 0.0, "scheduled": rule.scheduled})
+    others = [parameter for parameter in model.parameters() if id(parameter) not in taken and parameter.requires_grad]
+    return [{"params": others, "lr": lr, "weight_decay": weight_decay, "scheduled": True}, *groups]
+
+
+def advance(model: nn.Module, step: int, total_steps: int) -> None:
+    """Tell every method in ``model`` how far the training is; call it before each optimizer step.
+
+    Args:
+        model: adapted or not.
+        step: steps done so far, ``0 <= step <= total_steps``.
+        total_steps: of the whole training, > 0.
+
+    Raises:
+        InputError: for a step out of range.
+    """
+    if not 0 <= step <= total_steps or total_steps < 1:
+        raise InputError(f"advance: step must lie in 0..total_steps, got step {step} of {total_steps}")
+    for module in adaptive_modules(model).values():
+        module.advance(step / total_steps)
+
+
+def learned_values(model: nn.Module) -> dict[str, float]:
+    """What the methods have learned so far: the mean over layers of ``f``, ``dilation`` and the like."""
+    gathered: dict[str, list[float]] = {}
+    for module in adaptive_modules(model).values():
+        for key, value in module.values().items():
+            gathered.setdefault(key, []).append(value)
+    return {key: sum(values) / len(values) for key, values in gathered.items()}

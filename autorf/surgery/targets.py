@@ -1,0 +1,62 @@
+"""Which modules of a model a method means."""
+
+import re
+from collections.abc import Sequence
+
+from torch import nn
+
+from autorf.errors import InputError, near_names
+from autorf.methods.base import LayerMethod
+
+
+def matched_layers(model: nn.Module, method: LayerMethod) -> dict[str, nn.Conv2d]:
+    """The convolutions that ``method`` targets, by name, every one checked.
+
+    Raises:
+        InputError: when nothing matches, a listed name does not exist, or a matched layer cannot be changed.
+    """
+    modules = dict(model.named_modules())
+    modules.pop("")
+    names = matched_names(list(modules), _targets(model, method))
+    return {name: method.check_layer(name, modules[name]) for name in names}
+
+
+def matched_names(names: Sequence[str], targets: str | Sequence[str]) -> list[str]:
+    """The module names that ``targets`` matches: one full-match expression, or exact names and ``.suffix``es.
+
+    Raises:
+        InputError: for an expression that does not compile, or a target that matches nothing, with near names.
+    """
+    if isinstance(targets, str):
+        try:
+            pattern = re.compile(targets)
+        except re.error as error:
+            raise InputError(f"targets {targets!r} is no regular expression: {error}") from None
+        found = [name for name in names if pattern.fullmatch(name)]
+        if not found:
+            raise _nothing(targets, names)
+        return found
+    chosen: set[str] = set()
+    for target in targets:
+        found = [name for name in names if name == target or (target.startswith(".") and name.endswith(target))]
+        if not found:
+            raise _nothing(target, names)
+        chosen.update(found)
+    return [name for name in names if name in chosen]
+
+
+def _targets(model: nn.Module, method: LayerMethod) -> str | Sequence[str]:
+    if method.targets is not None:
+        return method.targets
+    offered = getattr(model, "receptive_field_layers", None)
+    if offered is None:
+        raise InputError(
+            f"{method.method}: targets is required for a {type(model).__name__}: a regular expression over module "
+            "names, or a list of names (list them with model.named_modules())"
+        )
+    return tuple(offered)
+
+
+def _nothing(target: str, names: Sequence[str]) -> InputError:
+    near = near_names(target.replace("\\", ""), names) or f"; the model has {len(names)} modules, such as {names[-1]!r}"
+    return InputError(f"targets {target!r} matches no module of the model (the whole name must match){near}")

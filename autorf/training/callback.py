@@ -1,0 +1,42 @@
+"""The callback that moves the methods of an adapted model through a training."""
+
+import lightning
+
+from autorf.errors import InputError
+from autorf.surgery import advance, learned_values
+
+
+class ReceptiveFieldCallback(lightning.Callback):
+    """Plug this into any Lightning training of an adapted model.
+
+    Before every optimizer step it opens, narrows or closes windows, holds and clamps ``f`` and the like; after every
+    epoch it logs what was learned (``f``, ``dilation``, ...). Adapt the model before the optimizer is made: in the
+    module's ``__init__``, ``setup`` or ``configure_model``.
+
+    Raises:
+        InputError: at the start of training, when the length of the training is not known.
+    """
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Refuse a training without an end: the search phase is a share of it."""
+        steps = trainer.estimated_stepping_batches
+        if steps == float("inf"):
+            raise InputError("ReceptiveFieldCallback needs a training of known length: set max_epochs or max_steps")
+        self.total_steps = int(steps)
+
+    def on_train_batch_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: object, batch_idx: int
+    ) -> None:
+        """Enter the state of this step."""
+        advance(pl_module, min(trainer.global_step, self.total_steps), self.total_steps)
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Log what was learned so far."""
+        values = learned_values(pl_module)
+        if trainer.logger is not None and values:
+            pl_module.log_dict(values)
+
+    def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Leave the model in its final state."""
+        if trainer.global_step >= self.total_steps:
+            advance(pl_module, self.total_steps, self.total_steps)

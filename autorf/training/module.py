@@ -1,0 +1,126 @@
+"""The Lightning module of a trial: cross-entropy, pooled metrics, AdamW with the methods' own groups."""
+
+import math
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from autorf.data import Splits
+from autorf.errors import InputError
+from autorf.metrics import Scores, confusion, scores
+from autorf.surgery import parameter_groups
+from autorf.training.spec import TrainingSpec
+
+
+class SegmentationModule(lightning.LightningModule):
+    """Trains ``model`` on ``(image (N, 3, H, W), mask (N, H, W))`` batches; validates on one pooled confusion matrix.
+
+    Args:
+        model: returns class scores ``(N, n_classes, H, W)``, or a mapping or object that holds them as ``out`` or
+            ``logits``; scores of another size are resized bilinearly to the mask's.
+        spec: how to train.
+        splits: the data, for its classes and ignored label.
+    """
+
+    def __init__(self, model: nn.Module, spec: TrainingSpec, splits: Splits) -> None:
+        super().__init__()
+        self.model, self.spec, self.splits = model, spec, splits
+        self.ignored = -100 if splits.ignore_index is None else splits.ignore_index
+        self.class_weights = class_weights(splits) if spec.class_weights == "balanced" else None
+        self.validation_scores: Scores | None = None
+        self.train_loss = math.nan
+        self._losses: list[Tensor] = []
+        self._confusion: Tensor | None = None
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Class scores at the image's size."""
+        output = self.model(image)
+        if isinstance(output, dict):
+            output = output["out"] if "out" in output else output["logits"]
+        elif not isinstance(output, Tensor):
+            output = output.logits
+        assert isinstance(output, Tensor)
+        if output.shape[2:] != image.shape[2:]:
+            output = functional.interpolate(output, size=image.shape[2:], mode="bilinear", align_corners=False)
+        return output
+
+    def on_train_epoch_start(self) -> None:
+        """Begin a new mean of the loss."""
+        self._losses = []
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Cross-entropy of a batch.
+
+        Raises:
+            FloatingPointError: when the loss is no longer finite.
+        """
+        image, mask = batch
+        weight = None if self.class_weights is None else self.class_weights.to(image.device)
+        loss = functional.cross_entropy(self(image), mask, weight=weight, ignore_index=self.ignored)
+        self._losses.append(loss.detach())
+        if not torch.isfinite(loss):
+            raise FloatingPointError(f"the training loss became {loss.item()} at step {self.global_step}")
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Take the epoch's mean loss."""
+        self.train_loss = torch.stack(self._losses).mean().item()
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin a new confusion matrix."""
+        self._confusion = None
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Add a batch to the confusion matrix."""
+        image, mask = batch
+        matrix = confusion(self(image).argmax(1), mask, self.splits.n_classes, self.splits.ignore_index)
+        self._confusion = matrix if self._confusion is None else self._confusion + matrix
+
+    def on_validation_epoch_end(self) -> None:
+        """Turn the confusion matrix into scores."""
+        assert self._confusion is not None
+        self.validation_scores = scores(self._confusion, self.splits.class_names, self.splits.label_groups)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW; a linear warm-up and a cosine to zero for every group that follows the schedule."""
+        groups = parameter_groups(self.model, self.spec.lr, weight_decay=self.spec.weight_decay)
+        optimizer = torch.optim.AdamW(groups, lr=self.spec.lr)
+        steps = int(self.trainer.estimated_stepping_batches)
+        followed = warmup_cosine(steps, int(self.spec.warmup * steps))
+        rules = [followed if group["scheduled"] else _constant for group in optimizer.param_groups]
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, rules)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+
+def class_weights(splits: Splits) -> Tensor:
+    """``1 / sqrt(pixels of the class)`` over the training split, mean 1 over the classes that occur.
+
+    Raises:
+        InputError: when no training pixel has a label.
+    """
+    counts = torch.zeros(splits.n_classes, dtype=torch.float64)
+    for index in range(len(splits.train)):
+        _, mask = splits.train[index]
+        counts += torch.bincount(mask[(mask >= 0) & (mask < splits.n_classes)], minlength=splits.n_classes)
+    if not counts.any():
+        raise InputError("training.class_weights: no training pixel has a label")
+    weights = torch.where(counts > 0, counts.clamp(min=1).rsqrt(), 0.0)
+    return (weights * (counts > 0).sum() / weights.sum()).float()
+
+
+def warmup_cosine(total: int, warmup: int) -> Any:
+    """The factor on the learning rate at each step: rising linearly for ``warmup`` steps, then a cosine to 0."""
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(total - warmup, 1)))
+
+    return factor
+
+
+def _constant(step: int) -> float:
+    return 1.0
