@@ -4,14 +4,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from autorf.data.spec import Augmentation, DigitsData
+from autorf.data.spec import Augmentation, CamVidData, DigitsData, FassegData, FolderData
 
 if TYPE_CHECKING:
     from autorf.data.segmentation_set import SegmentationSet, Splits
 
-__all__ = ["Augmentation", "DataSpec", "DigitsData", "SegmentationSet", "Splits", "load"]
+__all__ = [
+    "Augmentation",
+    "CamVidData",
+    "DataSpec",
+    "DigitsData",
+    "FassegData",
+    "FolderData",
+    "SegmentationSet",
+    "Splits",
+    "load",
+]
 
-DataSpec = Annotated[DigitsData, Field()]
+DataSpec = Annotated[DigitsData | FolderData | CamVidData | FassegData, Field(discriminator="name")]
 """Any data set, told apart by its ``name``."""
 
 

@@ -1,5 +1,7 @@
 """Random changes of an image and its mask together."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -7,6 +9,23 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from autorf.data.spec import Augmentation
+
+
+class Zoom(v2.Transform):
+    """Resize by a random factor from ``low`` to ``high``, the same for both axes."""
+
+    def __init__(self, low: float, high: float) -> None:
+        super().__init__()
+        self.low, self.high = low, high
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        """Draw a factor; the size in pixels that follows from it."""
+        factor = self.low + float(torch.rand(())) * (self.high - self.low)
+        return {"size": [max(round(factor * side), 1) for side in v2.query_size(flat_inputs)]}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        """Resize one input: images bilinear, masks nearest."""
+        return self._call_kernel(v2.functional.resize, inpt, size=params["size"], antialias=True)
 
 
 class JointAugmentation:
@@ -31,7 +50,7 @@ class JointAugmentation:
         fill = {tv_tensors.Image: [round(255 * value) for value in mean], tv_tensors.Mask: fill_index}
         steps: list[torch.nn.Module] = []
         if spec.scale != (1.0, 1.0):
-            steps.append(v2.ScaleJitter(image_size, spec.scale, antialias=True))
+            steps.append(Zoom(*spec.scale))
         steps.append(v2.RandomCrop(spec.crop or image_size, pad_if_needed=True, fill=fill))
         if spec.flip:
             steps.append(v2.RandomHorizontalFlip())

@@ -16,11 +16,14 @@ CLASS_NAMES = ("background", *(str(digit) for digit in range(10)))
 SPLITS = ("train", "val", "test")
 
 Array = NDArray[np.float32]
+Square = tuple[int, int, int]
+"""Top, left and side in pixels."""
 
 _SHARES = (0.7, 0.15, 0.15)  # of the source digits
 _TEXTURE_CELLS = (4, 8, 16, 32)  # pixels a wave of the canvas
-_PLACEMENTS = 100  # tries to place one more digit before the image is full
-_STROKE = 0.3  # of full ink: where a stroke's edge is
+_SLACK = 0.3  # of a digit's side: how far it may lie from where it would fit best
+_EMPTY = 0.2  # of the places: left without a digit
+_STROKE = 0.2  # of full ink: where a stroke's edge is
 
 
 @dataclass(frozen=True)
@@ -94,30 +97,36 @@ def _canvas(spec: DigitsData, rng: np.random.Generator) -> Array:
     return (color + spec.texture * (waves / waves.std()).numpy()).astype(np.float32)
 
 
-def _places(spec: DigitsData, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Top, left and side ``(n, 3)`` of as many squares as fit without overlap, the sizes in turn, the large first."""
-    places = np.empty((0, 3), np.int64)
-    while True:
+def _places(spec: DigitsData, rng: np.random.Generator) -> list[Square]:
+    """Squares without overlap, packed loosely from a random corner until none fits, then some taken away.
+
+    The sizes take turns, the large ones first; at least one of each is left.
+    """
+    places: list[Square] = []
+    found = -1
+    while found < len(places):
         found = len(places)
         for size in sorted(spec.object_size, reverse=True):
-            tries = _tries(spec, size, rng)
-            free = np.flatnonzero(_apart(tries[:, None], places).all(axis=1))[:1]
-            places = np.concatenate([places, tries[free]])
-        if len(places) == found:
-            return places
+            side = max(round(size * (1 - rng.uniform(0, spec.size_jitter))), SMALLEST_DIGIT)
+            places += _next_place(places, side, spec.image_size, rng)
+    kept = [i < len(spec.object_size) or rng.random() >= _EMPTY for i in range(len(places))]
+    mirrored = rng.random(2) < 0.5
+    return [_mirrored(places[i], spec.image_size, *mirrored) for i in range(len(places)) if kept[i]]
 
 
-def _tries(spec: DigitsData, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Squares of about ``size`` anywhere in the image, ``(_PLACEMENTS, 3)``."""
-    factors = rng.uniform(1 - spec.size_jitter, 1 + spec.size_jitter, _PLACEMENTS)
-    sides = np.rint(size * factors).astype(np.int64).clip(SMALLEST_DIGIT, min(spec.image_size))
-    height, width = spec.image_size
-    return np.stack([rng.integers(height - sides + 1), rng.integers(width - sides + 1), sides], axis=1)
+def _next_place(places: list[Square], side: int, image_size: tuple[int, int], rng: np.random.Generator) -> list[Square]:
+    """A free square near the top left, or none."""
+    free = np.ones([length - side + 1 for length in image_size], bool)
+    for top, left, other in places:
+        free[max(top - side + 1, 0) : top + other, max(left - side + 1, 0) : left + other] = False
+    tops, lefts = np.nonzero(free)
+    if not len(tops):
+        return []
+    nearest = (tops + lefts + rng.uniform(0, _SLACK * side, len(tops))).argmin()
+    return [(int(tops[nearest]), int(lefts[nearest]), side)]
 
 
-def _apart(square: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether squares ``(..., 3)`` of top, left and side have no pixel in common."""
-    starts, ends = square[..., :2], square[..., :2] + square[..., 2:]
-    other_starts, other_ends = other[..., :2], other[..., :2] + other[..., 2:]
-    apart: NDArray[np.bool_] = np.any((ends <= other_starts) | (other_ends <= starts), axis=-1)
-    return apart
+def _mirrored(place: Square, image_size: tuple[int, int], vertically: bool, horizontally: bool) -> Square:
+    top, left, side = place
+    height, width = image_size
+    return height - top - side if vertically else top, width - left - side if horizontally else left, side

@@ -1,24 +1,50 @@
 """From what a study file says to checked splits."""
 
-from autorf.data.digits import CLASS_NAMES, digit_sets
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from autorf.data import camvid, digits, fasseg
+from autorf.data.camvid import camvid_sets
+from autorf.data.digits import digit_sets
+from autorf.data.fasseg import fasseg_sets
+from autorf.data.folder import folder_sets
 from autorf.data.segmentation_set import FILL_INDEX, SegmentationSet, Splits
-from autorf.data.spec import DigitsData
+from autorf.data.spec import CamVidData, DigitsData, FassegData, FolderData
+
+AnyData = DigitsData | FolderData | CamVidData | FassegData
 
 
-def load_splits(spec: DigitsData, seed: int) -> Splits:
-    """Read and check the data set that ``spec`` describes."""
-    sets = digit_sets(spec)
-    return _assemble(spec, sets, CLASS_NAMES, seed)
+@dataclass(frozen=True)
+class _Labels:
+    class_names: tuple[str, ...]
+    ignore_index: int | None = None
+    groups: Mapping[str, tuple[int, ...]] | None = None
 
 
-def _assemble(spec: DigitsData, sets: dict[str, SegmentationSet], class_names: tuple[str, ...], seed: int) -> Splits:
-    ignore = FILL_INDEX if spec.augmentation.fills(spec.image_size) else None
+def load_splits(spec: AnyData, seed: int) -> Splits:
+    """Read and check the data set that ``spec`` describes; see ``autorf.data.load``."""
+    match spec:
+        case DigitsData():
+            return _splits(spec, digit_sets(spec), _Labels(digits.CLASS_NAMES), seed)
+        case FolderData():
+            return _splits(spec, folder_sets(spec), _Labels(spec.class_names, spec.ignore_index), seed)
+        case CamVidData():
+            return _splits(spec, camvid_sets(spec), _Labels(camvid.CLASS_NAMES, camvid.IGNORE_INDEX), seed)
+        case FassegData():
+            return _splits(spec, fasseg_sets(spec), _Labels(fasseg.CLASS_NAMES, groups=fasseg.LABEL_GROUPS), seed)
+
+
+def _splits(spec: AnyData, sets: Mapping[str, SegmentationSet], labels: _Labels, seed: int) -> Splits:
+    ignore_index = labels.ignore_index
+    if ignore_index is None and spec.augmentation.fills(spec.image_size):
+        ignore_index = FILL_INDEX
     return Splits(
         train=sets["train"].with_augmentation(spec.augmentation, seed),
         val=sets["val"],
         test=sets.get("test"),
-        n_classes=len(class_names),
-        ignore_index=ignore,
-        class_names=class_names,
+        n_classes=len(labels.class_names),
+        ignore_index=ignore_index,
+        class_names=labels.class_names,
         image_size=spec.image_size,
+        label_groups=labels.groups,
     )

@@ -1,5 +1,6 @@
 """What a study file may say about its data. Light to import: nothing here loads torch."""
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -54,8 +55,8 @@ class DigitsData(Specification):
 
     Attributes:
         image_size: height and width of the canvas in pixels.
-        object_size: side of the digits in pixels, or a list of sides that are mixed in every image; at least 8.
-        size_jitter: largest relative change of a digit's side.
+        object_size: largest side of the digits in pixels, or a list of them that are mixed in every image; at least 8.
+        size_jitter: by how much of its side a digit may be smaller.
         noise: standard deviation of the pixel noise; black to white is 1.
         texture: standard deviation of the canvas; black to white is 1.
         n_train: number of training images.
@@ -85,3 +86,86 @@ class DigitsData(Specification):
             limit = min(self.image_size)
             raise ValueError(f"object_size must be at most the image's smaller side, {limit}")
         return self
+
+
+class FolderData(Specification):
+    """Images and masks of your own.
+
+    Layout: ``root/train/images``, ``root/train/masks``, likewise ``val`` and, where there is one, ``test``. Without
+    ``val``, or with just ``root/images`` and ``root/masks``, ``val_fraction`` of the training images validate. An image
+    and its mask have the same stem. Masks are 8-bit PNG files, grey or palette, whose pixel values are the classes.
+
+    Attributes:
+        root: the folder.
+        classes: how many classes there are, or their names, class 0 first.
+        image_size: height and width in pixels that everything is brought to.
+        fit: ``resize`` stretches to ``image_size``; ``crop`` cuts it from the middle, scale kept.
+        ignore_index: a mask value that loss and metrics leave out.
+        val_fraction: share of the training images that validate where there is no ``val``; chosen by file name.
+        train, val, test: names of the splits' folders.
+        images, masks: names of the folders in each split.
+        augmentation: of the training split.
+    """
+
+    name: Literal["folder"] = "folder"
+    root: Path
+    classes: Annotated[int, Field(ge=2, le=255)] | tuple[str, ...]
+    image_size: ImageSize
+    fit: Literal["resize", "crop"] = "resize"
+    ignore_index: Annotated[int, Field(ge=0, le=255)] | None = None
+    val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    train: str = "train"
+    val: str = "val"
+    test: str = "test"
+    images: str = "images"
+    masks: str = "masks"
+    augmentation: Augmentation = Augmentation()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if isinstance(self.classes, tuple) and not 2 <= len(set(self.classes)) == len(self.classes) <= 255:
+            raise ValueError("classes must be a count from 2 to 255, or as many different names")
+        return self
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """One for each class."""
+        return self.classes if isinstance(self.classes, tuple) else tuple(str(c) for c in range(self.classes))
+
+
+class CamVidData(Specification):
+    """CamVid's street scenes in the layout of the SegNet tutorial: 11 classes, unlabelled pixels ignored.
+
+    Layout: ``root/train`` and ``root/trainannot``, likewise ``val`` and ``test``.
+    Paper: Brostow, Fauqueur, Cipolla, "Semantic object classes in video" (2009).
+
+    Attributes:
+        root: the folder.
+        image_size: height and width in pixels that everything is resized to; the originals are 360 x 480.
+        augmentation: of the training split.
+    """
+
+    name: Literal["camvid"] = "camvid"
+    root: Path
+    image_size: ImageSize = (360, 480)
+    augmentation: Augmentation = Augmentation()
+
+
+class FassegData(Specification):
+    """FASSEG's frontal faces: background, hair, skin, eyes, nose and mouth.
+
+    Layout: ``root/train/images``, ``root/train/labels``, likewise ``test``; masks hold classes 0 to 5.
+    Paper: Khan, Mauro, Leonardi, "Multi-class semantic segmentation of faces" (ICIP 2015).
+
+    Attributes:
+        root: the folder.
+        image_size: height and width in pixels that everything is resized to; the originals are about 512 x 370.
+        val_fraction: share of the training images that validate; chosen by file name.
+        augmentation: of the training split.
+    """
+
+    name: Literal["fasseg"] = "fasseg"
+    root: Path
+    image_size: ImageSize = (256, 192)
+    val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.25
+    augmentation: Augmentation = Augmentation()

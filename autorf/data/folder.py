@@ -1,0 +1,36 @@
+"""Images and masks of the user's own."""
+
+from autorf.data.decoding import Decoder
+from autorf.data.pairs import Pair, find_pairs, require_folder, split_off
+from autorf.data.reading import read_splits
+from autorf.data.segmentation_set import SegmentationSet
+from autorf.data.spec import FolderData
+
+
+def folder_sets(spec: FolderData) -> dict[str, SegmentationSet]:
+    """The splits under ``spec.root``.
+
+    Raises:
+        InputError: when the layout or a file is not as it must be.
+    """
+    decoder = Decoder(spec.image_size, len(spec.class_names), spec.ignore_index, spec.fit)
+    return read_splits(_pairs(spec), decoder)
+
+
+def _pairs(spec: FolderData) -> dict[str, list[Pair]]:
+    root, layout = spec.root, _layout(spec)
+    require_folder(root, layout)
+    flat = not (root / spec.train).is_dir() and (root / spec.images).is_dir()
+    train_root = root if flat else root / spec.train
+    found = {"train": find_pairs(train_root / spec.images, train_root / spec.masks, layout)}
+    for split, folder in (("val", spec.val), ("test", spec.test)):
+        if not flat and (root / folder).is_dir():
+            found[split] = find_pairs(root / folder / spec.images, root / folder / spec.masks, layout)
+    if "val" not in found:
+        found["train"], found["val"] = split_off(found["train"], spec.val_fraction)
+    return found
+
+
+def _layout(spec: FolderData) -> str:
+    inner = f"{{{spec.images},{spec.masks}}}"
+    return f"{spec.root}/{{{spec.train},{spec.val}}}/{inner} or {spec.root}/{inner}"
