@@ -8,6 +8,7 @@ Shapes: ``rows (P, C_in)``, ``kernel (G, T, C_out / G, C_in / G)``, ``table (P T
 ``p T + t`` is tap ``t`` of pixel ``p``.
 """
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,7 +17,8 @@ from torch import Tensor
 from torch.nn import functional
 
 # Around the size of a last-level cache slice; also below glibc's largest heap block, so that memory is reused.
-_TABLE_BYTES = 20 * 2**20
+_TABLE_BYTES = 10 * 2**20
+_thread = threading.local()
 
 
 @dataclass(frozen=True)
@@ -29,14 +31,37 @@ class Block:
 
 
 def to_rows(maps: Tensor, dtype: torch.dtype) -> Tensor:
-    """``(N, C, H, W)`` as contiguous ``(N H W, C)``."""
-    return maps.permute(0, 2, 3, 1).reshape(-1, maps.shape[1]).to(dtype).contiguous()
+    """``(N, C, H, W)`` as ``(N H W, C)``; a transposed view where that is possible."""
+    if len(maps) == 1:
+        return maps[0].flatten(1).T.to(dtype)
+    # One image at a time: only transposes of matrices have a fast path in torch.
+    rows = maps.new_empty(len(maps), maps.shape[2] * maps.shape[3], maps.shape[1], dtype=dtype)
+    for image, target in zip(maps, rows, strict=True):
+        target.copy_(image.flatten(1).T)
+    return rows.flatten(0, 1)
 
 
-def to_maps(rows: Tensor, like: Tensor) -> Tensor:
-    """``(N H W, C)`` as contiguous ``(N, C, H, W)`` with the batch, size and dtype of ``like``."""
-    n, _, height, width = like.shape
-    return rows.view(n, height, width, -1).permute(0, 3, 1, 2).to(like.dtype).contiguous()
+def store_rows(rows: Tensor, maps: Tensor) -> None:
+    """Write ``(N H W, C)`` into ``maps (N, C, H, W)``."""
+    for source, image in zip(rows.view(len(maps), -1, rows.shape[1]), maps, strict=True):
+        image.view(len(image), -1).copy_(source.T)
+
+
+def rows_to_fill(maps: Tensor, dtype: torch.dtype) -> Tensor:
+    """Zeroed ``(N H W, C)`` for a gradient of ``maps``: these themselves where the layout allows."""
+    if _is_own(maps, dtype):
+        return maps[0].view(maps.shape[1], -1).T.zero_()
+    return maps.new_zeros(len(maps) * maps.shape[2] * maps.shape[3], maps.shape[1], dtype=dtype)
+
+
+def store_gradient(rows: Tensor, maps: Tensor) -> None:
+    """Write what :func:`rows_to_fill` gave into ``maps``, unless it is there already."""
+    if not _is_own(maps, rows.dtype):
+        store_rows(rows, maps)
+
+
+def _is_own(maps: Tensor, dtype: torch.dtype) -> bool:
+    return len(maps) == 1 and maps.dtype == dtype
 
 
 def to_kernel(weight: Tensor, groups: int, dtype: torch.dtype) -> Tensor:
@@ -75,18 +100,28 @@ def channel_blocks(kernel: Tensor, pixels: int) -> Iterator[Block]:
 
 
 def tap_products(rows: Tensor, kernel: Tensor, block: Block, extra_rows: int = 0) -> Tensor:
-    """The block's table ``(P T + extra_rows, channels)``; the extra rows are zero."""
+    """The block's table ``(P T + extra_rows, channels)``; the extra rows are zero. Valid until the next call."""
     taps = kernel[block.groups, :, block.within]
-    pixels, channels = len(rows), taps.shape[0] * taps.shape[2]
-    table = rows.new_empty(pixels * taps.shape[1] + extra_rows, channels)
-    table[len(table) - extra_rows :] = 0
-    product = table[: len(table) - extra_rows].view(pixels, -1)
+    size = len(rows) * taps.shape[1]
+    table = _scratch((size + extra_rows, taps.shape[0] * taps.shape[2]), rows)
+    table[size:] = 0
     if len(kernel) == 1:
-        torch.mm(rows, taps.reshape(-1, rows.shape[1]).T, out=product)
+        torch.mm(rows, taps.reshape(-1, rows.shape[1]).T, out=table[:size].view(len(rows), -1))
     else:
-        grouped = _grouped(rows, kernel)[:, block.groups]
-        product.view(pixels, taps.shape[1], -1, taps.shape[2]).copy_(torch.einsum("pgi,gtoi->ptgo", grouped, taps))
+        products = torch.einsum("pgi,gtoi->ptgo", _grouped(rows, kernel)[:, block.groups], taps)
+        table[:size].view(products.shape).copy_(products)
     return table
+
+
+def _scratch(shape: tuple[int, int], like: Tensor) -> Tensor:
+    """Uninitialised memory that the thread keeps: the system takes longer to hand out a table than to fill it."""
+    wanted = shape[0] * shape[1]
+    if wanted * like.element_size() > 2 * _TABLE_BYTES:
+        return like.new_empty(shape)
+    kept = getattr(_thread, "memory", None)
+    if kept is None or kept.dtype != like.dtype or kept.device != like.device or kept.numel() < wanted:
+        kept = _thread.memory = like.new_empty(wanted)
+    return kept[:wanted].view(shape)
 
 
 def add_tap_gradients(
@@ -130,9 +165,7 @@ class Spread:
 
     def __call__(self, rows: Tensor) -> Tensor:
         """The ``(size, channels)`` sums of ``rows (P, channels)``."""
-        return functional.embedding_bag(
-            self.sources, rows, self.starts, mode="sum", per_sample_weights=self.weights
-        )
+        return functional.embedding_bag(self.sources, rows, self.starts, mode="sum", per_sample_weights=self.weights)
 
 
 def _grouped(rows: Tensor, kernel: Tensor) -> Tensor:

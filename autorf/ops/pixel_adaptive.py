@@ -5,6 +5,7 @@ Paper: *Pixel-wise adaptive dilation*; METHODS section 4.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -25,6 +26,7 @@ from autorf.ops.windowed_dilation import check_rates
 
 _NAME = "pixel_adaptive_conv2d"
 _KEPT_BYTES = 512 * 2**20
+_CACHED_ENTRIES = 2**20
 
 
 def pixel_adaptive_conv2d(
@@ -98,41 +100,64 @@ def _sum_of_convolutions(
 
 
 class _Neighbours:
-    """For a block of images, where the taps of each option fall: pixels and rows of the table."""
+    """Where the taps of all options fall that the pixels of ``n`` images read, as indices for ``pick_sum``.
 
-    def __init__(self, n: int, size: tuple[int, int], kernel_size: tuple[int, int], rates: list[int]) -> None:
-        height, width = size
+    ``rows (P, options, T)`` are rows of the table; row ``P T`` stands for all that is outside the map.
+    ``readers (P T, options)`` are the pixels that read each row of the table; ``P`` stands for none.
+    """
+
+    def __init__(self, n: int, size: tuple[int, int], kernel_size: tuple[int, int], rates: tuple[int, ...]) -> None:
         taps = kernel_size[0] * kernel_size[1]
-        index = torch.int32 if n * height * width * taps < 2**31 else torch.int64
-        rate = torch.tensor(rates).view(-1, 1)
-        row = _moved(height, rate, kernel_size[0]).view(1, height, 1, len(rates), -1, 1)
-        column = _moved(width, rate, kernel_size[1]).view(1, 1, width, len(rates), 1, kernel_size[1])
-        inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-        image = (torch.arange(n) * height * width).view(n, 1, 1, 1, 1, 1)
-        pixel = (image + row.clamp(0, height - 1) * width + column.clamp(0, width - 1)).to(index)
-        self.pixels = pixel.reshape(-1, len(rates), taps)
-        self.inside = inside.reshape(1, -1, len(rates), taps).expand(n, -1, -1, -1).reshape(self.pixels.shape)
-        self.nowhere = n * height * width * taps
-        """Row of the table that is zero: taps outside the map read it."""
+        self.pixels = n * size[0] * size[1]
+        rows = _read(n, size, kernel_size, rates, per_tap=True)
+        self.rows = rows.view(self.pixels, len(rates), taps)
+        backwards = tuple(-rate for rate in rates)
+        readers = _read(n, size, kernel_size, backwards, per_tap=False).view(self.pixels, len(rates), taps)
+        self.readers = readers.transpose(1, 2).reshape(-1, len(rates))
 
-    def table_rows(self) -> Tensor:
-        """``(P, options, T)``."""
-        taps = self.pixels.shape[2]
-        rows = self.pixels * taps + torch.arange(taps, dtype=self.pixels.dtype)
-        return torch.where(self.inside, rows, self.nowhere)
+    def chosen_rows(self, option: Tensor) -> Tensor:
+        """``(P, T)`` rows of the table for one option a pixel, ``option (P,)``."""
+        options, taps = self.rows.shape[1:]
+        flat = torch.arange(0, self.pixels * options, options) + option
+        return self.rows.view(-1, taps).index_select(0, flat)
 
-    def sources(self, shares: Tensor) -> tuple[Tensor, Tensor]:
-        """The pixels ``(P T, options)`` whose outputs read each row of the table, and their ``shares (P, options)``."""
-        pixels = self.pixels.flip(2).transpose(1, 2)
-        options = pixels.shape[2]
-        flat = pixels * options + torch.arange(options, dtype=pixels.dtype)
-        weights = shares.flatten()[flat] * self.inside.flip(2).transpose(1, 2)
-        return pixels.reshape(-1, options), weights.reshape(-1, options)
+    def reader_shares(self, shares: Tensor) -> Tensor:
+        """The ``shares (P, options)`` of the readers, 0 for none."""
+        options = shares.shape[1]
+        padded = torch.cat([shares, shares.new_zeros(1, options)]).flatten()
+        flat = self.readers * options + torch.arange(options, dtype=self.readers.dtype)
+        return padded.index_select(0, flat.flatten()).view(self.readers.shape)
 
 
-def _moved(side: int, rate: Tensor, taps: int) -> Tensor:
-    """``(side, options, taps)`` coordinates along one axis."""
-    return torch.arange(side).view(-1, 1, 1) + rate * (torch.arange(taps) - taps // 2)
+def _neighbours(n: int, input: Tensor, weight: Tensor, rates: list[int]) -> _Neighbours:
+    size, kernel_size = (input.shape[2], input.shape[3]), (weight.shape[2], weight.shape[3])
+    small = n * input[0, 0].numel() * weight[0, 0].numel() * len(rates) <= _CACHED_ENTRIES
+    return (_cached_neighbours if small else _Neighbours)(n, size, kernel_size, tuple(rates))
+
+
+@lru_cache(maxsize=4)
+def _cached_neighbours(*arguments: Any) -> _Neighbours:
+    return _Neighbours(*arguments)
+
+
+def _read(n: int, size: tuple[int, int], kernel_size: tuple[int, int], rates: tuple[int, ...], per_tap: bool) -> Tensor:
+    """``(n, H, W, options, K_h, K_w)`` pixels, or rows of the table, at distance ``rate`` times the tap."""
+    taps = kernel_size[0] * kernel_size[1] if per_tap else 1
+    outside = n * size[0] * size[1] * taps
+    # The sum of two values for "outside" must fit as well.
+    index = torch.int32 if outside < 2**30 else torch.int64
+    image = torch.arange(0, outside, size[0] * size[1] * taps, dtype=index).view(-1, 1, 1, 1, 1, 1)
+    rate = torch.tensor(rates, dtype=index)
+    row = _axis(size[0], kernel_size[0], rate, size[1] * taps, kernel_size[1] * per_tap, outside)
+    column = _axis(size[1], kernel_size[1], rate, taps, int(per_tap), outside)
+    return (image + row[:, None, :, :, None] + column[:, :, None]).clamp_(max=outside)
+
+
+def _axis(side: int, taps: int, rate: Tensor, stride: int, tap_stride: int, outside: int) -> Tensor:
+    """``(side, options, taps)``: what one axis adds to an index, ``outside`` beyond the map."""
+    tap = torch.arange(taps, dtype=rate.dtype)
+    position = torch.arange(side, dtype=rate.dtype).view(-1, 1, 1) + rate.view(-1, 1) * (tap - taps // 2)
+    return torch.where((position >= 0) & (position < side), position * stride + tap * tap_stride, outside)
 
 
 @torch.library.custom_op("autorf::pixel_adaptive_conv2d", mutates_args=())
@@ -144,15 +169,15 @@ def _convolve(
     size = (input.shape[2], input.shape[3])
     with without_autocast(input):
         kernel = products.to_kernel(weight, 1, dtype)
-        shares = products.to_rows(probabilities, dtype)
+        shares = products.to_rows(probabilities, dtype).contiguous()
         hard = not keep and _is_one_hot(shares)
-        output = shares.new_empty(len(shares), weight.shape[0])
-        options = shares.new_empty((len(rates), *output.shape) if keep else (0,))
+        output = input.new_empty(len(input), len(weight), *size)
+        options = shares.new_empty((len(rates), len(shares), len(weight)) if keep else (0,))
         pixels = size[0] * size[1]
         for images in products.image_blocks(input, kernel):
             here = slice(images.start * pixels, images.stop * pixels)
-            near = _Neighbours(images.stop - images.start, size, (weight.shape[2], weight.shape[3]), rates)
-            indices = near.table_rows()
+            near = _neighbours(images.stop - images.start, input, weight, rates)
+            indices = near.chosen_rows(shares[here].argmax(1)) if hard else near.rows
             rows = products.to_rows(input[images], dtype)
             for block in products.channel_blocks(kernel, len(rows)):
                 table = products.tap_products(rows, kernel, block, extra_rows=1)
@@ -160,14 +185,20 @@ def _convolve(
                     parts = options[:, here, block.columns]
                     for option, part in enumerate(parts):
                         part.copy_(products.pick_sum(table, indices[:, option].contiguous()))
-                    output[here, block.columns] = _mix(parts, shares[here])
+                    picked = _mix(parts, shares[here])
                 elif hard:
-                    chosen = indices[torch.arange(len(rows)), shares[here].argmax(1)]
-                    output[here, block.columns] = products.pick_sum(table, chosen)
+                    picked = products.pick_sum(table, indices)
                 else:
                     weights = shares[here].unsqueeze(2).expand(indices.shape).reshape(len(rows), -1)
-                    output[here, block.columns] = products.pick_sum(table, indices.view(len(rows), -1), weights)
-        return products.to_maps(output, input), options
+                    picked = products.pick_sum(table, indices.view(len(rows), -1), weights)
+                products.store_rows(picked, output[images, block.columns])
+        return output, options
+
+
+def _to_maps(rows: Tensor, like: Tensor) -> Tensor:
+    maps = torch.empty(like.shape, dtype=like.dtype, device=like.device)
+    products.store_rows(rows, maps)
+    return maps
 
 
 def _is_one_hot(shares: Tensor) -> bool:
@@ -196,19 +227,20 @@ def _convolve_backward(
     size = (input.shape[2], input.shape[3])
     with without_autocast(input):
         kernel = products.to_kernel(weight, 1, dtype)
-        shares = products.to_rows(probabilities, dtype)
+        shares = products.to_rows(probabilities, dtype).contiguous()
         grad_kernel = torch.zeros_like(kernel) if wanted[1] else None
-        grad_rows = shares.new_zeros(len(shares), input.shape[1]) if wanted[0] else None
+        grad_input = input.new_empty(input.shape if wanted[0] else (0,))
         grad_shares = torch.zeros_like(shares) if wanted[2] else None
         pixels = size[0] * size[1]
         for images in products.image_blocks(input, kernel):
             here = slice(images.start * pixels, images.stop * pixels)
-            near = _Neighbours(images.stop - images.start, size, (weight.shape[2], weight.shape[3]), rates)
-            rows, grad_output = products.to_rows(input[images], dtype), products.to_rows(grad[images], dtype)
-            indices = near.table_rows() if wanted[2] and not options.numel() else None
-            sources, weights = near.sources(shares[here])
+            near = _neighbours(images.stop - images.start, input, weight, rates)
+            rows = products.to_rows(input[images], dtype)
+            grad_rows = products.rows_to_fill(grad_input[images], dtype) if wanted[0] else None
+            indices = near.rows if wanted[2] and not options.numel() else None
+            readers, weights = near.readers.clamp(max=near.pixels - 1), near.reader_shares(shares[here])
             for block in products.channel_blocks(kernel, len(rows)):
-                grad_block = grad_output[:, block.columns].contiguous()
+                grad_block = products.to_rows(grad[images, block.columns], dtype).contiguous()
                 if grad_shares is not None:
                     table = None if indices is None else products.tap_products(rows, kernel, block, extra_rows=1)
                     for option in range(len(rates)):
@@ -217,22 +249,20 @@ def _convolve_backward(
                         else:
                             part = products.pick_sum(table, indices[:, option].contiguous())
                         grad_shares[here, option] += (grad_block * part).sum(1)
-                    del table
                 if grad_rows is not None or grad_kernel is not None:
-                    grad_table = products.pick_sum(grad_block, sources, weights)
-                    rows_here = None if grad_rows is None else grad_rows[here]
-                    products.add_tap_gradients(grad_table, rows, kernel, block, rows_here, grad_kernel)
+                    grad_table = products.pick_sum(grad_block, readers, weights)
+                    products.add_tap_gradients(grad_table, rows, kernel, block, grad_rows, grad_kernel)
+            if grad_rows is not None:
+                products.store_gradient(grad_rows, grad_input[images])
         return (
-            kernel.new_empty(0) if grad_rows is None else products.to_maps(grad_rows, input),
+            grad_input,
             kernel.new_empty(0) if grad_kernel is None else products.to_weight(grad_kernel, weight),
-            kernel.new_empty(0) if grad_shares is None else products.to_maps(grad_shares, probabilities),
+            kernel.new_empty(0) if grad_shares is None else _to_maps(grad_shares, probabilities),
         )
 
 
 @_convolve.register_fake
-def _(
-    input: Tensor, weight: Tensor, probabilities: Tensor, rates: list[int], keep: bool
-) -> tuple[Tensor, Tensor]:
+def _(input: Tensor, weight: Tensor, probabilities: Tensor, rates: list[int], keep: bool) -> tuple[Tensor, Tensor]:
     n, _, height, width = input.shape
     kept = (len(rates), n * height * width, weight.shape[0]) if keep else (0,)
     output = input.new_empty(n, weight.shape[0], height, width)

@@ -175,8 +175,8 @@ def _convolve(
     size = (weight.shape[2], weight.shape[3])
     with without_autocast(input):
         kernel = products.to_kernel(weight, groups, dtype)
-        output = scale.new_empty(scale.numel(), weight.shape[0], dtype=dtype)
-        tangent = torch.empty_like(output) if keep else output.new_empty(0)
+        output = input.new_empty(len(input), len(weight), *input.shape[2:])
+        tangent = output.new_empty((scale.numel(), len(weight)) if keep else (0,), dtype=dtype)
         pixels = scale[0].numel()
         for images in products.image_blocks(input, kernel):
             corners = _Corners(scale[images], size, dilation, dtype)
@@ -184,10 +184,11 @@ def _convolve(
             here = slice(images.start * pixels, images.stop * pixels)
             for block in products.channel_blocks(kernel, len(rows)):
                 table = products.tap_products(rows, kernel, block)
-                output[here, block.columns] = products.pick_sum(table, corners.indices, corners.weights)
+                picked = products.pick_sum(table, corners.indices, corners.weights)
+                products.store_rows(picked, output[images, block.columns])
                 if keep:
                     tangent[here, block.columns] = products.pick_sum(table, corners.indices, corners.slopes)
-        return products.to_maps(output, input), tangent
+        return output, tangent
 
 
 @torch.library.custom_op("autorf::scale_adaptive_conv2d_backward", mutates_args=())
@@ -207,40 +208,39 @@ def _convolve_backward(
     with without_autocast(input):
         kernel = products.to_kernel(weight, groups, dtype)
         grad_kernel = torch.zeros_like(kernel) if wanted[1] else None
-        grad_rows = input.new_zeros(scale.numel(), input.shape[1], dtype=dtype) if wanted[0] else None
+        grad_input = input.new_empty(input.shape if wanted[0] else (0,))
         grad_scale = torch.zeros(scale.numel(), dtype=dtype, device=scale.device) if wanted[2] else None
         pixels = scale[0].numel()
         for images in products.image_blocks(input, kernel):
             corners = _Corners(scale[images], size, dilation, dtype)
-            rows, grad_output = products.to_rows(input[images], dtype), products.to_rows(grad[images], dtype)
+            rows = products.to_rows(input[images], dtype)
+            grad_rows = products.rows_to_fill(grad_input[images], dtype) if wanted[0] else None
             here = slice(images.start * pixels, images.stop * pixels)
             spread = None
             if wanted[0] or wanted[1]:
                 spread = products.Spread(corners.indices, corners.weights, len(rows) * kernel.shape[1])
             for block in products.channel_blocks(kernel, len(rows)):
-                grad_block = grad_output[:, block.columns].contiguous()
+                grad_block = products.to_rows(grad[images, block.columns], dtype).contiguous()
                 if grad_scale is not None:
                     if tangent.numel():
                         along = tangent[here, block.columns]
                     else:
                         table = products.tap_products(rows, kernel, block)
                         along = products.pick_sum(table, corners.indices, corners.slopes)
-                        del table
                     grad_scale[here] += (grad_block * along).sum(1)
                 if spread is not None:
-                    rows_here = None if grad_rows is None else grad_rows[here]
-                    products.add_tap_gradients(spread(grad_block), rows, kernel, block, rows_here, grad_kernel)
+                    products.add_tap_gradients(spread(grad_block), rows, kernel, block, grad_rows, grad_kernel)
+            if grad_rows is not None:
+                products.store_gradient(grad_rows, grad_input[images])
         return (
-            kernel.new_empty(0) if grad_rows is None else products.to_maps(grad_rows, input),
+            grad_input,
             kernel.new_empty(0) if grad_kernel is None else products.to_weight(grad_kernel, weight),
             kernel.new_empty(0) if grad_scale is None else grad_scale.view(scale.shape).to(scale.dtype),
         )
 
 
 @_convolve.register_fake
-def _(
-    input: Tensor, weight: Tensor, scale: Tensor, dilation: int, groups: int, keep: bool
-) -> tuple[Tensor, Tensor]:
+def _(input: Tensor, weight: Tensor, scale: Tensor, dilation: int, groups: int, keep: bool) -> tuple[Tensor, Tensor]:
     n, _, height, width = input.shape
     dtype = working_dtype(input.dtype)
     kept = (n * height * width, weight.shape[0]) if keep else (0,)
