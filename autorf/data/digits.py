@@ -21,8 +21,8 @@ Square = tuple[int, int, int]
 
 _SHARES = (0.7, 0.15, 0.15)  # of the source digits
 _TEXTURE_CELLS = (4, 8, 16, 32)  # pixels a wave of the canvas
-_SLACK = 0.3  # of a digit's side: how far it may lie from where it would fit best
-_EMPTY = 0.2  # of the places: left without a digit
+_SHAKES = 15  # sweeps of random moves over an image's digits
+_EMPTY = 0.25  # of the places: left without a digit
 _STROKE = 0.2  # of full ink: where a stroke's edge is
 
 
@@ -98,35 +98,51 @@ def _canvas(spec: DigitsData, rng: np.random.Generator) -> Array:
 
 
 def _places(spec: DigitsData, rng: np.random.Generator) -> list[Square]:
-    """Squares without overlap, packed loosely from a random corner until none fits, then some taken away.
+    """Squares without overlap: packed until none fits, the large ones first, then thinned out and shaken.
 
-    The sizes take turns, the large ones first; at least one of each is left.
+    At least one of each size is left.
     """
+    sizes = sorted(spec.object_size, reverse=True)
     places: list[Square] = []
     found = -1
     while found < len(places):
         found = len(places)
-        for size in sorted(spec.object_size, reverse=True):
+        for size in sizes:
             side = max(round(size * (1 - rng.uniform(0, spec.size_jitter))), SMALLEST_DIGIT)
-            places += _next_place(places, side, spec.image_size, rng)
-    kept = [i < len(spec.object_size) or rng.random() >= _EMPTY for i in range(len(places))]
-    mirrored = rng.random(2) < 0.5
-    return [_mirrored(places[i], spec.image_size, *mirrored) for i in range(len(places)) if kept[i]]
+            places += _next_place(places, side, spec.image_size)
+    kept = [place for i, place in enumerate(places) if i < len(sizes) or rng.random() >= _EMPTY]
+    return _shaken(kept, spec.image_size, rng)
 
 
-def _next_place(places: list[Square], side: int, image_size: tuple[int, int], rng: np.random.Generator) -> list[Square]:
-    """A free square near the top left, or none."""
+def _next_place(places: list[Square], side: int, image_size: tuple[int, int]) -> list[Square]:
+    """The free square nearest to the top left, or none."""
     free = np.ones([length - side + 1 for length in image_size], bool)
     for top, left, other in places:
         free[max(top - side + 1, 0) : top + other, max(left - side + 1, 0) : left + other] = False
     tops, lefts = np.nonzero(free)
-    if not len(tops):
-        return []
-    nearest = (tops + lefts + rng.uniform(0, _SLACK * side, len(tops))).argmin()
-    return [(int(tops[nearest]), int(lefts[nearest]), side)]
+    nearest = (tops + lefts).argsort(kind="stable")[:1]
+    return [(int(tops[i]), int(lefts[i]), side) for i in nearest]
 
 
-def _mirrored(place: Square, image_size: tuple[int, int], vertically: bool, horizontally: bool) -> Square:
-    top, left, side = place
-    height, width = image_size
-    return height - top - side if vertically else top, width - left - side if horizontally else left, side
+def _shaken(places: list[Square], image_size: tuple[int, int], rng: np.random.Generator) -> list[Square]:
+    """The squares after many small random moves, of which those that end in another square are not made."""
+    shaken = list(places)
+    steps = rng.uniform(-0.5, 0.5, (_SHAKES, len(places), 2))
+    for sweep in steps.tolist():
+        for i, ((top, left, side), step) in enumerate(zip(shaken, sweep, strict=True)):
+            down, right = (round(side * share) for share in step)
+            moved = (
+                min(max(top + down, 0), image_size[0] - side),
+                min(max(left + right, 0), image_size[1] - side),
+                side,
+            )
+            if all(_apart(moved, other) for k, other in enumerate(shaken) if k != i):
+                shaken[i] = moved
+    return shaken
+
+
+def _apart(square: Square, other: Square) -> bool:
+    top, left, side = square
+    other_top, other_left, other_side = other
+    rows = top + side <= other_top or other_top + other_side <= top
+    return rows or left + side <= other_left or other_left + other_side <= left
