@@ -69,6 +69,8 @@ class AdaptiveModule(nn.Module):
 
     own: ClassVar[tuple[str, ...]] = ()
     """Names of the parameters and buffers that the original layer does not have."""
+    unfolded_because: ClassVar[str] = "its method has no plain form"
+    """What ``freeze`` says of a module whose ``frozen`` is None."""
 
     def advance(self, progress: float) -> None:
         """Enter the state for ``progress``, the share of the training's steps that is done, in [0, 1]."""

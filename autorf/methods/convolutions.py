@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -65,42 +64,61 @@ def check_convolution(
     Raises:
         InputError: naming the layer and why it cannot be treated.
     """
-    if not isinstance(layer, nn.Conv2d) or class_name(layer) not in WEIGHTS:
+    if not isinstance(layer, nn.Conv2d):
         raise InputError(
-            f"layer {name!r} is a {type(layer).__name__}; only 2-d convolutions can be targets "
-            f"({', '.join(sorted(key.rpartition('.')[2] for key in WEIGHTS))})"
+            f"layer {name!r} is a {type(layer).__name__}; only 2-d convolutions can be targets{_inside(name, layer)}"
         )
-    reason = None
-    if any(side != 1 for side in layer.stride):
-        reason = f"has stride {tuple(layer.stride)}; only stride 1 is supported"
-    elif all(side == 1 for side in layer.kernel_size):
-        reason = "has a 1x1 kernel, which no dilation can spread"
-    elif not even_kernels and any(side % 2 == 0 for side in layer.kernel_size):
-        reason = f"has an even kernel {tuple(layer.kernel_size)}; this method needs odd kernel sides"
-    elif not any_padding and layer.padding_mode != "zeros":
-        reason = f"pads by {layer.padding_mode!r}; this method supports zero padding only"
-    elif not keeps_size(layer):
-        reason = (
-            f"changes the map's size (padding {layer.padding}); pad by dilation (kernel - 1) / 2 to make it a target"
+    if class_name(layer) not in WEIGHTS:
+        known = ", ".join(sorted(key.rpartition(".")[2] for key in WEIGHTS))
+        raise InputError(
+            f"layer {name!r} is a {class_name(layer)}, whose weight and padding are unknown here; known are {known}"
         )
-    if reason:
+    if reason := _obstacle(layer, even_kernels, any_padding):
         raise InputError(f"layer {name!r} {reason}")
     return layer
 
 
+def _inside(name: str, layer: nn.Module) -> str:
+    found = [f"{name}.{inner}" for inner, module in layer.named_modules() if isinstance(module, nn.Conv2d)]
+    return f"; inside it are {', '.join(found[:3])}" if found else ""
+
+
+def _obstacle(layer: nn.Conv2d, even_kernels: bool, any_padding: bool) -> str | None:
+    if any(side != 1 for side in layer.stride):
+        return f"has stride {tuple(layer.stride)}; only stride 1 is supported"
+    if all(side == 1 for side in layer.kernel_size):
+        return "has a 1x1 kernel, which no dilation can spread"
+    if not even_kernels and any(side % 2 == 0 for side in layer.kernel_size):
+        return f"has an even kernel {tuple(layer.kernel_size)}; this method needs odd kernel sides"
+    if not any_padding and layer.padding_mode != "zeros":
+        return f"pads by {layer.padding_mode!r}; this method supports zero padding only"
+    if layer._parameters.get("weight") is None:
+        return "has no weight parameter of its own (weight_norm or spectral_norm); remove that first"
+    if not keeps_size(layer):
+        return f"changes the map's size (padding {layer.padding}); pad by dilation (kernel - 1) / 2 to make it a target"
+    return None
+
+
+def pads_itself(layer: nn.Conv2d) -> bool:
+    """Whether the layer computes its padding anew at every call, from its kernel and dilation."""
+    return class_name(layer) in (_TIMM_SAME, _SMP_DYNAMIC_SAME) or bool(getattr(layer, "same_pad", False))
+
+
 def keeps_size(layer: nn.Conv2d) -> bool:
     """Whether a stride-1 convolution's output is as large as its input."""
-    if class_name(layer).endswith("Same") or class_name(layer) == _SMP_DYNAMIC_SAME or layer.padding == "same":
+    if pads_itself(layer) or layer.padding == "same":
         return True
-    span = [dilation * (side - 1) for dilation, side in zip(layer.dilation, layer.kernel_size, strict=True)]
     if isinstance(layer.padding, str):
         return False
-    pads = [2 * pad for pad in layer.padding]
     static = getattr(layer, "static_padding", None)
-    if isinstance(static, nn.ZeroPad2d):
-        left, right, top, bottom = static.padding
-        pads = [pads[0] + top + bottom, pads[1] + left + right]
-    return pads == span
+    left, right, top, bottom = static.padding if isinstance(static, nn.ZeroPad2d) else (0, 0, 0, 0)
+    padded = [2 * layer.padding[0] + top + bottom, 2 * layer.padding[1] + left + right]
+    return padded == _spans(layer, (layer.dilation[0], layer.dilation[1]))
+
+
+def _spans(layer: nn.Conv2d, dilation: tuple[int, int]) -> list[int]:
+    """How many pixels of padding, both sides together, keep the map's height and width."""
+    return [step * (side - 1) for step, side in zip(dilation, layer.kernel_size, strict=True)]
 
 
 def effective_weight(layer: nn.Module, kind: str) -> Tensor:
@@ -108,24 +126,35 @@ def effective_weight(layer: nn.Module, kind: str) -> Tensor:
     return WEIGHTS[kind](layer)
 
 
-def with_dilation(layer: nn.Conv2d, rate: tuple[int, int]) -> nn.Conv2d:
-    """A layer of the same class on the same parameters, dilated by ``rate`` and padded to keep the map's size."""
+def with_dilation(name: str, layer: nn.Conv2d, rate: tuple[int, int]) -> nn.Conv2d:
+    """A layer of the same class on the same parameters, dilated by ``rate`` and padded to keep the map's size.
+
+    Args:
+        name: the layer's name, for the message.
+        layer: a convolution that :func:`check_convolution` accepts.
+        rate: the dilation of both axes.
+
+    Raises:
+        InputError: when an even kernel would need an odd number of padded pixels, which its class cannot pad.
+    """
     changed = clone(layer)
     changed.dilation = rate
-    if (
-        class_name(layer) in (_TIMM_SAME, _SMP_DYNAMIC_SAME)
-        or layer.padding == "same"
-        or getattr(layer, "same_pad", False)
-    ):
+    if pads_itself(layer):
         return changed
-    spans = [step * (side - 1) for step, side in zip(rate, layer.kernel_size, strict=True)]
+    height, width = _spans(layer, rate)
+    before, after = (width // 2, height // 2), (width - width // 2, height - height // 2)
     if isinstance(getattr(layer, "static_padding", None), nn.ZeroPad2d):
-        assert isinstance(layer.padding, tuple)
-        height, width = (span - 2 * pad for span, pad in zip(spans, layer.padding, strict=True))
-        changed.static_padding = nn.ZeroPad2d((width // 2, width - width // 2, height // 2, height - height // 2))
+        changed.padding = (0, 0)
+        changed.static_padding = nn.ZeroPad2d((before[0], after[0], before[1], after[1]))
         return changed
-    changed.padding = (spans[0] // 2, spans[1] // 2)
-    changed._reversed_padding_repeated_twice = [changed.padding[1]] * 2 + [changed.padding[0]] * 2
+    if layer.padding != "same":
+        if before != after:
+            raise InputError(
+                f"layer {name!r} has an even kernel {tuple(layer.kernel_size)}, which at dilation {max(rate)} needs "
+                "more padding on one side than on the other; choose an even dilation or a layer with padding='same'"
+            )
+        changed.padding = before[::-1]
+    changed._reversed_padding_repeated_twice = [before[0], after[0], before[1], after[1]]
     return changed
 
 
@@ -133,29 +162,24 @@ def clone(layer: nn.Conv2d) -> nn.Conv2d:
     """A copy of ``layer`` that shares its parameters but none of its containers."""
     copied = type(layer).__new__(type(layer))
     nn.Module.__init__(copied)
+    containers = (dict, set)
     copied.__dict__.update(
-        {key: value.copy() if isinstance(value, dict) else value for key, value in vars(layer).items()}
+        {key: value.copy() if isinstance(value, containers) else value for key, value in vars(layer).items()}
     )
     return copied
 
 
 def plain_convolution(layer: nn.Module, weight: Tensor, bias: Tensor | None, dilation: tuple[int, int]) -> nn.Conv2d:
-    """An ordinary ``nn.Conv2d`` with the given weight that keeps the map's size."""
-    groups = weight.shape[0] if layer.groups == weight.shape[0] else layer.groups
+    """An ordinary ``nn.Conv2d`` with a copy of the given weight and odd kernel sides that keeps the map's size."""
+    groups = layer.groups
     assert isinstance(groups, int)
     sides = (weight.shape[2], weight.shape[3])
     padding = (dilation[0] * (sides[0] // 2), dilation[1] * (sides[1] // 2))
-    with torch.device("meta"):
-        made = nn.Conv2d(
-            weight.shape[1] * groups,
-            weight.shape[0],
-            sides,
-            padding=padding,
-            dilation=dilation,
-            groups=groups,
-            bias=bias is not None,
-        )
-    made.weight = nn.Parameter(weight.detach().clone())
+    channels = (weight.shape[1] * groups, weight.shape[0])
+    made = nn.Conv2d(
+        *channels, sides, padding=padding, dilation=dilation, groups=groups, bias=bias is not None, device="meta"
+    )
+    made.weight = nn.Parameter(weight.detach().clone(), requires_grad=weight.requires_grad)
     if bias is not None:
-        made.bias = nn.Parameter(bias.detach().clone())
+        made.bias = nn.Parameter(bias.detach().clone(), requires_grad=bias.requires_grad)
     return made.train(layer.training)

@@ -34,4 +34,4 @@ class Dilation(LayerMethod):
 
     def replacements(self, layers: Mapping[str, nn.Conv2d]) -> dict[str, nn.Module]:
         """The same layers with another dilation, padded to keep the size of the map."""
-        return {name: with_dilation(layer, (self.rate, self.rate)) for name, layer in layers.items()}
+        return {name: with_dilation(name, layer, (self.rate, self.rate)) for name, layer in layers.items()}

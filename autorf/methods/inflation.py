@@ -73,7 +73,8 @@ class InflationRegion(AdaptiveModule):
         factor = self.factor.detach() if self._held else self.factor
         if size is None:
             return inflate(input, factor, gradient=self.method.gradient)
-        return interpolate(input, 1 / factor, size, gradient=self.method.gradient)
+        # In double precision, as a constant factor is: freezing changes no bit.
+        return interpolate(input, 1 / factor.double(), size, gradient=self.method.gradient)
 
     def advance(self, progress: float) -> None:
         """Hold ``f`` at first, and keep it within its bounds."""

@@ -4,6 +4,7 @@ from autorf.surgery.adapt import Adaptation, adapt, adaptations
 from autorf.surgery.describe import Change, Description, describe
 from autorf.surgery.freeze import Frozen, freeze
 from autorf.surgery.learning import advance, learned_values, parameter_groups
+from autorf.surgery.storage import load, save
 
 __all__ = [
     "Adaptation",
@@ -16,5 +17,7 @@ __all__ = [
     "describe",
     "freeze",
     "learned_values",
+    "load",
     "parameter_groups",
+    "save",
 ]

@@ -1,15 +1,19 @@
 """Put methods into a model."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from autorf.errors import InputError, near_names
+from autorf.errors import InputError
 from autorf.methods.base import AdaptiveModule, LayerMethod, Method
 from autorf.methods.dilation import Dilation
-from autorf.methods.inflation import EnterRegion, Inflation, InflationRegion, LeaveRegion
+from autorf.methods.inflation import ConstantRegion, EnterRegion, Inflation, InflationRegion, LeaveRegion
+from autorf.surgery.dry_run import run, shapes
+from autorf.surgery.region import check_region, region_of
+from autorf.surgery.swap import put_back, swap
 from autorf.surgery.targets import matched_layers
 
 RECORD = "autorf_adaptations"
@@ -18,10 +22,26 @@ RECORD = "autorf_adaptations"
 
 @dataclass(frozen=True)
 class Adaptation:
-    """One method and the modules of the model it changed."""
+    """One method and the modules of the model it changed.
+
+    Attributes:
+        method: what was asked for.
+        names: the changed layers, or the first and the last module of a region.
+        frozen: those of ``names`` that ``freeze`` has turned into plain layers; a region goes by its first module.
+    """
 
     method: Method
     names: tuple[str, ...]
+    frozen: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One adaptation and the modules that carry it out."""
+
+    adaptation: Adaptation
+    replacements: Mapping[str, nn.Module]
+    region: InflationRegion | ConstantRegion | None = None
 
 
 def adapt(model: nn.Module, *methods: Method, example_input: Tensor | None = None) -> nn.Module:
@@ -34,141 +54,121 @@ def adapt(model: nn.Module, *methods: Method, example_input: Tensor | None = Non
         model: any module; convolutions of timm and segmentation-models-pytorch are known.
         methods: specifications on disjoint targets, applied in order.
         example_input: ``(N, C, H, W)``; if given, the adapted model is run once without gradients to check shapes.
+            Inflation always takes dry runs, on a random image where no example is given.
 
     Raises:
         InputError: when a target matches nothing, a matched layer cannot be treated, targets overlap each other or an
-            earlier adaptation, or the dry run changes the output's shape.
+            earlier adaptation, something goes around a region, or the dry run changes the output's shape.
     """
     if not methods:
         raise InputError("adapt needs at least one method")
-    plans = [_plan(model, method) for method in methods]
-    _check_disjoint(plans, adaptations(model))
-    before = None if example_input is None else _shape(model, example_input)
-    undo = [_apply(model, plan) for plan in plans]
-    try:
-        if example_input is not None and (after := _shape(model, example_input)) != before:
+    plans = [_plan(model, method, example_input) for method in methods]
+    _check_disjoint([plan.adaptation for plan in plans], adaptations(model))
+    before = None if example_input is None else shapes(run(model, example_input))
+
+    def check_shapes() -> None:
+        if example_input is not None and (after := shapes(run(model, example_input))) != before:
             raise InputError(f"the adapted model's output has shape {after} instead of {before}")
-    except BaseException:
-        for step in reversed(undo):
-            step.undo()
-        raise
-    done = tuple(Adaptation(plan.method, plan.names) for plan in plans)
-    setattr(model, RECORD, (*getattr(model, RECORD, ()), *done))
+
+    carry_out(model, plans, check_shapes)
     return model
 
 
 def adaptations(model: nn.Module) -> tuple[Adaptation, ...]:
     """What ``adapt`` did to ``model`` or to modules inside it, names as ``model`` sees them."""
     return tuple(
-        Adaptation(one.method, tuple(f"{prefix}.{name}" if prefix else name for name in one.names))
+        Adaptation(one.method, _within(prefix, one.names), _within(prefix, one.frozen))
         for prefix, module in model.named_modules()
         for one in getattr(module, RECORD, ())
     )
 
 
-@dataclass(frozen=True)
-class _Plan:
-    method: Method
-    names: tuple[str, ...]
-    replacements: Mapping[str, nn.Module]
+def _within(prefix: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"{prefix}.{name}" for name in names) if prefix else names
 
 
-@dataclass
-class _Undo:
-    """How to take one applied plan back."""
+def carry_out(model: nn.Module, plans: Sequence[Plan], check: Callable[[], None] = lambda: None) -> None:
+    """Change ``model`` by all of ``plans``, or, when anything raises, ``check`` included, not at all."""
+    undo: list[Callable[[], None]] = []
+    try:
+        for plan in plans:
+            undo.append(partial(put_back, model, swap(model, plan.replacements)))
+        for plan in plans:
+            if plan.region is not None:
+                undo.append(_install(model, plan.adaptation.names, plan.region))
+        check()
+    except BaseException:
+        for step in reversed(undo):
+            step()
+        raise
+    done = tuple(plan.adaptation for plan in plans)
+    setattr(model, RECORD, (*getattr(model, RECORD, ()), *done))
 
-    model: nn.Module
-    originals: Mapping[str, nn.Module]
-    region: "tuple[nn.Module, list[torch.utils.hooks.RemovableHandle]] | None" = None
 
-    def undo(self) -> None:
-        for name, module in self.originals.items():
-            self.model.set_submodule(name, module)
-        if self.region is not None:
-            holder, handles = self.region
-            del holder.inflation
-            for handle in handles:
-                handle.remove()
-
-
-def _plan(model: nn.Module, method: Method) -> _Plan:
+def _plan(model: nn.Module, method: Method, example_input: Tensor | None) -> Plan:
     if isinstance(method, Inflation):
-        return _plan_region(model, method)
+        start, end = region_of(model, method)
+        made = region_plan(model, Adaptation(method, (start, end)), InflationRegion(method, device_of(model)))
+        check_region(model, start, end, example_input)
+        return made
     if not isinstance(method, LayerMethod):
         raise InputError(f"adapt takes methods such as Dilation(...), got {method!r}")
     layers = matched_layers(model, method)
-    return _Plan(method, tuple(layers), method.replacements(layers))
+    return Plan(Adaptation(method, tuple(layers)), method.replacements(layers))
 
 
-def _plan_region(model: nn.Module, method: Inflation) -> _Plan:
-    start, end = region_of(model, method)
+def region_plan(model: nn.Module, adaptation: Adaptation, region: InflationRegion | ConstantRegion) -> Plan:
+    """How to enclose a region, and dilate its first layer where the method says so.
+
+    Raises:
+        InputError: when the first layer cannot be dilated, or the region begins within the beginning of another.
+    """
+    method, start = adaptation.method, adaptation.names[0]
+    assert isinstance(method, Inflation)
     replacements: Mapping[str, nn.Module] = {}
     if method.dilation is not None:
         manual = Dilation(targets=(start,), rate=method.dilation)
         replacements = manual.replacements(matched_layers(model, manual))
-    return _Plan(method, (start, end), replacements)
+    if hasattr(first_leaf(model.get_submodule(start)), "inflation"):
+        raise InputError(f"inflation: another region begins at {start!r} too; regions may follow each other only")
+    return Plan(adaptation, replacements, region.train(model.training))
 
 
-def region_of(model: nn.Module, method: Inflation) -> tuple[str, str]:
-    """Names of the first and last module of the region, the network's own where ``method`` names none.
-
-    Raises:
-        InputError: when the network offers no region, or a name does not exist.
-    """
-    named = dict(model.named_modules())
-    offered = getattr(model, "receptive_field_region", None)
-    start, end = (method.start, method.end) if method.start and method.end else offered or (None, None)
-    if start is None or end is None:
-        raise InputError(f"inflation: start and end are required for a {type(model).__name__}: two module names")
-    for field, name in (("start", start), ("end", end)):
-        if name not in named:
-            raise InputError(f"inflation: {field} {name!r} is no module of the model{near_names(name, named)}")
-    return start, end
-
-
-def _check_disjoint(plans: list[_Plan], earlier: tuple[Adaptation, ...]) -> None:
-    owners: dict[str, str] = {name: f"the earlier {one.method.method}" for one in earlier for name in one.names}
-    for plan in plans:
-        for name in plan.names:
+def _check_disjoint(new: Sequence[Adaptation], earlier: Sequence[Adaptation]) -> None:
+    owners = {name: f"the earlier {one.method.method}" for one in earlier for name in one.names}
+    for one in new:
+        for name in one.names:
             if name in owners:
-                raise InputError(f"{plan.method.method}: {name!r} is already a target of {owners[name]}")
-        owners.update(dict.fromkeys(plan.names, plan.method.method))
+                raise InputError(f"{one.method.method}: {name!r} is already a target of {owners[name]}")
+        owners.update(dict.fromkeys(one.names, one.method.method))
 
 
-def _apply(model: nn.Module, plan: _Plan) -> _Undo:
-    originals = {name: model.get_submodule(name) for name in plan.replacements}
-    for name, module in plan.replacements.items():
-        model.set_submodule(name, module)
-    if not isinstance(plan.method, Inflation):
-        return _Undo(model, originals)
-    first, last = (model.get_submodule(name) for name in plan.names)
+def _install(model: nn.Module, names: tuple[str, ...], region: InflationRegion | ConstantRegion) -> Callable[[], None]:
+    first, last = (model.get_submodule(name) for name in names)
     holder = first_leaf(first)
-    device = next(model.parameters()).device
-    region = InflationRegion(plan.method, device).train(model.training)
     holder.add_module("inflation", region)
     handles = [first.register_forward_pre_hook(EnterRegion(region)), last.register_forward_hook(LeaveRegion(region))]
-    return _Undo(model, originals, (holder, handles))
+
+    def undo() -> None:
+        for handle in handles:
+            handle.remove()
+        del holder.inflation
+
+    return undo
 
 
 def first_leaf(module: nn.Module) -> nn.Module:
-    """The first module inside ``module`` without children: a place for a parameter that no container iterates over."""
-    for child in module.children():
-        return first_leaf(child)
-    return module
+    """The first layer inside ``module``: a place for a parameter that no container iterates over."""
+    containers = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+    if isinstance(module, nn.Conv2d | AdaptiveModule):
+        return module
+    leaves = (first_leaf(child) for child in module.children())
+    return next((leaf for leaf in leaves if not isinstance(leaf, containers)), module)
 
 
-def _shape(model: nn.Module, example_input: Tensor) -> object:
-    training = model.training
-    try:
-        with torch.no_grad():
-            output = model.eval()(example_input)
-    except InputError:
-        raise
-    except Exception as error:
-        raise InputError(f"the dry run on an input of shape {tuple(example_input.shape)} failed: {error}") from error
-    finally:
-        model.train(training)
-    return tuple(output.shape) if isinstance(output, Tensor) else type(output)
+def device_of(model: nn.Module) -> torch.device:
+    """The device of the first parameter."""
+    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
 
 
 def adaptive_modules(model: nn.Module) -> dict[str, AdaptiveModule]:

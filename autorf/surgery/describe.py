@@ -1,20 +1,38 @@
 """What was changed in a model, in words and numbers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from torch import nn
 
-from autorf.methods.base import AdaptiveModule
-from autorf.surgery.adapt import adaptations, first_leaf
+from autorf.methods.base import AdaptiveModule, Method
+from autorf.methods.inflation import ConstantRegion, Inflation
+from autorf.surgery.adapt import Adaptation, adaptations
+from autorf.surgery.swap import region_at
 
 
 @dataclass(frozen=True)
 class Change:
-    """One changed module: its name, the method, and what was set or learned there."""
+    """One changed layer or region.
+
+    Attributes:
+        name: of the layer; a region is ``"first to last"``.
+        method: its name.
+        values: what was set or learned there: ``dilation``, ``f`` and the like.
+        options: the method's fields that differ from their defaults, targets left out.
+        frozen: whether ``freeze`` has made it plain.
+    """
 
     name: str
     method: str
     values: dict[str, float]
+    options: dict[str, Any] = field(default_factory=dict)
+    frozen: bool = False
+
+    def __str__(self) -> str:
+        values = ", ".join(f"{key} {value:.4g}" for key, value in self.values.items())
+        options = ", ".join(f"{key}={value}" for key, value in self.options.items())
+        return values + (f"  ({options})" if options else "") + ("  frozen" if self.frozen else "")
 
 
 @dataclass(frozen=True)
@@ -26,29 +44,31 @@ class Description:
     def __str__(self) -> str:
         if not self.changes:
             return "nothing was changed"
-        width = max(len(change.name) for change in self.changes)
-        return "\n".join(
-            f"{change.name:<{width}}  {change.method:<16}  "
-            + ", ".join(f"{key} {value:.4g}" for key, value in change.values.items())
-            for change in self.changes
-        )
+        names = max(len(change.name) for change in self.changes)
+        methods = max(len(change.method) for change in self.changes)
+        rows = (f"{change.name:<{names}}  {change.method:<{methods}}  {change}" for change in self.changes)
+        return "\n".join(row.rstrip() for row in rows)
 
 
 def describe(model: nn.Module) -> Description:
     """Say which modules of ``model`` were changed by which method, and the dilation, factor or scale there now."""
-    return Description(
-        tuple(
-            Change(name, one.method.method, _values(model.get_submodule(name)))
-            for one in adaptations(model)
-            for name in one.names
-        )
-    )
+    return Description(tuple(change for one in adaptations(model) for change in _changes(model, one)))
+
+
+def _changes(model: nn.Module, one: Adaptation) -> list[Change]:
+    method, options = one.method.method, _options(one.method)
+    if isinstance(one.method, Inflation):
+        region = region_at(model.get_submodule(one.names[0]))
+        values = {"f": region.factor} if isinstance(region, ConstantRegion) else region.values()
+        return [Change(" to ".join(one.names), method, values, options, bool(one.frozen))]
+    return [Change(name, method, _values(model.get_submodule(name)), options, name in one.frozen) for name in one.names]
 
 
 def _values(module: nn.Module) -> dict[str, float]:
-    inside = getattr(first_leaf(module), "inflation", module)
     if isinstance(module, AdaptiveModule):
         return module.values()
-    if isinstance(inside, AdaptiveModule):
-        return inside.values()
     return {"dilation": float(module.dilation[0])} if isinstance(module, nn.Conv2d) else {}
+
+
+def _options(method: Method) -> dict[str, Any]:
+    return method.model_dump(exclude_defaults=True, exclude={"method", "targets", "start", "end"})

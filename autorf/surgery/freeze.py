@@ -1,43 +1,120 @@
 """Turn what a method learned into plain layers."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
-from autorf.methods.inflation import EnterRegion, InflationRegion, LeaveRegion
-from autorf.surgery.adapt import adaptive_modules
+from autorf.errors import InputError
+from autorf.methods.base import AdaptiveConv2d, AdaptiveModule
+from autorf.methods.inflation import ConstantRegion, Inflation, InflationRegion
+from autorf.surgery.adapt import RECORD, Adaptation, adaptive_modules
+from autorf.surgery.dry_run import evaluation, random_like_parameters, run
+from autorf.surgery.swap import put_back, rebind_hooks, region_at, swap
 
 
 @dataclass(frozen=True)
 class Frozen:
-    """What ``freeze`` folded into plain layers, and what it had to leave."""
+    """What ``freeze`` folded into plain layers, and what it had to leave, by name with the reason."""
 
     folded: tuple[str, ...]
-    left: tuple[str, ...]
+    left: Mapping[str, str]
+
+    def __str__(self) -> str:
+        lines = [f"{name}  folded" for name in self.folded]
+        return "\n".join([*lines, *(f"{name}  left: {reason}" for name, reason in self.left.items())] or ["nothing"])
 
 
-def freeze(model: nn.Module) -> Frozen:
+def freeze(model: nn.Module, example_input: Tensor | None = None) -> Frozen:
     """Replace every adaptive module of ``model`` by a plain one with the same output, in place, where there is one.
 
+    Every pair is compared on random input first; the model is untouched after an error.
+
+    Args:
+        model: adapted, its training finished (``advance`` has reached the last step).
+        example_input: ``(N, C, H, W)``; if given, the whole model's output is compared as well.
+
     Returns:
-        The names of the modules that were folded, and of those whose method has no plain form.
+        The names of the modules that were folded, and of those whose method has no plain form, with the reason.
+
+    Raises:
+        InputError: when a plain layer would give another output, as during a search.
     """
-    folded, left = [], []
+    plain: dict[str, nn.Module] = {}
+    left: dict[str, str] = {}
     for name, module in adaptive_modules(model).items():
-        plain = module.frozen()
-        if plain is None:
-            left.append(name)
+        made = module.frozen()
+        if made is None:
+            left[name] = module.unfolded_because
             continue
-        plain.train(module.training)
-        if isinstance(module, InflationRegion):
-            _rebind_hooks(model, module, plain)
-        model.set_submodule(name, plain)
-        folded.append(name)
-    return Frozen(tuple(folded), tuple(left))
+        plain[name] = made.train(module.training)
+        _prove(name, module, made)
+    before = None if example_input is None else run(model, example_input)
+    undo = _exchange(model, plain)
+    if example_input is not None and (difference := _difference(before, run(model, example_input))):
+        undo()
+        raise InputError(f"freeze: the model's output differs by {difference:.3g}; nothing was changed")
+    _record(model, plain)
+    return Frozen(tuple(plain), left)
 
 
-def _rebind_hooks(model: nn.Module, region: nn.Module, plain: nn.Module) -> None:
-    for module in model.modules():
-        for hook in (*module._forward_pre_hooks.values(), *module._forward_hooks.values()):
-            if isinstance(hook, EnterRegion | LeaveRegion) and hook.region is region:
-                hook.region = plain
+def _exchange(model: nn.Module, plain: Mapping[str, nn.Module]) -> Callable[[], None]:
+    before = swap(model, plain)
+    regions = [(before[name], made) for name, made in plain.items() if isinstance(made, ConstantRegion)]
+    for old, new in regions:
+        rebind_hooks(model, old, new)
+
+    def undo() -> None:
+        put_back(model, before)
+        for old, new in regions:
+            assert isinstance(old, InflationRegion)
+            rebind_hooks(model, new, old)
+
+    return undo
+
+
+def _prove(name: str, module: AdaptiveModule, plain: nn.Module) -> None:
+    """Raise unless ``plain`` gives what ``module`` gives on random input."""
+    side = 3 + max(getattr(plain, "dilation", (10,)))
+    if isinstance(module, InflationRegion):
+        shapes = [((1, 2, side, side + 2), ()), ((1, 2, side, side + 2), ((2 * side, side),))]
+    elif isinstance(module, AdaptiveConv2d):
+        shapes = [((1, module.in_channels, side, side + 2), ())]
+    else:
+        shapes = []
+    with torch.no_grad(), evaluation(module), evaluation(plain):
+        for shape, more in shapes:
+            input = random_like_parameters(module, shape)
+            if difference := _difference(module(input, *more), plain(input, *more)):
+                raise InputError(
+                    f"freeze: the plain form of {name!r} differs by {difference:.3g}; if it is still searching, finish "
+                    "that first: autorf.advance(model, total_steps, total_steps)"
+                )
+
+
+def _difference(first: object, second: object) -> float:
+    """The largest difference beyond rounding, 0 where there is none."""
+    worst = 0.0
+    for one, other in zip(tree_leaves(first), tree_leaves(second), strict=True):
+        if isinstance(one, Tensor) and one.is_floating_point() and one.numel():
+            difference = (one.double() - other.double()).abs().max().item()
+            allowed = 32 * torch.finfo(one.dtype).eps * max(1.0, one.abs().max().item())
+            worst = max(worst, difference if not difference <= allowed else 0.0)
+    return worst
+
+
+def _record(model: nn.Module, folded: Mapping[str, nn.Module]) -> None:
+    for prefix, module in model.named_modules():
+        if RECORD in vars(module):
+            done = (replace(one, frozen=_frozen_names(module, prefix, one, folded)) for one in vars(module)[RECORD])
+            setattr(module, RECORD, tuple(done))
+
+
+def _frozen_names(model: nn.Module, prefix: str, one: Adaptation, folded: Mapping[str, nn.Module]) -> tuple[str, ...]:
+    if isinstance(one.method, Inflation):
+        region = region_at(model.get_submodule(one.names[0]))
+        return one.names[:1] if isinstance(region, ConstantRegion) else ()
+    before = f"{prefix}." if prefix else ""
+    return tuple(name for name in one.names if name in one.frozen or before + name in folded)

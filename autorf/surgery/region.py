@@ -1,0 +1,155 @@
+"""The region that an inflation encloses, and the proof that nothing goes around it."""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from autorf.errors import InputError, near_names
+from autorf.methods.inflation import Inflation
+from autorf.ops.inflation import inflate, interpolate
+from autorf.surgery.dry_run import hooked, run, runnable_input, shapes
+from autorf.surgery.flow import Flow
+
+TRIAL_FACTOR = 2.0
+"""Doubling changes the size of every map larger than one pixel."""
+
+
+def region_of(model: nn.Module, method: Inflation) -> tuple[str, str]:
+    """Names of the first and last module of the region, the network's own where ``method`` names none.
+
+    Raises:
+        InputError: when the network offers no region, or a name does not exist.
+    """
+    named = dict(model.named_modules())
+    offered = getattr(model, "receptive_field_region", None)
+    start, end = (method.start, method.end) if method.start and method.end else offered or (None, None)
+    if start is None or end is None:
+        raise InputError(f"inflation: start and end are required for a {type(model).__name__}: two module names")
+    for field, name in (("start", start), ("end", end)):
+        if name not in named or not name:
+            raise InputError(f"inflation: {field} {name!r} is no module of the model{near_names(name, named)}")
+    return start, end
+
+
+def check_region(model: nn.Module, start: str, end: str, example_input: Tensor | None = None) -> None:
+    """Check on two dry runs that a map can be resized from before ``start`` until behind ``end``.
+
+    The map must enter through the first argument of ``start`` alone and leave as the result of ``end`` alone, at the
+    size it came in with. Global vectors, such as those of squeeze-and-excitation, may enter anywhere.
+
+    Args:
+        model: not changed.
+        start: name of the region's first module.
+        end: and of its last.
+        example_input: ``(N, C, H, W)``; a random image where None.
+
+    Raises:
+        InputError: naming the second entry or exit, a module that takes or gives no map or runs more than once, a
+            region that changes the map's size, or why the model did not run.
+    """
+    image = runnable_input(model, example_input)
+    crossing = _Crossing(Flow(model), start, end)
+    first, last = model.get_submodule(start), model.get_submodule(end)
+    with crossing.flow.named_modules(model), hooked(first, crossing.enter, last, crossing.leave), crossing.flow:
+        crossing.flow.begin(image)
+        output = run(model, image)
+    crossing.check(output)
+    trial = _Trial()
+    with hooked(first, trial.enter, last, trial.leave):
+        try:
+            inflated = run(model, image)
+        except InputError as error:
+            raise InputError(
+                f"inflation: the region {start!r} to {end!r} does not take a map of another size: {error.__cause__}"
+            ) from error
+    if shapes(inflated) != shapes(output):
+        raise InputError(
+            f"inflation: with its map inflated, the region {start!r} to {end!r} changes the model's output from "
+            f"{shapes(output)} to {shapes(inflated)}; a map of another size goes around {end!r}"
+        )
+
+
+class _Crossing:
+    """Watches what crosses the region's ends."""
+
+    def __init__(self, flow: Flow, start: str, end: str) -> None:
+        self.flow, self.start, self.end = flow, start, end
+        self.entries: list[int] = []
+        self.exits: list[int] = []
+        self.size: tuple[int, ...] = ()
+
+    def enter(self, module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        value = arguments[0] if arguments else None
+        if not _is_map(value):
+            raise InputError(f"inflation: start {self.start!r} takes {_words(value)} as its first argument, not a map")
+        assert isinstance(value, Tensor)
+        inside = value.clone()
+        self.size = tuple(value.shape[2:])
+        self.entries.append(self.flow.step_of(inside))
+        return (inside, *arguments[1:])
+
+    def leave(self, module: nn.Module, arguments: Any, output: Any) -> Any:
+        if not _is_map(output):
+            raise InputError(f"inflation: end {self.end!r} returns {_words(output)}, not a map (N, C, H, W)")
+        if self.entries and tuple(output.shape[2:]) != self.size:
+            raise InputError(
+                f"inflation: the region {self.start!r} to {self.end!r} changes the map's size from {self.size} to "
+                f"{tuple(output.shape[2:])}; choose one of stride 1"
+            )
+        outside = output.clone()
+        self.exits.append(self.flow.step_of(outside))
+        return outside
+
+    def check(self, output: Any) -> None:
+        """Raise unless the map passed once, and only through the ends."""
+        for field, name, times in (("start", self.start, self.entries), ("end", self.end, self.exits)):
+            if len(times) != 1:
+                raise InputError(f"inflation: {field} {name!r} runs {len(times)} times in one forward, not once")
+        entry, exit = self.entries[0], self.exits[0]
+        region = self.flow.below(entry) & self.flow.above({exit})
+        if not region:
+            raise InputError(f"inflation: the map of end {self.end!r} is not computed from start {self.start!r}")
+        self._check_entries(region - {entry}, region)
+        self._check_exits(region - {exit}, self.flow.above(self.flow.steps_of(output)) - region)
+
+    def _check_entries(self, inner: set[int], region: set[int]) -> None:
+        steps = self.flow.steps
+        for index in sorted(inner):
+            for source in steps[index].reads:
+                if source not in region and steps[source].is_map:
+                    raise InputError(
+                        f"inflation: the region {self.start!r} to {self.end!r} has a second entry: "
+                        f"{steps[index].module!r} also reads a map of {steps[source].module!r} from outside"
+                    )
+
+    def _check_exits(self, inner: set[int], outside: set[int]) -> None:
+        steps = self.flow.steps
+        for index in sorted(outside):
+            for source in steps[index].reads:
+                if source in inner and steps[source].is_map:
+                    raise InputError(
+                        f"inflation: the region {self.start!r} to {self.end!r} has a second exit: the map of "
+                        f"{steps[source].module!r} also goes to {steps[index].module!r}, outside the region"
+                    )
+
+
+class _Trial:
+    """Inflates the region's map by a constant factor."""
+
+    def __init__(self) -> None:
+        self.size: tuple[int, ...] = ()
+
+    def enter(self, module: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        self.size = tuple(arguments[0].shape[2:])
+        return (inflate(arguments[0], TRIAL_FACTOR), *arguments[1:])
+
+    def leave(self, module: nn.Module, arguments: Any, output: Tensor) -> Tensor:
+        return interpolate(output, 1 / TRIAL_FACTOR, self.size)
+
+
+def _is_map(value: object) -> bool:
+    return isinstance(value, Tensor) and value.dim() == 4 and value.is_floating_point()
+
+
+def _words(value: object) -> str:
+    return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"

@@ -1,0 +1,149 @@
+"""The record beside a saved model's weights: what was changed in it, so that it can be changed again."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from torch import nn
+
+from autorf.errors import InputError, near_names
+from autorf.methods import METHODS
+from autorf.methods.base import Method
+from autorf.methods.inflation import ConstantRegion
+from autorf.specification import PositiveFloat, PositiveInt, Specification, parse
+from autorf.surgery.adapt import Adaptation, adaptations
+from autorf.surgery.swap import region_at
+
+VERSION = 1
+"""Of the record's layout; another one is refused."""
+
+
+class FrozenConvolution(Specification):
+    """A plain convolution that ``freeze`` made."""
+
+    dilation: tuple[PositiveInt, PositiveInt]
+
+
+class FrozenRegion(Specification):
+    """A region that ``freeze`` gave a constant factor."""
+
+    factor: PositiveFloat
+
+
+class SavedAdaptation(Specification):
+    """One adaptation: the method's own fields, the names it changed, and the plain form of those that are frozen."""
+
+    method: dict[str, Any]
+    names: tuple[str, ...]
+    frozen: dict[str, FrozenConvolution | FrozenRegion] = {}
+
+
+class Sidecar(Specification):
+    """All that a saved model needs beside its weights.
+
+    Attributes:
+        format: says whose file this is.
+        version: of this layout.
+        autorf: the library's version that wrote it.
+        model: the model's class, for messages.
+        adaptations: in the order in which they were made.
+        geometry: kernel, stride, padding and dilation of every plain convolution and pooling, by name; a model built
+            with others would take the weights and compute something else.
+        weights_sha256: of the weights file.
+    """
+
+    format: Literal["autorf model"] = "autorf model"
+    version: int = VERSION
+    autorf: str
+    model: str
+    adaptations: tuple[SavedAdaptation, ...]
+    geometry: dict[str, str]
+    weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+def read_sidecar(path: Path) -> Sidecar:
+    """The record in ``path``.
+
+    Raises:
+        InputError: for a file that is missing, damaged, of another program or of another version.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; a saved model is a folder written by autorf.save") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as JSON: {error}") from None
+    if not isinstance(values, Mapping) or values.get("format") != "autorf model":
+        raise InputError(f"{path}: not a record of autorf.save (no format: 'autorf model')")
+    if values.get("version") != VERSION:
+        raise InputError(
+            f"{path}: has version {values.get('version')!r} (written by autorf {values.get('autorf', 'unknown')}); "
+            f"this autorf reads version {VERSION}: load it with the autorf that wrote it"
+        )
+    return parse(Sidecar, values, str(path))
+
+
+def saved_adaptations(model: nn.Module) -> tuple[SavedAdaptation, ...]:
+    """What was done to ``model``, in the record's words.
+
+    Raises:
+        InputError: for a frozen module whose plain form the record has no words for, or a method without a name.
+    """
+    return tuple(_saved(model, one) for one in adaptations(model))
+
+
+def _saved(model: nn.Module, one: Adaptation) -> SavedAdaptation:
+    if METHODS.get(one.method.method) is not type(one.method):
+        raise InputError(
+            f"save: no one could load the method {one.method.method!r}; register its class first: "
+            f"autorf.methods.METHODS[{one.method.method!r}] = {type(one.method).__name__}"
+        )
+    frozen = {name: _plain_form(name, model.get_submodule(name), one) for name in one.frozen}
+    return SavedAdaptation(method=one.method.model_dump(mode="json"), names=one.names, frozen=frozen)
+
+
+def _plain_form(name: str, module: nn.Module, one: Adaptation) -> FrozenConvolution | FrozenRegion:
+    if one.method.method == "inflation":
+        region = region_at(module)
+        assert isinstance(region, ConstantRegion)
+        return FrozenRegion(factor=region.factor)
+    if type(module) is not nn.Conv2d:
+        raise InputError(f"save: the frozen layer {name!r} is a {type(module).__name__}; only nn.Conv2d can be rebuilt")
+    return FrozenConvolution(dilation=(module.dilation[0], module.dilation[1]))
+
+
+def method_of(saved: SavedAdaptation, source: str) -> Method:
+    """The method that ``saved`` describes.
+
+    Raises:
+        InputError: for an unknown method or a wrong field, naming ``source``.
+    """
+    name = str(saved.method.get("method"))
+    if name not in METHODS:
+        raise InputError(
+            f"{source}: unknown method {name!r}{near_names(name, METHODS)}; known are {', '.join(METHODS)}"
+        )
+    return parse(METHODS[name], saved.method, f"{source}: {name}")
+
+
+def geometry(model: nn.Module) -> dict[str, str]:
+    """Kernel, stride, padding and dilation of every plain convolution and pooling in ``model``, by name."""
+    kinds = (nn.Conv2d, nn.ConvTranspose2d, nn.MaxPool2d, nn.AvgPool2d)
+    return {name: _geometry(module) for name, module in model.named_modules() if isinstance(module, kinds)}
+
+
+def _geometry(module: nn.Module) -> str:
+    fields = ("kernel_size", "stride", "padding", "dilation")
+    return ", ".join(f"{field} {_words(getattr(module, field))}" for field in fields if hasattr(module, field))
+
+
+def _words(value: Any) -> str:
+    return f"{value[0]}x{value[1]}" if isinstance(value, tuple | list) else str(value)
+
+
+def first_differences(lines: list[str], n: int = 3) -> str:
+    """At most ``n`` of ``lines``, and how many more there are."""
+    more = f"; and {len(lines) - n} more" if len(lines) > n else ""
+    return "; ".join(lines[:n]) + more

@@ -1,0 +1,183 @@
+"""Saving an adapted model, and building it again."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as read_tensors
+from safetensors.torch import save as tensor_bytes
+from torch import Tensor, nn
+
+import autorf
+from autorf.errors import InputError, near_names
+from autorf.files import write_atomically
+from autorf.methods.base import LayerMethod
+from autorf.methods.convolutions import plain_convolution
+from autorf.methods.inflation import ConstantRegion, Inflation, InflationRegion
+from autorf.surgery.adapt import Adaptation, Plan, adaptations, carry_out, device_of, region_plan
+from autorf.surgery.sidecar import (
+    FrozenConvolution,
+    FrozenRegion,
+    SavedAdaptation,
+    Sidecar,
+    first_differences,
+    geometry,
+    method_of,
+    read_sidecar,
+    saved_adaptations,
+)
+
+WEIGHTS = "model.safetensors"
+SIDECAR = "autorf.json"
+
+
+def save(model: nn.Module, folder: str | Path) -> Path:
+    """Write ``model``'s weights as safetensors and a record of its adaptations, frozen ones included.
+
+    Args:
+        model: adapted or not.
+        folder: made where it does not exist; holds ``model.safetensors`` and ``autorf.json`` afterwards.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: for state that is no tensor, or an adaptation that could not be rebuilt.
+
+    Note:
+        Tensors that share memory are written once each.
+    """
+    folder = Path(folder)
+    saved = saved_adaptations(model)
+    content = tensor_bytes(_tensors(model))
+    sidecar = Sidecar(
+        autorf=autorf.__version__,
+        model=type(model).__name__,
+        adaptations=saved,
+        geometry=geometry(model),
+        weights_sha256=hashlib.sha256(content).hexdigest(),
+    )
+    # The weights first: a record never describes weights that are not there yet.
+    write_atomically(folder / WEIGHTS, content)
+    write_atomically(folder / SIDECAR, sidecar.model_dump_json(indent=1) + "\n")
+    return folder
+
+
+def load(build: Callable[[], nn.Module], folder: str | Path) -> nn.Module:
+    """The model that :func:`save` wrote to ``folder``.
+
+    Args:
+        build: gives a fresh model as it was before ``adapt``; its weights do not matter.
+        folder: written by :func:`save`.
+
+    Returns:
+        A model of ``build`` with the same methods, frozen or not, and the saved weights in their saved precision.
+
+    Raises:
+        InputError: for a missing, damaged or foreign file, a record of another version, weights that are a pickle, a
+            changed layer that the fresh model lacks, or any difference in names, shapes or geometry.
+    """
+    source = Path(folder) / SIDECAR
+    sidecar = read_sidecar(source)
+    weights = _read_weights(Path(folder) / WEIGHTS, sidecar)
+    model = build()
+    if not isinstance(model, nn.Module):
+        raise InputError(f"load: build() must return a module, it returned a {type(model).__name__}")
+    if adaptations(model):
+        raise InputError("load: build() returned an adapted model; it must return it as it was before autorf.adapt")
+    for saved in sidecar.adaptations:
+        carry_out(model, [_plan(model, saved, sidecar, str(source))])
+    _check_same(model, weights, sidecar, str(source))
+    _take_precision(model, weights)
+    model.load_state_dict(weights, strict=True)
+    return model
+
+
+def _tensors(model: nn.Module) -> dict[str, Tensor]:
+    tensors: dict[str, Tensor] = {}
+    for name, value in model.state_dict().items():
+        if not isinstance(value, Tensor):
+            raise InputError(f"save: {name!r} is a {type(value).__name__}; safetensors holds tensors only")
+        # Copies: safetensors refuses tensors that share memory, as tied parameters do.
+        tensors[name] = value.detach().cpu().contiguous().clone()
+    return tensors
+
+
+def _read_weights(path: Path, sidecar: Sidecar) -> dict[str, Tensor]:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; a saved model is a folder written by autorf.save") from None
+    if content[8:9] != b"{" and content.startswith((b"PK", b"\x80")):
+        raise InputError(f"{path}: is a pickle (torch.save), which can run code; autorf loads safetensors only")
+    if hashlib.sha256(content).hexdigest() != sidecar.weights_sha256:
+        raise InputError(f"{path}: is damaged, or not the file that {SIDECAR} was written with; save the model again")
+    try:
+        return dict(read_tensors(content))
+    except SafetensorError as error:
+        raise InputError(f"{path}: is no safetensors file: {error}") from None
+
+
+def _plan(model: nn.Module, saved: SavedAdaptation, sidecar: Sidecar, source: str) -> Plan:
+    method = method_of(saved, source)
+    modules = dict(model.named_modules())
+    for name in (*saved.names, *saved.frozen):
+        if name not in modules:
+            raise InputError(
+                f"{source}: the layer {name!r} is missing in the model of build(), a {type(model).__name__} "
+                f"(saved: a {sidecar.model}){near_names(name, modules)}"
+            )
+    done = Adaptation(method, saved.names, tuple(saved.frozen))
+    if isinstance(method, Inflation):
+        return _region(model, done, saved, source)
+    assert isinstance(method, LayerMethod)
+    layers = {name: method.check_layer(name, modules[name]) for name in saved.names}
+    made = method.replacements({name: layer for name, layer in layers.items() if name not in saved.frozen})
+    for name, form in saved.frozen.items():
+        if not isinstance(form, FrozenConvolution):
+            raise InputError(f"{source}: the frozen form of {name!r} is no convolution")
+        made[name] = plain_convolution(layers[name], layers[name].weight, layers[name].bias, form.dilation)
+    return Plan(done, made)
+
+
+def _region(model: nn.Module, done: Adaptation, saved: SavedAdaptation, source: str) -> Plan:
+    assert isinstance(done.method, Inflation)
+    form = saved.frozen.get(saved.names[0])
+    if len(saved.names) != 2 or (saved.frozen and not isinstance(form, FrozenRegion)):
+        raise InputError(f"{source}: an inflation needs two names, and a factor where it is frozen")
+    if isinstance(form, FrozenRegion):
+        return region_plan(model, done, ConstantRegion(form.factor))
+    return region_plan(model, done, InflationRegion(done.method, device_of(model)))
+
+
+def _check_same(model: nn.Module, weights: Mapping[str, Tensor], sidecar: Sidecar, source: str) -> None:
+    """Raise with the first differences between the rebuilt ``model`` and what was saved."""
+    shapes = {name: str(tuple(value.shape)) for name, value in model.state_dict().items()}
+    found = {name: str(tuple(value.shape)) for name, value in weights.items()}
+    lines = _differences(shapes, found)
+    if not lines:
+        lines = _differences(geometry(model), sidecar.geometry)
+    if lines:
+        raise InputError(
+            f"{source}: the model of build(), a {type(model).__name__}, is not the saved {sidecar.model}: "
+            f"{first_differences(lines)}"
+        )
+
+
+def _differences(built: Mapping[str, str], saved: Mapping[str, str]) -> list[str]:
+    names = [*built, *(name for name in saved if name not in built)]
+    return [
+        f"{name} is {built.get(name, 'absent')}, saved {saved.get(name, 'absent')}"
+        for name in names
+        if built.get(name) != saved.get(name)
+    ]
+
+
+def _take_precision(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    state = model.state_dict(keep_vars=True)
+    with torch.no_grad():
+        for name, value in weights.items():
+            if state[name].dtype != value.dtype:
+                state[name].data = state[name].data.to(value.dtype)
