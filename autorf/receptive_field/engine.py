@@ -13,6 +13,7 @@ from torch.export import ExportedProgram
 from autorf.errors import InputError
 from autorf.receptive_field import layout, markers, mixing, windows
 from autorf.receptive_field.hull import Field, input_field
+from autorf.receptive_field.measure import steps_along
 from autorf.receptive_field.mixing import pointwise
 from autorf.receptive_field.registry import GEOMETRIC, RULES, Call, NoRule
 
@@ -35,8 +36,10 @@ class Trace:
 
     output: Field
     steps: tuple[Step, ...]
-    largest: int
-    """Elements of the largest hull: large where rows and columns were flattened into one dimension."""
+    coarsest: tuple[float, float]
+    """The largest step of any tensor on the way, in input pixels a position: the period of the field's phases."""
+    flattens: bool
+    """Whether rows and columns were flattened into one dimension, which makes hulls as large as maps."""
 
 
 def trace(program: ExportedProgram) -> Trace:
@@ -46,23 +49,41 @@ def trace(program: ExportedProgram) -> Trace:
         InputError: for an operator without a rule, named with the layer it runs in.
     """
     inputs = set(program.graph_signature.user_inputs)
-    walk = _Walk(program.graph_module)
     fields = [
         input_field(_shape(node)) if node.name in inputs else Field(_shape(node))
         for node in program.graph.nodes
         if node.op == "placeholder"
     ]
-    result = walk.run(fields)
-    return Trace(result[0], tuple(walk.steps), walk.largest)
+    image = next(field.shape for field in fields if field.depends_on_input)
+    record = _Record((image[-2], image[-1]))
+    output = _Walk(program.graph_module, record).run(fields)[0]
+    return Trace(output, tuple(record.steps), (record.coarsest[0], record.coarsest[1]), record.flattens)
+
+
+class _Record:
+    """What a walk, with those of its sub-graphs, notes on its way."""
+
+    def __init__(self, image_size: tuple[int, int]) -> None:
+        self.steps: list[Step] = []
+        self.coarsest = [1.0, 1.0]
+        self.flattens = False
+        self._image_size = image_size
+
+    def note(self, layer: str, operator: str, field: Field) -> None:
+        if operator in GEOMETRIC:
+            self.steps.append(Step(layer, operator.split(".")[1], field))
+        self.flattens |= field.flattens
+        for axis, hulls in enumerate(field.axes):
+            steps = (step for hull in hulls for step in steps_along(hull, self._image_size[axis]))
+            self.coarsest[axis] = max([self.coarsest[axis], *steps])
 
 
 class _Walk:
     """The state of walking one graph: the field of every live node."""
 
-    def __init__(self, graph_module: fx.GraphModule) -> None:
+    def __init__(self, graph_module: fx.GraphModule, record: _Record) -> None:
         self.graph_module = graph_module
-        self.steps: list[Step] = []
-        self.largest = 0
+        self._record = record
         self._fields: dict[fx.Node, Any] = {}
         self._storage: dict[fx.Node, fx.Node] = {}
         self._uses: dict[fx.Node, int] = {}
@@ -108,9 +129,11 @@ class _Walk:
 
     def _apply(self, node: fx.Node, target: Any, call: Call) -> Any:
         layer = layer_name(node)
+        if not call.shapes:
+            return None
         if not any(field.depends_on_input for field in call.fields):
             fields = [Field(shape) for shape in call.shapes]
-            return fields if _returns_list(node) else fields[0] if fields else None
+            return fields if _returns_list(node) else fields[0]
         function = RULES.get(call.operator) or (pointwise if torch.Tag.pointwise in target.tags else None)
         if function is None:
             raise InputError(
@@ -121,10 +144,7 @@ class _Walk:
             result = function(call)
         except NoRule as error:
             raise InputError(f"operator {target} in layer {layer!r} has no rule for {error}") from error
-        first = result[0] if isinstance(result, list) else result
-        self.largest = max([self.largest, *(hull.lo.size for hulls in first.axes for hull in hulls)])
-        if call.operator in GEOMETRIC:
-            self.steps.append(Step(layer, call.operator.split(".")[1], first))
+        self._record.note(layer, call.operator, result[0] if isinstance(result, list) else result)
         return result if not _returns_list(node) or isinstance(result, list) else [result]
 
     def _higher_order(self, node: fx.Node) -> Any:
@@ -133,11 +153,7 @@ class _Walk:
         at = next((i for i, value in enumerate(arguments) if isinstance(value, fx.GraphModule)), None)
         if at is None:
             raise InputError(f"construct {node.target} in layer {layer_name(node)!r} has no receptive-field rule")
-        inner = _Walk(arguments[at])
-        result = inner.run([*arguments[at + 1 :]])
-        self.steps += inner.steps
-        self.largest = max(self.largest, inner.largest)
-        return result
+        return _Walk(arguments[at], self._record).run(arguments[at + 1 :])
 
     def _write_back(self, node: fx.Node, result: Any) -> None:
         """An in-place operator changes its argument, and whatever shares its memory, for all later readers."""

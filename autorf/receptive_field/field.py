@@ -118,8 +118,9 @@ def receptive_field(
     size = _checked_size(image_size)
     _check_channels(in_channels)
     first = view(model, size, output, in_channels)
-    _check_map(first.trace.output, output)
+    _check_local(first.trace.output, output)
     views = settled_views(model, first, output, in_channels)
+    _check_map(views, output)
     height, width = (seen.extent(axis) for axis, seen in enumerate(views))
     limit = f"the network accepts no image larger than {size[0]}x{size[1]}; the field is at least this large"
     return ReceptiveField(
@@ -153,18 +154,20 @@ def _rows(first: View, views: Sequence[View]) -> tuple[LayerField, ...]:
     return tuple(rows)
 
 
-def _check_map(field: Field, output: str | int | None) -> None:
-    if not any(field.axes):
+def _check_local(field: Field, output: str | int | None) -> None:
+    if not all(field.axes):
         reason = "only by global paths" if field.global_context else "in no way"
         raise InputError(
             f"output {output!r} of shape {tuple(field.shape)} depends on the image {reason}; "
             "choose a layer before them with output="
         )
-    dims = map_dim(field, 0), map_dim(field, 1)
+
+
+def _check_map(views: Sequence[View], output: str | int | None) -> None:
+    dims = [map_dim(seen.trace.output, axis) for axis, seen in enumerate(views)]
     if None in dims or dims[0] == dims[1]:
-        raise InputError(
-            f"output {output!r} of shape {tuple(field.shape)} is no map with rows and columns; choose one with output="
-        )
+        shape = tuple(views[0].trace.output.shape)
+        raise InputError(f"output {output!r} of shape {shape} is no map with rows and columns; choose one with output=")
 
 
 def _checked_size(image_size: tuple[int, int] | int) -> tuple[int, int]:

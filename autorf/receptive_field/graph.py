@@ -138,9 +138,8 @@ def _forms(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    loggers = [
-        logging.getLogger(name) for name in ("torch.export", "torch.fx", "torch._export", "torch.fx.experimental")
-    ]
+    names = ("torch.export", "torch.fx", "torch._export", "torch.fx.experimental", "torch._subclasses.fake_tensor")
+    loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -56,10 +56,18 @@ class Hull:
         return Hull(lo, hi, cut, self.positional)
 
     def spread_over(self, dims: Iterable[int]) -> bool:
-        """Whether a reduction over ``dims`` mixes every position of the image: a global path."""
-        reduced = set(dims)
-        walked = {dim for dim, positional in enumerate(self.positional) if positional and self.shape[dim] > 1}
-        return bool(walked & reduced) and not walked - reduced
+        """Whether a reduction over ``dims`` mixes positions from all over the image: a global path.
+
+        It does where it leaves less than half of the spread of the fields' centres. A window's mixture keeps more
+        (two windows keep half), a pooling over the map or a grid of fixed size keeps nothing or little.
+        """
+        walked = [dim for dim in dims if self.positional[dim] and self.shape[dim] > 1]
+        return bool(walked) and self.reduced(walked).spread() < self.spread() / 2
+
+    def spread(self) -> float:
+        """Distance in input pixels between the first and the last field's centre."""
+        centre = (self.lo + self.hi)[self.lo <= self.hi] / 2
+        return float(np.ptp(centre)) if centre.size else 0.0
 
     def reduced(self, dims: Iterable[int]) -> Hull:
         """Union over ``dims``, which stay with size 1."""
@@ -109,12 +117,23 @@ class Field:
         """Whether anything of the input reaches this tensor, by a local or a global path."""
         return self.global_context or any(self.axes)
 
+    @property
+    def flattens(self) -> bool:
+        """Whether one dimension walks the image's rows and its columns."""
+        rows, columns = ({d for hull in hulls for d, on in enumerate(hull.positional) if on} for hulls in self.axes)
+        return bool(rows & columns)
+
     def each(self, change: Callable[[Hull], Hull | None], shape: Sequence[int]) -> Field:
         """The field with every hull changed; a hull changed to None becomes a global path."""
         changed = [[change(hull) for hull in hulls] for hulls in self.axes]
         rows, columns = (union(hull for hull in hulls if hull is not None) for hulls in changed)
         lost = any(hull is None for hulls in changed for hull in hulls)
         return Field(tuple(shape), (rows, columns), self.global_context or lost)
+
+    def without_empty(self) -> Field:
+        """The field without hulls that are empty at every position, as a slice can leave them."""
+        rows, columns = (tuple(hull for hull in hulls if (hull.lo <= hull.hi).any()) for hulls in self.axes)
+        return replace(self, axes=(rows, columns))
 
     def reshaped(self, shape: Sequence[int]) -> Field:
         """The same hulls under another shape of the tensor."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from autorf.receptive_field.hull import Array, Field, Hull, union
 from autorf.receptive_field.registry import Call, NoRule, pair, rule
+
+_LARGEST_HULL = 30_000_000
+"""Elements of a hull; beyond it memory, not time, would be the trouble."""
 
 
 @rule("view", "reshape", "_unsafe_view", "flatten", "unflatten", "reshape_as", "view_as", "squeeze", "unsqueeze")
@@ -104,7 +108,7 @@ def _roll(call: Call) -> Field:
     if not call["dims"]:
         raise NoRule("no dims")
     for shift, dim in zip(pair(call["shifts"], 1), pair(call["dims"], 1), strict=True):
-        field = index(field, dim, np.roll(np.arange(field.shape[dim]), shift), field.shape)
+        field = _rolled(field, shift, dim)
     return field
 
 
@@ -171,7 +175,7 @@ def index(field: Field, dim: int, positions: Array, shape: Sequence[int]) -> Fie
             return hull
         return hull.moved(lambda a: np.take(a, positions, dim), hull.positional)
 
-    return field.each(take, shape)
+    return field.each(take, shape).without_empty()
 
 
 def reshaped_hull(hull: Hull, old: Sequence[int], new: Sequence[int]) -> Hull:
@@ -187,7 +191,10 @@ def reshaped_hull(hull: Hull, old: Sequence[int], new: Sequence[int]) -> Hull:
         else:
             source += [old[d] for d in old_dims]
             target += [new[d] for d in new_dims]
-            positional += [any(hull.positional[d] for d in old_dims)] * len(new_dims)
+            walked = any(hull.positional[d] for d in old_dims)
+            positional += [walked and new[d] > 1 for d in new_dims]
+    if math.prod(target) > _LARGEST_HULL:
+        raise NoRule(f"maps that flatten to {math.prod(target)} positions; try a smaller image_size")
     moved = hull.moved(lambda a: np.broadcast_to(a, source).reshape(target), positional)
     return moved.without_constant(d for d in range(len(target)) if positional[d])
 
@@ -240,6 +247,21 @@ def _moved_order(ndim: int, source: Sequence[int], destination: Sequence[int]) -
     return tuple(moved[d] if d in moved else next(rest) for d in range(ndim))
 
 
+def _rolled(field: Field, shift: int, dim: int) -> Field:
+    side = field.shape[dim]
+    wrapped = np.arange(side) < shift if shift >= 0 else np.arange(side) >= side + shift
+    moved = index(field, dim, np.roll(np.arange(side), shift), field.shape)
+    return moved.each(lambda hull: _cut_where(hull, dim, wrapped), field.shape)
+
+
+def _cut_where(hull: Hull, dim: int, wrapped: Array) -> Hull:
+    # What comes round from the other end of the image is no neighbour there: such positions count as border.
+    if not hull.positional[dim]:
+        return hull
+    marks = wrapped.reshape([-1 if d == dim % len(hull.shape) else 1 for d in range(len(hull.shape))])
+    return replace(hull, cut=hull.cut | marks)
+
+
 def _selected(field: Field, dim: int, position: int, shape: Sequence[int]) -> Field:
     def take(hull: Hull) -> Hull:
         at = position if hull.shape[dim] > 1 else 0
@@ -248,7 +270,7 @@ def _selected(field: Field, dim: int, position: int, shape: Sequence[int]) -> Fi
             lambda a: np.take(a, at, dim), [hull.positional[d] for d in dims if d != dim % len(hull.shape)]
         )
 
-    return field.each(take, shape)
+    return field.each(take, shape).without_empty()
 
 
 def _rearranged(field: Field, split_shape: Sequence[int], order: Sequence[int], shape: Sequence[int]) -> Field:

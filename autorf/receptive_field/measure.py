@@ -38,6 +38,8 @@ def measure(field: Field, axis: int, side: int, coarsest: float) -> Extent | Non
     """
     if not field.axes[axis]:
         return None
+    if map_dim(field, axis) is None:
+        return Extent(0.0, 0.0, 0.0, settled=False)
     lo, hi, cut = _along(field, axis)
     whole = np.flatnonzero(~cut & (lo <= hi))
     if len(whole) > 1 and (lo[whole[-1]] + hi[whole[-1]] - lo[whole[0]] - hi[whole[0]]) / 2 >= 2 * coarsest:
@@ -51,10 +53,21 @@ def measure(field: Field, axis: int, side: int, coarsest: float) -> Extent | Non
     return Extent(tidy(size), tidy(stride), tidy(offset), settled)
 
 
-def coarsest_stride(fields: list[Field], axis: int, side: int) -> float:
-    """The largest ratio of input side to map side among fields with a local path."""
-    dims = [(field, map_dim(field, axis)) for field in fields if len(field.shape) == 4]
-    return max([side / field.shape[dim] for field, dim in dims if dim is not None], default=1.0)
+def steps_along(hull: Hull, side: int) -> list[float]:
+    """Input pixels between neighbouring positions, along each dimension that walks an image of ``side`` pixels."""
+    walked = [d for d, positional in enumerate(hull.positional) if positional and hull.shape[d] > 1]
+    if len(walked) == 1:
+        return [side / hull.shape[walked[0]]]
+    # Windows: one dimension counts them and one walks inside; the first has the larger step.
+    first = _centre(hull, dict.fromkeys(walked, 0))
+    steps = [(_centre(hull, {dim: hull.shape[dim] - 1}) - first) / (hull.shape[dim] - 1) for dim in walked]
+    return [abs(step) for step in steps if np.isfinite(step)]
+
+
+def _centre(hull: Hull, place: dict[int, int]) -> float:
+    at = tuple(place.get(dim, 0) for dim in range(len(hull.shape)))
+    lo, hi = float(hull.lo[at]), float(hull.hi[at])
+    return (lo + hi) / 2 if lo <= hi else np.nan
 
 
 def tidy(value: float) -> float:

@@ -9,15 +9,14 @@ from torch import nn
 from autorf.errors import InputError
 from autorf.receptive_field.engine import Trace, trace
 from autorf.receptive_field.graph import Output, capture
-from autorf.receptive_field.measure import Extent, coarsest_stride, measure
+from autorf.receptive_field.measure import Extent, measure
 
 Size = tuple[int, int]
 
 _FIRST_LARGER_SIDE = 4096
+_GROWTH = 4
 _LARGEST_SIDE = 40_000
 """Beyond this side no larger image is tried: no known network's field comes near it."""
-_LARGEST_HULL = 5_000_000
-"""Elements of a hull above which one axis is enlarged at a time."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class View:
 
     def coarsest(self, axis: int) -> float:
         """The largest stride along ``axis``, in input pixels."""
-        return coarsest_stride([step.field for step in self.trace.steps], axis, self.size[axis])
+        return self.trace.coarsest[axis]
 
     def extent(self, axis: int) -> Extent:
         """The output's measured field along ``axis``."""
@@ -56,7 +55,9 @@ def view(model: nn.Module, size: Size, output: Output, in_channels: int) -> View
 def settled_views(model: nn.Module, first: View, output: Output, in_channels: int) -> tuple[View, View]:
     """For each axis a view that shows every phase of the field, or the largest view the network allows."""
     views = [first, first]
-    side = max(4 * max(first.size), _FIRST_LARGER_SIDE)
+    # Networks that flatten rows and columns carry hulls as large as the map: grow less, one axis at a time.
+    flattens = first.trace.flattens
+    side = max(_GROWTH * max(first.size), 0 if flattens else _FIRST_LARGER_SIDE)
     while side <= _LARGEST_SIDE:
         open_axes = [axis for axis in (0, 1) if not views[axis].extent(axis).settled]
         try:
@@ -65,16 +66,14 @@ def settled_views(model: nn.Module, first: View, output: Output, in_channels: in
                 views[axis] = known or View(trace(capture(model, size, output, in_channels)), size)
         except InputError:
             break
-        side *= 4
+        side *= _GROWTH
     return views[0], views[1]
 
 
 def _larger_sizes(first: View, open_axes: list[int], side: int) -> dict[int, Size]:
     """Multiples of the first size, so that what divides the image still does."""
     height, width = (-(-side // small) * small if axis in open_axes else small for axis, small in enumerate(first.size))
-    growth = height * width / (first.size[0] * first.size[1])
-    # Networks that flatten rows and columns carry hulls as large as the map.
-    if first.trace.largest * growth <= _LARGEST_HULL:
+    if not first.trace.flattens:
         return dict.fromkeys(open_axes, (height, width))
     apart = {0: (height, first.size[1]), 1: (first.size[0], width)}
     return {axis: apart[axis] for axis in open_axes}
