@@ -111,7 +111,9 @@ def _sampling_grid(scale: Tensor, weight: Tensor, dilation: int) -> Tensor:
     y = (2 * (rows[:, None] + scale[:, :, None] * tap_rows[:, None, None, None]) + 1) / height - 1
     x = (2 * (columns + scale[:, :, None] * tap_columns[:, None, None]) + 1) / width - 1
     size = (n, len(tap_rows), len(tap_columns), height, width)
-    grid = torch.stack([x.view(n, 1, -1, height, width).expand(size), y.view(n, -1, 1, height, width).expand(size)], -1)
+    grid = torch.stack(
+        [x.reshape(n, 1, -1, height, width).expand(size), y.reshape(n, -1, 1, height, width).expand(size)], -1
+    )
     return grid.reshape(n, -1, width, 2)
 
 
@@ -132,7 +134,7 @@ class _Corners:
 
     def __init__(self, scale: Tensor, kernel_size: tuple[int, int], dilation: int, dtype: torch.dtype) -> None:
         n, _, height, width = scale.shape
-        scale = scale.to(dtype).view(n, height, width, 1)
+        scale = scale.to(dtype).contiguous().view(n, height, width, 1)
         row, row_tap, row_weight, row_slope = _axis_corners(scale, kernel_size[0], dilation, dim=1)
         column, column_tap, column_weight, column_slope = _axis_corners(scale, kernel_size[1], dilation, dim=2)
         taps = kernel_size[0] * kernel_size[1]
