@@ -24,7 +24,8 @@ def _pairs(spec: FolderData) -> dict[str, list[Pair]]:
     train_root = root if flat else root / spec.train
     found = {"train": find_pairs(train_root / spec.images, train_root / spec.masks, layout)}
     for split, folder in (("val", spec.val), ("test", spec.test)):
-        if not flat and (root / folder).is_dir():
+        named = folder != FolderData.model_fields[split].default
+        if not flat and (named or (root / folder).is_dir()):
             found[split] = find_pairs(root / folder / spec.images, root / folder / spec.masks, layout)
     if "val" not in found:
         found["train"], found["val"] = split_off(found["train"], spec.val_fraction)

@@ -88,6 +88,16 @@ class DigitsData(Specification):
         return self
 
 
+def _count_or_names(value: object) -> object:
+    if isinstance(value, list | tuple):
+        names = [name for name in value if isinstance(name, str)]
+        if 2 <= len(set(names)) == len(value) <= 255:
+            return tuple(names)
+    elif isinstance(value, int) and not isinstance(value, bool) and 2 <= value <= 255:
+        return value
+    raise ValueError("a count from 2 to 255, or a list of as many different names")
+
+
 class FolderData(Specification):
     """Images and masks of your own.
 
@@ -109,7 +119,7 @@ class FolderData(Specification):
 
     name: Literal["folder"] = "folder"
     root: Path
-    classes: Annotated[int, Field(ge=2, le=255)] | tuple[str, ...]
+    classes: Annotated[int | tuple[str, ...], BeforeValidator(_count_or_names)]
     image_size: ImageSize
     fit: Literal["resize", "crop"] = "resize"
     ignore_index: Annotated[int, Field(ge=0, le=255)] | None = None
@@ -120,12 +130,6 @@ class FolderData(Specification):
     images: str = "images"
     masks: str = "masks"
     augmentation: Augmentation = Augmentation()
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if isinstance(self.classes, tuple) and not 2 <= len(set(self.classes)) == len(self.classes) <= 255:
-            raise ValueError("classes must be a count from 2 to 255, or as many different names")
-        return self
 
     @property
     def class_names(self) -> tuple[str, ...]:
