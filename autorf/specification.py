@@ -50,14 +50,26 @@ def parse(kind: type[Parsed], values: object, source: str) -> Parsed:
         raise InputError(f"{source}: {problems}") from None
 
 
+_WORDS = (
+    ("Input should be a valid dictionary or object to extract fields from", "must be keys and values"),
+    ("Input should be a valid dictionary or instance of", "must be keys and values of"),
+    ("Input should", "must"),
+    ("Tuple should", "must"),
+    (" after validation", ""),
+    ("items", "entries"),
+    (" item,", " entry,"),
+)
+"""Pydantic's phrases and ours, in the order they are replaced."""
+
+
 def _sentence(kind: type[BaseModel], detail: ErrorDetails) -> str:
-    field = ".".join(str(part) for part in detail["loc"]) or "(top level)"
+    location, allowed = _place(kind, detail["loc"])
+    field = ".".join(location) or "(top level)"
     context = detail.get("ctx", {})
     match detail["type"]:
         case "extra_forbidden":
-            allowed = sorted(fields_at(kind, detail["loc"][:-1]))
             known = f"; known here: {', '.join(allowed)}" if allowed else ""
-            return f"{field}: unknown key{near_names(str(detail['loc'][-1]), allowed)}{known}"
+            return f"{field}: unknown key{near_names(location[-1], allowed)}{known}"
         case "missing":
             return f"{field}: this key is required"
         case "value_error":
@@ -65,23 +77,30 @@ def _sentence(kind: type[BaseModel], detail: ErrorDetails) -> str:
         case "union_tag_invalid":
             tag, expected = str(context["tag"]), str(context["expected_tags"])
             names = [name.strip(" '") for name in expected.split(",")]
-            return f"{field}: unknown {context['discriminator']} {tag!r}{near_names(tag, names)}; one of {expected}"
+            key = str(context["discriminator"]).strip("'")
+            return f"{field}: unknown {key} {tag!r}{near_names(tag, names)}; one of {expected}"
         case "union_tag_not_found":
             return f"{field}: the key {context['discriminator']} is required"
-    message = detail["msg"].replace("Input should be", "must be")
+    message = detail["msg"]
+    for theirs, ours in _WORDS:
+        message = message.replace(theirs, ours)
     return f"{field}: {message}, got {detail['input']!r}"
 
 
-def fields_at(kind: type[BaseModel], location: Iterable[int | str]) -> set[str]:
-    """The keys that ``kind`` knows at ``location`` (as pydantic reports it), for messages about unknown keys."""
+def _place(kind: type[BaseModel], location: Iterable[int | str]) -> tuple[list[str], list[str]]:
+    """A pydantic location as the file has it, without the tags of unions, and the keys that are known at its parent."""
     kinds: list[type[BaseModel]] = [kind]
+    path: list[str] = []
+    allowed: list[str] = []
     for part in location:
-        if isinstance(part, int):
-            continue
-        inner = [m for k in kinds if part in k.model_fields for m in _models(k.model_fields[str(part)].annotation)]
         tagged = [k for k in kinds if _tag(k) == part]
-        kinds = inner or tagged or kinds
-    return {name for k in kinds for name in k.model_fields}
+        if tagged and not any(part in k.model_fields for k in kinds):
+            kinds = tagged
+            continue
+        path.append(str(part))
+        allowed = sorted({name for k in kinds for name in k.model_fields})
+        kinds = [m for k in kinds if part in k.model_fields for m in _models(k.model_fields[str(part)].annotation)]
+    return path, allowed
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

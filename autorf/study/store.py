@@ -14,6 +14,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import OptunaError
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from autorf.errors import InputError, near_names
 from autorf.study.spec import StudySpec
@@ -102,7 +103,7 @@ class Store:
                 self._study = optuna.create_study(
                     study_name=name, storage=self._storage, direction="maximize", load_if_exists=True
                 )
-        except (OptunaError, RuntimeError) as error:
+        except (OptunaError, SQLAlchemyError, RuntimeError) as error:
             raise InputError(
                 f"{folder / 'study.db'}: is no storage of this version: {str(error).splitlines()[0]}"
             ) from None

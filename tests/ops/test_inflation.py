@@ -1,0 +1,100 @@
+import pytest
+import torch
+from torch.autograd import gradcheck
+
+from autorf.errors import InputError
+from autorf.ops import inflate, interpolate
+from autorf.ops.reference import inflate_reference, interpolate_reference
+
+
+def factor_of(value: float) -> torch.Tensor:
+    return torch.tensor(value, dtype=torch.float64, requires_grad=True)
+
+
+def map_of(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, dtype=torch.float64, requires_grad=True)
+
+
+@pytest.mark.parametrize("factor", [0.25, 0.7, 1.0, 1.37, 2.0, 4.0])
+@pytest.mark.parametrize("size", [(1, 1), (5, 8), (7, 3)])
+def test_inflation_equals_the_formula_of_the_paper(factor: float, size: tuple[int, int]) -> None:
+    features = map_of(2, 3, *size)
+    torch.testing.assert_close(inflate(features, factor), inflate_reference(features, factor), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("factor", [0.4, 1.0, 1.9])
+@pytest.mark.parametrize("size", [(3, 11), (9, 4)])
+def test_interpolation_equals_the_formula_and_repeats_the_last_pixel(factor: float, size: tuple[int, int]) -> None:
+    features = map_of(1, 2, 6, 5)
+    expected = interpolate_reference(features, factor, size)
+    torch.testing.assert_close(interpolate(features, factor, size), expected, rtol=0, atol=1e-12)
+
+
+def test_a_factor_of_one_changes_no_bit() -> None:
+    for dtype in (torch.float32, torch.float64, torch.bfloat16):
+        features = torch.randn(2, 3, 7, 9, dtype=dtype)
+        assert torch.equal(inflate(features, 1.0), features)
+
+
+def test_gradients_of_both_operators_agree_with_finite_differences() -> None:
+    assert gradcheck(inflate, (map_of(2, 2, 5, 7), factor_of(1.37)))
+    assert gradcheck(lambda x, f: interpolate(x, f, (11, 4)), (map_of(2, 2, 5, 7), factor_of(0.61)))
+
+
+def test_the_factors_gradient_at_a_kink_is_the_mean_of_its_one_sided_derivatives() -> None:
+    features, weights = map_of(1, 1, 6, 6).detach(), torch.randn(1, 1, 6, 6, dtype=torch.float64)
+
+    def loss(factor: torch.Tensor | float) -> torch.Tensor:
+        return (interpolate(features, factor, (6, 6)) * weights).sum()
+
+    factor = factor_of(1.0)
+    loss(factor).backward()
+    step = 1e-7
+    mean = (loss(1 + step) - loss(1 - step)) / (2 * step)
+    assert factor.grad is not None
+    assert abs(mean) > 1e-3
+    torch.testing.assert_close(factor.grad, mean, rtol=1e-5, atol=1e-6)
+
+
+def test_the_papers_gradient_divides_the_factors_by_the_output_pixels_and_leaves_the_maps() -> None:
+    grads = {}
+    for mode in ("exact", "paper"):
+        torch.manual_seed(1)
+        features, factor = map_of(1, 2, 5, 4), factor_of(1.6)
+        output = inflate(features, factor, gradient=mode)
+        (output**2).sum().backward()
+        grads[mode] = factor.grad, features.grad
+        pixels = output.shape[2] * output.shape[3]
+    torch.testing.assert_close(grads["paper"][0] * pixels, grads["exact"][0])
+    assert torch.equal(grads["paper"][1], grads["exact"][1])
+
+
+def test_each_axis_may_have_its_own_factor() -> None:
+    features = map_of(1, 2, 5, 6)
+    both = inflate(features, torch.tensor([2.0, 0.5]))
+    expected = interpolate_reference(interpolate_reference(features, (2.0, 1.0), (9, 6)), (1.0, 0.5), (9, 3 + 1))
+    assert both.shape == expected.shape == (1, 2, 9, 4)
+    torch.testing.assert_close(both, expected, rtol=0, atol=1e-12)
+
+
+def test_weights_stay_exact_under_autocast() -> None:
+    features = torch.randn(1, 2, 9, 9)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(inflate(features, 1.5), inflate(features, 1.5).float())
+        mixed = inflate(features, 1.5)
+    torch.testing.assert_close(mixed, inflate(features, 1.5), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("factor", [0.0, -1.0, float("nan"), float("inf"), torch.ones(3)])
+def test_a_factor_that_is_no_positive_number_is_refused(factor: float | torch.Tensor) -> None:
+    with pytest.raises(InputError, match="positive finite"):
+        inflate(torch.zeros(1, 1, 4, 4), factor)
+
+
+def test_an_input_that_is_no_map_and_an_empty_size_are_refused() -> None:
+    with pytest.raises(InputError, match=r"\(N, C, H, W\)"):
+        inflate(torch.zeros(4, 4), 1.0)
+    with pytest.raises(InputError, match="positive integers"):
+        interpolate(torch.zeros(1, 1, 4, 4), 1.0, (0, 3))
+    with pytest.raises(InputError, match="gradient"):
+        interpolate(torch.zeros(1, 1, 4, 4), 1.0, (3, 3), gradient="other")  # type: ignore[arg-type]

@@ -1,0 +1,127 @@
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from autorf.errors import InputError
+from autorf.study.spec import StudySpec
+from autorf.study.store import Record, Store, open_store
+from autorf.study.trial import grid
+
+RESULT: dict[str, Any] = {"miou": 0.5, "f1": 0.6, "pixel_accuracy": 0.7, "rf": [19, 19], "rnorm": 0.4}
+
+
+@pytest.fixture
+def store(tmp_path: Path, tiny: StudySpec) -> Store:
+    made = Store(tmp_path / "tiny", "tiny")
+    made.register(tiny, grid(tiny, "tiny"))
+    return made
+
+
+def epoch(number: int) -> dict[str, Any]:
+    return {"epoch": number, "loss": 1.0, "miou": 0.1 * number, "rf": [19, 19], "rnorm": 0.4}
+
+
+def claimed(store: Store) -> Record:
+    record = store.claim()
+    assert record is not None
+    return record
+
+
+def test_registering_twice_enqueues_every_trial_once(store: Store, tiny: StudySpec) -> None:
+    store.register(tiny, grid(tiny, "tiny"))
+    again = Store(store.folder, "tiny")
+    again.register(tiny, grid(tiny, "tiny"))
+    assert [record.state for record in again.records()] == ["waiting"] * 4
+    assert len(optuna.load_study(study_name="tiny", storage=again._storage).trials) == 4
+
+
+def test_two_drivers_never_claim_one_trial(store: Store) -> None:
+    other = Store(store.folder, "tiny")
+    keys = [claimed(one).key for one in (store, other, store, other)]
+    assert len(set(keys)) == 4
+    assert store.claim() is None
+    assert other.claim() is None
+
+
+def test_what_a_trial_reported_can_be_read_back(store: Store) -> None:
+    record = claimed(store)
+    store.report(record, epoch(0))
+    store.report(record, epoch(1))
+    store.complete(record, RESULT, 0.5)
+    found = Store(store.folder, "tiny").record(record.key)
+    assert (found.state, found.result, found.attempt) == ("complete", RESULT, 1)
+    assert [one["epoch"] for one in found.history] == [0, 1]
+
+
+def test_a_trial_whose_process_died_is_run_again_as_its_next_attempt(store: Store) -> None:
+    record = claimed(store)
+    store._set(record, "lease", {"host": os.uname().nodename, "pid": 2**22 + 1, "time": 0})
+    assert [one.key for one in store.recover()] == [record.key]
+    again = store.record(record.key)
+    assert (again.state, again.attempt) == ("waiting", 2)
+    assert sum(one.key == record.key for one in store.records()) == 1
+
+
+def test_a_trial_that_is_being_worked_on_is_left_alone(store: Store) -> None:
+    claimed(store)
+    assert store.recover() == []
+
+
+def test_a_late_writer_is_refused(store: Store) -> None:
+    record = claimed(store)
+    store.requeue(record, "interrupted")
+    with pytest.raises(optuna.exceptions.UpdateFinishedTrialError):
+        store.complete(record, RESULT, 0.5)
+    assert store.record(record.key).state == "waiting"
+
+
+def test_a_failed_trial_keeps_its_reason_and_runs_again_only_when_asked(store: Store, tiny: StudySpec) -> None:
+    record = claimed(store)
+    store.fail(record, "out of memory")
+    store.register(tiny, grid(tiny, "tiny"))
+    assert (store.record(record.key).state, store.record(record.key).reason) == ("failed", "out of memory")
+    store.retry_failed()
+    assert (store.record(record.key).state, store.record(record.key).attempt) == ("waiting", 2)
+
+
+def test_a_changed_study_file_is_refused_with_the_difference(store: Store, tiny: StudySpec) -> None:
+    longer = tiny.model_copy(update={"training": tiny.training.model_copy(update={"epochs": 9})})
+    with pytest.raises(InputError, match=r"training\.epochs: 2 became 9"):
+        store.register(longer, grid(longer, "tiny"))
+
+
+def test_a_change_that_only_adds_trials_or_workers_is_taken(store: Store, tiny: StudySpec) -> None:
+    training = tiny.training.model_copy(update={"seeds": (0, 1)})
+    executor = tiny.executor.model_copy(update={"workers": 1})
+    grown = tiny.model_copy(update={"training": training, "executor": executor})
+    store.register(grown, grid(grown, "tiny"))
+    assert len(store.records()) == 8
+
+
+def test_a_trial_that_disappears_from_the_file_is_refused(store: Store, tiny: StudySpec) -> None:
+    smaller = tiny.model_copy(update={"search_space": ({"method": "dilation", "rate": [1]},)})
+    with pytest.raises(InputError, match="3 trials that the study file no longer lists"):
+        store.register(smaller, grid(smaller, "tiny"))
+
+
+def test_a_study_that_does_not_exist_is_answered_with_near_names(store: Store) -> None:
+    with pytest.raises(InputError, match=r"no study 'tinny'.*did you mean tiny"):
+        open_store(store.folder.parent, "tinny")
+
+
+def test_a_file_that_is_no_storage_and_a_newer_format_are_refused(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "junk").mkdir()
+    (tmp_path / "junk" / "study.db").write_bytes(b"this is no database" * 100)
+    with pytest.raises(InputError, match=r"study\.db"):
+        open_store(tmp_path, "junk")
+    store._study.set_user_attr("format", 99)
+    with pytest.raises(InputError, match="newer autorf"):
+        Store(store.folder, "tiny")
+
+
+def test_the_stored_study_file_is_the_one_that_began(store: Store, tiny: StudySpec) -> None:
+    assert store.spec == json.loads(tiny.model_dump_json())

@@ -1,0 +1,23 @@
+from autorf.methods import Dilation, LearnedDilation
+from autorf.study.trial import Trial, side_text, trial_from
+
+
+def test_a_key_depends_on_configuration_and_seed_and_on_nothing_else() -> None:
+    keys = {Trial(Dilation(rate=rate), seed).key for rate in (1, 2) for seed in (0, 1)}
+    assert len(keys) == 4
+    assert Trial(Dilation(rate=1), 0).key in keys
+    assert Trial(LearnedDilation(start=4), 0).key == Trial(LearnedDilation(window=3.0, start=4.0), 0).key
+
+
+def test_a_stored_configuration_gives_the_trial_back() -> None:
+    trial = Trial(LearnedDilation(start=4, rates=(1, 2, 4)), 7)
+    assert trial_from(trial.configuration, 7) == trial
+
+
+def test_a_setting_shows_what_differs_from_the_default() -> None:
+    assert Trial(LearnedDilation(start=4), 0).setting == "start 4"
+    assert Trial(LearnedDilation(), 0).setting == "default"
+
+
+def test_a_field_is_one_number_where_it_is_square() -> None:
+    assert (side_text([35, 35.0]), side_text([35.04, 52])) == ("35", "35x52")
