@@ -64,8 +64,12 @@ def split_off(pairs: Sequence[Pair], fraction: float) -> tuple[list[Pair], list[
 
 
 def _by_stem(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
+    try:
+        files = sorted(folder.iterdir())
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be listed: {error.strerror}") from None
     found: dict[str, Path] = {}
-    for file in sorted(folder.iterdir()):
+    for file in files:
         if file.suffix.lower() not in suffixes or file.name.startswith("."):
             continue
         if file.stem in found:

@@ -1,6 +1,9 @@
 from pathlib import Path
 
+import pytest
+
 from autorf.data.pairs import Pair, find_pairs, split_off
+from autorf.errors import InputError
 
 
 def pairs(count):
@@ -15,6 +18,16 @@ def test_pairs_are_sorted_by_name_whatever_the_suffix(tmp_path, write_pair):
         "b.png",
         "c.bmp",
     ]
+
+
+def test_a_folder_that_may_not_be_listed_is_named(tmp_path, monkeypatch):
+    def refuse(folder):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(InputError) as error:
+        find_pairs(tmp_path, tmp_path, "")
+    assert str(error.value) == f"{tmp_path}: cannot be listed: Permission denied"
 
 
 def test_a_split_has_the_share_asked_for_and_loses_nothing():
