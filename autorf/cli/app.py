@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
+from typer.exceptions import TyperException
 
 from autorf import __version__
 from autorf.errors import InputError
@@ -38,12 +38,12 @@ def main() -> None:
         sys.exit(status or DONE)
     except InputError as error:
         _stop(str(error), BAD_INPUT)
-    except click.exceptions.Exit as error:
+    except typer.Exit as error:
         sys.exit(error.exit_code)
-    except click.ClickException as error:
-        _stop(error.format_message(), BAD_INPUT)
-    except (KeyboardInterrupt, click.exceptions.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         _stop("interrupted; the same command continues", INTERRUPTED)
+    except TyperException as error:
+        _stop(f"{error.format_message()} (autorf --help shows the commands)", BAD_INPUT)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(DONE)

@@ -43,7 +43,7 @@ class LearnedDilation(LayerMethod):
     rates: tuple[Rate, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 12)
     window: PositiveFloat = 3.0
     final_window: PositiveFloat = 0.15
-    search: Share = 0.4
+    search: Share = 0.3
     hold: Annotated[float, Field(ge=0, lt=1)] = 0.1
     learning_rate: PositiveFloat = 0.03
     threshold: Annotated[float, Field(ge=0, lt=0.5)] = 0.02

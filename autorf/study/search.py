@@ -1,6 +1,7 @@
 """Run a study, or what is missing of it."""
 
 import os
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,12 +85,14 @@ def worker_count(spec: StudySpec) -> int:
 
 
 def check_writable(root: Path) -> None:
-    """Raise ``InputError`` unless files can be made under ``root``."""
-    existing = next(path for path in (root, *root.resolve().parents) if path.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+    """Raise ``InputError`` unless files can be made under ``root``, which is made if it is missing."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=root).close()
+    except OSError as error:
         raise InputError(
-            f"--root {root}: {existing} is not a folder that can be written; choose another with --root DIR"
-        )
+            f"--root {root}: cannot be written ({error.strerror}); choose another folder with --root DIR"
+        ) from None
 
 
 def _run_all(spec: StudySpec, store: Store, executor: Executor, mirror: Mirror, progress: Progress) -> None:

@@ -2,36 +2,54 @@
 
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
 
+from autorf.cli import main
 from tests.study.conftest import TINY
 
 HEAVY = ("torch", "ray", "mlflow", "lightning", "timm", "segmentation_models_pytorch", "optuna", "sklearn")
 
 
-def autorf(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from autorf.cli import main; main()", *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120)
+@dataclass
+class Answer:
+    code: int
+    out: str
+    err: str
 
 
-def refused(*arguments: str, cwd: Path) -> str:
-    """The one line with which a command refuses, having written nothing."""
-    before = sorted(cwd.rglob("*"))
-    done = autorf(*arguments, cwd=cwd)
-    assert done.returncode == 2, done.stdout + done.stderr
-    lines = done.stderr.strip().splitlines()
-    assert len(lines) == 1, done.stderr
-    assert sorted(cwd.rglob("*")) == before
-    return lines[0]
+class Shell:
+    """Runs commands in this process, in a folder of their own."""
+
+    def __init__(self, folder: Path, capture: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder, self.capture, self.monkeypatch = folder, capture, monkeypatch
+
+    def run(self, *arguments: str) -> Answer:
+        self.monkeypatch.chdir(self.folder)
+        self.monkeypatch.setattr(sys, "argv", ["autorf", *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        shown = self.capture.readouterr()
+        return Answer(int(stopped.value.code or 0), shown.out, shown.err)
+
+    def refused(self, *arguments: str) -> str:
+        """The one line with which a command refuses, having written nothing."""
+        before = sorted(self.folder.rglob("*"))
+        answer = self.run(*arguments)
+        assert answer.code == 2, answer
+        lines = answer.err.strip().splitlines()
+        assert len(lines) == 1, answer.err
+        assert sorted(self.folder.rglob("*")) == before
+        return lines[0]
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def shell(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shell:
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY))
-    return tmp_path
+    return Shell(tmp_path, capsys, monkeypatch)
 
 
 def test_help_and_import_load_no_heavy_library() -> None:
@@ -62,26 +80,26 @@ def test_the_commands_and_their_options_are_these() -> None:
     assert found["studies"] == []
 
 
-def test_the_version_is_the_packages() -> None:
+def test_the_version_is_the_packages(shell: Shell) -> None:
     import autorf as package
 
-    assert autorf("--version", cwd=Path.cwd()).stdout.strip() == f"autorf {package.__version__}"
+    assert shell.run("--version").out.strip() == f"autorf {package.__version__}"
 
 
-def test_built_in_studies_and_search_spaces_are_listed(tmp_path: Path) -> None:
-    shown = autorf("studies", cwd=tmp_path).stdout
+def test_built_in_studies_and_search_spaces_are_listed(shell: Shell) -> None:
+    shown = shell.run("studies").out
     for name in ("quickstart", "camvid", "learned_dilation"):
         assert name in shown
 
 
-def test_a_dry_run_shows_every_trial_with_its_field_and_writes_nothing(folder: Path) -> None:
-    before = sorted(folder.rglob("*"))
-    done = autorf("search", "tiny.yaml", "--dry-run", cwd=folder)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("dilation") >= 4
-    assert "35" in done.stdout
-    assert "8 epochs in all" in done.stdout
-    assert sorted(folder.rglob("*")) == before
+def test_a_dry_run_shows_every_trial_with_its_field_and_writes_nothing(shell: Shell) -> None:
+    before = sorted(shell.folder.rglob("*"))
+    done = shell.run("search", "tiny.yaml", "--dry-run")
+    assert done.code == 0, done.err
+    assert done.out.count("dilation") >= 4
+    assert "35" in done.out
+    assert "8 epochs in all" in done.out
+    assert sorted(shell.folder.rglob("*")) == before
 
 
 @pytest.mark.parametrize(
@@ -104,14 +122,14 @@ def test_a_dry_run_shows_every_trial_with_its_field_and_writes_nothing(folder: P
         ("search_space=[{method: dilation, targets: head.conv9, rate: 2}]", "did you mean head.conv"),
     ],
 )
-def test_a_bad_study_is_one_line_exit_code_2_and_nothing_written(folder: Path, override: str, said: str) -> None:
-    assert said in refused("search", "tiny.yaml", "--set", override, cwd=folder)
+def test_a_bad_study_is_one_line_exit_code_2_and_nothing_written(shell: Shell, override: str, said: str) -> None:
+    assert said in shell.refused("search", "tiny.yaml", "--set", override)
 
 
-def test_a_root_that_is_not_writable_or_no_folder_is_refused(folder: Path) -> None:
-    (folder / "file").write_text("")
-    assert "--root" in refused("search", "tiny.yaml", "--root", "file", cwd=folder)
-    assert "--root" in refused("search", "tiny.yaml", "--root", "/proc/runs", cwd=folder)
+def test_a_root_that_is_not_writable_or_no_folder_is_refused(shell: Shell) -> None:
+    (shell.folder / "file").write_text("")
+    assert "--root" in shell.refused("search", "tiny.yaml", "--root", "file")
+    assert "--root" in shell.refused("search", "tiny.yaml", "--root", "/proc/runs")
 
 
 @pytest.mark.parametrize(
@@ -122,9 +140,9 @@ def test_a_root_that_is_not_writable_or_no_folder_is_refused(folder: Path) -> No
         (["compare", "quickstart"], "run it first"),
         (["compare", "quickstart", "--format", "xml"], "one of table, json, csv"),
         (["serch", "quickstart"], "serch"),
-        (["search"], "STUDY"),
+        (["search"], "Missing argument 'study'"),
         (["search", "quickstart", "--workers", "0"], "--workers"),
     ],
 )
-def test_a_wrong_command_is_one_line_and_exit_code_2(tmp_path: Path, arguments: list[str], said: str) -> None:
-    assert said in refused(*arguments, cwd=tmp_path)
+def test_a_wrong_command_is_one_line_and_exit_code_2(shell: Shell, arguments: list[str], said: str) -> None:
+    assert said in shell.refused(*arguments)
