@@ -14,7 +14,7 @@ from autorf.methods.inflation import ConstantRegion, EnterRegion, Inflation, Inf
 from autorf.surgery.dry_run import run, shapes
 from autorf.surgery.region import check_region, region_of
 from autorf.surgery.swap import put_back, swap
-from autorf.surgery.targets import matched_layers
+from autorf.surgery.targets import checked_layers, target_names
 
 RECORD = "autorf_adaptations"
 """The attribute of an adapted model that says what was done to it."""
@@ -62,8 +62,8 @@ def adapt(model: nn.Module, *methods: Method, example_input: Tensor | None = Non
     """
     if not methods:
         raise InputError("adapt needs at least one method")
-    plans = [_plan(model, method, example_input) for method in methods]
-    _check_disjoint([plan.adaptation for plan in plans], adaptations(model))
+    owners = {name: f"the earlier {one.method.method}" for one in adaptations(model) for name in one.names}
+    plans = [_plan(model, method, owners, example_input) for method in methods]
     before = None if example_input is None else shapes(run(model, example_input))
 
     def check_shapes() -> None:
@@ -105,16 +105,26 @@ def carry_out(model: nn.Module, plans: Sequence[Plan], check: Callable[[], None]
     setattr(model, RECORD, (*getattr(model, RECORD, ()), *done))
 
 
-def _plan(model: nn.Module, method: Method, example_input: Tensor | None) -> Plan:
+def _plan(model: nn.Module, method: Method, owners: dict[str, str], example_input: Tensor | None) -> Plan:
+    """Check everything about ``method`` and enter its targets into ``owners``."""
     if isinstance(method, Inflation):
-        start, end = region_of(model, method)
-        made = region_plan(model, Adaptation(method, (start, end)), InflationRegion(method, device_of(model)))
-        check_region(model, start, end, example_input)
+        names = region_of(model, method)
+        _claim(method, names, owners)
+        made = region_plan(model, Adaptation(method, names), InflationRegion(method, device_of(model)))
+        check_region(model, *names, example_input)
         return made
     if not isinstance(method, LayerMethod):
         raise InputError(f"adapt takes methods such as Dilation(...), got {method!r}")
-    layers = matched_layers(model, method)
-    return Plan(Adaptation(method, tuple(layers)), method.replacements(layers))
+    layers = target_names(model, method)
+    _claim(method, layers, owners)
+    return Plan(Adaptation(method, tuple(layers)), method.replacements(checked_layers(model, method, layers)))
+
+
+def _claim(method: Method, names: Sequence[str], owners: dict[str, str]) -> None:
+    for name in names:
+        if name in owners:
+            raise InputError(f"{method.method}: {name!r} is already a target of {owners[name]}")
+    owners.update(dict.fromkeys(names, method.method))
 
 
 def region_plan(model: nn.Module, adaptation: Adaptation, region: InflationRegion | ConstantRegion) -> Plan:
@@ -128,19 +138,10 @@ def region_plan(model: nn.Module, adaptation: Adaptation, region: InflationRegio
     replacements: Mapping[str, nn.Module] = {}
     if method.dilation is not None:
         manual = Dilation(targets=(start,), rate=method.dilation)
-        replacements = manual.replacements(matched_layers(model, manual))
+        replacements = manual.replacements(checked_layers(model, manual, (start,)))
     if hasattr(first_leaf(model.get_submodule(start)), "inflation"):
         raise InputError(f"inflation: another region begins at {start!r} too; regions may follow each other only")
     return Plan(adaptation, replacements, region.train(model.training))
-
-
-def _check_disjoint(new: Sequence[Adaptation], earlier: Sequence[Adaptation]) -> None:
-    owners = {name: f"the earlier {one.method.method}" for one in earlier for name in one.names}
-    for one in new:
-        for name in one.names:
-            if name in owners:
-                raise InputError(f"{one.method.method}: {name!r} is already a target of {owners[name]}")
-        owners.update(dict.fromkeys(one.names, one.method.method))
 
 
 def _install(model: nn.Module, names: tuple[str, ...], region: InflationRegion | ConstantRegion) -> Callable[[], None]:

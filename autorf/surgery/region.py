@@ -23,10 +23,10 @@ def region_of(model: nn.Module, method: Inflation) -> tuple[str, str]:
     named = dict(model.named_modules())
     offered = getattr(model, "receptive_field_region", None)
     start, end = (method.start, method.end) if method.start and method.end else offered or (None, None)
-    if start is None or end is None:
+    if not start or not end:
         raise InputError(f"inflation: start and end are required for a {type(model).__name__}: two module names")
     for field, name in (("start", start), ("end", end)):
-        if name not in named or not name:
+        if name not in named:
             raise InputError(f"inflation: {field} {name!r} is no module of the model{near_names(name, named)}")
     return start, end
 

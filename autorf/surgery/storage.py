@@ -28,6 +28,7 @@ from autorf.surgery.sidecar import (
     read_sidecar,
     saved_adaptations,
 )
+from autorf.surgery.targets import checked_layers
 
 WEIGHTS = "model.safetensors"
 SIDECAR = "autorf.json"
@@ -133,7 +134,7 @@ def _plan(model: nn.Module, saved: SavedAdaptation, sidecar: Sidecar, source: st
     if isinstance(method, Inflation):
         return _region(model, done, saved, source)
     assert isinstance(method, LayerMethod)
-    layers = {name: method.check_layer(name, modules[name]) for name in saved.names}
+    layers = checked_layers(model, method, saved.names)
     made = method.replacements({name: layer for name, layer in layers.items() if name not in saved.frozen})
     for name, form in saved.frozen.items():
         if not isinstance(form, FrozenConvolution):

@@ -9,16 +9,22 @@ from autorf.errors import InputError, near_names
 from autorf.methods.base import LayerMethod
 
 
-def matched_layers(model: nn.Module, method: LayerMethod) -> dict[str, nn.Conv2d]:
-    """The convolutions that ``method`` targets, by name, every one checked.
+def target_names(model: nn.Module, method: LayerMethod) -> list[str]:
+    """The names of the modules that ``method`` targets, in the model's order.
 
     Raises:
-        InputError: when nothing matches, a listed name does not exist, or a matched layer cannot be changed.
+        InputError: when nothing matches, or a listed name does not exist.
     """
-    modules = dict(model.named_modules())
-    modules.pop("")
-    names = matched_names(list(modules), _targets(model, method))
-    return {name: method.check_layer(name, modules[name]) for name in names}
+    return matched_names([name for name, _ in model.named_modules() if name], _targets(model, method))
+
+
+def checked_layers(model: nn.Module, method: LayerMethod, names: Sequence[str]) -> dict[str, nn.Conv2d]:
+    """The convolutions of these names.
+
+    Raises:
+        InputError: when ``method`` cannot change one of them.
+    """
+    return {name: method.check_layer(name, model.get_submodule(name)) for name in names}
 
 
 def matched_names(names: Sequence[str], targets: str | Sequence[str]) -> list[str]:
