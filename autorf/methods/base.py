@@ -108,7 +108,8 @@ class AdaptiveModule(nn.Module):
         if not any(key in state_dict for key in own):
             # A checkpoint of the unchanged model has none of our keys; it loads as it would have before.
             missing_keys[:] = [key for key in missing_keys if key not in own]
-        self._loaded()
+        else:
+            self._loaded()
 
     def _loaded(self) -> None:
         """Bring plain attributes in step with buffers that were just loaded."""

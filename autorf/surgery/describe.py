@@ -71,4 +71,5 @@ def _values(module: nn.Module) -> dict[str, float]:
 
 
 def _options(method: Method) -> dict[str, Any]:
-    return method.model_dump(exclude_defaults=True, exclude={"method", "targets", "start", "end"})
+    where = {"method", "start", "end"} if isinstance(method, Inflation) else {"method", "targets"}
+    return method.model_dump(exclude_defaults=True, exclude=where)
