@@ -1,3 +1,81 @@
-"""autorf: search and learn the receptive field of segmentation networks."""
+"""Search and learn the receptive field of segmentation networks.
+
+``adapt`` makes a model's receptive field adjustable, ``receptive_field`` measures it, and the command line
+(``autorf search STUDY``) finds out which one the data wants. Everything is imported on first use.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from autorf import ops, receptive_field
+    from autorf.errors import InputError
+    from autorf.methods import Dilation, Inflation, LearnedDilation
+    from autorf.networks import ModelSpec, build
+    from autorf.surgery import (
+        adapt,
+        adaptations,
+        advance,
+        describe,
+        freeze,
+        learned_values,
+        load,
+        parameter_groups,
+        save,
+    )
+    from autorf.training.callback import ReceptiveFieldCallback
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "InputError": "autorf.errors",
+    "Dilation": "autorf.methods",
+    "Inflation": "autorf.methods",
+    "LearnedDilation": "autorf.methods",
+    "ModelSpec": "autorf.networks",
+    "build": "autorf.networks",
+    "adapt": "autorf.surgery",
+    "adaptations": "autorf.surgery",
+    "advance": "autorf.surgery",
+    "describe": "autorf.surgery",
+    "freeze": "autorf.surgery",
+    "learned_values": "autorf.surgery",
+    "load": "autorf.surgery",
+    "parameter_groups": "autorf.surgery",
+    "save": "autorf.surgery",
+    "ReceptiveFieldCallback": "autorf.training.callback",
+}
+_PACKAGES = ("ops", "receptive_field")
+
+__all__ = [
+    "Dilation",
+    "Inflation",
+    "InputError",
+    "LearnedDilation",
+    "ModelSpec",
+    "ReceptiveFieldCallback",
+    "adapt",
+    "adaptations",
+    "advance",
+    "build",
+    "describe",
+    "freeze",
+    "learned_values",
+    "load",
+    "ops",
+    "parameter_groups",
+    "receptive_field",
+    "save",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PACKAGES:
+        return import_module(f"autorf.{name}")
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'autorf' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -9,9 +9,8 @@ import typer
 from typer.exceptions import TyperException
 
 from autorf import __version__
+from autorf.cli.exit_codes import BAD_INPUT, DONE, FAILED_TRIALS, INTERRUPTED
 from autorf.errors import InputError
-
-DONE, FAILED_TRIALS, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 app = typer.Typer(
     help="Search and learn the receptive field of segmentation networks.",
@@ -22,6 +21,14 @@ app = typer.Typer(
 )
 
 Study = Annotated[str, typer.Argument(help="A study file, or the name of a built-in study (see: autorf studies).")]
+Model = Annotated[
+    str,
+    typer.Argument(help="largefov:BACKBONE, smp:ARCH:ENCODER, timm:NAME, torchvision:NAME or hf:NAME."),
+]
+Options = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="An option of the model, such as output_stride=8; repeatable."),
+]
 Root = Annotated[Path, typer.Option(help="Folder of all studies and of mlflow.db.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="A.B=C", help="Override a value of the study file; repeatable.")
@@ -99,6 +106,20 @@ def compare(
     from autorf.cli import studies
 
     return studies.compare(study, root, format)
+
+
+@app.command()
+def inspect(
+    model: Model,
+    image_size: Annotated[str, typer.Option(help="Side of the image in pixels, or HEIGHTxWIDTH.")] = "512",
+    options: Options = None,
+    layers: Annotated[bool, typer.Option("--layers", help="Every layer, not only those that widen the field.")] = False,
+    format: Annotated[str, typer.Option(help="table or json.")] = "table",
+) -> int:
+    """Show the receptive field, stride and rnorm of a model and its layers."""
+    from autorf.cli import models
+
+    return models.inspect(model, list(options or []), image_size, format, every_layer=layers)
 
 
 @app.command()

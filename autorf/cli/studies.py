@@ -8,7 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from autorf.cli.app import DONE, FAILED_TRIALS
+from autorf.cli.exit_codes import DONE, FAILED_TRIALS
 from autorf.errors import InputError
 from autorf.study import builtin
 from autorf.study.comparison import Comparison, Row

@@ -1,0 +1,31 @@
+"""What users may rely on; a name that vanishes breaks them."""
+
+import subprocess
+import sys
+
+import autorf
+
+NAMES = {
+    "Dilation", "Inflation", "InputError", "LearnedDilation", "ModelSpec", "ReceptiveFieldCallback", "adapt",
+    "adaptations", "advance", "build", "describe", "freeze", "learned_values", "load", "ops", "parameter_groups",
+    "receptive_field", "save",
+}  # fmt: skip
+
+
+def test_the_public_names_are_these_and_all_can_be_imported() -> None:
+    assert set(autorf.__all__) == NAMES
+    for name in NAMES:
+        assert getattr(autorf, name) is not None
+        assert name in dir(autorf)
+
+
+def test_importing_the_package_loads_no_torch() -> None:
+    code = "import sys, autorf; print(sorted({'torch', 'pydantic', 'optuna'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_receptive_field_is_a_package_and_can_be_called() -> None:
+    import torch
+
+    found = autorf.receptive_field(torch.nn.Conv2d(3, 1, 5, padding=2), (32, 32))
+    assert found.size == (5, 5)
