@@ -62,6 +62,10 @@ def adapt(model: nn.Module, *methods: Method, example_input: Tensor | None = Non
     """
     if not methods:
         raise InputError("adapt needs at least one method")
+    if not isinstance(model, nn.Module) or isinstance(model, torch.jit.ScriptModule):
+        raise InputError(
+            f"adapt takes a torch.nn.Module that is not compiled by torch.jit, got a {type(model).__name__}"
+        )
     owners = {name: f"the earlier {one.method.method}" for one in adaptations(model) for name in one.names}
     plans = [_plan(model, method, owners, example_input) for method in methods]
     before = None if example_input is None else shapes(run(model, example_input))

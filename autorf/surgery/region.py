@@ -3,15 +3,12 @@
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from autorf.errors import InputError, near_names
 from autorf.methods.inflation import Inflation
-from autorf.ops.inflation import inflate, interpolate
 from autorf.surgery.dry_run import hooked, run, runnable_input, shapes
 from autorf.surgery.flow import Flow
-
-TRIAL_FACTOR = 2.0
-"""Doubling changes the size of every map larger than one pixel."""
 
 
 def region_of(model: nn.Module, method: Inflation) -> tuple[str, str]:
@@ -110,7 +107,9 @@ class _Crossing:
         if not region:
             raise InputError(f"inflation: the map of end {self.end!r} is not computed from start {self.start!r}")
         self._check_entries(region - {entry}, region)
-        self._check_exits(region - {exit}, self.flow.above(self.flow.steps_of(output)) - region)
+        # An output of a kind unknown to torch's pytrees shows no tensors: then every step counts as used.
+        used = self.flow.steps_of(output) or set(range(len(self.flow.steps)))
+        self._check_exits(region - {exit}, self.flow.above(used) - region)
 
     def _check_entries(self, inner: set[int], region: set[int]) -> None:
         steps = self.flow.steps
@@ -134,17 +133,17 @@ class _Crossing:
 
 
 class _Trial:
-    """Inflates the region's map by a constant factor."""
+    """Doubles the sides of the region's map."""
 
     def __init__(self) -> None:
         self.size: tuple[int, ...] = ()
 
     def enter(self, module: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        self.size = tuple(arguments[0].shape[2:])
-        return (inflate(arguments[0], TRIAL_FACTOR), *arguments[1:])
+        height, width = self.size = tuple(arguments[0].shape[2:])
+        return (functional.interpolate(arguments[0], size=(2 * height, 2 * width)), *arguments[1:])
 
     def leave(self, module: nn.Module, arguments: Any, output: Tensor) -> Tensor:
-        return interpolate(output, 1 / TRIAL_FACTOR, self.size)
+        return functional.interpolate(output, size=self.size)
 
 
 def _is_map(value: object) -> bool:

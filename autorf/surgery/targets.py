@@ -42,6 +42,8 @@ def matched_names(names: Sequence[str], targets: str | Sequence[str]) -> list[st
         if not found:
             raise _nothing(targets, names)
         return found
+    if not targets:
+        raise InputError("targets is an empty list; name at least one layer")
     chosen: set[str] = set()
     for target in targets:
         found = [name for name in names if name == target or (target.startswith(".") and name.endswith(target))]
@@ -64,5 +66,7 @@ def _targets(model: nn.Module, method: LayerMethod) -> str | Sequence[str]:
 
 
 def _nothing(target: str, names: Sequence[str]) -> InputError:
+    if not names:
+        return InputError(f"targets {target!r}: the model has no modules inside it; wrap it: nn.Sequential(model)")
     near = near_names(target.replace("\\", ""), names) or f"; the model has {len(names)} modules, such as {names[-1]!r}"
     return InputError(f"targets {target!r} matches no module of the model (the whole name must match){near}")

@@ -66,6 +66,12 @@ def test_the_model_is_untouched_after_any_error(branching, case):
     assert everything(branching) == before
 
 
+@pytest.mark.parametrize("model", [None, "resnet18", {"model": nn.Conv2d(3, 3, 3)}])
+def test_what_is_no_module_is_refused(model):
+    with pytest.raises(InputError, match=f"takes a torch.nn.Module .*, got a {type(model).__name__}"):
+        adapt(model, FIRST)
+
+
 def test_the_model_is_untouched_when_the_dry_run_fails(branching):
     before = everything(branching)
     with pytest.raises(InputError, match=r"dry run of the Branching on an input of shape \(1, 4, 16, 16\) failed"):

@@ -136,6 +136,35 @@ def test_a_size_that_goes_around_the_region_is_found():
         inflated(Crops(), "body", "wide")
 
 
+class Wrapped(nn.Module):
+    """Returns its map inside an object of a class of its own."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, image):
+        return Result(self.net(image))
+
+
+class Result:
+    def __init__(self, logits):
+        self.logits = logits
+
+
+def test_a_second_exit_is_found_whatever_the_model_returns(branching, image):
+    with pytest.raises(InputError, match=r"'net.first' to 'net.second' has a second exit"):
+        inflated(Wrapped(branching), "net.first", "net.second")
+    before = branching(image)
+    assert torch.equal(inflated(Wrapped(branching), "net.second", "net.third")(image).logits, before)
+
+
+def test_an_unused_branch_is_no_exit(branching, image):
+    before = branching(image) - branching.side(branching.first(branching.stem(image)))
+    branching.side.forward = lambda value: 0.0
+    torch.testing.assert_close(inflated(branching, "first", "second")(image), before)
+
+
 def test_regions_of_real_networks_are_judged_by_what_their_decoders_use():
     options = {"encoder_weights": None, "encoder_output_stride": 16}
     deeplab = smp.DeepLabV3Plus("resnet18", **options).eval()

@@ -40,6 +40,18 @@ def test_an_expression_that_matches_nothing_is_answered_by_near_names(unet):
         adapt(unet, Dilation(targets=r"encoder\.layer4\.1\.conv9", rate=2))
 
 
+def test_an_empty_list_is_refused(unet):
+    with pytest.raises(InputError, match="targets is an empty list"):
+        adapt(unet, Dilation(targets=(), rate=2))
+
+
+def test_a_single_layer_must_be_wrapped():
+    with pytest.raises(
+        InputError, match=r"'\.\*': the model has no modules inside it; wrap it: nn.Sequential\(model\)"
+    ):
+        adapt(torch.nn.Conv2d(3, 4, 3, padding=1), Dilation(targets=".*", rate=2))
+
+
 def test_an_expression_that_does_not_compile_is_refused(unet):
     with pytest.raises(InputError, match=r"'layer\(' is no regular expression"):
         adapt(unet, Dilation(targets="layer(", rate=2))
