@@ -13,7 +13,7 @@ from torch.export import ExportedProgram
 from autorf.errors import InputError
 from autorf.receptive_field import layout, markers, mixing, windows
 from autorf.receptive_field.hull import Field, input_field
-from autorf.receptive_field.measure import steps_along
+from autorf.receptive_field.measure import is_map, steps_along
 from autorf.receptive_field.mixing import pointwise
 from autorf.receptive_field.registry import GEOMETRIC, RULES, Call, NoRule
 
@@ -35,6 +35,8 @@ class Trace:
     """What a walk found: the output's field and the steps that led there, in the graph's order."""
 
     output: Field
+    last_map: tuple[str, Field] | None
+    """The last feature map with a local path, and its layer: what a classifier pools over."""
     steps: tuple[Step, ...]
     coarsest: tuple[float, float]
     """The largest step of any tensor on the way, in input pixels a position: the period of the field's phases."""
@@ -54,27 +56,30 @@ def trace(program: ExportedProgram) -> Trace:
         for node in program.graph.nodes
         if node.op == "placeholder"
     ]
-    image = next(field.shape for field in fields if field.depends_on_input)
-    record = _Record((image[-2], image[-1]))
+    record = _Record()
     output = _Walk(program.graph_module, record).run(fields)[0]
-    return Trace(output, tuple(record.steps), (record.coarsest[0], record.coarsest[1]), record.flattens)
+    return Trace(
+        output, record.last_map, tuple(record.steps), (record.coarsest[0], record.coarsest[1]), record.flattens
+    )
 
 
 class _Record:
     """What a walk, with those of its sub-graphs, notes on its way."""
 
-    def __init__(self, image_size: tuple[int, int]) -> None:
+    def __init__(self) -> None:
         self.steps: list[Step] = []
+        self.last_map: tuple[str, Field] | None = None
         self.coarsest = [1.0, 1.0]
         self.flattens = False
-        self._image_size = image_size
 
     def note(self, layer: str, operator: str, field: Field) -> None:
         if operator in GEOMETRIC:
             self.steps.append(Step(layer, operator.split(".")[1], field))
         self.flattens |= field.flattens
+        if is_map(field):
+            self.last_map = layer, field
         for axis, hulls in enumerate(field.axes):
-            steps = (step for hull in hulls for step in steps_along(hull, self._image_size[axis]))
+            steps = (step for hull in hulls for step in steps_along(hull))
             self.coarsest[axis] = max([self.coarsest[axis], *steps])
 
 

@@ -9,8 +9,7 @@ from typing import Any
 from torch import nn
 
 from autorf.errors import InputError
-from autorf.receptive_field.hull import Field
-from autorf.receptive_field.measure import map_dim, measure
+from autorf.receptive_field.measure import map_dim, measure, tidy
 from autorf.receptive_field.views import View, settled_views, view
 
 Pair = tuple[float, float]
@@ -42,10 +41,12 @@ class ReceptiveField:
 
     ``size`` is the side of the region one output value depends on, the largest over all positions away from the
     borders (phases of a strided network differ). ``stride`` is the step between neighbouring outputs' fields and
-    ``offset`` the centre of output 0's field, averaged over the phases. Global paths (global or adaptive pooling,
+    ``offset`` the centre of output 0's field, averaged over the phases. ``reach`` is how far the field extends beyond
+    the pixels an output covers: ``((above, below), (left, right))``. ``period`` is the coarsest stride of any layer,
+    after which phases repeat. Global paths (global or adaptive pooling,
     squeeze-and-excitation, attention over the whole map) are left out, and ``global_context`` says that there are
     any. Where ``exact`` is False on an axis the network allows no image larger than its field, ``size`` is a lower
-    bound, and ``note`` says what fixes the image.
+    bound. ``note`` says what limits the image, or which map was measured where the output is none.
     """
 
     model: str
@@ -53,6 +54,8 @@ class ReceptiveField:
     size: Pair
     stride: Pair
     offset: Pair
+    reach: tuple[Pair, Pair]
+    period: Pair
     global_context: bool
     layers: tuple[LayerField, ...]
     parameters: int
@@ -77,6 +80,8 @@ class ReceptiveField:
             "rf": list(self.size),
             "stride": list(self.stride),
             "offset": list(self.offset),
+            "reach": [list(sides) for sides in self.reach],
+            "period": list(self.period),
             "rnorm": self.rnorm,
             "rnorm_per_axis": list(self.rnorm_per_axis),
             "global_context": self.global_context,
@@ -103,7 +108,8 @@ def receptive_field(
         model: any module that ``torch.export`` can trace; it is left unchanged.
         image_size: ``(height, width)`` in pixels, or one side for both.
         output: which output, where there are several: a key, an index, or the name of a module (its output). By
-            default ``"out"`` or ``"logits"`` where there is such a key, else the first.
+            default ``"out"`` or ``"logits"`` where there is such a key, else the first. Of a classifier the last map
+            before the global pooling is measured, and ``note`` says so.
         in_channels: channels of the input ``(1, in_channels, height, width)``.
 
     Returns:
@@ -118,23 +124,33 @@ def receptive_field(
     size = _checked_size(image_size)
     _check_channels(in_channels)
     first = view(model, size, output, in_channels)
-    _check_local(first.trace.output, output)
+    _check_local(first, output)
     views = settled_views(model, first, output, in_channels)
     _check_map(views, output)
     height, width = (seen.extent(axis) for axis, seen in enumerate(views))
-    limit = f"the network accepts no image larger than {size[0]}x{size[1]}; the field is at least this large"
     return ReceptiveField(
         model=type(model).__name__,
         image_size=size,
         size=(height.size, width.size),
         stride=(height.stride, width.stride),
         offset=(height.offset, width.offset),
-        global_context=any(seen.trace.output.global_context for seen in (first, *views)),
+        reach=(height.reach, width.reach),
+        period=(tidy(views[0].trace.coarsest[0]), tidy(views[1].trace.coarsest[1])),
+        global_context=any(seen.output.global_context for seen in (first, *views)),
         layers=_rows(first, views),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         exact=(height.settled, width.settled),
-        note=None if height.settled and width.settled else limit,
+        note=_note(views[0], size, settled=height.settled and width.settled),
     )
+
+
+def _note(seen: View, size: tuple[int, int], *, settled: bool) -> str | None:
+    notes = []
+    if seen.measured_layer is not None:
+        notes.append(f"the output is no map; measured is the last map before its global paths, {seen.measured_layer}")
+    if not settled:
+        notes.append(f"the network accepts no image larger than {size[0]}x{size[1]}; the field is at least this large")
+    return "; ".join(notes) or None
 
 
 def _rows(first: View, views: Sequence[View]) -> tuple[LayerField, ...]:
@@ -142,7 +158,7 @@ def _rows(first: View, views: Sequence[View]) -> tuple[LayerField, ...]:
     signature = [(step.layer, step.operator) for step in first.trace.steps]
     comparable = all([(step.layer, step.operator) for step in seen.trace.steps] == signature for seen in views)
     used = views if comparable else (first, first)
-    coarsest = [seen.coarsest(axis) for axis, seen in enumerate(used)]
+    coarsest = [seen.trace.coarsest[axis] for axis, seen in enumerate(used)]
     rows = []
     for i, step in enumerate(first.trace.steps):
         height, width = (
@@ -154,7 +170,8 @@ def _rows(first: View, views: Sequence[View]) -> tuple[LayerField, ...]:
     return tuple(rows)
 
 
-def _check_local(field: Field, output: str | int | None) -> None:
+def _check_local(first: View, output: str | int | None) -> None:
+    field = first.trace.output if output is not None else first.output
     if not all(field.axes):
         reason = "only by global paths" if field.global_context else "in no way"
         raise InputError(
@@ -164,7 +181,7 @@ def _check_local(field: Field, output: str | int | None) -> None:
 
 
 def _check_map(views: Sequence[View], output: str | int | None) -> None:
-    dims = [map_dim(seen.trace.output, axis) for axis, seen in enumerate(views)]
+    dims = [map_dim(seen.output, axis) for axis, seen in enumerate(views)]
     if None in dims or dims[0] == dims[1]:
         shape = tuple(views[0].trace.output.shape)
         raise InputError(f"output {output!r} of shape {shape} is no map with rows and columns; choose one with output=")

@@ -88,6 +88,12 @@ class Hull:
             lambda array: array.reshape((1,) * missing + array.shape), (False,) * missing + self.positional
         )
 
+    def within(self, shape: Sequence[int]) -> Hull:
+        """The hull as part of a tensor of ``shape``: along a dimension it was broadcast to, it walks nothing."""
+        walks = zip(self.positional, self.shape, shape, strict=True)
+        positional = tuple(on and (size > 1 or full == 1) for on, size, full in walks)
+        return self if positional == self.positional else replace(self, positional=positional)
+
     def without_constant(self, dims: Iterable[int]) -> Hull:
         """The hull with those of ``dims`` shrunk to size 1 along which nothing changes."""
         hull = self
@@ -126,7 +132,7 @@ class Field:
     def each(self, change: Callable[[Hull], Hull | None], shape: Sequence[int]) -> Field:
         """The field with every hull changed; a hull changed to None becomes a global path."""
         changed = [[change(hull) for hull in hulls] for hulls in self.axes]
-        rows, columns = (union(hull for hull in hulls if hull is not None) for hulls in changed)
+        rows, columns = (union(hull.within(shape) for hull in hulls if hull is not None) for hulls in changed)
         lost = any(hull is None for hulls in changed for hull in hulls)
         return Field(tuple(shape), (rows, columns), self.global_context or lost)
 
@@ -168,7 +174,9 @@ def union(hulls: Iterable[Hull]) -> tuple[Hull, ...]:
 def combined(fields: Sequence[Field], shape: Sequence[int]) -> Field:
     """The union of several tensors' fields under broadcasting to ``shape``."""
     ndim = len(shape)
-    rows, columns = (union(hull.padded_left(ndim) for field in fields for hull in field.axes[axis]) for axis in (0, 1))
+    rows, columns = (
+        union(hull.padded_left(ndim).within(shape) for field in fields for hull in field.axes[axis]) for axis in (0, 1)
+    )
     return Field(tuple(shape), (rows, columns), any(field.global_context for field in fields))
 
 

@@ -9,12 +9,14 @@ import numpy as np
 from autorf.receptive_field.hull import Array, Field, Hull
 
 _EQUAL = 1e-6
+_SAMPLE = 65
 
 
 @dataclass(frozen=True)
 class Extent:
     """A field along one axis, in input pixels.
 
+    ``reach`` is how far it extends beyond the pixels that an output position covers, before and after them.
     ``settled`` says that the positions untouched by padding span two periods of the coarsest stride, so that every
     phase of the field was seen; otherwise ``size`` is only what the image shows, a lower bound.
     """
@@ -22,6 +24,7 @@ class Extent:
     size: float
     stride: float
     offset: float
+    reach: tuple[float, float]
     settled: bool
 
 
@@ -29,6 +32,12 @@ def map_dim(field: Field, axis: int) -> int | None:
     """The dimension along which a tensor walks the input's ``axis``, or None where there is no single one."""
     dims = {d for hull in field.axes[axis] for d, positional in enumerate(hull.positional) if positional}
     return dims.pop() if len(dims) == 1 else None
+
+
+def is_map(field: Field) -> bool:
+    """Whether a 4-d tensor walks the input's rows along one dimension and its columns along another."""
+    dims = map_dim(field, 0), map_dim(field, 1)
+    return len(field.shape) == 4 and None not in dims and dims[0] != dims[1]
 
 
 def measure(field: Field, axis: int, side: int, coarsest: float) -> Extent | None:
@@ -39,35 +48,44 @@ def measure(field: Field, axis: int, side: int, coarsest: float) -> Extent | Non
     if not field.axes[axis]:
         return None
     if map_dim(field, axis) is None:
-        return Extent(0.0, 0.0, 0.0, settled=False)
+        return Extent(0.0, 0.0, 0.0, (0.0, 0.0), settled=False)
     lo, hi, cut = _along(field, axis)
     whole = np.flatnonzero(~cut & (lo <= hi))
     if len(whole) > 1 and (lo[whole[-1]] + hi[whole[-1]] - lo[whole[0]] - hi[whole[0]]) / 2 >= 2 * coarsest:
         size, settled = (hi - lo)[whole].max() + 1, True
-        shown = slice(whole[0], whole[-1] + 1)
+        shown = np.arange(whole[0], whole[-1] + 1)
     else:
         size, settled = max((hi - lo).max() + 1, 0.0), False
-        shown = slice(0, len(lo))
-    centre = (lo + hi)[shown] / 2
-    stride, offset = _line(centre, shown.start, side / len(lo), coarsest)
-    return Extent(tidy(size), tidy(stride), tidy(offset), settled)
+        shown = np.flatnonzero(lo <= hi)
+    if not len(shown):
+        return Extent(0.0, 0.0, 0.0, (0.0, 0.0), settled=False)
+    ratio = side / len(lo)
+    stride, offset = _line((lo + hi)[shown] / 2, shown[0], ratio, coarsest)
+    reach = max(0.0, (shown * ratio - lo[shown]).max()), max(0.0, (hi[shown] - (shown + 1) * ratio + 1).max())
+    return Extent(tidy(size), tidy(stride), tidy(offset), (tidy(reach[0]), tidy(reach[1])), settled)
 
 
-def steps_along(hull: Hull, side: int) -> list[float]:
-    """Input pixels between neighbouring positions, along each dimension that walks an image of ``side`` pixels."""
-    walked = [d for d, positional in enumerate(hull.positional) if positional and hull.shape[d] > 1]
-    if len(walked) == 1:
-        return [side / hull.shape[walked[0]]]
-    # Windows: one dimension counts them and one walks inside; the first has the larger step.
-    first = _centre(hull, dict.fromkeys(walked, 0))
-    steps = [(_centre(hull, {dim: hull.shape[dim] - 1}) - first) / (hull.shape[dim] - 1) for dim in walked]
-    return [abs(step) for step in steps if np.isfinite(step)]
+def steps_along(hull: Hull) -> list[float]:
+    """Input pixels between neighbours along each dimension that walks the image, the median of a sample.
+
+    Of windows one dimension counts them and one walks inside; a median ignores the jumps where a dimension holds
+    several walks, one after the other.
+    """
+    walked = [d for d, size in enumerate(hull.shape) if hull.positional[d] and size > 1]
+    return [step for dim in walked if np.isfinite(step := _median_step(hull, dim, walked))]
 
 
-def _centre(hull: Hull, place: dict[int, int]) -> float:
-    at = tuple(place.get(dim, 0) for dim in range(len(hull.shape)))
-    lo, hi = float(hull.lo[at]), float(hull.hi[at])
-    return (lo + hi) / 2 if lo <= hi else np.nan
+def _median_step(hull: Hull, dim: int, walked: list[int]) -> float:
+    starts = np.unique(np.linspace(0, hull.shape[dim] - 2, _SAMPLE).astype(int))
+
+    def centre(index: Array) -> Array:
+        at = tuple(index if d == dim else hull.shape[d] // 2 if d in walked else 0 for d in range(len(hull.shape)))
+        lo, hi = hull.lo[at], hull.hi[at]
+        return np.where(lo <= hi, lo, np.nan) + np.where(lo <= hi, hi, np.nan)
+
+    steps = np.abs(centre(starts + 1) - centre(starts)) / 2
+    steps = steps[np.isfinite(steps)]
+    return float(np.median(steps)) if len(steps) else np.nan
 
 
 def tidy(value: float) -> float:
@@ -102,6 +120,4 @@ def _line(centre: Array, first: int, side_ratio: float, coarsest: float) -> tupl
             stride = float(steps[0]) / period
             index = first + np.arange(period)
             return stride, float((centre[:period] - stride * index).mean())
-    index = first + np.arange(len(centre))
-    finite = np.isfinite(centre)
-    return side_ratio, float((centre - side_ratio * index)[finite].mean()) if finite.any() else 0.0
+    return side_ratio, float((centre - side_ratio * (first + np.arange(len(centre)))).mean())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
 from autorf.errors import InputError
 from autorf.receptive_field.engine import Trace, trace
 from autorf.receptive_field.graph import Output, capture
+from autorf.receptive_field.hull import Field
 from autorf.receptive_field.measure import Extent, measure
 
 Size = tuple[int, int]
@@ -26,14 +27,23 @@ class View:
     trace: Trace
     size: Size
 
-    def coarsest(self, axis: int) -> float:
-        """The largest stride along ``axis``, in input pixels."""
-        return self.trace.coarsest[axis]
+    @property
+    def output(self) -> Field:
+        """The output's field, or of the last map before its global paths where the output has no local path."""
+        if self.measured_layer is None or self.trace.last_map is None:
+            return self.trace.output
+        return replace(self.trace.last_map[1], global_context=True)
+
+    @property
+    def measured_layer(self) -> str | None:
+        """The layer that is measured in place of an output without rows and columns."""
+        plain = all(self.trace.output.axes) or len(self.trace.output.shape) == 4 or self.trace.last_map is None
+        return None if plain or self.trace.last_map is None else self.trace.last_map[0]
 
     def extent(self, axis: int) -> Extent:
         """The output's measured field along ``axis``."""
-        extent = measure(self.trace.output, axis, self.size[axis], self.coarsest(axis))
-        assert extent is not None
+        extent = measure(self.output, axis, self.size[axis], self.trace.coarsest[axis])
+        assert extent is not None, "an output without a local path is refused before it is measured"
         return extent
 
 

@@ -23,6 +23,8 @@ Pick = Callable[[Any], Tensor]
 
 _THRESHOLD = 1e-4
 """Gradients become 0 or 1 after every function, so none fades away: weights are 1, interpolation weights far above."""
+_MULTIPLE = 256
+"""Sides tried are multiples of it, for networks that halve the image and for windows of a power of two."""
 _SHARE = 0.75
 """A field has room on an image whose side it fills to at most this share."""
 
@@ -31,7 +33,8 @@ _SHARE = 0.75
 class ProbedField:
     """The image rows (or columns) that each probed output position depends on.
 
-    ``size`` is the largest ``last - first + 1`` in input pixels, None where the image was too short to tell.
+    ``size`` is the largest ``last - first + 1`` in input pixels, None where the image was too short to tell; probing
+    stops at the first position that shows it.
     """
 
     positions: tuple[int, ...]
@@ -78,11 +81,16 @@ def probe(
     if not isinstance(outputs, Tensor) or outputs.dim() != 4:
         raise InputError(f"expected a map (N, C, H, W), got {getattr(outputs, 'shape', type(outputs).__name__)}")
     positions = _central(outputs.shape[2 + axis], length, period)
-    spans = [_span(outputs.select(2 + axis, position), image, 2 + axis) for position in positions]
-    first, last = zip(*spans, strict=True)
-    size = max(b - a + 1 for a, b in spans)
-    settled = min(first) > 0 and max(last) < length - 1 and size <= _SHARE * length
-    return ProbedField(tuple(positions), first, last, size if settled else None)
+    first: list[int] = []
+    last: list[int] = []
+    for position in positions:
+        touched = _touched(outputs.select(2 + axis, position).sum(), image, 2 + axis).nonzero().flatten().tolist()
+        first.append(touched[0] if touched else 0)
+        last.append(touched[-1] if touched else -1)
+        if first[-1] <= 0 or last[-1] >= length - 1 or last[-1] - first[-1] >= _SHARE * length:
+            return ProbedField(tuple(positions[: len(first)]), tuple(first), tuple(last), None)
+    size = max(b - a + 1 for a, b in zip(first, last, strict=True))
+    return ProbedField(tuple(positions), tuple(first), tuple(last), size)
 
 
 def probed_size(
@@ -96,7 +104,7 @@ def probed_size(
     output: Pick | None = None,
     in_channels: int = 3,
 ) -> int:
-    """The size :func:`probe` finds on the first image of ``start, 2 start, ...`` pixels with room for the field.
+    """The size :func:`probe` finds on the first image with room for the field; each is half as long again.
 
     Raises:
         InputError: if no image up to ``limit`` pixels has.
@@ -106,7 +114,7 @@ def probed_size(
         found = probe(model, axis, length, width, period=period, output=output, in_channels=in_channels)
         if found.size is not None:
             return found.size
-        length *= 2
+        length = -(-length * 3 // 2 // _MULTIPLE) * _MULTIPLE
     raise InputError(f"the field along axis {axis} does not fit into {limit} pixels; raise limit")
 
 
@@ -123,16 +131,12 @@ def _central(side: int, length: int, period: int) -> Sequence[int]:
     return range(start, start + count)
 
 
-def _span(row: Tensor, image: Tensor, dim: int) -> tuple[int, int]:
-    touched = _touched(row.sum(), image, dim).nonzero().flatten()
-    return (int(touched[0]), int(touched[-1])) if len(touched) else (0, -1)
-
-
 def _touched(value: Tensor, image: Tensor, dim: int) -> Tensor:
     """For each row of the image along ``dim`` whether ``value`` depends on it."""
-    (gradient,) = torch.autograd.grad(value, image, retain_graph=True, allow_unused=True)
-    if gradient is None:
+    if not value.requires_grad:
         return torch.zeros(image.shape[dim], dtype=torch.bool)
+    # Branches that end before the image have no gradient; zeros stand for it.
+    (gradient,) = torch.autograd.grad(value, image, retain_graph=True, materialize_grads=True)
     return gradient.abs().amax([d for d in range(4) if d != dim]) > _THRESHOLD
 
 
@@ -164,12 +168,10 @@ class _Dependence(TorchFunctionMode):
 
     def _is_global(self, value: Tensor) -> bool:
         """Whether one element reads the image near both ends; a local path cannot, the image is longer."""
-        if not value.requires_grad:
-            return False
         touched = _touched(value.flatten()[value.numel() // 2], self._image, self._dim)
         end = max(1, len(touched) // 10)
         return bool(touched[:end].any() and touched[-end:].any())
 
 
-def _as_zero_or_one(gradient: Tensor) -> Tensor:
-    return (gradient.abs() > _THRESHOLD).to(gradient.dtype)
+def _as_zero_or_one(gradient: Tensor | None) -> Tensor | None:
+    return None if gradient is None else (gradient.abs() > _THRESHOLD).to(gradient.dtype)

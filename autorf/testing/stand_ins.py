@@ -82,7 +82,22 @@ STAND_INS: dict[str, Callable[..., Any]] = {
 }
 
 MIXING = frozenset(
-    "mean sum amax amin norm vector_norm softmax log_softmax matmul bmm __matmul__ einsum scaled_dot_product_attention "
-    "avg_pool2d max_pool2d".split()
+    [
+        "mean",
+        "sum",
+        "amax",
+        "amin",
+        "norm",
+        "vector_norm",
+        "softmax",
+        "log_softmax",
+        "matmul",
+        "bmm",
+        "__matmul__",
+        "einsum",
+        "scaled_dot_product_attention",
+        "avg_pool2d",
+        "max_pool2d",
+    ]
 )
 """Functions that can mix all positions of the image, each a global path where it does."""

@@ -1,0 +1,190 @@
+"""Receptive fields of many networks: the engine against gradient probing.
+
+    python benchmarks/receptive_field_agreement.py [--only REGEX] [--output FILE]
+
+Networks have random weights; nothing is downloaded. A row that does not agree is printed as it is and makes the exit
+code 1. The table is rewritten after every network.
+"""
+
+import argparse
+import platform
+import re
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from autorf.errors import InputError
+from autorf.files import write_atomically
+from autorf.receptive_field import receptive_field
+from autorf.testing.probe import probed_size
+
+RESULT = Path(__file__).parent / "results" / "receptive_field_agreement.md"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network, the image it is analysed on, and how to probe it: the least width and the coarsest stride."""
+
+    name: str
+    build: Callable[[], nn.Module]
+    image_size: int = 256
+    width: int = 32
+    period: int = 32
+    output: int | str | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    case: Case
+    engine: tuple[float, float] | str
+    probe: tuple[int, int] | str
+    global_context: bool
+    seconds: tuple[float, float]
+
+    @property
+    def agrees(self) -> bool:
+        return self.engine == self.probe
+
+
+def smp_case(arch: str, encoder: str, label: str = "", width: int = 32, period: int = 32, **options: Any) -> Case:
+    def build() -> nn.Module:
+        import segmentation_models_pytorch as smp
+
+        return getattr(smp, arch)(encoder, encoder_weights=None, **options)
+
+    return Case(f"smp:{arch}:{encoder}{label}", build, width=width, period=period)
+
+
+def timm_case(name: str, label: str = "", size: int = 256, width: int = 32, period: int = 32, **options: Any) -> Case:
+    def build() -> nn.Module:
+        import timm
+
+        return timm.create_model(name, pretrained=False, features_only=True, **options)
+
+    return Case(f"timm:{name}{label}", build, size, width, period, output=-1)
+
+
+def torchvision_case(name: str, period: int) -> Case:
+    def build() -> nn.Module:
+        import torchvision
+
+        return getattr(torchvision.models.segmentation, name)(weights=None, weights_backbone=None)
+
+    return Case(f"torchvision:{name}", build, period=period, output="out")
+
+
+def cases() -> list[Case]:
+    small = ("resnet18", "mobilenet_v2", "tu-convnext_atto")
+    found = [smp_case(a, e) for a in ("Unet", "UnetPlusPlus", "Linknet", "FPN", "UPerNet", "Segformer") for e in small]
+    found += [smp_case("MAnet", e) for e in ("resnet18", "efficientnet-b0")]
+    found += [smp_case("PSPNet", e) for e in (*small, "tu-densenet121")]
+    found += [smp_case("Unet", e) for e in ("efficientnet-b0", "tu-densenet121", "timm-regnetx_002", "mit_b0")]
+    found += [smp_case(a, "mit_b0") for a in ("FPN", "UPerNet", "Segformer")]
+    for stride in (8, 16):
+        options = {"label": f" (output stride {stride})", "period": 16, "encoder_output_stride": stride}
+        found += [smp_case(a, e, **options) for a in ("DeepLabV3", "DeepLabV3Plus") for e in small[:2]]
+        found += [smp_case("DeepLabV3Plus", "tu-convnext_atto", **options)]
+    pan = {"width": 128, "encoder_output_stride": 16, "label": " (output stride 16)", "period": 32}
+    found += [smp_case("PAN", e, **pan) for e in small[:2]]
+    found += [smp_case("DPT", "tu-vit_tiny_patch16_224", dynamic_img_size=True)]
+    found += [torchvision_case(n, 8) for n in ("deeplabv3_resnet50", "fcn_resnet50")]
+    found += [torchvision_case(n, 16) for n in ("lraspp_mobilenet_v3_large", "deeplabv3_mobilenet_v3_large")]
+    found += timm_cases()
+    return found
+
+
+def timm_cases() -> list[Case]:
+    plain = (
+        "resnet18 resnet34 resnet50 seresnet50 resnetv2_50 res2net50_26w_4s skresnet18 nf_resnet50 eca_resnet33ts "
+        "regnety_002 "
+        "efficientnet_b0 mobilenetv2_100 mobilenetv3_small_100 mobilenetv4_conv_small mixnet_s convnext_atto "
+        "inception_next_atto densenet121 vgg11 xception41 cspresnet50 dpn68 hrnet_w18_small dla34 repvgg_a0 "
+        "ghostnet_100 "
+        "poolformer_s12 vovnet39a hgnet_tiny starnet_s1 tresnet_m gernet_s selecsls42"
+    )
+    found = [timm_case(name) for name in plain.split()]
+    found += [timm_case("inception_v3", width=96), timm_case("pvt_v2_b0"), timm_case("efficientvit_b0")]
+    for stride in (8, 16):
+        for name in ("resnet18", "efficientnet_b0", "regnety_002", "convnext_atto"):
+            found.append(timm_case(name, f" (output stride {stride})", output_stride=stride, period=16))
+    return found
+
+
+def run(case: Case) -> Row:
+    torch.manual_seed(0)
+    model = case.build().eval()
+    start = time.perf_counter()
+    engine, global_context = measured(case, model)
+    between = time.perf_counter()
+    probe = probed(case, model)
+    seconds = between - start, time.perf_counter() - between
+    return Row(case, engine, probe, global_context, seconds)
+
+
+def measured(case: Case, model: nn.Module) -> tuple[tuple[float, float] | str, bool]:
+    try:
+        rf = receptive_field(model, case.image_size, output=case.output)
+    except InputError as error:
+        return f"error: {error}", False
+    return (rf.size, rf.global_context) if all(rf.exact) else (f"at least {rf.size}", rf.global_context)
+
+
+def probed(case: Case, model: nn.Module) -> tuple[int, int] | str:
+    output = None if case.output is None else lambda result: result[case.output]
+    try:
+        sizes = [probed_size(model, axis, case.width, period=case.period, output=output) for axis in (0, 1)]
+    except Exception as error:  # a network the probe cannot run is a row of the table, not the end of it
+        return f"error: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+    return sizes[0], sizes[1]
+
+
+def table(rows: list[Row]) -> str:
+    agreeing = sum(row.agrees for row in rows)
+    head = [
+        "# Receptive field: engine against gradient probing",
+        "",
+        "Made by `benchmarks/receptive_field_agreement.py`; random weights, both axes, seconds on one shared CPU core"
+        f" ({platform.machine()}, torch {torch.__version__.split('+')[0]}), so only roughly comparable.",
+        "Global paths (last column) are left out by the engine and cut, by other means, in the probe.",
+        "",
+        f"{agreeing} of {len(rows)} agree exactly.",
+        "",
+        "| model | engine (h, w) | probe (h, w) | equal | engine s | probe s | global context |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    return "\n".join(head + [line(row) for row in rows]) + "\n"
+
+
+def line(row: Row) -> str:
+    engine, probe = (v if isinstance(v, str) else f"{v[0]:g}, {v[1]:g}" for v in (row.engine, row.probe))
+    return (
+        f"| {row.case.name} | {engine} | {probe} | {'yes' if row.agrees else '**no**'} | {row.seconds[0]:.1f} "
+        f"| {row.seconds[1]:.1f} | {'yes' if row.global_context else 'no'} |"
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", default="", help="regular expression over the networks' names")
+    parser.add_argument("--output", type=Path, default=RESULT)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    rows: list[Row] = []
+    for case in cases():
+        if not re.search(arguments.only, case.name):
+            continue
+        rows.append(run(case))
+        print(line(rows[-1]), flush=True)
+        write_atomically(arguments.output, table(rows))
+    print(f"{sum(row.agrees for row in rows)} of {len(rows)} agree")
+    return 0 if all(row.agrees for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
