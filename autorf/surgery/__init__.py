@@ -1,8 +1,8 @@
 """Change a model's receptive field in place: match, check everything, then swap."""
 
-from autorf.surgery.adapt import Adaptation, adapt, adaptations
-from autorf.surgery.describe import Change, Description, describe
-from autorf.surgery.freeze import Frozen, freeze
+from autorf.surgery.adaptation import Adaptation, adapt, adaptations
+from autorf.surgery.description import Change, Description, describe
+from autorf.surgery.freezing import Frozen, freeze
 from autorf.surgery.learning import advance, learned_values, parameter_groups
 from autorf.surgery.storage import load, save
 

@@ -5,7 +5,7 @@ from typing import Any
 from torch import nn
 
 from autorf.errors import InputError
-from autorf.surgery.adapt import adaptive_modules
+from autorf.surgery.adaptation import adaptive_modules
 
 
 def parameter_groups(model: nn.Module, lr: float, *, weight_decay: float = 0.01) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from autorf.methods import METHODS
 from autorf.methods.base import Method
 from autorf.methods.inflation import ConstantRegion
 from autorf.specification import PositiveFloat, PositiveInt, Specification, parse
-from autorf.surgery.adapt import Adaptation, adaptations
+from autorf.surgery.adaptation import Adaptation, adaptations
 from autorf.surgery.swap import region_at
 
 VERSION = 1

@@ -16,7 +16,7 @@ from autorf.files import write_atomically
 from autorf.methods.base import LayerMethod
 from autorf.methods.convolutions import plain_convolution
 from autorf.methods.inflation import ConstantRegion, Inflation, InflationRegion
-from autorf.surgery.adapt import Adaptation, Plan, adaptations, carry_out, device_of, region_plan
+from autorf.surgery.adaptation import Adaptation, Plan, adaptations, carry_out, device_of, region_plan
 from autorf.surgery.sidecar import (
     FrozenConvolution,
     FrozenRegion,

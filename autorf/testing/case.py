@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_leaves
 
 from autorf.methods.base import Method
 from autorf.surgery import adapt, advance, parameter_groups
-from autorf.surgery.adapt import adaptive_modules
+from autorf.surgery.adaptation import adaptive_modules
 
 MIDWAY = 0.2
 """The share of a training at which the built-in methods are under way: past their hold, their windows open."""

@@ -25,7 +25,7 @@ from torch.utils._pytree import tree_leaves
 from autorf.errors import InputError
 from autorf.methods.base import Method
 from autorf.surgery import adapt, advance, describe, freeze, load, parameter_groups, save
-from autorf.surgery.adapt import adaptive_modules
+from autorf.surgery.adaptation import adaptive_modules
 from autorf.testing.case import Case, expect, expect_close, expect_equal, loss, own_parameters, seeded
 
 __all__ = ["CHECKS", "Case", "check_method", "check_new_process"]

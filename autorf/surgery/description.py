@@ -7,7 +7,7 @@ from torch import nn
 
 from autorf.methods.base import AdaptiveModule, Method
 from autorf.methods.inflation import ConstantRegion, Inflation
-from autorf.surgery.adapt import Adaptation, adaptations
+from autorf.surgery.adaptation import Adaptation, adaptations
 from autorf.surgery.swap import region_at
 
 

@@ -10,7 +10,7 @@ from autorf.methods.base import AdaptiveConv2d, LayerMethod
 from autorf.methods.convolutions import plain_convolution
 from autorf.methods.inflation import ConstantRegion
 from autorf.surgery import adapt, adaptations, advance, describe, freeze
-from autorf.surgery.adapt import adaptive_modules
+from autorf.surgery.adaptation import adaptive_modules
 from autorf.surgery.swap import region_at
 
 from .conftest import everything

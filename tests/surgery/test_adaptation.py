@@ -9,7 +9,7 @@ from torch import nn
 from autorf.errors import InputError
 from autorf.methods import Dilation, Inflation, LearnedDilation
 from autorf.surgery import adapt, adaptations, describe
-from autorf.surgery.adapt import adaptive_modules
+from autorf.surgery.adaptation import adaptive_modules
 from autorf.surgery.swap import region_at
 
 from .conftest import everything
