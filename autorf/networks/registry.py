@@ -1,5 +1,6 @@
 """Build a model from its name."""
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -180,7 +181,10 @@ def _check_torchvision_name(name: str) -> None:
 
 
 def _with_weights(make: Callable[[], nn.Module], spec: ModelSpec) -> nn.Module:
-    """Run ``make``; a failed download becomes one line, whatever exception the hub's client raises for it."""
+    """Run ``make``; a failed download becomes one line, whatever the hub's client logs and raises for it."""
+    hub = logging.getLogger("huggingface_hub")
+    level = hub.level
+    hub.setLevel(logging.ERROR)
     try:
         return make()
     except Exception as error:
@@ -190,6 +194,8 @@ def _with_weights(make: Callable[[], nn.Module], spec: ModelSpec) -> nn.Module:
             f"model.pretrained: the weights of {spec.name} could not be loaded ({_line(error)}); "
             "connect to the network, fill the cache beforehand, or set pretrained: false"
         ) from None
+    finally:
+        hub.setLevel(level)
 
 
 def _line(error: Exception) -> str:
