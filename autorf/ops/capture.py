@@ -19,15 +19,15 @@ def real_dilated_conv2d(x: Tensor, out_channels: int, kernel: list[int], dilatio
     Args:
         x: ``(N, C, H, W)``.
         out_channels: channels of the output, all equal.
-        kernel: ``[K_h, K_w]``, odd.
+        kernel: ``[K_h, K_w]``; an even one reaches one tap further before than after.
         dilation: ``[height, width]``, positive; taps between pixels are read bilinearly, zero outside the map.
 
     Its receptive field grows by ``(K - 1) dilation`` positions of ``x``.
     """
     total = x.sum(1, keepdim=True)
     for axis in (2, 3):
-        radius = kernel[axis - 2] // 2
-        shifts = [tap * dilation[axis - 2] for tap in range(-radius, radius + 1)]
+        side = kernel[axis - 2]
+        shifts = [(tap - side // 2) * dilation[axis - 2] for tap in range(side)]
         total = torch.stack([_shifted(total, shift, axis) for shift in shifts]).sum(0)
     return total.repeat(1, out_channels, 1, 1)
 

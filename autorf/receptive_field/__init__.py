@@ -10,8 +10,9 @@ from types import ModuleType
 from typing import Any
 
 from autorf.receptive_field.field import LayerField, ReceptiveField, receptive_field
+from autorf.receptive_field.inflated import inflated_field, inflated_kernel
 
-__all__ = ["LayerField", "ReceptiveField", "receptive_field"]
+__all__ = ["LayerField", "ReceptiveField", "inflated_field", "inflated_kernel", "receptive_field"]
 
 
 class _CallablePackage(ModuleType):

@@ -66,7 +66,8 @@ class Hull:
 
     def spread(self) -> float:
         """Distance in input pixels between the first and the last field's centre."""
-        centre = (self.lo + self.hi)[self.lo <= self.hi] / 2
+        filled = self.lo <= self.hi
+        centre = (self.lo[filled] + self.hi[filled]) / 2
         return float(np.ptp(centre)) if centre.size else 0.0
 
     def reduced(self, dims: Iterable[int]) -> Hull:

@@ -22,7 +22,7 @@ def _reshape(call: Call) -> Field:
     return field.each(lambda hull: reshaped_hull(hull, field.shape, call.shape), call.shape)
 
 
-@rule("permute", "transpose", "t", "numpy_T", "movedim", "swapaxes", "swapdims")
+@rule("permute", "transpose", "t", "numpy_T", "mT", "movedim", "swapaxes", "swapdims")
 def _permute(call: Call) -> Field:
     field: Field = call["self"]
     order = _order(call, len(field.shape))
@@ -234,6 +234,8 @@ def _order(call: Call, ndim: int) -> tuple[int, ...]:
     order = list(range(ndim))
     if call.operator in ("aten.t", "aten.numpy_T"):
         return tuple(reversed(order))
+    if call.operator == "aten.mT":
+        return (*order[:-2], order[-1], order[-2])
     if "source" in call.arguments:
         return _moved_order(ndim, pair(call["source"], 1), pair(call["destination"], 1))
     first, second = [call[name] for name in list(call.arguments)[1:3]]

@@ -29,9 +29,21 @@ class Extent:
 
 
 def map_dim(field: Field, axis: int) -> int | None:
-    """The dimension along which a tensor walks the input's ``axis``, or None where there is no single one."""
-    dims = {d for hull in field.axes[axis] for d, positional in enumerate(hull.positional) if positional}
-    return dims.pop() if len(dims) == 1 else None
+    """The dimension along which a tensor walks the input's ``axis``, or None where there is no single one.
+
+    Channels may walk too, a few pixels: those of a pixel unshuffle do. The dimension with the widest walk counts.
+    """
+    dims = sorted({d for hull in field.axes[axis] for d, positional in enumerate(hull.positional) if positional})
+    if len(dims) < 2:
+        return dims[0] if dims else None
+    spreads = {d: max(_spread_along(hull, d) for hull in field.axes[axis]) for d in dims}
+    widest = max(spreads, key=lambda d: spreads[d])
+    alone = all(2 * spread < spreads[widest] for d, spread in spreads.items() if d != widest)
+    return widest if alone else None
+
+
+def _spread_along(hull: Hull, dim: int) -> float:
+    return hull.reduced(d for d in range(len(hull.shape)) if d != dim).spread()
 
 
 def is_map(field: Field) -> bool:
@@ -49,7 +61,7 @@ def measure(field: Field, axis: int, side: int, coarsest: float) -> Extent | Non
         return None
     if map_dim(field, axis) is None:
         return Extent(0.0, 0.0, 0.0, (0.0, 0.0), settled=False)
-    lo, hi, cut = _along(field, axis)
+    lo, hi, cut = bounds(field, axis)
     whole = np.flatnonzero(~cut & (lo <= hi))
     if len(whole) > 1 and (lo[whole[-1]] + hi[whole[-1]] - lo[whole[0]] - hi[whole[0]]) / 2 >= 2 * coarsest:
         size, settled = (hi - lo)[whole].max() + 1, True
@@ -93,19 +105,19 @@ def tidy(value: float) -> float:
     return round(value) if np.isfinite(value) and abs(value - round(value)) < _EQUAL else float(value)
 
 
-def _along(field: Field, axis: int) -> tuple[Array, Array, Array]:
-    flat = [_flattened(hull, field) for hull in field.axes[axis]]
+def bounds(field: Field, axis: int) -> tuple[Array, Array, Array]:
+    """First and last pixel, and whether the border cut it, for every position along ``axis``: a union over the rest."""
+    dim = map_dim(field, axis)
+    flat = [_flattened(hull, dim) for hull in field.axes[axis]]
     lo = np.minimum.reduce(np.broadcast_arrays(*(part[0] for part in flat)))
     hi = np.maximum.reduce(np.broadcast_arrays(*(part[1] for part in flat)))
     cut = np.logical_or.reduce(np.broadcast_arrays(*(part[2] for part in flat)))
     return lo, hi, cut
 
 
-def _flattened(hull: Hull, field: Field) -> tuple[Array, Array, Array]:
-    """One entry per position, the union over channels."""
-    channels = tuple(d for d, positional in enumerate(hull.positional) if not positional)
-    lo, hi, cut = hull.lo.min(channels), hull.hi.max(channels), hull.cut.any(channels)
-    return lo.reshape(-1), hi.reshape(-1), cut.reshape(-1)
+def _flattened(hull: Hull, dim: int | None) -> tuple[Array, Array, Array]:
+    rest = tuple(d for d in range(len(hull.shape)) if d != dim)
+    return hull.lo.min(rest), hull.hi.max(rest), hull.cut.max(rest)
 
 
 def _line(centre: Array, first: int, side_ratio: float, coarsest: float) -> tuple[float, float]:

@@ -182,7 +182,9 @@ def _slide(field: Field, windows: Sequence[Array], shape: Sequence[int]) -> Fiel
 
 
 def _gather(field: Field, dim: int, taps: Array) -> Field:
-    return field.each(lambda hull: hull.gather(dim, taps), field.shape)
+    dim %= len(field.shape)
+    shape = (*field.shape[:dim], len(taps), *field.shape[dim + 1 :])
+    return field.each(lambda hull: hull.gather(dim, taps), shape)
 
 
 def _without_global(field: Field, dims: Sequence[int]) -> Field:
