@@ -123,8 +123,6 @@ class Mirror:
         self._ended.add(record.key)
 
     def _run_of(self, client: "MlflowClient", record: Record) -> str:
-        from autorf.study.progress import label
-
         if record.key in self._runs:
             if record.key in self._ended and record.state == "running":
                 client.update_run(self._runs[record.key], status="RUNNING")
@@ -138,7 +136,7 @@ class Mirror:
             "autorf.method": str(record.configuration["method"]),
             "autorf.state": record.state,
         }
-        run = str(client.create_run(self._experiment, run_name=label(record), tags=tags).info.run_id)
+        run = str(client.create_run(self._experiment, run_name=record.label, tags=tags).info.run_id)
         for name, value in {**record.configuration, "seed": record.seed}.items():
             client.log_param(run, name, value)
         self._runs[record.key] = run

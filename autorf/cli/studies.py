@@ -46,17 +46,21 @@ def search(study: str, root: Path, overrides: list[str], *, retry_failed: bool, 
 
 def dry_run(study: str, overrides: list[str]) -> int:
     """Print the study's trials with the receptive field of each, and train nothing."""
+    from autorf.data import load
     from autorf.study.runner import FieldOf, trial_model
     from autorf.study.search import check, worker_count
+    from autorf.surgery import advance
 
     spec, source = read_study(study, overrides)
     trials = check(spec, source)
-    field = FieldOf(spec)
+    field, classes = FieldOf(spec), load(spec.data).n_classes
     table = Table(title=f"{spec.name}: {len(trials)} trials, {spec.training.epochs} epochs each", title_justify="left")
     for column in ("key", "method", "setting", "seed", "rf at start", "rnorm"):
         table.add_column(column, justify="left" if column in ("key", "method", "setting") else "right")
     for trial in trials:
-        found = field(trial_model(spec, trial.configuration, trial.seed, _classes(spec)))
+        model = trial_model(spec, trial.configuration, trial.seed, classes)
+        advance(model, 0, 1)
+        found = field(model)
         rf = side_text(found["rf"])
         table.add_row(trial.key, trial.method.method, trial.setting, str(trial.seed), rf, f"{found['rnorm']:.2f}")
     Console().print(table)
@@ -88,12 +92,6 @@ def list_builtin() -> int:
             first = (builtin.folder(kind) / f"{name}.yaml").read_text(encoding="utf-8").splitlines()[0]
             print(f"  {name:<20} {first.removeprefix('# ')}")
     return DONE
-
-
-def _classes(spec: StudySpec) -> int:
-    from autorf.data import load
-
-    return load(spec.data).n_classes
 
 
 def _print_table(comparison: Comparison) -> None:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from autorf.study.spec import StudySpec
 from autorf.study.store import Record
-from autorf.study.trial import side_text, trial_from
+from autorf.study.trial import side_text
 
 
 class Progress:
@@ -62,7 +62,7 @@ class Progress:
 
     def _line(self, record: Record) -> str:
         done = sum(one.state not in ("waiting", "running") for one in self.records.values())
-        head = f"trial {done} of {len(self.records)}  {label(record)}"
+        head = f"trial {done} of {len(self.records)}  {record.label}"
         if record.state != "complete":
             return f"{head}  {record.state}: {record.reason}"
         result = record.result
@@ -78,7 +78,7 @@ class Progress:
             epochs = self._epochs.get(record.key, 0)
             last = record.history[-1] if record.history else {}
             table.add_row(
-                f"  {label(record)}",
+                f"  {record.label}",
                 f"epoch {epochs} of {self.spec.training.epochs}",
                 f"mIoU {last['miou']:.3f}" if last else "",
                 f"rf {last['rf'][0]:g}" if last else "",
@@ -102,9 +102,3 @@ class Progress:
             return "time left unknown"
         seconds = (time.monotonic() - self._began) / since * (total - done)
         return f"about {seconds / 60:.0f} min left" if seconds > 90 else f"about {seconds:.0f} s left"
-
-
-def label(record: Record) -> str:
-    """A trial in a few words: its method, setting and seed."""
-    trial = trial_from(record.configuration, record.seed)
-    return f"{trial.method.method} ({trial.setting}) seed {trial.seed}"

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from autorf.errors import InputError, near_names
 from autorf.study.spec import StudySpec
-from autorf.study.trial import Trial
+from autorf.study.trial import Trial, trial_from
 
 State = Literal["waiting", "running", "complete", "pruned", "failed"]
 LEASE_SECONDS = 120.0
@@ -65,6 +65,11 @@ class Record:
     history: list[dict[str, Any]] = field(default_factory=list)
     reason: str | None = None
     lease: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """The trial in a few words."""
+        return trial_from(self.configuration, self.seed).label
 
 
 def study_folder(root: Path, name: str) -> Path:

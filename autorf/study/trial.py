@@ -36,6 +36,11 @@ class Trial:
         """The configuration in a few words, for tables."""
         return ", ".join(f"{name} {_short(value)}" for name, value in settings(self.method).items()) or "default"
 
+    @property
+    def label(self) -> str:
+        """The trial in a few words, for progress and MLflow."""
+        return f"{self.method.method} ({self.setting}) seed {self.seed}"
+
 
 def trial_from(configuration: dict[str, Any], seed: int) -> Trial:
     """The trial of a stored configuration.
