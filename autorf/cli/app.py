@@ -29,6 +29,8 @@ Options = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="An option of the model, such as output_stride=8; repeatable."),
 ]
+ImageSide = Annotated[str, typer.Option(help="Side of the image in pixels, or HEIGHTxWIDTH.")]
+ModelFormat = Annotated[str, typer.Option(help="table or json.")]
 Root = Annotated[Path, typer.Option(help="Folder of all studies and of mlflow.db.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="A.B=C", help="Override a value of the study file; repeatable.")
@@ -111,15 +113,35 @@ def compare(
 @app.command()
 def inspect(
     model: Model,
-    image_size: Annotated[str, typer.Option(help="Side of the image in pixels, or HEIGHTxWIDTH.")] = "512",
+    image_size: ImageSide = "512",
     options: Options = None,
     layers: Annotated[bool, typer.Option("--layers", help="Every layer, not only those that widen the field.")] = False,
-    format: Annotated[str, typer.Option(help="table or json.")] = "table",
+    effective: Annotated[bool, typer.Option("--effective", help="Measure the effective receptive field too.")] = False,
+    images: Annotated[Path | None, typer.Option(help="Folder of pictures for --effective; noise without.")] = None,
+    figure: Annotated[Path | None, typer.Option(help="HTML file for the figure of --effective.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the figure.")] = False,
+    format: ModelFormat = "table",
 ) -> int:
     """Show the receptive field, stride and rnorm of a model and its layers."""
     from autorf.cli import models
 
-    return models.inspect(model, list(options or []), image_size, format, every_layer=layers)
+    wanted = models.EffectiveRequest(images, figure, force) if effective or images or figure else None
+    return models.inspect(model, list(options or []), image_size, format, every_layer=layers, effective=wanted)
+
+
+@app.command()
+def suggest(
+    model: Model,
+    image_size: ImageSide = "512",
+    object_size: Annotated[float | None, typer.Option(help="Side of the objects in pixels.")] = None,
+    rnorm: Annotated[float | None, typer.Option(help="Known best receptive field over image side.")] = None,
+    options: Options = None,
+    format: ModelFormat = "table",
+) -> int:
+    """Suggest which dilations or inflation factors to search."""
+    from autorf.cli import models
+
+    return models.suggest(model, list(options or []), image_size, object_size, rnorm, format)
 
 
 @app.command()

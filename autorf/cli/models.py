@@ -3,40 +3,122 @@
 import json
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import torch
+import yaml
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from torch import nn
+from torch import Tensor, nn
 
 from autorf.cli.exit_codes import DONE
+from autorf.data.decoding import read_image
+from autorf.data.pairs import IMAGE_SUFFIXES
+from autorf.data.segmentation_set import normalise
 from autorf.errors import InputError
+from autorf.files import write_atomically
 from autorf.networks import ModelSpec, build
-from autorf.receptive_field import LayerField, ReceptiveField, receptive_field
+from autorf.receptive_field import (
+    Advice,
+    EffectiveField,
+    LayerField,
+    ReceptiveField,
+    advise,
+    effective_receptive_field,
+    figure,
+    receptive_field,
+)
 from autorf.specification import parse
 
 FORMATS = ("table", "json")
+NOISE_IMAGES, MOST_IMAGES = 8, 64
 
 
-def inspect(model: str, options: list[str], image_size: str, format: str, *, every_layer: bool) -> int:
+@dataclass(frozen=True)
+class EffectiveRequest:
+    """What ``inspect --effective`` was asked for: images of the user's own or noise, and where the figure goes."""
+
+    images: Path | None
+    figure: Path | None
+    force: bool
+
+
+def inspect(
+    model: str,
+    options: list[str],
+    image_size: str,
+    format: str,
+    *,
+    every_layer: bool,
+    effective: EffectiveRequest | None,
+) -> int:
     """Print the receptive field, stride and rnorm of a model and of its layers."""
-    if format not in FORMATS:
-        raise InputError(f"--format {format}: one of {', '.join(FORMATS)}")
+    check_format(format)
     size = parse_size(image_size, "--image-size")
-    found = _quietly(lambda: receptive_field(build_model(model, options), size))
+    if effective is not None and effective.figure is not None and effective.figure.exists() and not effective.force:
+        raise InputError(f"--figure {effective.figure}: exists; name another file, or overwrite it with --force")
+    built = build_model(model, options)
+    found = _quietly(lambda: receptive_field(built, size))
+    measured = None if effective is None else _quietly(lambda: _effective(built, size, effective))
     if format == "json":
         # The model's own name: the class says less than what was asked for.
-        print(json.dumps({**found.to_dict(), "model": model}, indent=2))
+        more = {} if measured is None else {"effective": measured.to_dict()}
+        print(json.dumps({**found.to_dict(), "model": model, **more}, indent=2))
     else:
         _print_field(model, found, every_layer=every_layer)
+        if measured is not None and effective is not None:
+            _print_effective(measured, effective)
     return DONE
+
+
+def suggest(
+    model: str, options: list[str], image_size: str, object_size: float | None, rnorm: float | None, format: str
+) -> int:
+    """Print which dilations or inflation factors to search for a model and image size."""
+    check_format(format)
+    size = parse_size(image_size, "--image-size")
+    if (object_size is None) == (rnorm is None):
+        raise InputError("give --object-size (pixels) or --rnorm (receptive field over image side), one of the two")
+    built = build_model(model, options)
+    found = _quietly(lambda: advise(built, size, object_size=object_size, rnorm=rnorm))
+    if format == "json":
+        print(json.dumps({**found.to_dict(), "model": model}, indent=2))
+    else:
+        _print_advice(model, found)
+    return DONE
+
+
+def check_format(format: str) -> None:
+    """Raise ``InputError`` for an output format there is not."""
+    if format not in FORMATS:
+        raise InputError(f"--format {format}: one of {', '.join(FORMATS)}")
+
+
+def _effective(model: nn.Module, size: tuple[int, int], request: EffectiveRequest) -> EffectiveField:
+    field = effective_receptive_field(model, _images(request.images, size))
+    if request.figure is not None:
+        page = figure(field).to_html(include_plotlyjs=True, full_html=True)
+        write_atomically(request.figure, page)
+    return field
+
+
+def _images(folder: Path | None, size: tuple[int, int]) -> list[Tensor]:
+    if folder is None:
+        torch.manual_seed(0)
+        return [torch.randn(1, 3, *size) for _ in range(NOISE_IMAGES)]
+    if not folder.is_dir():
+        raise InputError(f"--images {folder}: no such folder; give a folder of pictures")
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)[:MOST_IMAGES]
+    if not files:
+        raise InputError(f"--images {folder}: holds no pictures ({', '.join(IMAGE_SUFFIXES)})")
+    return [normalise(read_image(file, size)[None]) for file in files]
 
 
 def build_model(name: str, options: list[str]) -> nn.Module:
     """The model of a name and ``key=value`` options, without pretrained weights unless asked for."""
-    import yaml
-
     values: dict[str, Any] = {"name": name}
     for option in options:
         key, separator, text = option.partition("=")
@@ -92,6 +174,40 @@ def _print_field(model: str, found: ReceptiveField, *, every_layer: bool) -> Non
         console.print(
             f"{len(found.layers) - len(shown)} layers that widen nothing are not shown: --layers", highlight=False
         )
+
+
+def _print_effective(found: EffectiveField, request: EffectiveRequest) -> None:
+    source = f"{found.n_images} images of {request.images}" if request.images else f"{found.n_images} images of noise"
+    print(f"effective receptive field of the centre, averaged over {source}")
+    for energy, side in found.sides.items():
+        print(f"  {energy:>4.0%} of the gradient's energy within {side} px ({found.areas[energy]:.1%} of the image)")
+    if request.figure is not None:
+        print(f"  figure: {request.figure}")
+
+
+def _print_advice(model: str, found: Advice) -> None:
+    height, width = found.current.image_size
+    knobs = f"{len(found.layers)} layers, {found.layers[0]} .. {found.layers[-1]}"
+    lines = [
+        f"{model} on {height}x{width}: receptive field {_pair(found.current.size)} px, rnorm {found.current.rnorm:.2f}",
+        f"  wanted           {found.target_rf:g} px, rnorm {found.target_rnorm:.2f}",
+        f"  adjust           {found.layers[0] if len(found.layers) == 1 else knobs}",
+    ]
+    if found.dilation is not None:
+        lines.append(f"  dilation         {found.dilation:.2g} gives it; search:")
+    lines += [f"    {one.dilation:>4}           rf {_pair(one.rf)} px, rnorm {one.rnorm:.2f}" for one in found.options]
+    if found.inflation is not None:
+        lines.append(f"  inflation        f from {found.inflation[0]:g} to {found.inflation[1]:g}")
+    if found.upsampling > 1:
+        lines.append(f"  up-sampling      x{found.upsampling} before {found.layers[0]}")
+    tiles = found.tiling
+    exact = "" if tiles.exact else " (not exact: global context)"
+    lines.append(
+        f"  tiled inference  tiles of {_pair(tiles.tile)} px, halo {_pair(tiles.halo)} px, "
+        f"positions in steps of {_pair(tiles.multiple)} px{exact}"
+    )
+    lines += [f"  warning          {warning}" for warning in found.warnings]
+    print("\n".join(lines))
 
 
 def _widening(layers: tuple[LayerField, ...]) -> list[LayerField]:

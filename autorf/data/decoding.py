@@ -81,6 +81,16 @@ class Decoder:
         return picture.crop((left, top, left + width, top + height))
 
 
+def read_image(file: Path, image_size: tuple[int, int]) -> Tensor:
+    """One image without a mask, resized: ``(3, H, W)`` uint8.
+
+    Raises:
+        InputError: naming a file that is no readable picture.
+    """
+    picture = _image(file).resize((image_size[1], image_size[0]), Image.Resampling.BILINEAR)
+    return torch.from_numpy(np.array(picture, np.uint8)).permute(2, 0, 1).contiguous()
+
+
 def _repair(found: Sequence[int], ignore_index: int | None) -> str:
     if 255 in found and len(found) == 2:
         return "; a two-class mask holds 0 and 1, not 0 and 255"
