@@ -9,10 +9,27 @@ import sys
 from types import ModuleType
 from typing import Any
 
+from autorf.receptive_field.advice import Advice, Option, advise
+from autorf.receptive_field.effective import EffectiveField, effective_receptive_field, figure
 from autorf.receptive_field.field import LayerField, ReceptiveField, receptive_field
 from autorf.receptive_field.inflated import inflated_field, inflated_kernel
+from autorf.receptive_field.tiling import Tiling, tiling
 
-__all__ = ["LayerField", "ReceptiveField", "inflated_field", "inflated_kernel", "receptive_field"]
+__all__ = [
+    "Advice",
+    "EffectiveField",
+    "LayerField",
+    "Option",
+    "ReceptiveField",
+    "Tiling",
+    "advise",
+    "effective_receptive_field",
+    "figure",
+    "inflated_field",
+    "inflated_kernel",
+    "receptive_field",
+    "tiling",
+]
 
 
 class _CallablePackage(ModuleType):

@@ -57,11 +57,20 @@ class _Chosen(nn.Module):
             if not self._seen:
                 raise InputError(f"output: module {self._output!r} does not run")
             return _pick(self._seen[-1], None, [])
-        return _pick(result, self._output, [name for name, _ in self.model.named_modules() if name])
+        return pick_output(self.model, result, self._output)
 
     def remove_hook(self) -> None:
         if self._hook is not None:
             self._hook.remove()
+
+
+def pick_output(model: nn.Module, result: Any, output: Output) -> Tensor:
+    """The tensor that ``output`` names in what ``model`` returned: by key, by position, or the only one.
+
+    Raises:
+        InputError: if there is no such output, with near names.
+    """
+    return _pick(result, output, [name for name, _ in model.named_modules() if name])
 
 
 def _pick(result: Any, output: Output, modules: Sequence[str]) -> Tensor:
@@ -73,7 +82,7 @@ def _pick(result: Any, output: Output, modules: Sequence[str]) -> Tensor:
             raise InputError(f"output: {output} is out of range, the model returns {len(result)} outputs")
         return _tensor(result[position])
     if output not in (None, 0):
-        raise InputError(f"output: {output!r} is asked for, but the model returns a single {type(result).__name__}")
+        raise InputError(f"output: {output!r} is asked for, but the model returns a single tensor")
     return _tensor(getattr(result, "logits", result))
 
 

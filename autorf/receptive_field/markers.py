@@ -24,8 +24,9 @@ def _real_dilated_convolution(call: Call) -> Field:
 @rule("autorf.resample2d", geometric=True)
 def _resample(call: Call) -> Field:
     field: Field = call["x"]
+    sides = field.shape
     for dim, factor in ((2, call["factor_h"]), (3, call["factor_w"])):
-        taps = np.minimum(np.arange(call.shape[dim])[:, None] / factor, field.shape[dim] - 1)
+        taps = np.minimum(np.arange(call.shape[dim])[:, None] / factor, sides[dim] - 1)
         field = field.each(lambda hull, dim=dim, taps=taps: read_between(hull, dim, taps), call.shape)  # type: ignore[misc]
     return field
 

@@ -72,7 +72,7 @@ def measure(field: Field, axis: int, side: int, coarsest: float) -> Extent | Non
     if not len(shown):
         return Extent(0.0, 0.0, 0.0, (0.0, 0.0), settled=False)
     ratio = side / len(lo)
-    stride, offset = _line((lo + hi)[shown] / 2, shown[0], ratio, coarsest)
+    stride, offset = _line((lo[shown] + hi[shown]) / 2, int(shown[0]), ratio, coarsest)
     reach = max(0.0, (shown * ratio - lo[shown]).max()), max(0.0, (hi[shown] - (shown + 1) * ratio + 1).max())
     return Extent(tidy(size), tidy(stride), tidy(offset), (tidy(reach[0]), tidy(reach[1])), settled)
 
