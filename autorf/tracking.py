@@ -26,14 +26,20 @@ def tracking_uri(uri: str | None, root: Path) -> str:
     return uri or f"sqlite:///{(root / 'mlflow.db').resolve()}"
 
 
+def open_mirror(spec: StudySpec, root: Path) -> "Mirror":
+    """The mirror a study asks for; without a URI its files lie under ``root`` too, not in the current folder."""
+    artifacts = None if spec.tracking.uri else (root / "mlartifacts" / spec.name).resolve().as_uri()
+    return Mirror(tracking_uri(spec.tracking.uri, root), spec, artifacts)
+
+
 class Mirror:
     """Keeps MLflow in step with the store; every call may be repeated.
 
     When MLflow cannot be reached the study goes on: one line says so, and the next run repairs the mirror.
     """
 
-    def __init__(self, uri: str, spec: StudySpec) -> None:
-        self.uri, self.spec = uri, spec
+    def __init__(self, uri: str, spec: StudySpec, artifacts: str | None = None) -> None:
+        self.uri, self.spec, self._artifacts = uri, spec, artifacts
         self._client: MlflowClient | None = None
         self._parent = ""
         self._experiment = ""
@@ -79,7 +85,7 @@ class Mirror:
             logging.getLogger(name).setLevel(logging.WARNING)
         client = MlflowClient(tracking_uri=self.uri)
         found = client.get_experiment_by_name(self.spec.name)
-        self._experiment = found.experiment_id if found else client.create_experiment(self.spec.name)
+        self._experiment = found.experiment_id if found else client.create_experiment(self.spec.name, self._artifacts)
         for run in client.search_runs([self._experiment], "tags.`autorf.trial_key` != ''", max_results=50_000):
             key = run.data.tags["autorf.trial_key"]
             self._runs[key] = run.info.run_id

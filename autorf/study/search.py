@@ -13,7 +13,7 @@ from autorf.study.progress import Progress
 from autorf.study.spec import StudySpec
 from autorf.study.store import LEASE_SECONDS, Record, Store, study_folder
 from autorf.study.trial import Trial, grid
-from autorf.tracking import Mirror, tracking_uri
+from autorf.tracking import Mirror, open_mirror
 
 POLL_SECONDS = 1.0
 
@@ -69,7 +69,7 @@ def search(spec: StudySpec, source: str, root: Path, *, retry_failed: bool = Fal
     if retry_failed:
         store.retry_failed()
     todo = sum(record.state == "waiting" for record in store.records())
-    mirror = Mirror(tracking_uri(spec.tracking.uri, root), spec)
+    mirror = open_mirror(spec, root)
     with Progress(spec, store.records(), quiet=quiet) as progress:
         if todo:
             workers = min(worker_count(spec), todo)

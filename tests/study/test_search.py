@@ -61,6 +61,11 @@ def test_every_trial_has_its_epochs_field_and_scores(finished: tuple[Path, str])
     assert by_method["learned_dilation"].result["values"]["dilation"].is_integer()
 
 
+def test_nothing_is_written_outside_the_root(finished: tuple[Path, str]) -> None:
+    assert sorted(path.name for path in finished[0].iterdir()) == ["runs", "tiny.yaml"]
+    assert list((finished[0] / "runs" / "mlartifacts" / "tiny").rglob("study.json"))
+
+
 def test_the_same_command_again_trains_nothing_and_shows_the_same_table(finished: tuple[Path, str]) -> None:
     folder, said = finished
     before = records(folder / "runs")
