@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from autorf import ops, receptive_field
     from autorf.errors import InputError
-    from autorf.methods import Dilation, Inflation, LearnedDilation
+    from autorf.methods import Dilation, Inflation, LearnedDilation, PixelAdaptive, ScaleAdaptive
     from autorf.networks import ModelSpec, build
     from autorf.surgery import (
         adapt,
@@ -32,6 +32,8 @@ _HOMES = {
     "Dilation": "autorf.methods",
     "Inflation": "autorf.methods",
     "LearnedDilation": "autorf.methods",
+    "PixelAdaptive": "autorf.methods",
+    "ScaleAdaptive": "autorf.methods",
     "ModelSpec": "autorf.networks",
     "build": "autorf.networks",
     "adapt": "autorf.surgery",
@@ -53,7 +55,9 @@ __all__ = [
     "InputError",
     "LearnedDilation",
     "ModelSpec",
+    "PixelAdaptive",
     "ReceptiveFieldCallback",
+    "ScaleAdaptive",
     "adapt",
     "adaptations",
     "advance",

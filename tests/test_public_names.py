@@ -6,8 +6,9 @@ import sys
 import autorf
 
 NAMES = {
-    "Dilation", "Inflation", "InputError", "LearnedDilation", "ModelSpec", "ReceptiveFieldCallback", "adapt",
-    "adaptations", "advance", "build", "describe", "freeze", "learned_values", "load", "ops", "parameter_groups",
+    "Dilation", "Inflation", "InputError", "LearnedDilation", "ModelSpec", "PixelAdaptive",
+    "ReceptiveFieldCallback", "ScaleAdaptive", "adapt", "adaptations", "advance", "build", "describe", "freeze",
+    "learned_values", "load", "ops", "parameter_groups",
     "receptive_field", "save",
 }  # fmt: skip
 

@@ -4,11 +4,15 @@ from autorf.methods.base import AdaptiveModule, LayerMethod, LearningRule, Metho
 from autorf.methods.dilation import Dilation
 from autorf.methods.inflation import Inflation
 from autorf.methods.learned_dilation import LearnedDilation
+from autorf.methods.pixel_adaptive import PixelAdaptive
+from autorf.methods.scale_adaptive import ScaleAdaptive
 
 METHODS: dict[str, type[Method]] = {
     "dilation": Dilation,
     "inflation": Inflation,
     "learned_dilation": LearnedDilation,
+    "pixel_adaptive": PixelAdaptive,
+    "scale_adaptive": ScaleAdaptive,
 }
 
 MANUAL = frozenset({"dilation"})
@@ -24,4 +28,6 @@ __all__ = [
     "LearnedDilation",
     "LearningRule",
     "Method",
+    "PixelAdaptive",
+    "ScaleAdaptive",
 ]

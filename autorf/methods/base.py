@@ -22,6 +22,9 @@ class Method(Specification):
 
     method: str
 
+    def finish(self, model: nn.Module) -> None:
+        """Do what concerns more of ``model`` than the targets; called once they are changed."""
+
 
 class LayerMethod(Method):
     """A method that replaces convolutions one by one.
@@ -67,7 +70,7 @@ class AdaptiveModule(nn.Module):
     ``advance`` moves whatever changes during training; ``values`` says what was learned so far.
     """
 
-    own: ClassVar[tuple[str, ...]] = ()
+    own: tuple[str, ...] = ()
     """Names of the parameters and buffers that the original layer does not have."""
     unfolded_because: ClassVar[str] = "its method has no plain form"
     """What ``freeze`` says of a module whose ``frozen`` is None."""

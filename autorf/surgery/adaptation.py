@@ -107,6 +107,8 @@ def carry_out(model: nn.Module, plans: Sequence[Plan], check: Callable[[], None]
         raise
     done = tuple(plan.adaptation for plan in plans)
     setattr(model, RECORD, (*getattr(model, RECORD, ()), *done))
+    for plan in plans:
+        plan.adaptation.method.finish(model)
 
 
 def _plan(model: nn.Module, method: Method, owners: dict[str, str], example_input: Tensor | None) -> Plan:

@@ -1,0 +1,184 @@
+"""A dilation for every pixel, chosen among a few that share one kernel."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.nn import functional
+
+from autorf.errors import InputError
+from autorf.methods.aggregation import Activation, Aggregation, aggregated, weight_shapes
+from autorf.methods.base import LayerMethod, LearningRule, square_dilation
+from autorf.methods.dilation import Rate
+from autorf.methods.pixelwise import PixelwiseConv2d, resized
+from autorf.methods.relay import Relay
+from autorf.ops import pixel_adaptive_conv2d
+from autorf.ops._convolution_input import without_autocast
+from autorf.ops.windowed_dilation import check_rates
+from autorf.specification import PositiveFloat
+
+
+class PixelAdaptive(LayerMethod):
+    """Choose the dilation of the targeted convolutions at every pixel among ``rates``, all with the layer's kernel.
+
+    ``y(p) = sum_r pi_r(p) conv(x; W, b, dilation=r)(p)``. In training ``pi`` is a Gumbel-softmax sample of the logits
+    that 1x1 convolutions without bias compute from the layer's input and, unless ``aggregation`` is ``"markov"``, the
+    previous target's logits. Markov adds ``len(rates) * C_in`` parameters a layer. Until training begins the layer is
+    the plain convolution, so the output is the original's bit for bit.
+    Paper: *PAD-Nets: learning dynamic receptive fields via pixel-wise adaptive dilation*, 2020; Eqs. 2-5.
+
+    Attributes:
+        rates: the options, increasing positive integers: dilations in pixels of the layer's map, not multiples of its
+            own, which must be among them.
+        aggregation: ``"markov"``, ``"recurrent"`` or ``"gated"``. The latter two chain the targets in the model's
+            order; the first has no previous one. Targets must run in that order, once each a forward pass; logits of
+            another size are resized bilinearly.
+        activation: the non-linearity on the logits, which the paper leaves open. ``"leaky_relu"`` can grow as sure
+            as it needs to; ``"relu"`` ties options below zero; ``"tanh"`` never gives one option of two more than 0.88.
+        temperature: at the start and at the end of training, > 0; geometric in between. A lower one makes samples
+            more like the hard choice.
+        evaluation: ``"hard"`` takes the likeliest option, ``"expected"`` the mean over ``softmax(h)``, which is how
+            often a sample is nearest to each option at any temperature.
+        sigma: standard deviation of the initial weights on the input, 0 < sigma < 1; near 0 all options are alike.
+        learning_rate_multiplier: of the logits' weights, times the model's; their own optimizer group has no decay.
+        reported: what ``receptive_field`` takes for the layer's dilation: the last map's ``"mean"``, or the ``"max"``
+            that any pixel chose.
+
+    Note:
+        Chained layers need one process a replica (``DistributedDataParallel``, not ``DataParallel``).
+    """
+
+    method: Literal["pixel_adaptive"] = "pixel_adaptive"
+    rates: tuple[Rate, ...] = (1, 2, 4)
+    aggregation: Aggregation = "markov"
+    activation: Activation = "leaky_relu"
+    temperature: tuple[PositiveFloat, PositiveFloat] = (1.0, 0.5)
+    evaluation: Literal["hard", "expected"] = "hard"
+    sigma: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    learning_rate_multiplier: PositiveFloat = 1.0
+    reported: Literal["mean", "max"] = "mean"
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        check_rates(self.rates)
+        return self
+
+    def check_layer(self, name: str, layer: nn.Module) -> nn.Conv2d:
+        """Return the layer if its dilation is among the options; raise ``InputError`` that names it if not."""
+        found = super().check_layer(name, layer)
+        if (dilation := square_dilation(name, found)) not in self.rates:
+            wanted = ", ".join(str(rate) for rate in sorted({*self.rates, dilation}))
+            raise InputError(
+                f"layer {name!r} has dilation {dilation}, which is not among the rates {list(self.rates)}; "
+                f"set rates=[{wanted}]"
+            )
+        return found
+
+    def replacements(self, layers: Mapping[str, nn.Conv2d]) -> dict[str, nn.Module]:
+        """One :class:`PixelAdaptiveConv2d` a layer, each but the last handing its logits on where they are chained."""
+        made: dict[str, nn.Module] = {}
+        names, inlet = list(layers), None
+        for at, (name, layer) in enumerate(layers.items()):
+            chained = self.aggregation != "markov" and name != names[-1]
+            outlet = Relay(name, names[at + 1 : at + 2]) if chained else None
+            made[name] = PixelAdaptiveConv2d(layer, name, self, inlet=inlet, outlet=outlet)
+            inlet = outlet
+        return made
+
+
+class PixelAdaptiveConv2d(PixelwiseConv2d):
+    """A convolution that mixes or chooses among dilations at each pixel.
+
+    ``dilation_map (N, 1, H, W)`` is the expected dilation ``E[r](p)`` under ``softmax(h)`` in the last forward pass,
+    without gradient.
+    """
+
+    unfolded_because = "its dilation differs from pixel to pixel"
+
+    def __init__(
+        self,
+        layer: nn.Conv2d,
+        name: str,
+        method: PixelAdaptive,
+        *,
+        inlet: Relay | None = None,
+        outlet: Relay | None = None,
+    ) -> None:
+        dilation = square_dilation(name, layer)
+        shares = [float(rate == dilation) for rate in method.rates]
+        super().__init__(layer, name, dilation, (dilation, 0.0, *shares), inlet, outlet)
+        self.method = method
+        shapes = weight_shapes(method.aggregation, len(method.rates), layer.in_channels, inlet is not None)
+        for key, shape in shapes.items():
+            # Weights on the previous logits keep their size, those on the input start small.
+            std = shape[1] ** -0.5 if "previous" in key else method.sigma
+            weight = nn.init.normal_(layer.weight.new_empty(*shape, 1, 1), std=std)
+            self.register_parameter(key, nn.Parameter(weight))
+        self.own = ("map_state", *shapes)
+
+    @property
+    def dilation_map(self) -> Tensor | None:
+        """The expected dilation at each pixel of the last forward pass, ``(N, 1, H, W)``; None before the first."""
+        return self.last_map
+
+    @property
+    def temperature(self) -> float:
+        """Of the Gumbel-softmax at this share of the training."""
+        start, end = self.method.temperature
+        return float(start * (end / start) ** max(self.progress, 0.0))
+
+    def _adaptive(self, input: Tensor, received: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        logits = self.logits(input, None if received is None else resized(received, input))
+        with without_autocast(input):
+            self._describe(logits.detach())
+            probabilities = self.probabilities(logits)
+        rates = self.method.rates
+        return pixel_adaptive_conv2d(input, self.kernel(), self.bias, probabilities, rates, self.groups), logits
+
+    def logits(self, input: Tensor, previous: Tensor | None) -> Tensor:
+        """``h (N, D, H, W)`` for ``input (N, C_in, H, W)`` and the previous layer's ``h``, in the weights' dtype."""
+        weights = {key: self.get_parameter(key) for key in self.own if key != "map_state"}
+        with without_autocast(input):
+            dtype = weights["option_weight"].dtype
+            before = None if previous is None else previous.to(dtype)
+            return aggregated(input.to(dtype), before, weights, self.method.activation)
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """``(N, D, H, W)``: a sample in training; in evaluation the likeliest option, or every option's probability."""
+        if self.training:
+            return functional.gumbel_softmax(logits, self.temperature, dim=1)
+        if self.method.evaluation == "expected":
+            return torch.softmax(logits, 1)
+        return torch.zeros_like(logits).scatter_(1, logits.argmax(1, keepdim=True), 1.0)
+
+    def _describe(self, logits: Tensor) -> None:
+        """Keep the expected dilation, its mean and variance, and the share of pixels that choose each option."""
+        options = torch.tensor(self.method.rates, dtype=logits.dtype, device=logits.device).view(1, -1, 1, 1)
+        expected = (torch.softmax(logits, 1) * options).sum(1, keepdim=True)
+        chosen = functional.one_hot(logits.argmax(1), options.numel()).to(logits.dtype)
+        self._note(expected, lambda: (expected.mean(), expected.var(correction=0), *chosen.mean((0, 1, 2)).unbind()))
+
+    def shares(self) -> dict[int, float]:
+        """The share of the last forward pass's pixels whose likeliest option is each rate."""
+        return dict(zip(self.method.rates, self.map_state[3:].tolist(), strict=True))
+
+    def values(self) -> dict[str, float]:
+        """Mean and variance over pixels of the expected dilation, and the share of pixels that choose each option."""
+        names = ("dilation", "dilation_variance", *(f"share_{rate}" for rate in self.method.rates))
+        return dict(zip(names, self.map_state[1:].tolist(), strict=True))
+
+    def mean_dilation(self) -> float:
+        """The mean dilation as evaluation uses it, or the largest that any pixel chose."""
+        shares = self.shares()
+        if self.method.reported == "max":
+            return float(max(rate for rate, share in shares.items() if share > 0))
+        if self.method.evaluation == "hard":
+            return sum(rate * share for rate, share in shares.items())
+        return self.values()["dilation"]
+
+    def learning_rules(self) -> list[LearningRule]:
+        """The logits' weights learn at a multiple of the model's learning rate."""
+        weights = tuple(self.get_parameter(key) for key in self.own if key != "map_state")
+        return [LearningRule(weights, multiplier=self.method.learning_rate_multiplier)]

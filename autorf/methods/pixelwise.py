@@ -1,0 +1,108 @@
+"""What convolutions whose receptive field differs from pixel to pixel have in common."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from autorf.methods.base import AdaptiveConv2d
+from autorf.methods.relay import Relay
+from autorf.ops.capture import real_dilated_conv2d
+
+_IDLE = -1.0
+
+
+class PixelwiseConv2d(AdaptiveConv2d):
+    """A convolution of stride 1 with a map that says how far it reaches at each pixel.
+
+    It is *idle*, the plain convolution of its dilation bit for bit, until training begins: with the first ``advance``
+    or the first forward pass in training mode with gradients, so that a loop that never calls ``advance`` learns too.
+    The map of the last forward pass is kept without its gradient, its statistics in the state.
+
+    Args:
+        layer: the convolution it replaces.
+        name: the layer's name in its model.
+        dilation: while idle.
+        statistics: of the map while idle.
+        inlet: where a map of an earlier layer comes from.
+        outlet: where later layers get theirs.
+    """
+
+    map_state: Tensor
+
+    def __init__(
+        self,
+        layer: nn.Conv2d,
+        name: str,
+        dilation: int,
+        statistics: Sequence[float],
+        inlet: Relay | None,
+        outlet: Relay | None,
+    ) -> None:
+        super().__init__(layer)
+        self.name, self.rate, self.inlet, self.outlet = name, dilation, inlet, outlet
+        self.progress = _IDLE
+        self.last_map: Tensor | None = None
+        self.register_buffer("map_state", torch.tensor([_IDLE, *statistics], device=layer.weight.device))
+        self.own = ("map_state",)
+
+    @property
+    def idle(self) -> bool:
+        """Whether training has not begun: the layer is the plain convolution."""
+        return self.progress < 0
+
+    def advance(self, progress: float) -> None:
+        """Leave the idle state, for this share of the training."""
+        self.progress = progress
+        self.map_state[0] = progress
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The convolution with each pixel's own reach, ``(N, C_in, H, W)`` to ``(N, C_out, H, W)``.
+
+        Raises:
+            InputError: when the layer needs another layer's map and that layer has not run in this forward pass.
+        """
+        received = None if self.inlet is None else self.inlet.take(self.name, input)
+        if self.idle and self.training and torch.is_grad_enabled():
+            self.advance(0.0)
+        output, sent = (self._plain(input), None) if self.idle else self._adaptive(input, received)
+        if self.outlet is not None:
+            self.outlet.post(sent)
+        return output
+
+    @abstractmethod
+    def _adaptive(self, input: Tensor, received: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """The output, and the map for later layers; ``received`` is the earlier layer's, None if it was idle."""
+
+    @abstractmethod
+    def mean_dilation(self) -> float:
+        """The dilation that stands for the map in the receptive field, in pixels of ``input``."""
+
+    def receptive_field_form(self) -> Callable[..., Tensor]:
+        """A convolution with the dilation that stands for the last forward pass."""
+        dilation = self.mean_dilation()
+        channels, kernel = self.out_channels, list(self.kernel_size)
+        return lambda input: real_dilated_conv2d(input, channels, kernel, [dilation, dilation])
+
+    def _plain(self, input: Tensor) -> Tensor:
+        padding = (self.rate * (self.kernel_size[0] // 2), self.rate * (self.kernel_size[1] // 2))
+        return functional.conv2d(input, self.kernel(), self.bias, 1, padding, self.rate, self.groups)
+
+    def _note(self, map: Tensor, statistics: Callable[[], Sequence[Tensor]]) -> None:
+        """Keep this forward pass's map ``(N, 1, H, W)``, without gradient, and, if it has pixels, its statistics."""
+        # An exported program has no place for them, and its tensors are no numbers.
+        if not torch.compiler.is_exporting() and map.numel():
+            self.last_map = map
+            self.map_state[1:] = torch.stack(list(statistics()))
+
+    def _loaded(self) -> None:
+        self.progress = self.map_state[0].item()
+
+
+def resized(map: Tensor, input: Tensor) -> Tensor:
+    """``map (N, C, h, w)`` bilinearly at the size of ``input (N, ., H, W)``."""
+    if map.shape[2:] == input.shape[2:]:
+        return map
+    return functional.interpolate(map, size=input.shape[2:], mode="bilinear", align_corners=False)

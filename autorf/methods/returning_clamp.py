@@ -1,0 +1,31 @@
+"""A clamp that can be left again."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class _ReturningClamp(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, input: Tensor, low: float, high: float) -> Tensor:
+        ctx.save_for_backward(input)
+        ctx.bounds = low, high
+        return input.clamp(low, high)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        (input,), (grad,) = ctx.saved_tensors, grads
+        low, high = ctx.bounds
+        # A step of descent goes against the gradient.
+        outwards = ((input < low) & (grad > 0)) | ((input > high) & (grad < 0))
+        return grad.masked_fill(outwards, 0), None, None
+
+
+def returning_clamp(input: Tensor, low: float, high: float) -> Tensor:
+    """``input.clamp(low, high)``, with the gradient kept beyond a bound wherever descent leads back inside.
+
+    The gradient of ``clamp`` itself is zero there, so that a value that once left could never return.
+    """
+    clamped: Tensor = _ReturningClamp.apply(input, low, high)
+    return clamped

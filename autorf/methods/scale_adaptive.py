@@ -1,0 +1,159 @@
+"""A scale of the kernel for every pixel, regressed from the layer's input."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.nn import functional
+
+from autorf.methods.base import AdaptiveModule, LayerMethod, LearningRule, square_dilation
+from autorf.methods.dilation import Rate
+from autorf.methods.pixelwise import PixelwiseConv2d, resized
+from autorf.methods.relay import Relay
+from autorf.methods.returning_clamp import returning_clamp
+from autorf.methods.stages import stages
+from autorf.ops import scale_adaptive_conv2d
+from autorf.ops._convolution_input import without_autocast
+from autorf.specification import PositiveFloat
+
+
+class ScaleAdaptive(LayerMethod):
+    """Spread the kernel of the targeted convolutions by a scale ``s(p)`` that is learned for every pixel ``p``.
+
+    ``y(p) = sum_k K_k x(p + s(p) d k) + b``; a 3x3 convolution regresses ``s`` from the layer's input. It starts with
+    weights ``~ N(0, sigma^2)`` and bias 1, so near ``s = 1``. The small weights are the paper's, and they keep ``s``
+    off the exact 1, where every tap lies on a pixel and the derivative of bilinear interpolation is one-sided. That the
+    untrained model gives the original's output to the last bit is the layer's own doing: until training begins it
+    *is* the plain convolution, see :class:`ScaleAdaptiveConv2d`.
+    Paper: Zhang et al., *Scale-adaptive convolutions for scene parsing*, ICCV 2017; Eq. 1.
+
+    The paper's schemes: *single* targets the last 3x3 convolution; *multiple* adds a second ``ScaleAdaptive`` for the
+    3x3 convolutions of the last stage with ``share="stage"``; *single-only* and *multiple-only* set ``only=True`` on a
+    trained model.
+
+    Attributes:
+        share: ``"layer"``: every layer regresses its own map. ``"stage"``: the targets of one stage, such as
+            ``layer4.0.conv2`` and ``layer4.1.conv2``, share the map that is regressed from the first one's input,
+            resized bilinearly where sizes differ; they must run in the model's order, once each a forward pass.
+        low: lower bound of the scale, 0 < low < 1. Beyond a bound the gradient that leads back is kept.
+        high: upper bound of the scale, > 1.
+        sigma: standard deviation of the regressor's initial weights, 0 <= sigma < 1.
+        dilation: set the layers' dilation ``d`` first; None keeps it.
+        learning_rate_multiplier: of the regressor, times the model's; it has its own optimizer group without decay.
+        only: whether nothing but regressors learns: ``adapt`` then sets ``requires_grad`` to False on all parameters
+            that no method has added. Batch norm's running statistics still follow the mode; train in evaluation mode
+            to hold them.
+        reported: which scale ``receptive_field`` takes for the layer's, the last map's ``"mean"`` or its ``"max"``.
+
+    Note:
+        Shared maps need one process a replica (``DistributedDataParallel``, not ``DataParallel``).
+    """
+
+    method: Literal["scale_adaptive"] = "scale_adaptive"
+    share: Literal["layer", "stage"] = "layer"
+    low: PositiveFloat = 0.25
+    high: PositiveFloat = 4.0
+    sigma: Annotated[float, Field(ge=0, lt=1)] = 0.001
+    dilation: Rate | None = None
+    learning_rate_multiplier: PositiveFloat = 1.0
+    only: bool = False
+    reported: Literal["mean", "max"] = "mean"
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.low < 1 < self.high:
+            raise ValueError(f"the bounds must be 0 < low < 1 < high, got low {self.low:g} and high {self.high:g}")
+        return self
+
+    def replacements(self, layers: Mapping[str, nn.Conv2d]) -> dict[str, nn.Module]:
+        """One :class:`ScaleAdaptiveConv2d` a layer; only the first of a stage regresses where maps are shared."""
+        groups = stages(layers).values() if self.share == "stage" else [[name] for name in layers]
+        made: dict[str, nn.Module] = {}
+        for first, *others in groups:
+            relay = Relay(first, others) if others else None
+            made[first] = ScaleAdaptiveConv2d(layers[first], first, self, outlet=relay)
+            made.update({name: ScaleAdaptiveConv2d(layers[name], name, self, inlet=relay) for name in others})
+        return {name: made[name] for name in layers}
+
+    def finish(self, model: nn.Module) -> None:
+        """With ``only``, stop everything but the methods' parameters from learning."""
+        if self.only:
+            hold_all_but_methods(model)
+
+
+class ScaleAdaptiveConv2d(PixelwiseConv2d):
+    """A convolution with a scale of its kernel at each pixel.
+
+    ``scale_map (N, 1, H, W)`` is the last forward pass's, without gradient. The regressor ``scale_weight (1, C_in, 3,
+    3)``, ``scale_bias (1,)`` works in its own precision under autocast: bfloat16 has steps of 0.008 near 1.
+    """
+
+    unfolded_because = "its scale differs from pixel to pixel"
+
+    def __init__(
+        self,
+        layer: nn.Conv2d,
+        name: str,
+        method: ScaleAdaptive,
+        *,
+        inlet: Relay | None = None,
+        outlet: Relay | None = None,
+    ) -> None:
+        dilation = method.dilation or square_dilation(name, layer)
+        super().__init__(layer, name, dilation, (1.0, 0.0, 1.0, 1.0), inlet, outlet)
+        self.method = method
+        if inlet is None:
+            weight = layer.weight.new_empty(1, layer.in_channels, 3, 3)
+            self.scale_weight = nn.Parameter(nn.init.normal_(weight, std=method.sigma))
+            self.scale_bias = nn.Parameter(layer.weight.new_ones(1))
+            self.own = ("map_state", "scale_weight", "scale_bias")
+
+    @property
+    def scale_map(self) -> Tensor | None:
+        """The scale at each pixel of the last forward pass, ``(N, 1, H, W)``; None before the first."""
+        return self.last_map
+
+    def _adaptive(self, input: Tensor, received: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        if self.inlet is None:
+            scale = self.regressed(input)
+        elif received is None:
+            return self._plain(input), None
+        else:
+            scale = resized(received, input)
+        known = scale.detach()
+        self._note(known, lambda: (known.mean(), known.std(correction=0), *known.aminmax()))
+        return scale_adaptive_conv2d(input, self.kernel(), self.bias, scale, self.rate, self.groups), scale
+
+    def regressed(self, input: Tensor) -> Tensor:
+        """The scale ``(N, 1, H, W)`` for ``input (N, C_in, H, W)``, within the bounds."""
+        with without_autocast(input):
+            scale = functional.conv2d(input.to(self.scale_weight.dtype), self.scale_weight, self.scale_bias, padding=1)
+        return returning_clamp(scale, self.method.low, self.method.high)
+
+    def values(self) -> dict[str, float]:
+        """Mean, standard deviation, least and largest scale of the last forward pass."""
+        names = ("scale", "scale_std", "scale_min", "scale_max")
+        return dict(zip(names, self.map_state[1:].tolist(), strict=True))
+
+    def mean_dilation(self) -> float:
+        """The dilation times the mean, or the largest, scale."""
+        return self.rate * self.values()["scale" if self.method.reported == "mean" else "scale_max"]
+
+    def learning_rules(self) -> list[LearningRule]:
+        """The regressor learns at a multiple of the model's learning rate."""
+        if self.inlet is not None:
+            return []
+        regressor = (self.scale_weight, self.scale_bias)
+        return [LearningRule(regressor, multiplier=self.method.learning_rate_multiplier)]
+
+
+def hold_all_but_methods(model: nn.Module) -> None:
+    """Set ``requires_grad`` to False on every parameter of ``model`` that no method has added."""
+    rules = (
+        rule for module in model.modules() if isinstance(module, AdaptiveModule) for rule in module.learning_rules()
+    )
+    learning = {id(parameter) for rule in rules for parameter in rule.parameters}
+    for parameter in model.parameters():
+        if id(parameter) not in learning:
+            parameter.requires_grad_(False)
