@@ -169,7 +169,7 @@ class PixelAdaptiveConv2d(PixelwiseConv2d):
         names = ("dilation", "dilation_variance", *(f"share_{rate}" for rate in self.method.rates))
         return dict(zip(names, self.map_state[1:].tolist(), strict=True))
 
-    def mean_dilation(self) -> float:
+    def reported_dilation(self) -> float:
         """The mean dilation as evaluation uses it, or the largest that any pixel chose."""
         shares = self.shares()
         if self.method.reported == "max":

@@ -67,22 +67,23 @@ class PixelwiseConv2d(AdaptiveConv2d):
         received = None if self.inlet is None else self.inlet.take(self.name, input)
         if self.idle and self.training and torch.is_grad_enabled():
             self.advance(0.0)
-        output, sent = (self._plain(input), None) if self.idle else self._adaptive(input, received)
+        plain = self.idle or input.numel() == 0
+        output, sent = (self._plain(input), None) if plain else self._adaptive(input, received)
         if self.outlet is not None:
             self.outlet.post(sent)
         return output
 
     @abstractmethod
     def _adaptive(self, input: Tensor, received: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """The output, and the map for later layers; ``received`` is the earlier layer's, None if it was idle."""
+        """The output, and the map for later layers; ``received`` is the earlier layer's, None if it was plain."""
 
     @abstractmethod
-    def mean_dilation(self) -> float:
+    def reported_dilation(self) -> float:
         """The dilation that stands for the map in the receptive field, in pixels of ``input``."""
 
     def receptive_field_form(self) -> Callable[..., Tensor]:
         """A convolution with the dilation that stands for the last forward pass."""
-        dilation = self.mean_dilation()
+        dilation = self.reported_dilation()
         channels, kernel = self.out_channels, list(self.kernel_size)
         return lambda input: real_dilated_conv2d(input, channels, kernel, [dilation, dilation])
 
@@ -91,9 +92,9 @@ class PixelwiseConv2d(AdaptiveConv2d):
         return functional.conv2d(input, self.kernel(), self.bias, 1, padding, self.rate, self.groups)
 
     def _note(self, map: Tensor, statistics: Callable[[], Sequence[Tensor]]) -> None:
-        """Keep this forward pass's map ``(N, 1, H, W)``, without gradient, and, if it has pixels, its statistics."""
+        """Keep this forward pass's map ``(N, 1, H, W)``, without gradient, and its statistics."""
         # An exported program has no place for them, and its tensors are no numbers.
-        if not torch.compiler.is_exporting() and map.numel():
+        if not torch.compiler.is_exporting():
             self.last_map = map
             self.map_state[1:] = torch.stack(list(statistics()))
 

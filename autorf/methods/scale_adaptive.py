@@ -136,7 +136,7 @@ class ScaleAdaptiveConv2d(PixelwiseConv2d):
         names = ("scale", "scale_std", "scale_min", "scale_max")
         return dict(zip(names, self.map_state[1:].tolist(), strict=True))
 
-    def mean_dilation(self) -> float:
+    def reported_dilation(self) -> float:
         """The dilation times the mean, or the largest, scale."""
         return self.rate * self.values()["scale" if self.method.reported == "mean" else "scale_max"]
 

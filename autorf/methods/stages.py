@@ -6,24 +6,22 @@ from collections.abc import Iterable
 def stages(names: Iterable[str]) -> dict[str, list[str]]:
     """The names of layers by the stage they belong to, both in the given order.
 
-    Names that differ only in numbers between dots are alike: ``layer4.0.conv2`` and ``layer4.1.conv2``. The last
-    number in which a name differs from one alike counts blocks, and what stands before it, ``layer4``, is the stage.
-    Where no other name is alike the stage is the layer's parent module.
+    ``layer4.0.conv2`` and ``layer4.1.conv1`` are of one stage, ``layer4``: what stands before the last number that
+    counts blocks, which is one in whose place another name with the same beginning has another number. Where there is
+    none the stage is the layer's parent module.
     """
-    names = list(names)
-    alike: dict[tuple[str, ...], list[list[str]]] = {}
-    for name in names:
-        alike.setdefault(_shape(name), []).append(name.split("."))
+    split = [name.split(".") for name in names]
     found: dict[str, list[str]] = {}
-    for name in names:
-        found.setdefault(_stage(name.split("."), alike[_shape(name)]), []).append(name)
+    for parts in split:
+        found.setdefault(_stage(parts, split), []).append(".".join(parts))
     return found
 
 
-def _shape(name: str) -> tuple[str, ...]:
-    return tuple("#" if part.isdecimal() else part for part in name.split("."))
+def _stage(parts: list[str], names: list[list[str]]) -> str:
+    counting = [at for at, part in enumerate(parts) if part.isdecimal() and _is_counted(parts, at, names)]
+    return ".".join(parts[: counting[-1]] if counting else parts[:-1])
 
 
-def _stage(parts: list[str], alike: list[list[str]]) -> str:
-    varying = [at for at in range(len(parts)) if len({other[at] for other in alike}) > 1]
-    return ".".join(parts[: varying[-1]] if varying else parts[:-1])
+def _is_counted(parts: list[str], at: int, names: list[list[str]]) -> bool:
+    others = (other[at] for other in names if len(other) > at and other[:at] == parts[:at])
+    return any(other.isdecimal() and other != parts[at] for other in others)
