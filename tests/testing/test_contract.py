@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 from torchvision.models.segmentation import lraspp_mobilenet_v3_large
 
-from autorf.methods import Dilation, Inflation, LearnedDilation
+from autorf.methods import Dilation, Inflation, LearnedDilation, PixelAdaptive, ScaleAdaptive
 from autorf.methods.base import AdaptiveConv2d, LayerMethod, LearningRule
 from autorf.methods.convolutions import plain_convolution
 from autorf.networks import build
@@ -18,16 +18,18 @@ from autorf.testing.contract import CHECKS, Case, check_method, check_new_proces
 
 IMAGE = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 UNET = partial(smp.Unet, "resnet18", encoder_weights=None, decoder_channels=(32, 16, 16, 8, 8))
+RESNET = partial(timm.create_model, "test_resnet")
 LAST_BLOCK = r"encoder\.layer4\.1\.conv\d"
 
 WHOLE = {
     "dilation of an smp resnet18 Unet": (UNET, Dilation(targets=LAST_BLOCK, rate=2)),
     "learned dilation of an smp resnet18 Unet": (UNET, LearnedDilation(targets=LAST_BLOCK, shared=True)),
     "inflation of largefov": (partial(build, "largefov:test_byobnet", 5), Inflation()),
+    "a shared scale of a timm resnet": (RESNET, ScaleAdaptive(targets=r"layer1\.0\.conv\d", share="stage")),
+    "gated dilations of a timm resnet": (RESNET, PixelAdaptive(targets=r"layer1\.0\.conv\d", aggregation="gated")),
 }
 
 NFNET, CONVNEXT = partial(timm.create_model, "test_nfnet"), partial(timm.create_model, "test_convnext")
-RESNET = partial(timm.create_model, "test_resnet")
 EFFICIENTNET = partial(smp.FPN, "efficientnet-b0", encoder_weights=None, encoder_depth=4, decoder_pyramid_channels=32)
 MOBILENET = partial(smp.FPN, "mobilenet_v2", encoder_weights=None, decoder_pyramid_channels=32)
 LRASPP = partial(lraspp_mobilenet_v3_large, weights=None, weights_backbone=None)
@@ -48,6 +50,15 @@ SPREAD = {
         LearnedDilation(targets=r"encoder\.features\.1[56]\.conv\.1\.0"),
     ),
     "learned dilation of torchvision's lraspp": (LRASPP, LearnedDilation(targets=r"backbone\.15\.block\.1\.0")),
+    "a scale of scaled standardised convolutions": (NFNET, ScaleAdaptive(targets=(".conv2b",))),
+    "a scale of 7x7 depthwise convolutions": (
+        CONVNEXT,
+        ScaleAdaptive(targets=r"stages\.3.*conv_dw", share="stage", high=1.5),
+    ),
+    "expected dilations of mobilenet_v2's depthwise layers": (
+        MOBILENET,
+        PixelAdaptive(targets=r"encoder\.features\.1[56]\.conv\.1\.0", evaluation="expected"),
+    ),
 }
 LIGHT = [name for name in CHECKS if name not in ("compile", "export", "torch.save", "pickle", "parameter groups")]
 
