@@ -151,6 +151,8 @@ MEMORY = [("deformable", None), ("scale_adaptive", False), ("scale_adaptive", Tr
 
 def peak_mebibytes(shape: tuple[int, int, int, int], operator: str, recompute: bool | None) -> float:
     """Highest resident memory of a fresh process during training steps, above what it had with its inputs made."""
+    if not Path("/proc/self/clear_refs").exists():
+        return float("nan")
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(_peak_here, shape, operator, recompute).result()
 

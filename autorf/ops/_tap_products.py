@@ -103,7 +103,7 @@ def tap_products(rows: Tensor, kernel: Tensor, block: Block, extra_rows: int = 0
     """The block's table ``(P T + extra_rows, channels)``; the extra rows are zero. Valid until the next call."""
     taps = kernel[block.groups, :, block.within]
     size = len(rows) * taps.shape[1]
-    table = scratch((size + extra_rows, taps.shape[0] * taps.shape[2]), rows)
+    table = _scratch((size + extra_rows, taps.shape[0] * taps.shape[2]), rows)
     table[size:] = 0
     if len(kernel) == 1:
         torch.mm(rows, taps.reshape(-1, rows.shape[1]).T, out=table[:size].view(len(rows), -1))
@@ -113,7 +113,7 @@ def tap_products(rows: Tensor, kernel: Tensor, block: Block, extra_rows: int = 0
     return table
 
 
-def scratch(shape: tuple[int, int], like: Tensor) -> Tensor:
+def _scratch(shape: tuple[int, int], like: Tensor) -> Tensor:
     """Uninitialised memory that the thread keeps: the system takes longer to hand out a table than to fill it."""
     wanted = shape[0] * shape[1]
     if wanted * like.element_size() > 2 * _TABLE_BYTES:

@@ -27,7 +27,6 @@ from autorf.ops.windowed_dilation import check_rates
 _NAME = "pixel_adaptive_conv2d"
 _KEPT_BYTES = 512 * 2**20
 _CACHED_ENTRIES = 2**20
-_TILE = 512
 
 
 def pixel_adaptive_conv2d(
@@ -169,18 +168,16 @@ def _convolve(
     dtype = working_dtype(input.dtype)
     size = (input.shape[2], input.shape[3])
     with without_autocast(input):
-        choice = None if keep else _one_hot_choice(probabilities)
-        if choice is not None:
-            return _convolve_chosen(input, weight, choice, rates), input.new_empty(0, dtype=dtype)
         kernel = products.to_kernel(weight, 1, dtype)
-        shares = products.to_rows(probabilities, dtype).contiguous()
+        choice = None if keep else _one_hot_choice(probabilities)
+        shares = products.to_rows(probabilities, dtype).contiguous() if choice is None else kernel.new_empty(0)
         output = input.new_empty(len(input), len(weight), *size)
-        options = shares.new_empty((len(rates), len(shares), len(weight)) if keep else (0,))
+        options = kernel.new_empty((len(rates), len(shares), len(weight)) if keep else (0,))
         pixels = size[0] * size[1]
         for images in products.image_blocks(input, kernel):
             here = slice(images.start * pixels, images.stop * pixels)
             near = _neighbours(images.stop - images.start, input, weight, rates)
-            indices = near.rows
+            indices = near.rows if choice is None else near.chosen_rows(choice[images].flatten())
             rows = products.to_rows(input[images], dtype)
             for block in products.channel_blocks(kernel, len(rows)):
                 table = products.tap_products(rows, kernel, block, extra_rows=1)
@@ -189,6 +186,8 @@ def _convolve(
                     for option, part in enumerate(parts):
                         part.copy_(products.pick_sum(table, indices[:, option].contiguous()))
                     picked = _mix(parts, shares[here])
+                elif choice is not None:
+                    picked = products.pick_sum(table, indices)
                 else:
                     weights = shares[here].unsqueeze(2).expand(indices.shape).reshape(len(rows), -1)
                     picked = products.pick_sum(table, indices.view(len(rows), -1), weights)
@@ -207,27 +206,6 @@ def _one_hot_choice(probabilities: Tensor) -> Tensor | None:
     largest, choice = probabilities.max(1)
     one_hot = bool((largest == 1).all()) and int(probabilities.count_nonzero()) == largest.numel()
     return choice if one_hot else None
-
-
-def _convolve_chosen(input: Tensor, weight: Tensor, choice: Tensor, rates: list[int]) -> Tensor:
-    """One option a pixel: the pixels its taps read, gathered for a tile that stays in the cache, times the kernel."""
-    n, channels, height, width = input.shape
-    pixels, taps = height * width, weight[0, 0].numel()
-    kernel = weight.to(working_dtype(input.dtype)).permute(0, 2, 3, 1).reshape(len(weight), -1)
-    near = _neighbours(1, input, weight, rates)
-    output = kernel.new_empty(n, len(weight), pixels)
-    rows = kernel.new_empty(pixels + 1, channels)
-    rows[pixels] = 0
-    tile = products.scratch((_TILE * taps, channels), rows)
-    for image, chosen, target in zip(input, choice.flatten(1), output, strict=True):
-        rows[:pixels].copy_(image.flatten(1).T)
-        read = near.chosen_rows(chosen).flatten().div_(taps, rounding_mode="floor")
-        for start in range(0, pixels, _TILE):
-            stop = min(start + _TILE, pixels)
-            gathered = tile[: (stop - start) * taps]
-            torch.index_select(rows, 0, read[start * taps : stop * taps], out=gathered)
-            torch.mm(kernel, gathered.view(stop - start, -1).T, out=target[:, start:stop])
-    return output.view(n, -1, height, width).to(input.dtype)
 
 
 def _mix(parts: Tensor, shares: Tensor) -> Tensor:

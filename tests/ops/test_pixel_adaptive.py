@@ -37,7 +37,6 @@ def table_bytes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     if request.param is not None:
         monkeypatch.setattr(_tap_products, "_TABLE_BYTES", request.param)
         monkeypatch.setattr(pixel_adaptive, "_CACHED_ENTRIES", 0)
-        monkeypatch.setattr(pixel_adaptive, "_TILE", 7)
     monkeypatch.setattr(_tap_products, "_thread", threading.local())
     return
 
