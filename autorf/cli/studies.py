@@ -53,14 +53,15 @@ def dry_run(study: str, overrides: list[str]) -> int:
 
     spec, source = read_study(study, overrides)
     trials = check(spec, source)
-    field, classes = FieldOf(spec), load(spec.data).n_classes
-    table = Table(title=f"{spec.name}: {len(trials)} trials, {spec.training.epochs} epochs each", title_justify="left")
+    classes = load(spec.data).n_classes
+    title = f"{spec.name}: {len(trials)} trials, {spec.training.epochs} epochs each"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in ("key", "method", "setting", "seed", "rf at start", "rnorm"):
         table.add_column(column, justify="left" if column in ("key", "method", "setting") else "right")
     for trial in trials:
         model = trial_model(spec, trial.configuration, trial.seed, classes)
         advance(model, 0, 1)
-        found = field(model)
+        found = FieldOf(model, spec)()
         rf = side_text(found["rf"])
         table.add_row(trial.key, trial.method.method, trial.setting, str(trial.seed), rf, f"{found['rnorm']:.2f}")
     Console().print(table)

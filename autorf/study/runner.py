@@ -45,8 +45,8 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     train = splits.train.with_augmentation(spec.data.augmentation, job.seed)
     model = trial_model(spec, job.configuration, job.seed, splits.n_classes)
     module = SegmentationModule(model, spec.training, splits)
-    field = FieldOf(spec)
-    checkpoint = EpochCheckpoint(job.folder, job.seed, lambda: field(model), report)
+    field = FieldOf(model, spec)
+    checkpoint = EpochCheckpoint(job.folder, job.seed, field, report)
     trainer = _trainer(spec, checkpoint)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
@@ -71,17 +71,17 @@ def trial_model(spec: StudySpec, configuration: dict[str, Any], seed: int, class
 
 
 class FieldOf:
-    """The receptive field of a model under study, measured anew only when a learned value changed."""
+    """The receptive field of one model under study, measured anew only when a learned value changed."""
 
-    def __init__(self, spec: StudySpec) -> None:
-        self.image_size = spec.data.image_size
+    def __init__(self, model: nn.Module, spec: StudySpec) -> None:
+        self.model, self.image_size = model, spec.data.image_size
         self._known: dict[str, dict[str, Any]] = {}
 
-    def __call__(self, model: nn.Module) -> dict[str, Any]:
+    def __call__(self) -> dict[str, Any]:
         """``rf`` in input pixels ``[h, w]`` and ``rnorm``."""
-        values = json.dumps(learned_values(model), sort_keys=True)
+        values = json.dumps(learned_values(self.model), sort_keys=True)
         if values not in self._known:
-            found = receptive_field(model, self.image_size)
+            found = receptive_field(self.model, self.image_size)
             self._known[values] = {"rf": [round(float(side), 2) for side in found.size], "rnorm": found.rnorm}
         return self._known[values]
 
@@ -118,7 +118,7 @@ def _result(
         "iou_per_class": per_class.iou,
         "f1_per_class": per_class.f1_per_class,
         "values": learned_values(model),
-        **field(model),
+        **field(),
         "epochs": len(checkpoint.history),
         "train_seconds": round(checkpoint.seconds, 2),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),

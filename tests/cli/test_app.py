@@ -59,7 +59,8 @@ def test_a_dry_run_shows_every_trial_with_its_field_and_writes_nothing(shell: Sh
     done = shell.run("search", "tiny.yaml", "--dry-run")
     assert done.code == 0, done.err
     assert done.out.count("dilation") >= 4
-    assert "35" in done.out
+    fields = [line.split()[-2] for line in done.out.splitlines() if " rate " in line]
+    assert fields == ["19", "35"]
     assert "8 epochs in all" in done.out
     assert sorted(shell.folder.rglob("*")) == before
 
