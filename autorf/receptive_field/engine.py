@@ -11,13 +11,14 @@ from torch import Tensor, fx
 from torch.export import ExportedProgram
 
 from autorf.errors import InputError
-from autorf.receptive_field import layout, markers, mixing, windows
+from autorf.receptive_field import joining, layout, markers, mixing, windows
 from autorf.receptive_field.hull import Field, input_field
+from autorf.receptive_field.liveness import changes_in_place, live_nodes, storage_roots
 from autorf.receptive_field.measure import is_map, steps_along
 from autorf.receptive_field.mixing import pointwise
 from autorf.receptive_field.registry import GEOMETRIC, RULES, Call, NoRule
 
-_TABLES = (layout, markers, mixing, windows)
+_TABLES = (joining, layout, markers, mixing, windows)
 """Imported for the rules they register."""
 
 
@@ -90,46 +91,45 @@ class _Walk:
         self.graph_module = graph_module
         self._record = record
         self._fields: dict[fx.Node, Any] = {}
-        self._storage: dict[fx.Node, fx.Node] = {}
-        self._uses: dict[fx.Node, int] = {}
+        self._roots = storage_roots(graph_module.graph)
+        live = live_nodes(graph_module.graph, self._roots)
+        self._uses = {node: len(live & set(node.users)) for node in graph_module.graph.nodes}
+        self._live = live
 
     def run(self, inputs: Sequence[Any]) -> Any:
         """Walk the graph from its placeholders' fields to the field (or fields) it returns."""
         remaining = iter(inputs)
-        self._uses = {node: len(node.users) for node in self.graph_module.graph.nodes}
         for node in self.graph_module.graph.nodes:
-            if node.op == "placeholder":
-                self._fields[node] = next(remaining)
-            elif node.op == "output":
+            given = next(remaining) if node.op == "placeholder" else None
+            if node not in self._live:
+                continue
+            if node.op == "output":
                 return self._resolve(node.args[0])
-            elif node.op == "get_attr":
-                self._fields[node] = self._attribute(node)
-            else:
-                self._fields[node] = self._call(node)
+            self._fields[node] = given if node.op == "placeholder" else self._value(node)
             for used in node.all_input_nodes:
                 self._uses[used] -= 1
                 if not self._uses[used]:
                     self._fields.pop(used, None)
         raise AssertionError("a graph ends with its output")
 
+    def _value(self, node: fx.Node) -> Any:
+        if node.op == "get_attr":
+            return self._attribute(node)
+        if isinstance(node.target, torch._ops.OpOverload):
+            return self._call(node, node.target)
+        if getattr(node.target, "__name__", "") == "getitem":
+            return self._fields[node.all_input_nodes[0]][node.args[1]]
+        return self._higher_order(node)
+
     def _attribute(self, node: fx.Node) -> Any:
         value = self.graph_module.get_submodule(str(node.target)) if "val" not in node.meta else None
         return value if isinstance(value, fx.GraphModule) else Field(_shape(node))
 
-    def _call(self, node: fx.Node) -> Any:
-        target: Any = node.target
-        if getattr(target, "__name__", "") == "getitem" and not isinstance(target, torch._ops.OpOverload):
-            source = node.all_input_nodes[0]
-            self._storage[node] = self._root(source)
-            return self._fields[source][node.args[1]]
-        if not isinstance(target, torch._ops.OpOverload):
-            return self._higher_order(node)
+    def _call(self, node: fx.Node, target: torch._ops.OpOverload) -> Any:
         call = bound(target, self._resolve(node.args), self._resolve(node.kwargs), _shapes(node))
         result = self._apply(node, target, call)
-        if target._schema.is_mutable:
+        if changes_in_place(target):
             self._write_back(node, result)
-        elif _is_view(target) and isinstance(node.args[0], fx.Node):
-            self._storage[node] = self._root(node.args[0])
         return result
 
     def _apply(self, node: fx.Node, target: Any, call: Call) -> Any:
@@ -176,10 +176,7 @@ class _Walk:
         """Whether another live tensor shares memory with ``changed`` after ``node``."""
         later = (other for other in self._fields if other is not changed and self._uses[other])
         alive = (other for other in later if self._uses[other] > (other in node.all_input_nodes))
-        return any(self._root(other) is self._root(changed) for other in alive)
-
-    def _root(self, node: fx.Node) -> fx.Node:
-        return self._storage.get(node, node)
+        return any(self._roots[other] is self._roots[changed] for other in alive)
 
     def _resolve(self, value: Any) -> Any:
         if isinstance(value, fx.Node):
@@ -208,11 +205,6 @@ def layer_name(node: fx.Node) -> str:
     stack = list((node.meta.get("nn_module_stack") or {}).values())
     name = str(stack[-1][0]) if stack else ""
     return name.removeprefix("model").removeprefix(".")
-
-
-def _is_view(target: Any) -> bool:
-    returns = target._schema.returns
-    return bool(returns) and returns[0].alias_info is not None and not target._schema.is_mutable
 
 
 def _shapes(node: fx.Node) -> tuple[tuple[int, ...], ...]:

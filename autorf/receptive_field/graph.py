@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import linecache
 import logging
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +18,8 @@ from torch.export import ExportedProgram
 from autorf.errors import InputError, near_names
 
 Output = str | int | None
+
+_TORCH = str(Path(torch.__file__).parent)
 
 
 def capture(model: nn.Module, image_size: tuple[int, int], output: Output, in_channels: int) -> ExportedProgram:
@@ -26,16 +31,23 @@ def capture(model: nn.Module, image_size: tuple[int, int], output: Output, in_ch
         InputError: if the model refuses this input or cannot be traced.
     """
     image = _example(model, image_size, in_channels)
-    with _evaluation_mode(model), _forms(model), _quiet(), torch.no_grad():
-        chosen = _Chosen(model, output)
+    chosen = _Chosen(model, output)
+    with _evaluation_mode(model), _forward_replaced(_forms(model)), chosen.watching(), _quiet(), torch.no_grad():
         try:
             return torch.export.export(chosen, (image,), strict=False)
         except InputError:
             raise
         except Exception as error:
-            raise InputError(_explained(model, image_size, in_channels, error)) from error
-        finally:
-            chosen.remove_hook()
+            cause = error.cause if isinstance(error, _Stopped) else error
+            raise InputError(_explained(model, image.shape, cause)) from cause
+
+
+class _Stopped(Exception):  # noqa: N818
+    """An error of the model on its way out of ``torch.export``."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__()
+        self.cause = cause
 
 
 class _Chosen(nn.Module):
@@ -45,23 +57,45 @@ class _Chosen(nn.Module):
         super().__init__()
         self.model = model
         self._output = output
+        self._module = dict(model.named_modules()).get(output) if isinstance(output, str) else None
         self._seen: list[Any] = []
-        self._hook = None
-        modules = dict(model.named_modules())
-        if isinstance(output, str) and output in modules:
-            self._hook = modules[output].register_forward_hook(lambda _module, _args, value: self._seen.append(value))
 
     def forward(self, image: Tensor) -> Tensor:
-        result: Any = self.model(image)
-        if self._hook is not None:
-            if not self._seen:
-                raise InputError(f"output: module {self._output!r} does not run")
-            return _pick(self._seen[-1], None, [])
-        return pick_output(self.model, result, self._output)
+        try:
+            result: Any = self.model(image)
+        except Exception as error:
+            # torch.export prints the graph so far for some errors of the model; not for one it does not know.
+            raise _Stopped(error) from error
+        if self._module is None:
+            return pick_output(self.model, result, self._output)
+        if not self._seen:
+            raise InputError(f"output: module {self._output!r} does not run")
+        return _pick(self._seen[-1], None, [])
 
-    def remove_hook(self) -> None:
-        if self._hook is not None:
-            self._hook.remove()
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Note the outputs of the chosen module; once there is one, let nothing later fail."""
+        if self._module is None:
+            yield
+            return
+        hook = self._module.register_forward_hook(lambda _module, _args, value: self._seen.append(value))
+        forwards = [(module, self._tolerant(module.forward)) for module in self.model.modules()]
+        try:
+            with _forward_replaced(forwards):
+                yield
+        finally:
+            hook.remove()
+
+    def _tolerant(self, forward: Callable[..., Any]) -> Callable[..., Any]:
+        def tolerant(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return forward(*args, **kwargs)
+            except Exception:
+                if not self._seen:
+                    raise
+                return self._seen[-1]
+
+        return tolerant
 
 
 def pick_output(model: nn.Module, result: Any, output: Output) -> Tensor:
@@ -127,22 +161,25 @@ def _evaluation_mode(model: nn.Module) -> Iterator[None]:
             module.training = True
 
 
-@contextmanager
-def _forms(model: nn.Module) -> Iterator[None]:
-    # Every form is built before any is installed: building reads real parameter values.
+def _forms(model: nn.Module) -> list[tuple[nn.Module, Callable[..., Any]]]:
+    """Every module that has a form, with it; built before any is installed, from real parameter values."""
     builders = [(module, getattr(module, "receptive_field_form", None)) for module in model.modules()]
-    forms: list[tuple[nn.Module, Callable[..., Any]]] = [(module, build()) for module, build in builders if build]
-    own = [(module, module.__dict__.get("forward")) for module, _ in forms]
+    return [(module, build()) for module, build in builders if build]
+
+
+@contextmanager
+def _forward_replaced(forwards: Sequence[tuple[nn.Module, Callable[..., Any]]]) -> Iterator[None]:
+    own = [(module, module.__dict__.get("forward")) for module, _ in forwards]
     try:
-        for module, form in forms:
-            module.__dict__["forward"] = form
+        for module, forward in forwards:
+            module.__dict__["forward"] = forward
         yield
     finally:
-        for module, forward in own:
-            if forward is None:
+        for module, original in own:
+            if original is None:
                 module.__dict__.pop("forward", None)
             else:
-                module.__dict__["forward"] = forward
+                module.__dict__["forward"] = original
 
 
 @contextmanager
@@ -161,11 +198,24 @@ def _quiet() -> Iterator[None]:
                 logger.setLevel(level)
 
 
-def _explained(model: nn.Module, image_size: Sequence[int], in_channels: int, error: Exception) -> str:
-    name = type(model).__name__
-    reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    shape = (1, in_channels, *image_size)
-    kind = type(error).__name__
-    if "DataDependent" in kind or "data-dependent" in reason or type(error).__module__.startswith("torch._dynamo"):
-        return f"{name} cannot be traced on {shape}: {kind}: {reason[:300]}; choose an earlier layer with output="
-    return f"{name} fails on an input of shape {shape}: {reason[:300]}; try another image_size or in_channels"
+def _explained(model: nn.Module, shape: Sequence[int], error: Exception) -> str:
+    name, kind = type(model).__name__, type(error).__name__
+    reason = next((line.strip() for line in str(error).splitlines() if line.strip()), kind)[:300]
+    image = f"an input of shape {tuple(shape)}"
+    untraceable = type(error).__module__.startswith("torch._dynamo") or "tensor subclass" in reason
+    if "DataDependent" in kind or "data-dependent" in reason or untraceable:
+        repair = "choose an earlier layer with output="
+        return f"{name} cannot be traced on {image}: {_place(model, error)}{kind}: {reason}; {repair}"
+    return f"{name} fails on {image}: {_place(model, error)}{reason}; try another image_size or in_channels"
+
+
+def _place(model: nn.Module, error: Exception) -> str:
+    """The layer an error came from and the line of its code, torch's own lines left out."""
+    names = {id(module): name for name, module in model.named_modules()}
+    layer = line = ""
+    for frame, number in traceback.walk_tb(error.__traceback__):
+        layer = names.get(id(frame.f_locals.get("self")), layer)
+        file = frame.f_code.co_filename
+        if file != __file__ and not file.startswith(_TORCH):
+            line = linecache.getline(file, number).strip()
+    return (f"layer {layer!r}, " if layer else "") + (f"`{line}`: " if line else "")

@@ -64,29 +64,27 @@ def view(model: nn.Module, size: Size, output: Output, in_channels: int) -> View
 
 def settled_views(model: nn.Module, first: View, output: Output, in_channels: int) -> tuple[View, View]:
     """For each axis a view that shows every phase of the field, or the largest view the network allows."""
+    # Networks that flatten rows and columns carry hulls as large as the map: one axis at a time, and less of it.
+    rounds: list[tuple[int, ...]] = [(0,), (1,)] if first.trace.flattens else [(0, 1), (0,), (1,)]
     views = [first, first]
-    # Networks that flatten rows and columns carry hulls as large as the map: grow less, one axis at a time.
-    flattens = first.trace.flattens
-    side = max(_GROWTH * max(first.size), 0 if flattens else _FIRST_LARGER_SIDE)
-    while side <= _LARGEST_SIDE:
-        open_axes = [axis for axis in (0, 1) if not views[axis].extent(axis).settled]
-        try:
-            for axis, size in _larger_sizes(first, open_axes, side).items():
-                known = next((v for v in views if v.size == size), None)
-                views[axis] = known or View(trace(capture(model, size, output, in_channels)), size)
-        except InputError:
-            break
-        side *= _GROWTH
+    for axes in rounds:
+        side = max(_GROWTH * max(first.size), _FIRST_LARGER_SIDE if len(axes) == 2 else 0)
+        while side <= _LARGEST_SIDE and (growing := [a for a in axes if not views[a].extent(a).settled]):
+            size = _grown(first.size, growing, side)
+            try:
+                larger = View(trace(capture(model, size, output, in_channels)), size)
+            except InputError:
+                break
+            for axis in growing:
+                views[axis] = larger
+            side *= _GROWTH
     return views[0], views[1]
 
 
-def _larger_sizes(first: View, open_axes: list[int], side: int) -> dict[int, Size]:
-    """Multiples of the first size, so that what divides the image still does."""
-    height, width = (-(-side // small) * small if axis in open_axes else small for axis, small in enumerate(first.size))
-    if not first.trace.flattens:
-        return dict.fromkeys(open_axes, (height, width))
-    apart = {0: (height, first.size[1]), 1: (first.size[0], width)}
-    return {axis: apart[axis] for axis in open_axes}
+def _grown(size: Size, axes: list[int], side: int) -> Size:
+    """Multiples of ``size``, so that what divides the image still does."""
+    height, width = (-(-side // small) * small if axis in axes else small for axis, small in enumerate(size))
+    return height, width
 
 
 def _accepted_size(model: nn.Module, size: Size, output: Output, in_channels: int) -> Size | None:

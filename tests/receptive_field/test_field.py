@@ -221,6 +221,28 @@ def test_an_operator_without_a_rule_is_named_with_its_layer() -> None:
         receptive_field(model, 32)
 
 
+class Undecided(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x if x.sum() > 0 else -x
+
+
+def test_what_cannot_be_traced_is_named_with_its_layer_and_line(capfd: pytest.CaptureFixture[str]) -> None:
+    model = nn.Sequential(same(), Undecided())
+    with pytest.raises(InputError, match=r"layer '1', `return x if x.sum\(\) > 0 else -x`: GuardOnDataDependent"):
+        receptive_field(model, 32)
+    assert receptive_field(model, 32, output="0").size == (3, 3), "an earlier layer is no way out"
+    assert capfd.readouterr() == ("", "")
+
+
+def test_operators_that_do_not_lead_to_the_output_need_no_rule() -> None:
+    model = Functional(lambda c, x: {"out": c(x), "aux": F.avg_pool2d(torch.fft.fft(x).real, 9)})
+    rf = receptive_field(model, 32)
+    assert rf.size == (3, 3)
+    assert [layer.kind for layer in rf.layers] == ["conv2d"]
+    with pytest.raises(InputError, match="aten.fft_fft"):
+        receptive_field(model, 32, output="aux")
+
+
 def test_an_image_too_small_for_the_model_is_answered_with_a_size_that_works() -> None:
     with pytest.raises(InputError, match="image_size 32x32 works"):
         receptive_field(nn.Sequential(nn.Conv2d(3, 3, 9), nn.Conv2d(3, 3, 9)), 12)
