@@ -101,8 +101,8 @@ def _median_step(hull: Hull, dim: int, walked: list[int]) -> float:
 
 
 def tidy(value: float) -> float:
-    """The value as a whole number where it is one up to rounding."""
-    return round(value) if np.isfinite(value) and abs(value - round(value)) < _EQUAL else float(value)
+    """The value to a millionth of a pixel, as a whole number where it is one."""
+    return round(value) if abs(value - round(value)) < _EQUAL else round(float(value), 6)
 
 
 def bounds(field: Field, axis: int) -> tuple[Array, Array, Array]:
