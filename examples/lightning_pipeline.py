@@ -16,6 +16,9 @@ warnings.filterwarnings("ignore", module="lightning")
 splits = load(DigitsData(image_size=(64, 64), object_size=(24,), n_train=64, n_val=16, n_test=0))
 
 
+torch.manual_seed(0)
+
+
 class Segmentation(lightning.LightningModule):
     def __init__(self) -> None:
         super().__init__()

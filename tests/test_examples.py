@@ -8,7 +8,7 @@ import pytest
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SAYS = {
     "your_own_loop.py": "receptive field (",
-    "lightning_pipeline.py": "f 1.",
+    "lightning_pipeline.py": "head.conv6 to head.output  inflation  f ",
     "which_field.py": "smp:Unet:resnet18: (",
 }
 

@@ -124,6 +124,8 @@ def killed_midway(folder: Path, how: signal.Signals) -> int:
         [*AUTORF, "search", "tiny.yaml", "--workers", "1", "--quiet"],
         cwd=folder,
         start_new_session=True,
+        # A shell that runs tests in the background has its children ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 240
