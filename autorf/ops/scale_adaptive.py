@@ -179,7 +179,7 @@ def _convolve(
         kernel = products.to_kernel(weight, groups, dtype)
         output = input.new_empty(len(input), len(weight), *input.shape[2:])
         tangent = output.new_empty((scale.numel(), len(weight)) if keep else (0,), dtype=dtype)
-        pixels = scale[0].numel()
+        pixels = scale.shape[2] * scale.shape[3]
         for images in products.image_blocks(input, kernel):
             corners = _Corners(scale[images], size, dilation, dtype)
             rows = products.to_rows(input[images], dtype)
@@ -212,7 +212,7 @@ def _convolve_backward(
         grad_kernel = torch.zeros_like(kernel) if wanted[1] else None
         grad_input = input.new_empty(input.shape if wanted[0] else (0,))
         grad_scale = torch.zeros(scale.numel(), dtype=dtype, device=scale.device) if wanted[2] else None
-        pixels = scale[0].numel()
+        pixels = scale.shape[2] * scale.shape[3]
         for images in products.image_blocks(input, kernel):
             corners = _Corners(scale[images], size, dilation, dtype)
             rows = products.to_rows(input[images], dtype)

@@ -269,3 +269,12 @@ def test_bad_input_is_refused_in_one_line(arguments: tuple[Any, ...], message: s
     with pytest.raises(InputError, match=message) as caught:
         scale_adaptive_conv2d(*arguments)
     assert "\n" not in str(caught.value)
+
+
+def test_an_empty_batch_has_an_empty_output_and_gradient() -> None:
+    empty = torch.zeros(0, 4, 5, 6, requires_grad=True)
+    output = scale_adaptive_conv2d(empty, torch.randn(2, 4, 3, 3), None, torch.ones(0, 1, 5, 6))
+    output.sum().backward()
+    assert output.shape == (0, 2, 5, 6)
+    assert empty.grad is not None
+    assert empty.grad.shape == empty.shape
