@@ -57,6 +57,13 @@ def run(job: Job, report: Report) -> dict[str, Any]:
             ckpt_path=newest_checkpoint(job.folder),
             weights_only=True,
         )
+    if module.validation_scores is None:
+        # Resumed behind the last epoch: nothing was left to train, so nothing was validated either.
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            trainer.validate(
+                module, loader(splits.val, spec.training.batch_size, job.seed, shuffle=False), verbose=False
+            )
     weights = {name: tensor.contiguous().clone() for name, tensor in model.state_dict().items()}
     write_atomically(job.folder / "model.safetensors", save(weights))
     checkpoint.clear()

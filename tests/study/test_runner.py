@@ -1,0 +1,33 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autorf.study import runner
+from autorf.study.executors import Job
+from autorf.study.spec import StudySpec
+
+
+def test_a_trial_killed_behind_its_last_epoch_ends_with_the_same_results(
+    tiny: StudySpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configuration = {"method": "inflation", "dilation": 3}
+
+    def job(name: str) -> Job:
+        return Job(1, "key", configuration, 0, tiny, tmp_path / name)
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    whole = runner.run(job("whole"), lambda _: None)
+    reported: list[dict[str, Any]] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "write_atomically", killed)
+        with pytest.raises(KeyboardInterrupt):
+            runner.run(job("cut"), reported.append)
+    resumed = runner.run(job("cut"), reported.append)
+    assert len(reported) == tiny.training.epochs
+    unequal = {"train_seconds", "peak_memory_mb"}
+    assert {k: v for k, v in resumed.items() if k not in unequal} == {
+        k: v for k, v in whole.items() if k not in unequal
+    }
