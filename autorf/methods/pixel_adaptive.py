@@ -95,6 +95,7 @@ class PixelAdaptiveConv2d(PixelwiseConv2d):
     without gradient.
     """
 
+    map_name = "dilation"
     unfolded_because = "its dilation differs from pixel to pixel"
 
     def __init__(

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +32,8 @@ class PixelwiseConv2d(AdaptiveConv2d):
     """
 
     map_state: Tensor
+    map_name: ClassVar[str]
+    """What the map holds: ``scale`` or ``dilation``."""
 
     def __init__(
         self,

@@ -89,6 +89,7 @@ class ScaleAdaptiveConv2d(PixelwiseConv2d):
     3)``, ``scale_bias (1,)`` works in its own precision under autocast: bfloat16 has steps of 0.008 near 1.
     """
 
+    map_name = "scale"
     unfolded_because = "its scale differs from pixel to pixel"
 
     def __init__(

@@ -17,7 +17,9 @@ from autorf.data import DataSpec, Splits, load
 from autorf.files import write_atomically
 from autorf.networks import build
 from autorf.receptive_field import receptive_field
+from autorf.study.evidence import write_evidence
 from autorf.study.executors.base import Job
+from autorf.study.gathering import Gatherer
 from autorf.study.spec import StudySpec
 from autorf.study.trial import trial_from
 from autorf.surgery import adapt, learned_values
@@ -47,7 +49,8 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     module = SegmentationModule(model, spec.training, splits)
     field = FieldOf(model, spec)
     checkpoint = EpochCheckpoint(job.folder, job.seed, field, report)
-    trainer = _trainer(spec, checkpoint)
+    gatherer = Gatherer(splits)
+    trainer = _trainer(spec, [ReceptiveFieldCallback(), gatherer, checkpoint])
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
         trainer.fit(
@@ -64,6 +67,9 @@ def run(job: Job, report: Report) -> dict[str, Any]:
             trainer.validate(
                 module, loader(splits.val, spec.training.batch_size, job.seed, shuffle=False), verbose=False
             )
+    evidence = gatherer.evidence()
+    assert evidence is not None
+    write_evidence(job.folder, evidence)
     weights = {name: tensor.contiguous().clone() for name, tensor in model.state_dict().items()}
     write_atomically(job.folder / "model.safetensors", save(weights))
     checkpoint.clear()
@@ -98,7 +104,7 @@ def _splits(spec: DataSpec) -> Splits:
     return load(spec)
 
 
-def _trainer(spec: StudySpec, checkpoint: EpochCheckpoint) -> lightning.Trainer:
+def _trainer(spec: StudySpec, callbacks: list[lightning.Callback]) -> lightning.Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     return lightning.Trainer(
         max_epochs=spec.training.epochs,
@@ -109,7 +115,7 @@ def _trainer(spec: StudySpec, checkpoint: EpochCheckpoint) -> lightning.Trainer:
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
-        callbacks=[ReceptiveFieldCallback(), checkpoint],
+        callbacks=callbacks,
     )
 
 

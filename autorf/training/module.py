@@ -73,11 +73,13 @@ class SegmentationModule(lightning.LightningModule):
         """Begin a new confusion matrix."""
         self._confusion = None
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Add a batch to the confusion matrix."""
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Add a batch to the confusion matrix; returns the predicted classes ``(N, H, W)`` for callbacks."""
         image, mask = batch
-        matrix = confusion(self(image).argmax(1), mask, self.splits.n_classes, self.splits.ignore_index)
+        prediction = self(image).argmax(1)
+        matrix = confusion(prediction, mask, self.splits.n_classes, self.splits.ignore_index)
         self._confusion = matrix if self._confusion is None else self._confusion + matrix
+        return prediction
 
     def on_validation_epoch_end(self) -> None:
         """Turn the confusion matrix into scores."""

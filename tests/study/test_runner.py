@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from autorf.study import runner
+from autorf.study.evidence import FILE, read_evidence
 from autorf.study.executors import Job
 from autorf.study.spec import StudySpec
 
@@ -31,3 +32,11 @@ def test_a_trial_killed_behind_its_last_epoch_ends_with_the_same_results(
     assert {k: v for k, v in resumed.items() if k not in unequal} == {
         k: v for k, v in whole.items() if k not in unequal
     }
+    evidence = read_evidence(tmp_path / "whole")
+    assert evidence is not None
+    assert evidence.n_images == len(evidence.tallies) == 12
+    assert (tmp_path / "cut" / FILE).read_bytes() == (tmp_path / "whole" / FILE).read_bytes()
+    hits, labelled, predicted = evidence.tallies.sum(0).T
+    occurs = labelled + predicted > 0
+    iou = hits[occurs] / (labelled + predicted - hits)[occurs]
+    assert float(iou.double().mean()) == pytest.approx(whole["miou"])

@@ -1,0 +1,167 @@
+"""What a finished trial did on every validation image: the ground that statistics, tables and figures stand on."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from autorf.files import write_atomically
+
+FILE = "evidence.safetensors"
+FORMAT = 1
+SIZE_EDGES = (8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
+"""Where one object size ends and the next begins: sides in pixels, ``sqrt(area)``. Fixed, so that studies compare."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One trial's predictions on the validation split, counted.
+
+    An object is a connected component (8 neighbours) of one class in the truth.
+
+    Attributes:
+        class_names: one for each class.
+        ignore_index: the label that is not counted; None where every pixel has a class.
+        n_images: validation images, in the split's order.
+        cells: ``(n, 3)`` int64: image, label and prediction of every pair that occurs.
+        counts: ``(n,)`` int64: the pixels of each.
+        objects: ``(n_objects, 4)`` int32: image, class, area in pixels, and how many of these are predicted right.
+        object_scales: ``(n_objects,)`` float32: the mean of the per-pixel map over each object; nan without a map.
+        sample_indices: ``(k,)`` int64: the images kept as samples.
+        samples: ``(k, 3, h, w)`` uint8, the longer side at most 256.
+        sample_truth: ``(k, h, w)`` int16, labels.
+        sample_prediction: ``(k, h, w)`` int16, classes.
+        maps: ``(k, h, w)`` float16: scale or expected dilation, the mean over adapted layers; None for methods
+            whose receptive field is the same at each pixel.
+        map_name: ``scale`` or ``dilation``; None without maps.
+    """
+
+    class_names: tuple[str, ...]
+    ignore_index: int | None
+    n_images: int
+    cells: Tensor
+    counts: Tensor
+    objects: Tensor
+    object_scales: Tensor
+    sample_indices: Tensor
+    samples: Tensor
+    sample_truth: Tensor
+    sample_prediction: Tensor
+    maps: Tensor | None = None
+    map_name: str | None = None
+
+    @property
+    def n_classes(self) -> int:
+        """How many classes there are."""
+        return len(self.class_names)
+
+    @cached_property
+    def confusion(self) -> Tensor:
+        """``(n_images, n_classes, n_classes)`` int32: rows are the labels, columns the predictions."""
+        dense = torch.zeros(self.n_images, self.n_classes, self.n_classes, dtype=torch.int32)
+        dense[tuple(self.cells.T)] = self.counts.int()
+        return dense
+
+    @cached_property
+    def tallies(self) -> Tensor:
+        """``(n_images, n_classes, 3)`` int64: pixels predicted right, labelled, and predicted, of each class.
+
+        All that IoU, F1 and pixel accuracy need, without the dense matrices.
+        """
+        image, label, prediction = self.cells.T
+        right = torch.where(label == prediction, self.counts, 0)
+        columns = [self._summed(image, label, right), self._summed(image, label, self.counts)]
+        return torch.stack([*columns, self._summed(image, prediction, self.counts)], dim=-1)
+
+    def _summed(self, image: Tensor, of_class: Tensor, values: Tensor) -> Tensor:
+        sums = torch.zeros(self.n_images * self.n_classes, dtype=torch.int64)
+        return sums.index_add_(0, image * self.n_classes + of_class, values).view(self.n_images, self.n_classes)
+
+    @property
+    def size_edges(self) -> tuple[float, ...]:
+        """The ``n_sizes - 1`` inner limits of the object sizes, sides in pixels."""
+        return SIZE_EDGES
+
+    @property
+    def object_sides(self) -> Tensor:
+        """``(n_objects,)`` float32: the side in pixels of a square of each object's area."""
+        return self.objects[:, 2].float().sqrt()
+
+    @property
+    def size_hits(self) -> Tensor:
+        """``(n_sizes, n_classes)`` int64: pixels predicted right, of objects of each size and class."""
+        return self._by_size(self.objects[:, 3])
+
+    @property
+    def size_totals(self) -> Tensor:
+        """``(n_sizes, n_classes)`` int64: pixels of objects of each size and class."""
+        return self._by_size(self.objects[:, 2])
+
+    @property
+    def size_objects(self) -> Tensor:
+        """``(n_sizes, n_classes)`` int64: how many objects there are of each size and class."""
+        return self._by_size(torch.ones_like(self.objects[:, 2]))
+
+    def _by_size(self, values: Tensor) -> Tensor:
+        size = torch.bucketize(self.object_sides, torch.tensor(self.size_edges), right=True)
+        sums = torch.zeros((len(self.size_edges) + 1) * self.n_classes, dtype=torch.int64)
+        return sums.index_add_(0, size * self.n_classes + self.objects[:, 1], values.long()).view(-1, self.n_classes)
+
+
+_TENSORS = (
+    "cells", "counts", "objects", "object_scales", "sample_indices", "samples", "sample_truth", "sample_prediction",
+)  # fmt: skip
+
+
+def write_evidence(folder: Path, evidence: Evidence) -> None:
+    """Write a trial's evidence into its folder, whole or not at all.
+
+    Raises:
+        OSError: naming the file, when the disk does not take it.
+    """
+    tensors = {name: getattr(evidence, name).contiguous() for name in _TENSORS}
+    # A cell is three small numbers; as bytes that fit them a file is a fourth as large.
+    tensors["cells"], tensors["counts"] = tensors["cells"].int(), tensors["counts"].int()
+    if evidence.maps is not None:
+        tensors["maps"] = evidence.maps.contiguous()
+    facts = {
+        "format": FORMAT,
+        "class_names": evidence.class_names,
+        "ignore_index": evidence.ignore_index,
+        "n_images": evidence.n_images,
+        "size_edges": evidence.size_edges,
+        "map_name": evidence.map_name,
+    }
+    try:
+        write_atomically(folder / FILE, save(tensors, {"autorf": json.dumps(facts)}))
+    except OSError as error:
+        raise OSError(f"{folder / FILE} could not be written: {error.strerror or error}") from error
+
+
+def read_evidence(folder: Path) -> Evidence | None:
+    """The evidence in a trial's folder; None where there is none, or none that this version can read."""
+    try:
+        with safe_open(folder / FILE, "pt") as file:
+            facts: Mapping[str, Any] = json.loads((file.metadata() or {})["autorf"])
+            if facts["format"] != FORMAT:
+                return None
+            tensors = {name: file.get_tensor(name) for name in _TENSORS}
+            maps = file.get_tensor("maps") if "maps" in file.keys() else None  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, ValueError):
+        return None
+    tensors["cells"], tensors["counts"] = tensors["cells"].long(), tensors["counts"].long()
+    return Evidence(
+        class_names=tuple(facts["class_names"]),
+        ignore_index=facts["ignore_index"],
+        n_images=facts["n_images"],
+        maps=maps,
+        map_name=facts["map_name"],
+        **tensors,
+    )
