@@ -1,9 +1,10 @@
 """Receptive fields of many networks: the engine against gradient probing.
 
-    python benchmarks/receptive_field_agreement.py [--only REGEX] [--output FILE]
+    python benchmarks/receptive_field_agreement.py [--only REGEX] [--output FILE] [--resume]
 
 Networks have random weights; nothing is downloaded. A row that does not agree is printed as it is and makes the exit
-code 1. The table is rewritten after every network.
+code 1. The table is rewritten after every network; ``--resume`` keeps the rows that the file holds for these versions
+and this list of networks, and measures the others only, so that a long run can be continued.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from typing import Any
 import torch
 from torch import nn
 
+import autorf
 from autorf.errors import InputError
 from autorf.files import write_atomically
 from autorf.receptive_field import receptive_field
@@ -42,15 +44,36 @@ class Case:
 
 @dataclass(frozen=True)
 class Row:
-    case: Case
-    engine: tuple[float, float] | str
-    probe: tuple[int, int] | str
+    """One line of the table: the network, what the engine and the probe say, and how long each took."""
+
+    name: str
+    engine: str
+    probe: str
+    seconds: tuple[str, str]
     global_context: bool
-    seconds: tuple[float, float]
 
     @property
     def agrees(self) -> bool:
         return self.engine == self.probe
+
+    def __str__(self) -> str:
+        equal, whole = "yes" if self.agrees else "**no**", "yes" if self.global_context else "no"
+        return f"| {' | '.join([self.name, self.engine, self.probe, equal, *self.seconds, whole])} |"
+
+
+def recorded(path: Path) -> dict[str, Row]:
+    """The rows of an earlier run with the same versions, by network."""
+    text = path.read_text() if path.exists() else ""
+    if versions() not in text:
+        return {}
+    cells = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")][1:]
+    rows = [Row(name, engine, probe, (one, other), last == "yes") for name, engine, probe, _, one, other, last in cells]
+    return {row.name: row for row in rows}
+
+
+def versions() -> str:
+    """What a recorded row depends on."""
+    return f"{platform.machine()}, autorf {autorf.__version__}, torch {torch.__version__.split('+')[0]}"
 
 
 def smp_case(arch: str, encoder: str, label: str = "", width: int = 32, period: int = 32, **options: Any) -> Case:
@@ -125,25 +148,26 @@ def run(case: Case) -> Row:
     engine, global_context = measured(case, model)
     between = time.perf_counter()
     probe = probed(case, model)
-    seconds = between - start, time.perf_counter() - between
-    return Row(case, engine, probe, global_context, seconds)
+    seconds = f"{between - start:.1f}", f"{time.perf_counter() - between:.1f}"
+    return Row(case.name, engine, probe, seconds, global_context)
 
 
-def measured(case: Case, model: nn.Module) -> tuple[tuple[float, float] | str, bool]:
+def measured(case: Case, model: nn.Module) -> tuple[str, bool]:
     try:
         rf = receptive_field(model, case.image_size, output=case.output)
     except InputError as error:
         return f"error: {error}", False
-    return (rf.size, rf.global_context) if all(rf.exact) else (f"at least {rf.size}", rf.global_context)
+    size = f"{rf.size[0]:g}, {rf.size[1]:g}"
+    return size if all(rf.exact) else f"at least {size}", rf.global_context
 
 
-def probed(case: Case, model: nn.Module) -> tuple[int, int] | str:
+def probed(case: Case, model: nn.Module) -> str:
     output = None if case.output is None else lambda result: result[case.output]
     try:
         sizes = [probed_size(model, axis, case.width, period=case.period, output=output) for axis in (0, 1)]
     except Exception as error:  # a network the probe cannot run is a row of the table, not the end of it
         return f"error: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-    return sizes[0], sizes[1]
+    return f"{sizes[0]:g}, {sizes[1]:g}"
 
 
 def large_network() -> str:
@@ -170,7 +194,7 @@ def table(rows: list[Row], large: str) -> str:
         "# Receptive field: engine against gradient probing",
         "",
         "Made by `benchmarks/receptive_field_agreement.py`; random weights, both axes, seconds on one shared CPU core"
-        f" ({platform.machine()}, torch {torch.__version__.split('+')[0]}), so only roughly comparable.",
+        f" ({versions()}), so only roughly comparable.",
         "Global paths (last column) are left out by the engine and cut, by other means, in the probe.",
         "",
         f"{agreeing} of {len(rows)} agree exactly.",
@@ -180,33 +204,30 @@ def table(rows: list[Row], large: str) -> str:
         "| model | engine (h, w) | probe (h, w) | equal | engine s | probe s | global context |",
         "|---|---|---|---|---|---|---|",
     ]
-    return "\n".join(head + [line(row) for row in rows]) + "\n"
-
-
-def line(row: Row) -> str:
-    engine, probe = (v if isinstance(v, str) else f"{v[0]:g}, {v[1]:g}" for v in (row.engine, row.probe))
-    return (
-        f"| {row.case.name} | {engine} | {probe} | {'yes' if row.agrees else '**no**'} | {row.seconds[0]:.1f} "
-        f"| {row.seconds[1]:.1f} | {'yes' if row.global_context else 'no'} |"
-    )
+    return "\n".join([*head, *map(str, rows)]) + "\n"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="", help="regular expression over the networks' names")
     parser.add_argument("--output", type=Path, default=RESULT)
+    parser.add_argument("--resume", action="store_true", help="keep the rows that the file already holds")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    chosen = [case for case in cases() if re.search(arguments.only, case.name)]
+    kept = recorded(arguments.output) if arguments.resume else {}
     large = large_network()
-    rows: list[Row] = []
-    for case in cases():
-        if not re.search(arguments.only, case.name):
-            continue
-        rows.append(run(case))
-        print(line(rows[-1]), flush=True)
-        write_atomically(arguments.output, table(rows, large))
-    print(f"{sum(row.agrees for row in rows)} of {len(rows)} agree")
-    return 0 if all(row.agrees for row in rows) else 1
+    rows = {case.name: kept[case.name] for case in chosen if case.name in kept}
+    for case in chosen:
+        if case.name not in kept:
+            rows[case.name] = run(case)
+            print(rows[case.name], flush=True)
+        write_atomically(arguments.output, table([rows[one.name] for one in chosen if one.name in rows], large))
+    disagreeing = [name for name, row in rows.items() if not row.agrees]
+    print(
+        f"{len(rows) - len(disagreeing)} of {len(rows)} agree{': not ' if disagreeing else ''}{', '.join(disagreeing)}"
+    )
+    return 1 if disagreeing else 0
 
 
 if __name__ == "__main__":

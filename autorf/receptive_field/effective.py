@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from autorf.errors import InputError
-from autorf.receptive_field.graph import Output, pick_output
+from autorf.receptive_field.graph import Output, explained, pick_output
 
 ENERGIES = (0.2, 0.3, 0.5, 0.99)
 """Shares of the gradient's energy whose areas are reported."""
@@ -63,7 +63,7 @@ def effective_receptive_field(
 
     Raises:
         InputError: without images, for images of differing size or that hold a non-finite value, for a class that
-            the output does not have, or an output that does not depend on the image.
+            the output does not have, images that the model refuses, or an output that does not depend on the image.
 
     Papers: Luo et al., *Understanding the effective receptive field in deep convolutional neural networks*, 2016; the
     squares' areas as in Ding et al., *Scaling up your kernels to 31x31*, 2022.
@@ -124,7 +124,7 @@ def _gradients(
     model: nn.Module, batch: Tensor, output: Output, channels: Sequence[int | None], centre: int
 ) -> list[Tensor]:
     image = batch.clone().requires_grad_()
-    scores = pick_output(model, model(image), output)
+    scores = pick_output(model, _run(model, image), output)
     if scores.dim() != 4 or not scores.requires_grad:
         raise InputError(f"expected a map (N, C, H, W) that depends on the image, got shape {tuple(scores.shape)}")
     rows, columns = (_central(side, centre) for side in scores.shape[-2:])
@@ -137,6 +137,13 @@ def _gradients(
         (gradient,) = torch.autograd.grad(score, image, retain_graph=True)
         maps.append(gradient.abs().sum((0, 1)).double().cpu())
     return maps
+
+
+def _run(model: nn.Module, image: Tensor) -> Any:
+    try:
+        return model(image)
+    except Exception as error:
+        raise explained(model, image.shape, error) from error
 
 
 def _central(side: int, width: int) -> slice:

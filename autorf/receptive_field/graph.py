@@ -32,14 +32,23 @@ def capture(model: nn.Module, image_size: tuple[int, int], output: Output, in_ch
     """
     image = _example(model, image_size, in_channels)
     chosen = _Chosen(model, output)
-    with _evaluation_mode(model), _forward_replaced(_forms(model)), chosen.watching(), _quiet(), torch.no_grad():
+    replaced = _forward_replaced(_forms(model))
+    with _evaluation_mode(model), replaced, _own_checks(model), chosen.watching(), _quiet(), torch.no_grad():
         try:
             return torch.export.export(chosen, (image,), strict=False)
         except InputError:
             raise
         except Exception as error:
             cause = error.cause if isinstance(error, _Stopped) else error
-            raise InputError(_explained(model, image.shape, cause)) from cause
+            raise explained(model, image.shape, cause) from cause
+
+
+OTHER_IMAGE = "try another image_size or in_channels"
+"""The repair where no image is known that the model takes."""
+
+
+class RefusedImageError(InputError):
+    """The model itself fails on an image of this shape."""
 
 
 class _Stopped(Exception):  # noqa: N818
@@ -183,6 +192,22 @@ def _forward_replaced(forwards: Sequence[tuple[nn.Module, Callable[..., Any]]]) 
 
 
 @contextmanager
+def _own_checks(model: nn.Module) -> Iterator[None]:
+    """Let the models of segmentation-models-pytorch check the image's size, which they do not while they are traced."""
+    checking = [module for module in model.modules() if callable(getattr(module, "check_input_shape", None))]
+
+    def check(module: nn.Module, arguments: tuple[Any, ...]) -> None:
+        module.check_input_shape(arguments[0])  # type: ignore[operator]
+
+    handles = [module.register_forward_pre_hook(check) for module in checking]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
 def _quiet() -> Iterator[None]:
     names = ("torch.export", "torch.fx", "torch._export", "torch.fx.experimental", "torch._subclasses.fake_tensor")
     loggers = [logging.getLogger(name) for name in names]
@@ -198,15 +223,16 @@ def _quiet() -> Iterator[None]:
                 logger.setLevel(level)
 
 
-def _explained(model: nn.Module, shape: Sequence[int], error: Exception) -> str:
-    name, kind = type(model).__name__, type(error).__name__
-    reason = next((line.strip() for line in str(error).splitlines() if line.strip()), kind)[:300]
-    image = f"an input of shape {tuple(shape)}"
+def explained(model: nn.Module, shape: Sequence[int], error: Exception) -> InputError:
+    """What the model raised on an input of this shape, in one line: where, why, and what to try instead."""
+    name, kind, image = type(model).__name__, type(error).__name__, f"an input of shape {tuple(shape)}"
+    reason = next((line.strip().rstrip(".") for line in str(error).splitlines() if line.strip()), kind)[:300]
+    where = _place(model, error)
     untraceable = type(error).__module__.startswith("torch._dynamo") or "tensor subclass" in reason
     if "DataDependent" in kind or "data-dependent" in reason or untraceable:
         repair = "choose an earlier layer with output="
-        return f"{name} cannot be traced on {image}: {_place(model, error)}{kind}: {reason}; {repair}"
-    return f"{name} fails on {image}: {_place(model, error)}{reason}; try another image_size or in_channels"
+        return InputError(f"{name} cannot be traced on {image}: {where}{kind}: {reason}; {repair}")
+    return RefusedImageError(f"{name} fails on {image}: {where}{reason}; {OTHER_IMAGE}")
 
 
 def _place(model: nn.Module, error: Exception) -> str:
@@ -218,4 +244,6 @@ def _place(model: nn.Module, error: Exception) -> str:
         file = frame.f_code.co_filename
         if file != __file__ and not file.startswith(_TORCH):
             line = linecache.getline(file, number).strip()
+    if line.startswith("raise "):
+        line = ""
     return (f"layer {layer!r}, " if layer else "") + (f"`{line}`: " if line else "")

@@ -8,7 +8,7 @@ from torch import nn
 
 from autorf.errors import InputError
 from autorf.receptive_field.engine import Trace, trace
-from autorf.receptive_field.graph import Output, capture
+from autorf.receptive_field.graph import OTHER_IMAGE, Output, RefusedImageError, capture
 from autorf.receptive_field.hull import Field
 from autorf.receptive_field.measure import Extent, measure
 
@@ -18,6 +18,8 @@ _FIRST_LARGER_SIDE = 4096
 _GROWTH = 4
 _LARGEST_SIDE = 40_000
 """Beyond this side no larger image is tried: no known network's field comes near it."""
+_USUAL_SIDES = (224, 256, 384)
+"""Of networks that are built for one size of image."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +57,12 @@ def view(model: nn.Module, size: Size, output: Output, in_channels: int) -> View
     """
     try:
         return View(trace(capture(model, size, output, in_channels)), size)
-    except InputError as error:
-        if "fails on an input" in str(error) and (near := _accepted_size(model, size, output, in_channels)):
-            reason = str(error).rsplit("; try another", 1)[0]
-            raise InputError(f"{reason}; image_size {near[0]}x{near[1]} works") from error
-        raise
+    except RefusedImageError as error:
+        near = _accepted_size(model, size, output, in_channels)
+        if near is None:
+            raise
+        repair = f"use image_size {near[0]}x{near[1]}, which works"
+        raise InputError(str(error).replace(OTHER_IMAGE, repair)) from error
 
 
 def settled_views(model: nn.Module, first: View, output: Output, in_channels: int) -> tuple[View, View]:
@@ -88,13 +91,13 @@ def _grown(size: Size, axes: list[int], side: int) -> Size:
 
 
 def _accepted_size(model: nn.Module, size: Size, output: Output, in_channels: int) -> Size | None:
-    for multiple in (32, 64, 128, 256):
-        rounded = (-(-size[0] // multiple) * multiple, -(-size[1] // multiple) * multiple)
-        if rounded == size:
+    rounded = [(-(-size[0] // step) * step, -(-size[1] // step) * step) for step in (32, 64, 128, 256)]
+    for other in dict.fromkeys([*rounded, *((side, side) for side in _USUAL_SIDES)]):
+        if other == size:
             continue
         try:
-            capture(model, rounded, output, in_channels)
+            capture(model, other, output, in_channels)
         except InputError:
             continue
-        return rounded
+        return other
     return None

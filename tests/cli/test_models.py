@@ -53,7 +53,10 @@ def test_suggest_surrounds_the_dilation_that_sees_one_object(shell: Shell) -> No
         (["inspect", *SMALL, "--set", "stage"], "expected KEY=VALUE"),
         (["inspect", *SMALL, "--set", "stages=1"], "did you mean stage"),
         (["inspect", *SMALL, "--images", "nowhere"], "--images nowhere: no such folder"),
-        (["inspect", "timm:swin_tiny_patch4_window7_224", "--image-size", "100"], "try another image_size"),
+        (
+            ["inspect", "timm:swin_tiny_patch4_window7_224", "--image-size", "100"],
+            "use image_size 224x224, which works",
+        ),
         (["suggest", *SMALL], "--object-size"),
         (["suggest", *SMALL, "--object-size", "-3"], "must be positive"),
         (["suggest", *SMALL, "--object-size", "3", "--rnorm", "1"], "one of the two"),

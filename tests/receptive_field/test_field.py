@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 import autorf.receptive_field
 from autorf.errors import InputError
-from autorf.receptive_field import receptive_field
+from autorf.receptive_field import effective_receptive_field, receptive_field
 
 
 class Functional(nn.Module):
@@ -244,8 +244,35 @@ def test_operators_that_do_not_lead_to_the_output_need_no_rule() -> None:
 
 
 def test_an_image_too_small_for_the_model_is_answered_with_a_size_that_works() -> None:
-    with pytest.raises(InputError, match="image_size 32x32 works"):
+    with pytest.raises(InputError, match=r"layer '1', .* use image_size 32x32, which works"):
         receptive_field(nn.Sequential(nn.Conv2d(3, 3, 9), nn.Conv2d(3, 3, 9)), 12)
+
+
+class Particular(nn.Conv2d):
+    """Checks its image as segmentation-models-pytorch does: when it runs, but not while it is traced."""
+
+    def check_input_shape(self, x: Tensor) -> None:
+        if x.shape[-1] % 64:
+            raise RuntimeError(f"Wrong input shape {x.shape[-1]}. Expected a width divisible by 64.\nPad it.")
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not torch.compiler.is_compiling():
+            self.check_input_shape(x)
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("wrapped", [lambda m: m, nn.Sequential])
+def test_a_size_that_only_the_running_model_refuses_is_refused_too(
+    wrapped: Callable[[nn.Module], nn.Module],
+) -> None:
+    model = wrapped(Particular(3, 3, 3, padding=1))
+    words = r"Expected a width divisible by 64; use image_size 64x64, which works$"
+    with pytest.raises(InputError, match=words) as caught:
+        receptive_field(model, (50, 40))
+    assert "\n" not in str(caught.value)
+    assert receptive_field(model, 64).size == (3, 3)
+    with pytest.raises(InputError, match="Expected a width divisible by 64"):
+        effective_receptive_field(model, [torch.zeros(1, 3, 50, 40)])
 
 
 def test_writing_into_a_view_whose_memory_is_read_later_is_refused() -> None:
