@@ -63,6 +63,8 @@ class Progress:
     def _line(self, record: Record) -> str:
         done = sum(one.state not in ("waiting", "running") for one in self.records.values())
         head = f"trial {done} of {len(self.records)}  {record.label}"
+        if record.state == "pruned":
+            return f"{head}  pruned after {record.result['epochs']} epochs, mIoU {record.result['miou']:.3f}"
         if record.state != "complete":
             return f"{head}  {record.state}: {record.reason}"
         result = record.result

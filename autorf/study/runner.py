@@ -31,15 +31,16 @@ from autorf.training.module import SegmentationModule
 Report = Callable[[dict[str, Any]], None]
 
 
-def run(job: Job, report: Report) -> dict[str, Any]:
+def run(job: Job, report: Report, stopped: Callable[[], bool] = lambda: False) -> dict[str, Any]:
     """Train one trial, from its last checkpoint where there is one, and return its results.
 
     Args:
         job: what to run.
         report: called after every epoch with its measurements.
+        stopped: asked after every epoch's checkpoint; True ends the training there and keeps the checkpoint.
 
     Returns:
-        Validation metrics with per-class values, receptive field, learned values, cost.
+        Validation metrics with per-class values, receptive field, learned values, cost; ``epochs`` is how far it came.
     """
     spec = job.spec
     torch.set_num_threads(spec.training.threads)
@@ -48,7 +49,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     model = trial_model(spec, job.configuration, job.seed, splits.n_classes)
     module = SegmentationModule(model, spec.training, splits)
     field = FieldOf(model, spec)
-    checkpoint = EpochCheckpoint(job.folder, job.seed, field, report)
+    checkpoint = EpochCheckpoint(job.folder, job.seed, field, report, stopped)
     gatherer = Gatherer(splits)
     trainer = _trainer(spec, [ReceptiveFieldCallback(), gatherer, checkpoint])
     with warnings.catch_warnings():
@@ -67,6 +68,8 @@ def run(job: Job, report: Report) -> dict[str, Any]:
             trainer.validate(
                 module, loader(splits.val, spec.training.batch_size, job.seed, shuffle=False), verbose=False
             )
+    if len(checkpoint.history) < spec.training.epochs:
+        return _result(module, checkpoint, model, field)
     evidence = gatherer.evidence()
     assert evidence is not None
     write_evidence(job.folder, evidence)

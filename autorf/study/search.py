@@ -143,6 +143,8 @@ def _handle(event: Event, running: dict[int, Record], store: Store, mirror: Mirr
     del running[event.row]
     if event.kind == "done":
         store.complete(record, event.payload, value=float(event.payload["miou"]))
+    elif event.kind == "pruned":
+        store.prune(record, event.payload, value=float(event.payload["miou"]))
     else:
         store.fail(record, str(event.payload["reason"]))
         _keep_traceback(store.folder / "trials" / record.key, event)

@@ -148,13 +148,11 @@ class Store:
 
     def records(self) -> list[Record]:
         """The newest attempt at every trial, in the order the trials were enqueued."""
-        newest: dict[str, Record] = {}
+        attempts: dict[str, list[Record]] = {}
         for row in self._study.get_trials(deepcopy=False):
             record = _record(row)
-            held = newest.get(record.key)
-            if held is None or _rank(record) > _rank(held):
-                newest[record.key] = record
-        return list(newest.values())
+            attempts.setdefault(record.key, []).append(record)
+        return [_newest(records) for records in attempts.values()]
 
     def record(self, key: str) -> Record:
         """The newest attempt at the trial ``key``."""
@@ -184,6 +182,15 @@ class Store:
         """Finish a trial with its results."""
         self._set(record, "result", result)
         self._storage.set_trial_state_values(record.row, TrialState.COMPLETE, [value])
+
+    def prune(self, record: Record, result: dict[str, Any], value: float) -> None:
+        """Finish an attempt that was stopped early, with the result so far; its ``epochs`` is the budget it reached."""
+        self._set(record, "result", result)
+        self._storage.set_trial_state_values(record.row, TrialState.PRUNED, [value])
+
+    def promote(self, record: Record) -> None:
+        """Enqueue the next attempt at a pruned trial, which continues from its checkpoint."""
+        self._enqueue(record.key, record.configuration, record.seed, attempt=record.attempt + 1)
 
     def fail(self, record: Record, reason: str) -> None:
         """Finish a trial without a result."""
@@ -244,6 +251,13 @@ def _record(row: FrozenTrial) -> Record:
         reason=attributes.get("reason"),
         lease=attributes.get("lease", {}),
     )
+
+
+def _newest(attempts: list[Record]) -> Record:
+    """The attempt that counts, with the epochs of those it continued."""
+    ordered = sorted(attempts, key=_rank)
+    epochs = {int(epoch["epoch"]): epoch for record in ordered for epoch in record.history}
+    return replace(ordered[-1], history=[epochs[number] for number in sorted(epochs)])
 
 
 def _rank(record: Record) -> tuple[bool, int, int]:

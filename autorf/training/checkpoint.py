@@ -27,6 +27,7 @@ class EpochCheckpoint(Checkpoint):
         seed: of the trial.
         field: measures the receptive field now.
         report: receives one mapping an epoch.
+        stopped: asked after each epoch's checkpoint whether to end the training there.
     """
 
     def __init__(
@@ -35,8 +36,9 @@ class EpochCheckpoint(Checkpoint):
         seed: int,
         field: Callable[[], dict[str, Any]],
         report: Callable[[dict[str, Any]], None],
+        stopped: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.folder, self.seed, self.field, self.report = folder, seed, field, report
+        self.folder, self.seed, self.field, self.report, self.stopped = folder, seed, field, report, stopped
         self.history: list[dict[str, Any]] = []
         self.seconds = 0.0
         self._since = time.perf_counter()
@@ -57,6 +59,7 @@ class EpochCheckpoint(Checkpoint):
         self.history.append(self._measured(trainer.current_epoch, pl_module))
         self.report(self.history[-1])
         self._save(trainer)
+        trainer.should_stop = trainer.should_stop or self.stopped()
 
     def _measured(self, epoch: int, module: SegmentationModule) -> dict[str, Any]:
         validation = module.validation_scores

@@ -40,3 +40,17 @@ def test_a_trial_killed_behind_its_last_epoch_ends_with_the_same_results(
     occurs = labelled + predicted > 0
     iou = hits[occurs] / (labelled + predicted - hits)[occurs]
     assert float(iou.double().mean()) == pytest.approx(whole["miou"])
+
+
+def test_a_stopped_trial_keeps_its_checkpoint_and_continues_to_the_same_results(
+    tiny: StudySpec, tmp_path: Path
+) -> None:
+    job = Job(1, "key", {"method": "dilation", "rate": 3}, 0, tiny, tmp_path / "stopped")
+    reported: list[dict[str, Any]] = []
+    pruned = runner.run(job, reported.append, lambda: True)
+    assert pruned["epochs"] == len(reported) == 1
+    assert pruned["miou"] == reported[0]["miou"]
+    assert not (job.folder / "model.safetensors").exists()
+    whole = runner.run(Job(1, "key", job.configuration, 0, tiny, tmp_path / "whole"), lambda _: None)
+    assert runner.run(job, reported.append)["iou_per_class"] == whole["iou_per_class"]
+    assert len(reported) == 2

@@ -125,3 +125,15 @@ def test_a_file_that_is_no_storage_and_a_newer_format_are_refused(store: Store, 
 
 def test_the_stored_study_file_is_the_one_that_began(store: Store, tiny: StudySpec) -> None:
     assert store.spec == json.loads(tiny.model_dump_json())
+
+
+def test_a_pruned_trial_keeps_the_epochs_it_reached_and_a_promoted_one_continues_them(store: Store) -> None:
+    record = claimed(store)
+    store.report(record, epoch(0))
+    store.prune(record, {**RESULT, "epochs": 1}, 0.5)
+    pruned = store.record(record.key)
+    assert (pruned.state, pruned.result["epochs"]) == ("pruned", 1)
+    store.promote(pruned)
+    again = store.record(record.key)
+    assert (again.state, again.attempt) == ("waiting", 2)
+    assert [one["epoch"] for one in again.history] == [0]

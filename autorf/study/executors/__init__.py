@@ -1,8 +1,8 @@
 """Where trials run, behind one small interface."""
 
-from autorf.study.executors.base import Event, Executor, Job
+from autorf.study.executors.base import Event, Executor, Job, RunTrial
 
-__all__ = ["Event", "Executor", "Job", "make"]
+__all__ = ["Event", "Executor", "Job", "RunTrial", "make"]
 
 
 def make(kind: str, workers: int) -> Executor:

@@ -2,32 +2,43 @@
 
 import multiprocessing
 import os
-import queue
 import signal
 import threading
 import traceback
 from dataclasses import dataclass
+from multiprocessing import connection
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from multiprocessing.queues import Queue
 from typing import Any
 
-from autorf.study.executors.base import Event, Job
+from autorf.study.executors.base import Event, Job, RunTrial, ended
+
+_STOP, _GO = "stop", "go"
 
 
 @dataclass
 class _Worker:
     process: BaseProcess
-    jobs: "Queue[Job]"
+    pipe: Connection
     job: Job | None = None
+    stopping: bool = False
+    at_rung: bool = False
 
 
 class LocalExecutor:
-    """Keeps ``workers`` processes, each running one trial after another."""
+    """Keeps ``workers`` processes, each running one trial after another.
 
-    def __init__(self, workers: int) -> None:
+    Every worker has a pipe of its own: a queue shared by all would stay locked by a worker killed inside it.
+
+    Args:
+        workers: how many trials run at once.
+        run_trial: what runs a trial, importable by name; None for :func:`autorf.study.runner.run`.
+    """
+
+    def __init__(self, workers: int, run_trial: RunTrial | None = None) -> None:
         self.capacity = workers
+        self._run_trial = run_trial
         self._context = multiprocessing.get_context("spawn")
-        self._events: Queue[Event] = self._context.Queue()
         self._workers: list[_Worker] = []
 
     def submit(self, job: Job) -> None:
@@ -36,25 +47,24 @@ class LocalExecutor:
         if worker is None:
             assert len(self._workers) < self.capacity, "more jobs submitted than the executor's capacity"
             worker = self._start()
-        worker.job = job
-        worker.jobs.put(job)
+        worker.job, worker.stopping, worker.at_rung = job, False, False
+        _send(worker, job)
+
+    def stop(self, row: int) -> None:
+        """Have the job of that row end after its current epoch's checkpoint; it answers ``pruned``."""
+        for worker in self._workers:
+            if worker.job is not None and worker.job.row == row:
+                worker.stopping, worker.at_rung = True, False
+                _send(worker, _STOP)
 
     def wait(self, timeout: float) -> list[Event]:
-        """Events since the last call; a worker that died is one too."""
-        events = self._drain(timeout)
-        for worker in list(self._workers):
-            if not worker.process.is_alive():
-                # What it said before it died may still be in the pipe.
-                events += self._drain(0.2)
-                self._workers.remove(worker)
-                if worker.job is not None and not any(_ends(event, worker.job) for event in events):
-                    reason = _death(worker.process.exitcode)
-                    events.append(Event(worker.job.row, "failed", {"reason": reason}))
-        for event in events:
-            for worker in self._workers:
-                if worker.job is not None and _ends(event, worker.job):
-                    worker.job = None
-        return events
+        """Events since the last call; a worker that died is one too. Jobs that wait at a rung go on first."""
+        for worker in self._workers:
+            if worker.at_rung:
+                worker.at_rung = False
+                _send(worker, _GO)
+        connection.wait([worker.pipe for worker in self._workers], timeout)
+        return [event for worker in list(self._workers) for event in self._events_of(worker)]
 
     def close(self) -> None:
         """Terminate every worker."""
@@ -64,27 +74,47 @@ class LocalExecutor:
             worker.process.join(5)
             if worker.process.is_alive():
                 worker.process.kill()
+            worker.pipe.close()
         self._workers.clear()
 
-    def _start(self) -> _Worker:
-        jobs: Queue[Job] = self._context.Queue()
-        process = self._context.Process(target=_work, args=(jobs, self._events), daemon=True)
-        process.start()
-        self._workers.append(_Worker(process, jobs))
-        return self._workers[-1]
-
-    def _drain(self, timeout: float) -> list[Event]:
+    def _events_of(self, worker: _Worker) -> list[Event]:
         events: list[Event] = []
         try:
-            events.append(self._events.get(timeout=timeout))
-            while True:
-                events.append(self._events.get_nowait())
-        except queue.Empty:
-            return events
+            while worker.pipe.poll():
+                event: Event = worker.pipe.recv()
+                events.append(event)
+                if ended(event):
+                    worker.job = None
+                elif worker.job is not None and not worker.stopping:
+                    worker.at_rung = int(event.payload["epoch"]) + 1 in worker.job.rungs
+        except (EOFError, OSError):
+            events += self._bury(worker)
+        return events
+
+    def _bury(self, worker: _Worker) -> list[Event]:
+        self._workers.remove(worker)
+        worker.pipe.close()
+        worker.process.join(5)
+        if worker.job is None:
+            return []
+        return [Event(worker.job.row, "failed", {"reason": _death(worker.process.exitcode), "crashed": True})]
+
+    def _start(self) -> _Worker:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=_work, args=(theirs, self._run_trial), daemon=True)
+        process.start()
+        # Only with this end closed here does the worker's death close the pipe.
+        theirs.close()
+        self._workers.append(_Worker(process, ours))
+        return self._workers[-1]
 
 
-def _ends(event: Event, job: Job) -> bool:
-    return event.row == job.row and event.kind in ("done", "failed")
+def _send(worker: _Worker, message: object) -> None:
+    # A worker that is gone is noticed by the next wait, which reports its job.
+    try:
+        worker.pipe.send(message)
+    except OSError:
+        return
 
 
 def _death(exit_code: int | None) -> str:
@@ -95,23 +125,47 @@ def _death(exit_code: int | None) -> str:
     return f"the worker process ended with exit code {exit_code}"
 
 
-def _work(jobs: "Queue[Job]", events: "Queue[Event]") -> None:
+def _work(pipe: Connection, run_trial: RunTrial | None) -> None:
     """A worker's life: run jobs until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
+    run = run_trial or _runner()
+    while True:
+        job = pipe.recv()
+        if isinstance(job, Job):
+            pipe.send(_outcome(job, _Link(pipe, job), run))
+
+
+def _runner() -> RunTrial:
     from autorf.study.runner import run
 
-    while True:
-        job = jobs.get()
-        events.put(_outcome(job, events, run))
+    return run
 
 
-def _outcome(job: Job, events: "Queue[Event]", run: Any) -> Event:
+class _Link:
+    """What a running trial says and hears."""
+
+    def __init__(self, pipe: Connection, job: Job) -> None:
+        self.pipe, self.job, self.epochs = pipe, job, 0
+
+    def report(self, epoch: dict[str, Any]) -> None:
+        self.epochs = int(epoch["epoch"]) + 1
+        self.pipe.send(Event(self.job.row, "epoch", epoch))
+
+    def stopped(self) -> bool:
+        heard = [self.pipe.recv()] if self.epochs in self.job.rungs else []
+        while self.pipe.poll():
+            heard.append(self.pipe.recv())
+        return _STOP in heard
+
+
+def _outcome(job: Job, link: _Link, run_trial: RunTrial) -> Event:
     try:
-        return Event(job.row, "done", run(job, lambda epoch: events.put(Event(job.row, "epoch", epoch))))
+        result = run_trial(job, link.report, link.stopped)
     except Exception as error:
         details = {"reason": failure_reason(error), "traceback": traceback.format_exc()}
         return Event(job.row, "failed", details)
+    return Event(job.row, "done" if result["epochs"] >= job.spec.training.epochs else "pruned", result)
 
 
 def failure_reason(error: BaseException) -> str:

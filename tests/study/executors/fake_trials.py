@@ -1,0 +1,52 @@
+"""Trials that train nothing, importable by worker processes."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from autorf.study.executors.base import Job
+
+
+def measured(job: Job, epoch: int) -> dict[str, Any]:
+    score = 0.1 + 0.01 * epoch
+    return {"epoch": epoch, "loss": 1.0, "miou": score, "f1": score, "pixel_accuracy": score} | {
+        "rf": [19, 19],
+        "rnorm": 0.4,
+        "seconds": 0.0,
+    }
+
+
+def sleeping_trial(
+    job: Job, report: Callable[[dict[str, Any]], None], stopped: Callable[[], bool], seconds: float = 0.0
+) -> dict[str, Any]:
+    """Epochs of ``seconds`` that keep their count in a file, as a checkpoint would."""
+    job.folder.mkdir(parents=True, exist_ok=True)
+    reached = job.folder / "epochs"
+    epoch = int(reached.read_text()) if reached.exists() else 0
+    while epoch < job.spec.training.epochs:
+        time.sleep(seconds)
+        last = measured(job, epoch)
+        report(last)
+        epoch += 1
+        reached.write_text(str(epoch))
+        if stopped():
+            break
+    last = measured(job, epoch - 1)
+    with (job.folder / "runs").open("a") as log:
+        log.write(f"{os.getpid()} {epoch}\n")
+    return {**last, "epochs": epoch, "train_seconds": seconds * epoch, "iou_per_class": {}, "values": {}}
+
+
+def dying_trial(job: Job, report: Callable[[dict[str, Any]], None], stopped: Callable[[], bool]) -> dict[str, Any]:
+    """Reports an epoch, then kills its process."""
+    report(measured(job, 0))
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("unreachable")
+
+
+def failing_trial(job: Job, report: Callable[[dict[str, Any]], None], stopped: Callable[[], bool]) -> dict[str, Any]:
+    """Fails as a full disk would."""
+    raise OSError(28, "No space left on device", str(Path("checkpoint")))

@@ -1,0 +1,107 @@
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autorf.study.executors import Event, Job, RunTrial
+from autorf.study.executors.base import ended
+from autorf.study.executors.local import LocalExecutor
+from autorf.study.spec import StudySpec
+from tests.study.executors.fake_trials import dying_trial, failing_trial, sleeping_trial
+
+
+@pytest.fixture(autouse=True)
+def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[3]))
+
+
+@pytest.fixture
+def job(tiny: StudySpec, tmp_path: Path) -> Job:
+    training = tiny.training.model_copy(update={"epochs": 4})
+    return Job(7, "key", {}, 0, tiny.model_copy(update={"training": training}), tmp_path, rungs=(2,))
+
+
+@pytest.fixture
+def executor(request: pytest.FixtureRequest) -> Iterator[LocalExecutor]:
+    trial: RunTrial = request.param
+    made = LocalExecutor(1, trial)
+    yield made
+    made.close()
+
+
+def until_end(executor: LocalExecutor, stop_at: int | None = None) -> list[Event]:
+    events: list[Event] = []
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (events and ended(events[-1])):
+        for event in executor.wait(1.0):
+            events.append(event)
+            if event.kind == "epoch" and event.payload["epoch"] + 1 == stop_at:
+                executor.stop(event.row)
+    return events
+
+
+def kinds(events: list[Event]) -> list[str]:
+    return [event.kind for event in events]
+
+
+@pytest.mark.parametrize("executor", [sleeping_trial], indirect=True)
+def test_a_stop_at_a_rung_comes_before_the_next_epoch_and_the_next_job_goes_on_from_there(
+    executor: LocalExecutor, job: Job
+) -> None:
+    executor.submit(job)
+    events = until_end(executor, stop_at=2)
+    assert kinds(events) == ["epoch", "epoch", "pruned"]
+    assert events[-1].payload["epochs"] == 2
+    executor.stop(job.row)
+    executor.submit(job)
+    events = until_end(executor)
+    assert kinds(events) == ["epoch", "epoch", "done"]
+    assert [event.payload["epoch"] for event in events[:2]] == [2, 3]
+
+
+@pytest.mark.parametrize("executor", [dying_trial], indirect=True)
+def test_a_killed_worker_is_a_failed_job_and_the_next_job_gets_a_new_worker(executor: LocalExecutor, job: Job) -> None:
+    for _ in range(2):
+        executor.submit(job)
+        events = until_end(executor)
+        assert kinds(events) == ["epoch", "failed"]
+        assert "killed by SIGKILL" in events[-1].payload["reason"]
+        assert events[-1].payload["crashed"]
+
+
+@pytest.mark.parametrize("executor", [failing_trial], indirect=True)
+def test_an_exception_is_a_failed_job_with_its_reason_and_traceback(executor: LocalExecutor, job: Job) -> None:
+    executor.submit(job)
+    (event,) = until_end(executor)
+    assert "No space left on device" in event.payload["reason"]
+    assert "failing_trial" in event.payload["traceback"]
+    assert "crashed" not in event.payload
+
+
+@pytest.mark.parametrize("executor", [sleeping_trial], indirect=True)
+def test_an_idle_worker_that_died_is_replaced(executor: LocalExecutor, job: Job) -> None:
+    executor.submit(job)
+    first = until_end(executor)
+    pid = executor._workers[0].process.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    executor._workers[0].process.join()
+    assert executor.wait(0) == []
+    (job.folder / "epochs").unlink()
+    executor.submit(job)
+    assert kinds(until_end(executor)) == kinds(first)
+
+
+def test_a_job_is_pruned_only_when_it_did_not_reach_the_end(tiny: StudySpec) -> None:
+    def reached(epochs: int) -> Any:
+        from autorf.study.executors.local import _Link, _outcome
+
+        job = Job(1, "key", {}, 0, tiny, Path())
+        link = _Link(None, job)  # type: ignore[arg-type]
+        return _outcome(job, link, lambda *_: {"epochs": epochs}).kind
+
+    assert (reached(1), reached(2)) == ("pruned", "done")
