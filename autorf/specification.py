@@ -73,7 +73,11 @@ def _sentence(kind: type[BaseModel], detail: ErrorDetails) -> str:
         case "missing":
             return f"{field}: this key is required"
         case "value_error":
-            return f"{field}: {context['error']} (got {detail['input']!r})" if "error" in context else detail["msg"]
+            if "error" not in context:
+                return detail["msg"]
+            # Of a whole part of a file its keys are known; repeating them all would hide the message.
+            got = "" if isinstance(detail["input"], Mapping) else f" (got {detail['input']!r})"
+            return f"{field}: {context['error']}{got}"
         case "union_tag_invalid":
             tag, expected = str(context["tag"]), str(context["expected_tags"])
             names = [name.strip(" '") for name in expected.split(",")]

@@ -12,6 +12,7 @@ from autorf.data import DataSpec
 from autorf.errors import InputError
 from autorf.networks.spec import ModelSpec
 from autorf.specification import PositiveInt, Specification, parse
+from autorf.study.search_spec import SearchSpec
 from autorf.training.spec import TrainingSpec
 
 
@@ -25,20 +26,6 @@ def _safe_name(name: str) -> str:
 
 
 SafeName = Annotated[str, AfterValidator(_safe_name)]
-
-
-class SearchSpec(Specification):
-    """What is searched for, and how.
-
-    Attributes:
-        sampler: ``grid`` runs every combination of every search space.
-        objectives: the metrics to maximise on the validation split; the first one chooses.
-    """
-
-    sampler: Literal["grid"] = "grid"
-    objectives: Annotated[tuple[Literal["miou", "f1", "pixel_accuracy"], ...], Field(min_length=1, max_length=1)] = (
-        "miou",
-    )
 
 
 class ExecutorSpec(Specification):
@@ -117,7 +104,30 @@ def parse_study(values: Mapping[str, Any], source: str, overrides: tuple[str, ..
     merged = dict(values)
     for override in overrides:
         merged = _override(merged, override)
-    return parse(StudySpec, merged, source)
+    spec = parse(StudySpec, merged, source)
+    _check_search(spec, source)
+    return spec
+
+
+def _check_search(spec: StudySpec, source: str) -> None:
+    """Raise ``InputError`` where the search asks for what the training cannot give."""
+    search, training = spec.search, spec.training
+    if search.pruning is not None and search.pruning.min_epochs >= training.epochs:
+        raise InputError(
+            f"{source}: search.pruning: nothing is left to prune: min_epochs {search.pruning.min_epochs} must be less "
+            f"than training.epochs {training.epochs}; raise training.epochs or leave pruning out"
+        )
+    if search.stop is not None and search.stop.noise is None and len(training.seeds) < 2:
+        raise InputError(
+            f"{source}: search.stop: one seed tells nothing of the noise between seeds; state it (noise: 0.01) or give "
+            "training.seeds two or more"
+        )
+    trials = None if search.budget is None else search.budget.trials
+    if trials is not None and trials < len(training.seeds):
+        raise InputError(
+            f"{source}: search.budget.trials: {trials} trials are less than one configuration under "
+            f"{len(training.seeds)} seeds; give at least {len(training.seeds)}"
+        )
 
 
 def _override(values: Mapping[str, Any], override: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from autorf.errors import InputError, near_names
+from autorf.study.search_spec import SearchSpec
 from autorf.study.spec import StudySpec
 from autorf.study.trial import Trial, trial_from
 
@@ -293,18 +294,29 @@ def _distribution(name: str, value: object) -> BaseDistribution | None:
 
 def _check_unchanged(old: Mapping[str, Any], spec: StudySpec) -> None:
     """Refuse a change of anything that results depend on; executor, tracking, seeds and search space may grow."""
-    new = json.loads(json.dumps(spec.model_dump(mode="json")))
+    old, new = _comparable(old), _comparable(spec.model_dump(mode="json"))
     changes = [
         f"{path}: {before!r} became {after!r}"
         for part in ("data", "model", "training", "search")
         for path, before, after in _differences(part, old.get(part), new[part])
-        if path != "training.seeds"
+        if path not in _MAY_CHANGE and not path.startswith(_MAY_GROW)
     ]
     if changes:
         raise InputError(
             f"the study file changed since study {spec.name!r} began ({'; '.join(changes)}); "
             "change it back, or give the study another name"
         )
+
+
+_MAY_CHANGE = ("training.seeds",)
+_MAY_GROW = ("search.budget", "search.stop")
+"""What says how much to run, but not with what result."""
+
+
+def _comparable(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """A study file as plain values, settings that an older version did not know filled in."""
+    plain: dict[str, Any] = json.loads(json.dumps(stored))
+    return {**plain, "search": SearchSpec.model_validate(plain.get("search", {})).model_dump(mode="json")}
 
 
 def _differences(path: str, old: Any, new: Any) -> list[tuple[str, Any, Any]]:

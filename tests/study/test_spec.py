@@ -35,7 +35,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
         ("data.name", "digit", "data: unknown name 'digit'; did you mean digits"),
         ("model.name", "largefoo:resnet18", "model: a model is largefov:BACKBONE"),
         ("executor.kind", "slurm", "executor.kind: .*'local'"),
-        ("search.objectives", [], "search.objectives: .*at least 1"),
+        ("search.objectives", [], "search: objectives must be one or two"),
         ("search_space", [], "search_space: .*at least 1"),
         ("executor.workers", -1, "executor.workers"),
         ("training.lr", True, "training.lr: a number, not true or false"),

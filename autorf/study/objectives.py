@@ -1,0 +1,82 @@
+"""What a search can aim at: metrics that grow, costs that shrink, and limits on either."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from autorf.errors import near_names
+
+METRICS = ("miou", "f1", "pixel_accuracy")
+"""Measured on the validation split; more is better."""
+
+COSTS = ("parameters", "flops", "latency_ms", "peak_memory_mb")
+"""Measured once a trial; less is better."""
+
+_CONSTRAINT = re.compile(r"\s*([a-z_][a-z0-9_]*)\s*(<=|>=)\s*([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*")
+
+
+def sign(objective: str) -> int:
+    """1 for a metric, -1 for a cost: ``sign * value`` is to be maximised."""
+    return -1 if objective in COSTS else 1
+
+
+def known_objective(name: object) -> str:
+    """``name`` if trials report it.
+
+    Raises:
+        ValueError: with near names and the list, where none does.
+    """
+    reported = (*METRICS, *COSTS)
+    if name in reported:
+        return str(name)
+    near = near_names(str(name), reported)
+    raise ValueError(
+        f"no trial reports it{near}; metrics (maximised) are {', '.join(METRICS)}, costs (minimised) {', '.join(COSTS)}"
+    )
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """A limit on a value that trials report; a trial beyond it is infeasible and never best."""
+
+    name: str
+    relation: str
+    limit: float
+
+    def holds(self, result: Mapping[str, Any]) -> bool:
+        """Whether a trial with this result keeps the limit; one that does not report the value does not."""
+        value = result.get(self.name)
+        if value is None:
+            return False
+        return bool(value <= self.limit if self.relation == "<=" else value >= self.limit)
+
+    def excess(self, result: Mapping[str, Any]) -> float:
+        """How far the value lies beyond the limit, as a share of it; at most 0 where it holds."""
+        value = float(result[self.name])
+        beyond = value - self.limit if self.relation == "<=" else self.limit - value
+        return beyond / (abs(self.limit) or 1.0)
+
+
+def parse_constraint(text: object) -> Constraint:
+    """The limit that ``"latency_ms <= 20"`` means.
+
+    Raises:
+        ValueError: for anything but NAME <= NUMBER or NAME >= NUMBER, or a name no trial reports.
+    """
+    match = _CONSTRAINT.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        raise ValueError("a constraint is NAME <= NUMBER or NAME >= NUMBER, such as latency_ms <= 20")
+    name, relation, number = match.groups()
+    known = (*METRICS, *COSTS, "rnorm", "train_seconds")
+    if name not in known:
+        raise ValueError(f"no trial reports {name!r}{near_names(name, known)}; known are {', '.join(known)}")
+    try:
+        return Constraint(name, relation, float(number))
+    except ValueError:
+        raise ValueError(f"{number!r} is no number") from None
+
+
+def violated(result: Mapping[str, Any], constraints: Iterable[str]) -> list[str]:
+    """Those of ``constraints`` that a trial with this result breaks."""
+    return [text for text in constraints if not parse_constraint(text).holds(result)]
