@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
 import torch
@@ -46,6 +46,29 @@ class InMemory:
         """The chosen images and masks, copied."""
         chosen = torch.as_tensor(indices, dtype=torch.long)
         return self.images[chosen], self.masks[chosen]
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Several sources, one after the other."""
+
+    sources: tuple[Source, ...]
+
+    def __len__(self) -> int:
+        return sum(len(source) for source in self.sources)
+
+    def read(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
+        """Each chosen image and mask, from the source it is in."""
+        pairs = [self._one(int(index)) for index in indices]
+        images, masks = zip(*pairs, strict=True)
+        return torch.cat(images), torch.cat(masks)
+
+    def _one(self, index: int) -> tuple[Tensor, Tensor]:
+        for source in self.sources:
+            if index < len(source):
+                return source.read([index])
+            index -= len(source)
+        raise IndexError(f"image {index} behind the last")
 
 
 class SegmentationSet(Dataset[tuple[Tensor, Tensor]]):
@@ -130,3 +153,14 @@ class Splits:
     class_names: tuple[str, ...]
     image_size: tuple[int, int]
     label_groups: Mapping[str, tuple[int, ...]] | None = None
+
+    def val_joined(self) -> Self:
+        """The same data set, its validation images among the training images too."""
+        source = Joined((self.train.source, self.val.source))
+        joined = SegmentationSet(source, self.image_size, self.train.ignore_index)
+        return replace(self, train=joined)
+
+    def tested(self) -> Self:
+        """The same data set, its test split in the place of the validation split."""
+        assert self.test is not None
+        return replace(self, val=self.test)

@@ -10,11 +10,9 @@ from typing import Any
 
 import lightning
 import torch
-from safetensors.torch import save
 from torch import nn
 
 from autorf.data import DataSpec, Splits, load
-from autorf.files import write_atomically
 from autorf.networks import build
 from autorf.receptive_field import receptive_field
 from autorf.study.evidence import write_evidence
@@ -22,7 +20,7 @@ from autorf.study.executors.base import Job
 from autorf.study.gathering import Gatherer
 from autorf.study.spec import StudySpec
 from autorf.study.trial import trial_from
-from autorf.surgery import adapt, learned_values
+from autorf.surgery import adapt, learned_values, save
 from autorf.training.batches import loader
 from autorf.training.callback import ReceptiveFieldCallback
 from autorf.training.checkpoint import EpochCheckpoint, newest_checkpoint
@@ -45,6 +43,8 @@ def run(job: Job, report: Report, stopped: Callable[[], bool] = lambda: False) -
     spec = job.spec
     torch.set_num_threads(spec.training.threads)
     splits = _splits(spec.data)
+    if job.with_val:
+        splits = splits.val_joined()
     train = splits.train.with_augmentation(spec.data.augmentation, job.seed)
     model = trial_model(spec, job.configuration, job.seed, splits.n_classes)
     module = SegmentationModule(model, spec.training, splits)
@@ -73,8 +73,7 @@ def run(job: Job, report: Report, stopped: Callable[[], bool] = lambda: False) -
     evidence = gatherer.evidence()
     assert evidence is not None
     write_evidence(job.folder, evidence)
-    weights = {name: tensor.contiguous().clone() for name, tensor in model.state_dict().items()}
-    write_atomically(job.folder / "model.safetensors", save(weights))
+    save(model, job.folder)
     checkpoint.clear()
     return _result(module, checkpoint, model, field)
 

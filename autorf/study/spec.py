@@ -45,9 +45,13 @@ class TrackingSpec(Specification):
 
     Attributes:
         uri: an MLflow tracking URI, or None for ``mlflow.db`` under the root.
+        system_metrics: record processor, memory, disk, network and GPU use on the study's run; needs ``psutil``.
+        keep: of how many of the best manual and of the best learned trials the weights are mirrored.
     """
 
     uri: str | None = None
+    system_metrics: bool = False
+    keep: Annotated[int, Field(ge=0)] = 1
 
 
 class StudySpec(Specification):

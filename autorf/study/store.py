@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import time
+import uuid
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -124,6 +125,11 @@ class Store:
         """The study file as it was when the study began, or None before."""
         return self._study.user_attrs.get("spec")
 
+    @property
+    def identity(self) -> str:
+        """Tells this study from every other, those of the same name too; empty before :meth:`register`."""
+        return str(self._study.user_attrs.get("identity", ""))
+
     def register(self, spec: StudySpec, trials: Iterable[Trial]) -> None:
         """Enqueue every trial that the storage does not have yet; remember the study file.
 
@@ -141,6 +147,8 @@ class Store:
                     f"{lost.configuration} with seed {lost.seed}; put them back, or give the study another name"
                 )
         self._study.set_user_attr("format", FORMAT)
+        if not self.identity:
+            self._study.set_user_attr("identity", uuid.uuid4().hex[:12])
         self._study.set_user_attr("spec", spec.model_dump(mode="json"))
         known = {record.key for record in self.records()}
         for key, trial in wanted.items():
@@ -219,6 +227,19 @@ class Store:
         for record in failed:
             self._enqueue(record.key, record.configuration, record.seed, attempt=record.attempt + 1)
         return failed
+
+    def add_retrain(self, key: str, facts: Mapping[str, Any]) -> None:
+        """Remember that a trial was retrained; ``seconds`` of an earlier retrain of it are added up."""
+        before = self.retrains().get(key, {}).get("seconds", 0.0)
+        self._study.set_user_attr(f"retrain:{key}", {**facts, "seconds": facts["seconds"] + before})
+
+    def retrains(self) -> dict[str, dict[str, Any]]:
+        """What was retrained, by trial key: ``seconds`` in all, ``epochs``, ``seeds``, ``with_val``, ``fixed``."""
+        return {
+            name.removeprefix("retrain:"): value
+            for name, value in self._study.user_attrs.items()
+            if name.startswith("retrain:")
+        }
 
     def _set(self, record: Record, name: str, value: object) -> None:
         self._storage.set_trial_user_attr(record.row, name, value)

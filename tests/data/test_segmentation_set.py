@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from autorf.data import Augmentation, DigitsData, load
-from autorf.data.segmentation_set import FILL_INDEX, MEAN, STD, InMemory, SegmentationSet, normalise
+from autorf.data.segmentation_set import FILL_INDEX, MEAN, STD, InMemory, SegmentationSet, Splits, normalise
 
 SPEC = DigitsData(n_train=5, n_val=3, n_test=0)
 
@@ -92,3 +92,15 @@ def test_describing_data_loads_no_heavy_library():
     code = f"import sys, autorf.data; autorf.data.DataSpec; print([name for name in {heavy} if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_joined_splits_hold_the_images_of_both_in_order() -> None:
+    def split(*values: int) -> SegmentationSet:
+        images = torch.tensor(values, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 2, 2)
+        return SegmentationSet(InMemory(images, images[:, 0]), (2, 2), None)
+
+    whole = Splits(split(1, 2, 3), split(4, 5), split(6), 7, None, tuple("abcdefg"), (2, 2))
+    joined = whole.val_joined()
+    assert joined.train.tensors([4, 0, 3])[1][:, 0, 0].tolist() == [5, 1, 4]
+    assert (len(joined.train), len(joined.val), len(whole.train)) == (5, 2, 3)
+    assert whole.tested().val is whole.test

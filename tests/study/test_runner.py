@@ -23,7 +23,7 @@ def test_a_trial_killed_behind_its_last_epoch_ends_with_the_same_results(
     whole = runner.run(job("whole"), lambda _: None)
     reported: list[dict[str, Any]] = []
     with monkeypatch.context() as patch:
-        patch.setattr(runner, "write_atomically", killed)
+        patch.setattr(runner, "save", killed)
         with pytest.raises(KeyboardInterrupt):
             runner.run(job("cut"), reported.append)
     resumed = runner.run(job("cut"), reported.append)

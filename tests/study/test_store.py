@@ -137,3 +137,10 @@ def test_a_pruned_trial_keeps_the_epochs_it_reached_and_a_promoted_one_continues
     again = store.record(record.key)
     assert (again.state, again.attempt) == ("waiting", 2)
     assert [one["epoch"] for one in again.history] == [0]
+
+
+def test_seconds_of_repeated_retrains_add_up(tmp_path: Path) -> None:
+    store = Store(tmp_path, "tiny")
+    store.add_retrain("abc", {"seconds": 4.0, "epochs": 2})
+    store.add_retrain("abc", {"seconds": 3.0, "epochs": 5})
+    assert Store(tmp_path, "tiny").retrains() == {"abc": {"seconds": 7.0, "epochs": 5}}

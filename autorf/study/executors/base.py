@@ -21,6 +21,7 @@ class Job:
         folder: the trial's own folder, for checkpoints and weights.
         rungs: numbers of epochs after which the trial waits until what it reported was seen: a stop that answers it
             comes before the next epoch.
+        with_val: train on the validation split too, as ``autorf retrain --with-val`` does; nothing is held out then.
     """
 
     row: int
@@ -30,6 +31,7 @@ class Job:
     spec: StudySpec
     folder: Path
     rungs: tuple[int, ...] = ()
+    with_val: bool = False
 
 
 @dataclass(frozen=True)
