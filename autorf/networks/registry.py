@@ -1,6 +1,5 @@
 """Build a model from its name."""
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +8,7 @@ from torch import nn
 from autorf.errors import InputError, near_names
 from autorf.networks.largefov import LargeFOV, feature_stage
 from autorf.networks.spec import ModelSpec
+from autorf.networks.weights import fetching, one_line
 
 
 def build(spec: ModelSpec | str, classes: int = 21) -> nn.Module:
@@ -71,7 +71,7 @@ def _timm_features(name: str, spec: ModelSpec, stages: tuple[int, ...] | None, *
     except InputError:
         raise
     except (RuntimeError, TypeError, AttributeError, AssertionError, NotImplementedError) as error:
-        raise InputError(f"model.name: timm's {name} cannot be cut into feature stages: {_line(error)}") from None
+        raise InputError(f"model.name: timm's {name} cannot be cut into feature stages: {one_line(error)}") from None
 
 
 def _timm(name: str, spec: ModelSpec, classes: int) -> nn.Module:
@@ -101,7 +101,7 @@ def _smp(rest: str, spec: ModelSpec, classes: int) -> nn.Module:
         if isinstance(error, InputError):
             raise
         raise InputError(
-            f"model.name: smp's {architecture} does not take the encoder {encoder}: {_line(error)}"
+            f"model.name: smp's {architecture} does not take the encoder {encoder}: {one_line(error)}"
         ) from None
 
 
@@ -129,7 +129,8 @@ def _hf(name: str, spec: ModelSpec, classes: int) -> nn.Module:
         assert isinstance(model, nn.Module)
         return model
 
-    return _with_weights(make, spec)
+    what = f"{'weights' if spec.pretrained else 'configuration'} of {spec.name}"
+    return fetching(make, what, field="model.name", repair="give the folder of a saved model")
 
 
 _BUILDERS: dict[str, Callable[[str, ModelSpec, int], nn.Module]] = {
@@ -181,23 +182,8 @@ def _check_torchvision_name(name: str) -> None:
 
 
 def _with_weights(make: Callable[[], nn.Module], spec: ModelSpec) -> nn.Module:
-    """Run ``make``; a failed download becomes one line, whatever the hub's client logs and raises for it."""
-    hub = logging.getLogger("huggingface_hub")
-    level = hub.level
-    hub.setLevel(logging.ERROR)
-    try:
+    """Run ``make``; weights that cannot be had become one line."""
+    if not spec.pretrained:
         return make()
-    except Exception as error:
-        if not spec.pretrained:
-            raise
-        raise InputError(
-            f"model.pretrained: the weights of {spec.name} could not be loaded ({_line(error)}); "
-            "connect to the network, fill the cache beforehand, or set pretrained: false"
-        ) from None
-    finally:
-        hub.setLevel(level)
-
-
-def _line(error: Exception) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:200]
+    where = {"field": "model.pretrained", "repair": "set pretrained: false"}
+    return fetching(make, f"weights of {spec.name}", **where, from_hub=not spec.name.startswith("torchvision:"))

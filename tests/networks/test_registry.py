@@ -1,5 +1,9 @@
+import time
+
 import pytest
 import torch
+from huggingface_hub import constants
+from torch import nn
 
 from autorf.errors import InputError
 from autorf.networks import ModelSpec, build
@@ -48,7 +52,27 @@ def test_options_a_model_does_not_take_are_refused() -> None:
         build(ModelSpec(name="largefov:vit_tiny_patch16_224", output_stride=8))
 
 
-def test_weights_without_a_network_are_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(InputError, match=r"could not be loaded.*or set pretrained: false") as caught:
-        build(ModelSpec(name="largefov:test_byobnet", pretrained=True))
+class Unplugged:
+    """A hub client's session without a network."""
+
+    def head(self, url: str, **_: object) -> None:
+        raise OSError("Name or service not known\nand more")
+
+
+@pytest.mark.parametrize("name", ["largefov:test_byobnet", "smp:FPN:tu-test_resnet", "hf:nowhere/at-all"])
+def test_without_a_network_weights_are_refused_at_once_in_one_line(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr("huggingface_hub.get_session", Unplugged)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    start = time.perf_counter()
+    with pytest.raises(InputError, match=r"could not be loaded \(not in the cache, .*Name or service") as caught:
+        build(ModelSpec(name=name, pretrained=True))
     assert "\n" not in str(caught.value)
+    assert time.perf_counter() - start < 10, "the hub's client tried again and again"
+    assert constants.HF_HUB_OFFLINE is False
+
+
+def test_an_error_that_is_not_the_networks_keeps_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.get_session", Unplugged)
+    monkeypatch.setattr("timm.create_model", lambda *_, pretrained=False, **__: 1 / 0 if pretrained else nn.Identity())
+    with pytest.raises(InputError, match=r"weights of timm:test_resnet could not be loaded \(division by zero\)"):
+        build(ModelSpec(name="timm:test_resnet", pretrained=True))
