@@ -1,10 +1,12 @@
-"""A search space: a method, and for each of its fields a value, choices or a range."""
+"""A search space: a method, and for each of its fields, or of the training's, a value, choices or a range."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
-from typing import Annotated, Any, get_args, get_origin
+from typing import Any, Self, get_args, get_origin
 
-from pydantic import Field
+from pydantic import model_validator
 
 from autorf.errors import InputError, near_names
 from autorf.methods import METHODS, Method
@@ -12,60 +14,156 @@ from autorf.methods.base import LayerMethod
 from autorf.specification import PositiveFloat, Specification, parse
 from autorf.study.builtin import locate
 from autorf.study.spec import read_yaml
+from autorf.training.spec import TrainingSpec
+
+TRAINING = "training."
+"""What the name of an axis over a training setting begins with, in a space and in a configuration."""
+
+TRAINING_AXES = tuple(name for name in TrainingSpec.model_fields if name not in ("epochs", "seeds", "threads"))
+"""Training settings a space may search; epochs are the budget and seeds an axis of their own."""
 
 
 class Range(Specification):
-    """Evenly spaced values from ``low`` to ``high``.
+    """Values from ``low`` to ``high``.
 
     Attributes:
-        low: the first value.
-        high: the last value, at least ``low``.
-        step: the distance between values; a grid needs it.
+        low: the smallest value.
+        high: the largest value, at least ``low``.
+        step: the distance between values; a grid needs it. None: every value (every whole one of a whole-number field).
+        log: draw evenly in the logarithm; needs ``low`` > 0 and no step.
     """
 
     low: float
     high: float
-    step: Annotated[PositiveFloat, Field(gt=0)]
+    step: PositiveFloat | None = None
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.low > self.high:
+            raise ValueError(f"low {self.low:g} must not exceed high {self.high:g}")
+        if self.log and (self.low <= 0 or self.step is not None):
+            raise ValueError("log needs low > 0 and no step")
+        return self
 
     def choices(self) -> list[float]:
-        """The values; whole numbers where all of ``low`` and ``step`` are."""
+        """The values of a range with a step; whole numbers where all of ``low`` and ``step`` are."""
+        assert self.step is not None
         count = int((self.high - self.low) / self.step + 1e-9) + 1
-        values = [self.low + self.step * index for index in range(max(count, 0))]
+        values = [self.low + self.step * index for index in range(count)]
         whole = self.low.is_integer() and self.step.is_integer()
         return [int(value) for value in values] if whole else [round(value, 10) for value in values]
 
 
-def read_spaces(entries: Sequence[str | Mapping[str, Any]], source: str) -> list[tuple[str, Mapping[str, Any]]]:
-    """Every entry of ``search_space:`` as its source and its plain values.
+@dataclass(frozen=True)
+class Axis:
+    """One field of a space: the choices it has, or the range it is drawn from.
+
+    ``whole`` says whether a range holds whole numbers only.
+    """
+
+    name: str
+    choices: tuple[Any, ...] = ()
+    range: Range | None = None
+    whole: bool = False
+
+    def ends(self) -> tuple[Any, ...]:
+        """Values to check before anything is drawn: every choice, or both ends of the range."""
+        if self.range is None:
+            return self.choices
+        return tuple(int(end) if self.whole else end for end in (self.range.low, self.range.high))
+
+
+@dataclass(frozen=True)
+class Space:
+    """One search space: a method's name, and its axes by name."""
+
+    method: str
+    axes: Mapping[str, Axis]
+    source: str
+
+    @property
+    def finite(self) -> bool:
+        """Whether the space can be listed whole."""
+        return all(axis.range is None for axis in self.axes.values())
+
+    def configurations(self) -> list[dict[str, Any]]:
+        """Every combination of choices.
+
+        Raises:
+            InputError: for a range without a step, or a combination that occurs twice.
+        """
+        for axis in self.axes.values():
+            if axis.range is not None:
+                raise InputError(
+                    f"{self.source}: {axis.name} (a range): a grid needs its step; add step, list the values, "
+                    "or set search.sampler to random or tpe"
+                )
+        found = [
+            {"method": self.method, **dict(zip(self.axes, values, strict=True))}
+            for values in product(*(axis.choices for axis in self.axes.values()))
+        ]
+        repeated = next((one for index, one in enumerate(found) if one in found[:index]), None)
+        if repeated:
+            shown = {name: value for name, value in repeated.items() if name != "method"}
+            raise InputError(f"{self.source}: {shown} occurs twice; give every choice once")
+        return found
+
+
+def read_spaces(entries: Sequence[str | Mapping[str, Any]], source: str) -> list[Space]:
+    """Every entry of ``search_space:``, checked field by field.
 
     Raises:
-        InputError: for a file or built-in name that does not exist.
+        InputError: naming the source, the field and the value, for a file or built-in name that does not exist, an
+            unknown method or field, an empty list of choices, or a value the field does not allow.
     """
-    spaces: list[tuple[str, Mapping[str, Any]]] = []
+    spaces: list[Space] = []
     for index, entry in enumerate(entries):
         if isinstance(entry, str):
             path = locate("search_spaces", entry, field=f"{source}: search_space.{index}")
-            spaces.append((str(path), read_yaml(path)))
+            spaces.append(parse_space(read_yaml(path), str(path)))
         else:
-            spaces.append((f"{source}: search_space.{index}", entry))
+            spaces.append(parse_space(entry, f"{source}: search_space.{index}"))
     return spaces
 
 
-def configurations(space: Mapping[str, Any], source: str) -> list[Method]:
-    """Every combination of a space's choices, each validated as a method.
+def parse_space(values: Mapping[str, Any], source: str) -> Space:
+    """A space from plain values.
 
     Raises:
-        InputError: naming the source, the field and the value, for an unknown method or field, an empty list of
-            choices, a repeated combination, or a value the method does not allow.
+        InputError: see :func:`read_spaces`.
     """
-    kind = _method_class(space, source)
-    axes = {name: _choices(kind, name, value, source) for name, value in space.items() if name != "method"}
-    combinations = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
-    found = [parse(kind, {"method": space["method"], **values}, source) for values in combinations]
-    repeated = [method for index, method in enumerate(found) if method in found[:index]]
-    if repeated:
-        raise InputError(f"{source}: {settings(repeated[0])} occurs twice; give every choice once")
-    return found
+    kind = _method_class(values, source)
+    axes = {name: _axis(kind, name, value, source) for name, value in values.items() if name != "method"}
+    space = Space(str(values["method"]), axes, source)
+    first = {name: axis.ends()[0] for name, axis in axes.items()}
+    for name, axis in axes.items():
+        for value in axis.ends():
+            split({"method": space.method, **first, name: value}, source)
+    if not axes:
+        split({"method": space.method}, source)
+    return space
+
+
+def split(configuration: Mapping[str, Any], source: str) -> tuple[Method, dict[str, Any]]:
+    """The method and the training settings of a configuration, each validated.
+
+    Raises:
+        InputError: naming the source, the field and the value.
+    """
+    kind = _method_class(configuration, source)
+    training = {name.removeprefix(TRAINING): v for name, v in configuration.items() if name.startswith(TRAINING)}
+    method = parse(kind, {n: v for n, v in configuration.items() if not n.startswith(TRAINING)}, source)
+    if training:
+        unknown = next((name for name in training if name not in TRAINING_AXES), None)
+        if unknown:
+            raise InputError(
+                f"{source}: {TRAINING}{unknown}: cannot be searched{near_names(unknown, TRAINING_AXES)}; "
+                f"training settings that can: {', '.join(TRAINING_AXES)}"
+            )
+        checked = parse(TrainingSpec, training, f"{source}: training")
+        training = {name: getattr(checked, name) for name in training}
+    return method, training
 
 
 def settings(method: Method) -> dict[str, Any]:
@@ -82,19 +180,46 @@ def _method_class(space: Mapping[str, Any], source: str) -> type[Method]:
     return METHODS[str(name)]
 
 
-def _choices(kind: type[Method], name: str, value: Any, source: str) -> list[Any]:
+def _axis(kind: type[Method], name: str, value: Any, source: str) -> Axis:
+    owner, field_name = (TrainingSpec, name.removeprefix(TRAINING)) if name.startswith(TRAINING) else (kind, name)
+    field = owner.model_fields.get(field_name)
+    annotation = None if field is None else field.annotation
     if isinstance(value, Mapping):
-        return parse(Range, value, f"{source}: {name} (a range)").choices()
-    field = kind.model_fields.get(name)
-    takes_list = field is not None and _takes_list(field.annotation)
-    if not isinstance(value, list) or (takes_list and not any(isinstance(item, list) for item in value)):
-        return [value]
+        return _range_axis(name, value, set(_leaves(annotation)), source)
+    if not isinstance(value, list) or (_takes_list(annotation) and not any(isinstance(item, list) for item in value)):
+        return Axis(name, (value,))
     if not value:
         raise InputError(f"{source}: {name}: the grid is empty; list at least one value")
-    return value
+    return Axis(name, tuple(value))
+
+
+def _range_axis(name: str, value: Mapping[str, Any], types: set[Any], source: str) -> Axis:
+    found = parse(Range, value, f"{source}: {name} (a range)")
+    if found.step is not None:
+        return Axis(name, tuple(found.choices()))
+    whole = int in types and float not in types
+    if types and not types & {int, float}:
+        raise InputError(f"{source}: {name}: takes no numbers, so no range; list its choices")
+    if whole and not (found.low.is_integer() and found.high.is_integer()):
+        raise InputError(f"{source}: {name} (a range): low and high must be whole numbers, got {dict(value)}")
+    return Axis(name, range=found, whole=whole)
+
+
+def drawn(axis: Axis, value: float) -> Any:
+    """A value of a range as a configuration holds it: whole, or of six significant digits."""
+    if axis.whole:
+        return int(value)
+    assert axis.range is not None
+    rounded = float(f"{value:.6g}") if math.isfinite(value) else value
+    return min(max(rounded, axis.range.low), axis.range.high)
 
 
 def _takes_list(annotation: Any) -> bool:
     if get_origin(annotation) is tuple:
         return True
     return any(_takes_list(inner) for inner in get_args(annotation))
+
+
+def _leaves(annotation: Any) -> Iterable[Any]:
+    inner = get_args(annotation)
+    return [annotation] if not inner else [leaf for part in inner for leaf in _leaves(part)]

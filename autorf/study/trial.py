@@ -2,28 +2,37 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from autorf.errors import InputError
-from autorf.methods import METHODS, Method
-from autorf.specification import parse
-from autorf.study.search_space import configurations, read_spaces, settings
+from autorf.methods import Method
+from autorf.study.search_space import TRAINING, read_spaces, settings, split
 from autorf.study.spec import StudySpec
+from autorf.training.spec import TrainingSpec
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One configuration under one seed."""
+    """One configuration under one seed.
+
+    Attributes:
+        method: with all its fields.
+        seed: of initial weights, order and augmentation.
+        training: the training settings, by name, in which the trial differs from the study's.
+    """
 
     method: Method
     seed: int
+    training: tuple[tuple[str, Any], ...] = ()
 
     @property
     def configuration(self) -> dict[str, Any]:
-        """The canonical configuration: the method's name and its fields that differ from their defaults."""
-        return {"method": self.method.method, **self.method.model_dump(mode="json", exclude_defaults=True)}
+        """The canonical configuration: the method's name, its fields that differ from their defaults, and ``training.``
+        settings that differ from the study's."""
+        own = {"method": self.method.method, **self.method.model_dump(mode="json", exclude_defaults=True)}
+        return {**own, **{f"{TRAINING}{name}": value for name, value in self.training}}
 
     @property
     def key(self) -> str:
@@ -34,7 +43,8 @@ class Trial:
     @property
     def setting(self) -> str:
         """The configuration in a few words, for tables."""
-        return ", ".join(f"{name} {_short(value)}" for name, value in settings(self.method).items()) or "default"
+        shown = {**settings(self.method), **dict(self.training)}
+        return ", ".join(f"{name} {_short(value)}" for name, value in shown.items()) or "default"
 
     @property
     def label(self) -> str:
@@ -42,16 +52,30 @@ class Trial:
         return f"{self.method.method} ({self.setting}) seed {self.seed}"
 
 
-def trial_from(configuration: dict[str, Any], seed: int) -> Trial:
-    """The trial of a stored configuration.
+def trial_from(configuration: Mapping[str, Any], seed: int, study: TrainingSpec | None = None) -> Trial:
+    """The trial of a configuration, canonical.
+
+    Args:
+        configuration: a method's name and fields, and ``training.`` settings.
+        seed: of the trial.
+        study: the study's training; settings equal to it are left out. None for a configuration that was stored.
 
     Raises:
         InputError: for a configuration this version of autorf does not know.
     """
-    kind = METHODS.get(str(configuration.get("method")))
-    if kind is None:
-        raise InputError(f"stored trial: unknown method {configuration.get('method')!r}; one of {', '.join(METHODS)}")
-    return Trial(parse(kind, configuration, "stored trial"), seed)
+    return _trial(configuration, seed, study, "stored trial")
+
+
+def _trial(configuration: Mapping[str, Any], seed: int, study: TrainingSpec | None, source: str) -> Trial:
+    method, training = split(configuration, source)
+    kept = {name: value for name, value in training.items() if study is None or value != getattr(study, name)}
+    return Trial(method, seed, tuple(sorted(kept.items())))
+
+
+def training_of(study: TrainingSpec, configuration: Mapping[str, Any]) -> TrainingSpec:
+    """The study's training with what a stored configuration changes in it."""
+    changes = {n.removeprefix(TRAINING): value for n, value in configuration.items() if n.startswith(TRAINING)}
+    return TrainingSpec.model_validate({**study.model_dump(), **changes})
 
 
 def grid(spec: StudySpec, source: str) -> list[Trial]:
@@ -60,13 +84,22 @@ def grid(spec: StudySpec, source: str) -> list[Trial]:
     Raises:
         InputError: for a bad search space, or one configuration in two of them.
     """
-    methods: list[Method] = []
-    for place, space in read_spaces(spec.search_space, source):
-        for method in configurations(space, place):
-            if method in methods:
-                raise InputError(f"{place}: {method.method} {settings(method)} is in two search spaces; keep one")
-            methods.append(method)
-    return [Trial(method, seed) for seed in spec.training.seeds for method in methods]
+    found: list[Trial] = []
+    for space in read_spaces(spec.search_space, source):
+        for configuration in space.configurations():
+            trial = _trial(configuration, 0, spec.training, space.source)
+            if trial in found:
+                raise InputError(
+                    f"{space.source}: {trial.method.method} ({trial.setting}) is in two search spaces; keep one"
+                )
+            found.append(trial)
+    return under_every_seed(found, spec.training.seeds)
+
+
+def under_every_seed(trials: Sequence[Trial], seeds: Sequence[int]) -> list[Trial]:
+    """The configurations of ``trials`` under every seed: all for the first seed, then for the next."""
+    distinct = dict.fromkeys((trial.method, trial.training) for trial in trials)
+    return [Trial(method, seed, training) for seed in seeds for method, training in distinct]
 
 
 def side_text(sides: Sequence[float]) -> str:
