@@ -19,7 +19,7 @@ from autorf.study.evidence import write_evidence
 from autorf.study.executors.base import Job
 from autorf.study.gathering import Gatherer
 from autorf.study.spec import StudySpec
-from autorf.study.trial import trial_from
+from autorf.study.trial import training_of, trial_from
 from autorf.surgery import adapt, learned_values, save
 from autorf.training.batches import loader
 from autorf.training.callback import ReceptiveFieldCallback
@@ -40,7 +40,7 @@ def run(job: Job, report: Report, stopped: Callable[[], bool] = lambda: False) -
     Returns:
         Validation metrics with per-class values, receptive field, learned values, cost; ``epochs`` is how far it came.
     """
-    spec = job.spec
+    spec = job.spec.model_copy(update={"training": training_of(job.spec.training, job.configuration)})
     torch.set_num_threads(spec.training.threads)
     splits = _splits(spec.data)
     if job.with_val:

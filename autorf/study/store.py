@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from autorf.errors import InputError, near_names
+from autorf.study.search_space import TRAINING
 from autorf.study.search_spec import SearchSpec
 from autorf.study.spec import StudySpec
 from autorf.study.trial import Trial, trial_from
@@ -246,7 +247,7 @@ class Store:
 
     def _enqueue(self, key: str, configuration: Mapping[str, Any], seed: int, attempt: int) -> None:
         method = configuration["method"]
-        named = {"method" if name == "method" else f"{method}.{name}": value for name, value in configuration.items()}
+        named = {n if n == "method" or n.startswith(TRAINING) else f"{method}.{n}": v for n, v in configuration.items()}
         distributions = {name: d for name, value in named.items() if (d := _distribution(name, value))}
         self._study.add_trial(
             optuna.trial.create_trial(

@@ -62,7 +62,15 @@ def test_a_wrong_key_or_value_is_one_line_that_names_file_field_and_what_is_lega
         ({"method": "dilatation", "rate": [1]}, "unknown method 'dilatation'; did you mean dilation"),
         ({"rate": [1]}, "unknown method None"),
         ({"method": "dilation", "rate": [2, 2]}, "occurs twice"),
-        ({"method": "dilation", "rate": {"low": 1, "high": 4}}, "step: this key is required"),
+        ({"method": "dilation", "rate": {"low": 1, "high": 4}}, "rate .a range.: a grid needs its step; add step"),
+        ({"method": "dilation", "rate": {"low": 4, "high": 1, "step": 1}}, "low 4 must not exceed high 1"),
+        ({"method": "dilation", "rate": {"low": 1.5, "high": 4}}, "low and high must be whole numbers"),
+        ({"method": "dilation", "rate": {"low": 0, "high": 4, "log": True}}, "log needs low > 0 and no step"),
+        ({"method": "dilation", "rate": {"low": -2, "high": 4}}, r"rate: a dilation must .* .got -2"),
+        ({"method": "learned_dilation", "shared": {"low": 0, "high": 1}}, "shared: takes no numbers, so no range"),
+        ({"method": "dilation", "rate": 1, "training.lr": [0.1, -1]}, r"training: lr: .*greater than 0, got -1"),
+        ({"method": "dilation", "rate": 1, "training.epochs": [1, 2]}, "training.epochs: cannot be searched"),
+        ({"method": "dilation", "rate": 1, "training.learning": 1}, "training.learning: cannot be searched"),
         ("dilatoin", "no built-in search space 'dilatoin'; did you mean dilation"),
         ("spaces/none.yaml", "no such file"),
     ],
@@ -80,6 +88,18 @@ def test_lists_are_choices_and_a_range_is_its_steps() -> None:
     assert [trial.configuration for trial in grid(spec, "f")] == [
         {"method": "dilation", "rate": rate} for rate in (1, 4, 7)
     ]
+
+
+def test_training_settings_are_axes_and_the_studys_own_value_is_no_new_configuration() -> None:
+    plain = grid(parse_study(changed("search_space", [{"method": "dilation", "rate": [1, 2]}]), "f"), "f")
+    space = {"method": "dilation", "rate": [1, 2], "training.lr": [3.0e-3, 0.01]}
+    wider = grid(parse_study(changed("search_space", [space]), "f"), "f")
+    assert [trial.configuration for trial in wider[:2]] == [
+        {"method": "dilation", "rate": 1},
+        {"method": "dilation", "rate": 1, "training.lr": 0.01},
+    ]
+    assert {trial.key for trial in plain} < {trial.key for trial in wider}
+    assert wider[1].setting == "rate 1, lr 0.01"
 
 
 def test_a_list_field_takes_its_list_as_one_value_and_lists_of_lists_as_choices() -> None:

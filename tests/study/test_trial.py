@@ -1,5 +1,6 @@
 from autorf.methods import Dilation, LearnedDilation
-from autorf.study.trial import Trial, side_text, trial_from
+from autorf.study.trial import Trial, side_text, training_of, trial_from
+from autorf.training.spec import TrainingSpec
 
 
 def test_a_key_depends_on_configuration_and_seed_and_on_nothing_else() -> None:
@@ -21,3 +22,16 @@ def test_a_setting_shows_what_differs_from_the_default() -> None:
 
 def test_a_field_is_one_number_where_it_is_square() -> None:
     assert (side_text([35, 35.0]), side_text([35.04, 52])) == ("35", "35x52")
+
+
+def test_keys_never_change_lest_studies_lose_their_trials() -> None:
+    assert Trial(Dilation(rate=2), 0).key == "d88636ca562b"
+    assert Trial(LearnedDilation(start=12), 3).key == "8abeeb71d6a8"
+
+
+def test_a_training_setting_belongs_to_the_configuration_and_trains_the_trial() -> None:
+    trial = Trial(Dilation(rate=2), 0, (("batch_size", 4), ("lr", 0.01)))
+    assert trial.configuration == {"method": "dilation", "rate": 2, "training.batch_size": 4, "training.lr": 0.01}
+    assert trial_from(trial.configuration, 0) == trial
+    found = training_of(TrainingSpec(epochs=5), trial.configuration)
+    assert (found.epochs, found.batch_size, found.lr) == (5, 4, 0.01)
