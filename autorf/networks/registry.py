@@ -93,7 +93,7 @@ def _smp(rest: str, spec: ModelSpec, classes: int) -> nn.Module:
         if architecture not in ("DeepLabV3", "DeepLabV3Plus", "PAN"):
             raise InputError(f"model.output_stride: smp's {architecture} has none; DeepLabV3, DeepLabV3Plus and PAN do")
         options["encoder_output_stride"] = spec.output_stride
-    weights = "imagenet" if spec.pretrained else None
+    weights = _smp_weights(encoder) if spec.pretrained else None
     make = getattr(smp, architecture)
     try:
         return _with_weights(lambda: make(encoder, encoder_weights=weights, classes=classes, **options), spec)
@@ -103,6 +103,16 @@ def _smp(rest: str, spec: ModelSpec, classes: int) -> nn.Module:
         raise InputError(
             f"model.name: smp's {architecture} does not take the encoder {encoder}: {one_line(error)}"
         ) from None
+
+
+def _smp_weights(encoder: str) -> str | bool:
+    """Which of the encoder's published weights to take: ImageNet's, where there are some."""
+    from segmentation_models_pytorch.encoders import encoders
+
+    if encoder.startswith("tu-"):
+        return True
+    published = list(encoders[encoder]["pretrained_settings"])
+    return "imagenet" if "imagenet" in published else str(published[0])
 
 
 def _torchvision(name: str, spec: ModelSpec, classes: int) -> nn.Module:
