@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from autorf import ops, receptive_field
     from autorf.errors import InputError
     from autorf.methods import Dilation, Inflation, LearnedDilation, PixelAdaptive, ScaleAdaptive
+    from autorf.methods.labels import labels
     from autorf.networks import ModelSpec, build
     from autorf.surgery import (
         adapt,
@@ -34,6 +35,7 @@ _HOMES = {
     "LearnedDilation": "autorf.methods",
     "PixelAdaptive": "autorf.methods",
     "ScaleAdaptive": "autorf.methods",
+    "labels": "autorf.methods.labels",
     "ModelSpec": "autorf.networks",
     "build": "autorf.networks",
     "adapt": "autorf.surgery",
@@ -64,6 +66,7 @@ __all__ = [
     "build",
     "describe",
     "freeze",
+    "labels",
     "learned_values",
     "load",
     "ops",

@@ -8,7 +8,7 @@ import autorf
 NAMES = {
     "Dilation", "Inflation", "InputError", "LearnedDilation", "ModelSpec", "PixelAdaptive",
     "ReceptiveFieldCallback", "ScaleAdaptive", "adapt", "adaptations", "advance", "build", "describe", "freeze",
-    "learned_values", "load", "ops", "parameter_groups",
+    "labels", "learned_values", "load", "ops", "parameter_groups",
     "receptive_field", "save",
 }  # fmt: skip
 

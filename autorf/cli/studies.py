@@ -53,7 +53,7 @@ def dry_run(study: str, overrides: list[str]) -> int:
 
     spec, source = read_study(study, overrides)
     trials = check(spec, source)
-    classes = load(spec.data).n_classes
+    classes = load(spec.data).class_names
     title = f"{spec.name}: {len(trials)} trials, {spec.training.epochs} epochs each"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in ("key", "method", "setting", "seed", "rf at start", "rnorm"):

@@ -1,7 +1,9 @@
 """Inflation: a learned resize around a region of the network, which changes the field of everything inside it."""
 
+import math
+import warnings
 from collections.abc import Callable
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -9,11 +11,14 @@ from torch import Tensor, nn
 
 from autorf.methods.base import AdaptiveModule, LearningRule, Method
 from autorf.methods.dilation import Rate
-from autorf.ops.capture import resample2d
-from autorf.ops.inflation import Gradient, inflate, inflated_side, interpolate
+from autorf.methods.labels import LabelAware
+from autorf.methods.region import ConstantRegion, Region, Resampling, Sides, factor_values, folded
+from autorf.ops.inflation import Gradient, inflate, interpolate
+from autorf.ops.weighted_gradient import weight_gradient
 from autorf.specification import PositiveFloat
 
-Sides = tuple[int, int]
+MEMORY_SHARE = 0.5
+"""Of the memory that is free, what a region may take; other trials share the machine."""
 
 
 class Inflation(Method):
@@ -32,7 +37,16 @@ class Inflation(Method):
         dilation: set the dilation of ``start``, a convolution, first; None keeps it.
         gradient: ``"exact"``, or ``"paper"`` as the authors divide it (Eqs. 7 and 11).
         learning_rate_multiplier: of ``f``, times the model's; ``f`` has its own optimizer group without decay.
-        hold: the share of the training's steps before ``f`` may change, in [0, 1).
+        hold: the share of the training's steps before ``f`` may change, in [0, 1); the paper's start at step 10 000
+            of 50 000 is 0.2.
+        clip: limit of the absolute gradient of ``f``, over both resizes together; None for none.
+        background_weight: what a background pixel's part in the gradient of ``f`` counts, in [0, 1]; below 1 the
+            training must provide labels, see :func:`autorf.labels`, and each resize costs twice.
+        background_class: the label of background pixels.
+        per_axis: learn one factor for the height and one for the width; ``f`` is then their geometric mean.
+        fold: return to the size of the model's input instead of the region's, by one interpolation of factor ``F / f``
+            (Eq. 4), so that the network's own final up-sampling has nothing left to do. Changes the output slightly
+            even at ``f = 1``: the paper's resize anchors at the top-left pixel.
     """
 
     method: Literal["inflation"] = "inflation"
@@ -45,6 +59,11 @@ class Inflation(Method):
     gradient: Gradient = "exact"
     learning_rate_multiplier: PositiveFloat = 3.0
     hold: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    clip: PositiveFloat | None = None
+    background_weight: Annotated[float, Field(ge=0, le=1)] = 1.0
+    background_class: Annotated[int, Field(ge=0)] = 0
+    per_axis: bool = False
+    fold: bool = False
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -55,36 +74,98 @@ class Inflation(Method):
         return self
 
 
-class InflationRegion(AdaptiveModule):
-    """Holds ``f`` and resizes on both sides of a region; see :class:`Inflation`."""
+class InflationRegion(AdaptiveModule, LabelAware, Region):
+    """Holds ``f`` and resizes on both sides of a region; see :class:`Inflation`.
+
+    ``values_per_position`` is how many numbers the region computes for each position of its map and image, as the dry
+    run counted them: the inflated region must fit into the memory that is free, so it bounds ``f``.
+    """
 
     own = ("factor",)
     factor: nn.Parameter
 
-    def __init__(self, method: Inflation, device: torch.device) -> None:
+    def __init__(self, method: Inflation, device: torch.device, values_per_position: float = 0.0) -> None:
         super().__init__()
-        self.method = method
-        self.factor = nn.Parameter(torch.tensor(method.factor, device=device))
-        self.size: Sides | None = None
+        self.method, self.fold = method, method.fold
+        shape = (2,) if method.per_axis else ()
+        self.factor = nn.Parameter(torch.full(shape, method.factor, device=device))
+        self.values_per_position = values_per_position
         self._held = False
+        self._entered: Tensor | None = None
 
-    def forward(self, input: Tensor, size: Sides | None = None) -> Tensor:
-        """Inflate ``(N, C, H, W)``, or with ``size`` return to ``(N, C, *size)``."""
-        factor = self.factor.detach() if self._held else self.factor
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_entered": None}
+
+    def forward(self, input: Tensor, size: Sides | None = None, base: Sides | None = None) -> Tensor:
+        """Inflate ``(N, C, H, W)``, or with ``size`` return to ``(N, C, *size)``, see :func:`folded`."""
+        gradient = self.method.gradient
         if size is None:
-            return inflate(input, factor, gradient=self.method.gradient)
-        # In double precision, as a constant factor is: freezing changes no bit.
-        return interpolate(input, 1 / factor.double(), size, gradient=self.method.gradient)
+            self._bound_by_memory(input)
+            self._entered = self._factor()
+            return self._resize(lambda map, factor: inflate(map, factor, gradient=gradient), input, self._entered)
+        # One clipped view for both resizes: their contributions add up before they are clipped (Eq. 10).
+        factor = self._factor() if self._entered is None else self._entered
+        self._entered = None
+        whole = torch.tensor(folded(size, base), dtype=torch.double, device=factor.device)
+
+        def back(map: Tensor, factor: Tensor) -> Tensor:
+            # In double precision, as a constant factor is: freezing changes no bit.
+            return interpolate(map, whole / factor.double(), size, gradient=gradient)
+
+        return self._resize(back, input, factor)
+
+    def _factor(self) -> Tensor:
+        if self._held:
+            return self.factor.detach()
+        return self.factor if self.method.clip is None else _clip_gradient(self.factor, self.method.clip)
+
+    def _resize(self, resize: Callable[[Tensor, Tensor], Tensor], input: Tensor, factor: Tensor) -> Tensor:
+        weight = self.method.background_weight
+        if weight == 1 or not (self.training and factor.requires_grad and torch.is_grad_enabled()):
+            return resize(input, factor)
+        output, moving = resize(input, factor.detach()), resize(input.detach(), factor)
+        background = self.labels_at((output.shape[2], output.shape[3])) == self.method.background_class
+        # Zero in value: it carries the gradient of f alone.
+        return output + weight_gradient(moving - moving.detach(), torch.where(background, weight, 1.0))
+
+    def _bound_by_memory(self, input: Tensor) -> None:
+        if not (self.training and torch.is_grad_enabled() and self.values_per_position) or self.factor.max() <= 1:
+            return
+        positions = input.shape[0] * input.shape[2] * input.shape[3]
+        bytes_at_one = 2 * self.values_per_position * positions * input.element_size()
+        bound = max(1.0, math.sqrt(MEMORY_SHARE * free_memory(input.device) / bytes_at_one))
+        if self.factor.max() > bound:
+            with torch.no_grad():
+                self.factor.clamp_(max=bound)
+            warnings.warn(
+                f"inflation: f is limited to {bound:.2f}: at a larger one the region would need more than half of the "
+                "free memory; take smaller batches or images to lift this bound",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
     def advance(self, progress: float) -> None:
-        """Hold ``f`` at first, and keep it within its bounds."""
+        """Hold ``f`` at first, and keep it within its bounds.
+
+        Raises:
+            FloatingPointError: when ``f`` is no longer a number.
+        """
         self._held = progress < self.method.hold
+        if not torch.isfinite(self.factor).all():
+            raise FloatingPointError(
+                "the inflation factor f became nan; lower learning_rate_multiplier, or set clip for its gradient"
+            )
         with torch.no_grad():
             self.factor.clamp_(self.method.low, self.method.high)
 
     def values(self) -> dict[str, float]:
-        """The inflation factor."""
-        return {"f": self.factor.item()}
+        """The inflation factor, of each axis where they differ."""
+        return factor_values(self.pair())
+
+    def pair(self) -> tuple[float, float]:
+        """The factors of height and width."""
+        values = self.factor.detach().flatten().tolist()
+        return values[0], values[-1]
 
     def learning_rules(self) -> list[LearningRule]:
         """``f`` learns at a multiple of the model's learning rate."""
@@ -92,65 +173,34 @@ class InflationRegion(AdaptiveModule):
 
     def receptive_field_form(self) -> Callable[..., Tensor]:
         """Resampling by the present value of ``f``."""
-        return _Resampling(self.factor.item(), resample2d)
+        return Resampling(self.pair())
 
     def frozen(self) -> nn.Module:
         """The same resizes with ``f`` a constant."""
-        return ConstantRegion(self.factor.item())
+        return ConstantRegion(self.pair(), fold=self.fold)
 
 
-class ConstantRegion(nn.Module):
-    """Resizes by a fixed factor on both sides of a region."""
+def free_memory(device: torch.device) -> float:
+    """Bytes that a new tensor on ``device`` may take."""
+    if device.type == "cuda":
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return float(torch.cuda.mem_get_info(device)[0] + unused)
+    import psutil
 
-    def __init__(self, factor: float) -> None:
-        super().__init__()
-        self.factor = factor
-        self.size: Sides | None = None
-
-    def forward(self, input: Tensor, size: Sides | None = None) -> Tensor:
-        """Inflate, or with ``size`` return to it."""
-        return inflate(input, self.factor) if size is None else interpolate(input, 1 / self.factor, size)
-
-    def receptive_field_form(self) -> Callable[..., Tensor]:
-        """Resampling by the fixed factor."""
-        return _Resampling(self.factor, resample2d)
-
-    def extra_repr(self) -> str:
-        """The factor."""
-        return f"factor={self.factor:.4g}"
+    return float(psutil.virtual_memory().available)
 
 
-class _Resampling:
-    """What a region does, in the marks of the receptive-field engine."""
-
-    def __init__(self, factor: float, resample: Callable[..., Tensor]) -> None:
-        self.factor, self.resample = factor, resample
-
-    def __call__(self, input: Tensor, size: Sides | None = None) -> Tensor:
-        factor = self.factor if size is None else 1 / self.factor
-        height, width = size or (inflated_side(int(side), factor) for side in input.shape[2:])
-        return self.resample(input, height, width, factor, factor)
+def _clip_gradient(value: Tensor, limit: float) -> Tensor:
+    clipped: Tensor = _ClipGradient.apply(value, limit)
+    return clipped
 
 
-class EnterRegion:
-    """Forward pre-hook of a region's first module: remembers the map's size and inflates it."""
+class _ClipGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, limit: float) -> Tensor:
+        ctx.limit = limit
+        return value.view_as(value)
 
-    def __init__(self, region: InflationRegion | ConstantRegion) -> None:
-        self.region = region
-
-    def __call__(self, module: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """The first module's arguments with its map inflated."""
-        self.region.size = (arguments[0].shape[2], arguments[0].shape[3])
-        return (self.region(arguments[0]), *arguments[1:])
-
-
-class LeaveRegion:
-    """Forward hook of a region's last module: returns its output to the size before the region."""
-
-    def __init__(self, region: InflationRegion | ConstantRegion) -> None:
-        self.region = region
-
-    def __call__(self, module: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        """The last module's output at the size before the region."""
-        resized: Tensor = self.region(output, self.region.size)
-        return resized
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return gradients[0].clamp(-ctx.limit, ctx.limit), None

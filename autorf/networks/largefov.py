@@ -24,7 +24,7 @@ class LargeFOV(nn.Module):
     """
 
     receptive_field_layers = ("head.conv6",)
-    receptive_field_region = ("head.conv6", "head.output")
+    receptive_field_regions = (("head.conv6", "head.output"),)
 
     def __init__(
         self,
@@ -39,21 +39,26 @@ class LargeFOV(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone = backbone
-        self.head = nn.Sequential(
-            OrderedDict(
-                norm=nn.BatchNorm2d(in_channels),
-                conv6=same_convolution(in_channels, channels[0], kernel, dilation),
-                relu6=_activation(channels[0], head_norm),
-                conv7=nn.Conv2d(channels[0], channels[1], 1),
-                relu7=_activation(channels[1], head_norm),
-                output=nn.Conv2d(channels[1], classes, 1),
-            )
-        )
+        layers = large_fov_head(in_channels, classes, kernel, dilation, channels, head_norm)
+        self.head = nn.Sequential(OrderedDict(norm=nn.BatchNorm2d(in_channels), **layers))
 
     def forward(self, image: Tensor) -> Tensor:
         """Class scores ``(N, classes, H, W)`` for ``image (N, 3, H, W)``."""
         scores = self.head(self.backbone(image)[-1])
         return functional.interpolate(scores, size=image.shape[2:], mode="bilinear", align_corners=False)
+
+
+def large_fov_head(
+    in_channels: int, classes: int, kernel: int, dilation: int, channels: tuple[int, int], norm: bool
+) -> dict[str, nn.Module]:
+    """conv6 (the knob), conv7 1x1 and output 1x1 with their activations, by name."""
+    return {
+        "conv6": same_convolution(in_channels, channels[0], kernel, dilation),
+        "relu6": _activation(channels[0], norm),
+        "conv7": nn.Conv2d(channels[0], channels[1], 1),
+        "relu7": _activation(channels[1], norm),
+        "output": nn.Conv2d(channels[1], classes, 1),
+    }
 
 
 def _activation(channels: int, norm: bool) -> nn.Module:

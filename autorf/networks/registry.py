@@ -1,22 +1,25 @@
 """Build a model from its name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import nn
 
 from autorf.errors import InputError, near_names
 from autorf.networks.largefov import LargeFOV, feature_stage
+from autorf.networks.multipath import MultiPath, numbered_paths
 from autorf.networks.spec import ModelSpec
+from autorf.networks.vgg import DilatedVGG
 from autorf.networks.weights import fetching, one_line
 
 
-def build(spec: ModelSpec | str, classes: int = 21) -> nn.Module:
+def build(spec: ModelSpec | str, classes: int | Sequence[str] = 21) -> nn.Module:
     """The model that ``spec`` names, with random weights unless ``pretrained``.
 
     Args:
         spec: a :class:`ModelSpec` or just its name.
-        classes: channels of the output; ``timm:NAME`` classifiers have as many classes.
+        classes: channels of the output, or the classes' names, by which ``paths`` may choose; ``timm:NAME``
+            classifiers have as many classes.
 
     Raises:
         InputError: for an unknown name (with near names), options the model does not take, or pretrained weights that
@@ -24,7 +27,10 @@ def build(spec: ModelSpec | str, classes: int = 21) -> nn.Module:
     """
     spec = ModelSpec(name=spec) if isinstance(spec, str) else spec
     family, _, rest = spec.name.partition(":")
-    return _BUILDERS[family](rest, spec, classes)
+    if spec.paths is not None:
+        names = [] if isinstance(classes, int) else list(classes)
+        spec = spec.model_copy(update={"paths": numbered_paths(spec.paths, names)})
+    return _BUILDERS[family](rest, spec, classes if isinstance(classes, int) else len(classes))
 
 
 def check_name(spec: ModelSpec) -> None:
@@ -40,18 +46,46 @@ def check_name(spec: ModelSpec) -> None:
 
 def _largefov(backbone: str, spec: ModelSpec, classes: int) -> nn.Module:
     _check_timm_name(backbone, spec)
-    stages = len(_timm_features(backbone, spec, None).feature_info)
-    stage = feature_stage(spec.stage, stages, backbone)
-    features = _timm_features(backbone, spec, (stage,), pretrained=spec.pretrained)
+    features, channels = _backbone(backbone, spec)
+    dilations = spec.dilation if isinstance(spec.dilation, tuple) else (spec.dilation,)
+    if spec.paths is not None:
+        return MultiPath(
+            features,
+            channels,
+            classes,
+            [[int(label) for label in path] for path in spec.paths],
+            weight=spec.path_weight,
+            dilations=dilations,
+            kernel=spec.kernel,
+            channels=spec.channels,
+            head_norm=spec.head_norm,
+        )
     return LargeFOV(
         features,
-        features.feature_info.channels()[-1],
+        channels,
         classes,
         kernel=spec.kernel,
-        dilation=spec.dilation,
+        dilation=dilations[0],
         channels=spec.channels,
         head_norm=spec.head_norm,
     )
+
+
+def _backbone(name: str, spec: ModelSpec) -> tuple[nn.Module, int]:
+    """The feature extractor and the channels of its last map."""
+    if name.startswith("vgg") and spec.output_stride == 8:
+        import timm
+
+        if spec.stage is not None:
+            raise InputError(
+                f"model.stage: {name} at output_stride 8 is cut behind pool5, as in the paper; leave it out"
+            )
+        vgg = DilatedVGG(_with_weights(lambda: timm.create_model(name, pretrained=spec.pretrained), spec))
+        return vgg, vgg.channels
+    stages = len(_timm_features(name, spec, None).feature_info)
+    stage = feature_stage(spec.stage, stages, name)
+    features = _timm_features(name, spec, (stage,), pretrained=spec.pretrained)
+    return features, features.feature_info.channels()[-1]
 
 
 def _timm_features(name: str, spec: ModelSpec, stages: tuple[int, ...] | None, *, pretrained: bool = False) -> Any:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from autorf.errors import near_names
-from autorf.specification import PositiveInt, Specification
+from autorf.specification import PositiveFloat, PositiveInt, Specification
 
 FAMILIES = ("largefov", "smp", "timm", "torchvision", "hf")
 
@@ -20,9 +20,12 @@ class ModelSpec(Specification):
         stage: ``largefov``: the backbone's feature stage to cut at, from 0; None for the last.
         output_stride: limit the backbone's stride to 8 or 16 by dilating later stages, where the backbone can.
         kernel: ``largefov``: side of conv6's kernel; the papers use 4 (Helen) and 3 (VOC).
-        dilation: ``largefov``: conv6's dilation before any method changes it.
+        dilation: ``largefov``: conv6's dilation before any method changes it; with ``paths``, one for all or one each.
         channels: ``largefov``: channels of conv6 and conv7.
         head_norm: ``largefov``: batch norm behind conv6 and conv7 too, which trains faster from random weights.
+        paths: ``largefov``: for each of several parallel heads the classes, by name or number, whose gradient it
+            weights; an empty list for a head without preference. None for a single head.
+        path_weight: the weight of the gradient at those pixels; 1.2 in the paper.
     """
 
     name: str
@@ -30,9 +33,11 @@ class ModelSpec(Specification):
     stage: Annotated[int, Field(ge=0, le=8)] | None = None
     output_stride: Literal[2, 4, 8, 16, 32] | None = None
     kernel: Literal[3, 4, 5, 7] = 3
-    dilation: PositiveInt = 1
+    dilation: PositiveInt | tuple[PositiveInt, ...] = 1
     channels: tuple[PositiveInt, PositiveInt] = (256, 256)
     head_norm: bool = False
+    paths: Annotated[tuple[tuple[str | int, ...], ...], Field(min_length=2)] | None = None
+    path_weight: PositiveFloat = 1.2
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -42,6 +47,11 @@ class ModelSpec(Specification):
                 f"a model is largefov:BACKBONE, smp:ARCH:ENCODER, timm:NAME, torchvision:NAME or hf:NAME"
                 f"{near_names(family, FAMILIES)}, not {self.name!r}"
             )
+        each = len(self.dilation) if isinstance(self.dilation, tuple) else 1
+        if each not in (1, len(self.paths or ())):
+            raise ValueError(f"dilation lists {each} values for {len(self.paths or (1,))} paths; give one, or one each")
+        if self.paths is not None and family != "largefov":
+            raise ValueError(f"paths are heads of largefov models; {self.name} has a head of its own")
         if family == "smp" and ":" not in rest:
             raise ValueError(f"an smp model is smp:ARCH:ENCODER, such as smp:Unet:resnet34, not {self.name!r}")
         return self

@@ -13,9 +13,10 @@ from torch import Tensor
 from autorf.errors import InputError
 
 Gradient = Literal["exact", "paper"]
+Factor = Tensor | float | tuple[float, float]
 
 
-def inflate(input: Tensor, factor: Tensor | float, *, gradient: Gradient = "exact") -> Tensor:
+def inflate(input: Tensor, factor: Factor, *, gradient: Gradient = "exact") -> Tensor:
     """Resize a map by ``factor`` to ``round(factor (H - 1) + 1)`` by ``round(factor (W - 1) + 1)``.
 
     Args:
@@ -38,7 +39,7 @@ def inflate(input: Tensor, factor: Tensor | float, *, gradient: Gradient = "exac
     )
 
 
-def interpolate(input: Tensor, factor: Tensor | float, size: Sequence[int], *, gradient: Gradient = "exact") -> Tensor:
+def interpolate(input: Tensor, factor: Factor, size: Sequence[int], *, gradient: Gradient = "exact") -> Tensor:
     """Resize a map to ``size``, reading input coordinate ``t / factor`` for output coordinate ``t``.
 
     Undoes :func:`inflate` with ``factor = F / f``: ``F = 1`` returns to the size before inflation,
@@ -72,13 +73,16 @@ def inflated_side(side: int, factor: float) -> int:
     return round(factor * (side - 1) + 1)
 
 
-def factor_pair(factor: Tensor | float) -> tuple[float, float]:
+def factor_pair(factor: Factor) -> tuple[float, float]:
     """``factor`` as two plain numbers ``(height, width)``.
 
     Raises:
         InputError: unless it holds one or two positive finite numbers.
     """
-    values = [float(factor)] if isinstance(factor, int | float) else factor.detach().double().flatten().tolist()
+    if isinstance(factor, Tensor):
+        values = factor.detach().double().flatten().tolist()
+    else:
+        values = [float(value) for value in (factor if isinstance(factor, tuple) else (factor,))]
     if len(values) not in (1, 2) or not all(0 < value < float("inf") for value in values):
         raise InputError(f"factor must be one or two positive finite numbers, got {values}")
     return values[0], values[-1]

@@ -4,7 +4,7 @@ import json
 import logging
 import resource
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -46,7 +46,7 @@ def run(job: Job, report: Report, stopped: Callable[[], bool] = lambda: False) -
     if job.with_val:
         splits = splits.val_joined()
     train = splits.train.with_augmentation(spec.data.augmentation, job.seed)
-    model = trial_model(spec, job.configuration, job.seed, splits.n_classes)
+    model = trial_model(spec, job.configuration, job.seed, splits.class_names)
     module = SegmentationModule(model, spec.training, splits)
     field = FieldOf(model, spec)
     checkpoint = EpochCheckpoint(job.folder, job.seed, field, report, stopped)
@@ -78,7 +78,7 @@ def run(job: Job, report: Report, stopped: Callable[[], bool] = lambda: False) -
     return _result(module, checkpoint, model, field)
 
 
-def trial_model(spec: StudySpec, configuration: dict[str, Any], seed: int, classes: int) -> nn.Module:
+def trial_model(spec: StudySpec, configuration: dict[str, Any], seed: int, classes: int | Sequence[str]) -> nn.Module:
     """The network of a trial, adapted; the same seed gives every method the same initial weights."""
     torch.manual_seed(seed)
     trial = trial_from(configuration, seed)

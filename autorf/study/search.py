@@ -41,7 +41,7 @@ def check(spec: StudySpec, source: str) -> list[Trial]:
     splits = load(spec.data)
     for method in dict.fromkeys(trial.method for trial in trials):
         try:
-            adapt(build(spec.model, splits.n_classes), method)
+            adapt(build(spec.model, splits.class_names), method)
         except InputError as error:
             raise InputError(f"{source}: {error}") from None
     return trials

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from autorf.errors import InputError
 from autorf.methods.base import AdaptiveModule, LayerMethod, Method
 from autorf.methods.dilation import Dilation
-from autorf.methods.inflation import ConstantRegion, EnterRegion, Inflation, InflationRegion, LeaveRegion
-from autorf.surgery.dry_run import run, shapes
-from autorf.surgery.region import check_region, region_of
+from autorf.methods.inflation import Inflation, InflationRegion
+from autorf.methods.region import ConstantRegion, EnterRegion, LeaveRegion, SeeImage
+from autorf.surgery.dry_run import run, runnable_input, shapes
+from autorf.surgery.region import check_region, regions_of
 from autorf.surgery.swap import put_back, swap
 from autorf.surgery.targets import checked_layers, target_names
 
@@ -67,15 +68,22 @@ def adapt(model: nn.Module, *methods: Method, example_input: Tensor | None = Non
             f"adapt takes a torch.nn.Module that is not compiled by torch.jit, got a {type(model).__name__}"
         )
     owners = {name: f"the earlier {one.method.method}" for one in adaptations(model) for name in one.names}
-    plans = [_plan(model, method, owners, example_input) for method in methods]
+    plans = [plan for method in methods for plan in _plans(model, method, owners, example_input)]
+    if example_input is None and _folds(plans):
+        example_input = runnable_input(model, None)
     before = None if example_input is None else shapes(run(model, example_input))
 
     def check_shapes() -> None:
         if example_input is not None and (after := shapes(run(model, example_input))) != before:
-            raise InputError(f"the adapted model's output has shape {after} instead of {before}")
+            folds = "; fold needs a network that resizes to its input's size at the end" if _folds(plans) else ""
+            raise InputError(f"the adapted model's output has shape {after} instead of {before}{folds}")
 
     carry_out(model, plans, check_shapes)
     return model
+
+
+def _folds(plans: Sequence[Plan]) -> bool:
+    return any(plan.region is not None and plan.region.fold for plan in plans)
 
 
 def adaptations(model: nn.Module) -> tuple[Adaptation, ...]:
@@ -111,19 +119,26 @@ def carry_out(model: nn.Module, plans: Sequence[Plan], check: Callable[[], None]
         plan.adaptation.method.finish(model)
 
 
-def _plan(model: nn.Module, method: Method, owners: dict[str, str], example_input: Tensor | None) -> Plan:
+def _plans(model: nn.Module, method: Method, owners: dict[str, str], example_input: Tensor | None) -> list[Plan]:
     """Check everything about ``method`` and enter its targets into ``owners``."""
     if isinstance(method, Inflation):
-        names = region_of(model, method)
-        _claim(method, names, owners)
-        made = region_plan(model, Adaptation(method, names), InflationRegion(method, device_of(model)))
-        check_region(model, *names, example_input)
-        return made
+        return [_region(model, one, owners, example_input) for one in regions_of(model, method)]
     if not isinstance(method, LayerMethod):
         raise InputError(f"adapt takes methods such as Dilation(...), got {method!r}")
     layers = target_names(model, method)
     _claim(method, layers, owners)
-    return Plan(Adaptation(method, tuple(layers)), method.replacements(checked_layers(model, method, layers)))
+    return [Plan(Adaptation(method, tuple(layers)), method.replacements(checked_layers(model, method, layers)))]
+
+
+def _region(
+    model: nn.Module, place: tuple[Inflation, tuple[str, str]], owners: dict[str, str], example_input: Tensor | None
+) -> Plan:
+    method, names = place
+    _claim(method, names, owners)
+    region = InflationRegion(method, device_of(model))
+    made = region_plan(model, Adaptation(method, names), region)
+    region.values_per_position = check_region(model, *names, example_input)
+    return made
 
 
 def _claim(method: Method, names: Sequence[str], owners: dict[str, str]) -> None:
@@ -155,6 +170,8 @@ def _install(model: nn.Module, names: tuple[str, ...], region: InflationRegion |
     holder = first_leaf(first)
     holder.add_module("inflation", region)
     handles = [first.register_forward_pre_hook(EnterRegion(region)), last.register_forward_hook(LeaveRegion(region))]
+    if region.fold:
+        handles.append(model.register_forward_pre_hook(SeeImage(region)))
 
     def undo() -> None:
         for handle in handles:

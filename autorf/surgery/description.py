@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn
 
 from autorf.methods.base import AdaptiveModule, Method
-from autorf.methods.inflation import ConstantRegion, Inflation
+from autorf.methods.inflation import Inflation
 from autorf.surgery.adaptation import Adaptation, adaptations
 from autorf.surgery.swap import region_at
 
@@ -59,8 +59,7 @@ def _changes(model: nn.Module, one: Adaptation) -> list[Change]:
     method, options = one.method.method, _options(one.method)
     if isinstance(one.method, Inflation):
         region = region_at(model.get_submodule(one.names[0]))
-        values = {"f": region.factor} if isinstance(region, ConstantRegion) else region.values()
-        return [Change(" to ".join(one.names), method, values, options, bool(one.frozen))]
+        return [Change(" to ".join(one.names), method, region.values(), options, bool(one.frozen))]
     return [Change(name, method, _values(model.get_submodule(name)), options, name in one.frozen) for name in one.names]
 
 

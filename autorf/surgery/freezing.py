@@ -9,7 +9,8 @@ from torch.utils._pytree import tree_leaves
 
 from autorf.errors import InputError
 from autorf.methods.base import AdaptiveConv2d, AdaptiveModule
-from autorf.methods.inflation import ConstantRegion, Inflation, InflationRegion
+from autorf.methods.inflation import Inflation, InflationRegion
+from autorf.methods.region import ConstantRegion
 from autorf.surgery.adaptation import RECORD, Adaptation, adaptive_modules
 from autorf.surgery.dry_run import evaluation, random_like_parameters, run
 from autorf.surgery.swap import put_back, rebind_hooks, region_at, swap

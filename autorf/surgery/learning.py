@@ -56,9 +56,15 @@ def advance(model: nn.Module, step: int, total_steps: int) -> None:
 
 
 def learned_values(model: nn.Module) -> dict[str, float]:
-    """What the methods have learned so far: the mean over layers of ``f``, ``dilation`` and the like."""
+    """What the methods have learned so far: the mean over layers of ``f``, ``dilation`` and the like.
+
+    Several inflated regions are also listed one by one: ``f.1``, ``f.2``, in the order of the model's modules.
+    """
     gathered: dict[str, list[float]] = {}
     for module in adaptive_modules(model).values():
         for key, value in module.values().items():
             gathered.setdefault(key, []).append(value)
-    return {key: sum(values) / len(values) for key, values in gathered.items()}
+    means = {key: sum(values) / len(values) for key, values in gathered.items()}
+    factors = gathered.get("f", [])
+    each = {f"f.{index}": value for index, value in enumerate(factors, 1)} if len(factors) > 1 else {}
+    return {**means, **each}

@@ -1,5 +1,6 @@
 """The region that an inflation encloses, and the proof that nothing goes around it."""
 
+import math
 from typing import Any
 
 from torch import Tensor, nn
@@ -11,24 +12,28 @@ from autorf.surgery.dry_run import hooked, run, runnable_input, shapes
 from autorf.surgery.flow import Flow
 
 
-def region_of(model: nn.Module, method: Inflation) -> tuple[str, str]:
-    """Names of the first and last module of the region, the network's own where ``method`` names none.
+def regions_of(model: nn.Module, method: Inflation) -> list[tuple[Inflation, tuple[str, str]]]:
+    """The first and last module of each region, the network's own where ``method`` names none.
+
+    Where the network has several, each comes with a method that names it.
 
     Raises:
         InputError: when the network offers no region, or a name does not exist.
     """
     named = dict(model.named_modules())
-    offered = getattr(model, "receptive_field_region", None)
-    start, end = (method.start, method.end) if method.start and method.end else offered or (None, None)
-    if not start or not end:
+    own = getattr(model, "receptive_field_regions", ())
+    places = ((method.start, method.end),) if method.start and method.end else own
+    if not places:
         raise InputError(f"inflation: start and end are required for a {type(model).__name__}: two module names")
-    for field, name in (("start", start), ("end", end)):
+    for field, name in ((field, name) for place in places for field, name in zip(("start", "end"), place, strict=True)):
         if name not in named:
             raise InputError(f"inflation: {field} {name!r} is no module of the model{near_names(name, named)}")
-    return start, end
+    if len(places) == 1:
+        return [(method, places[0])]
+    return [(method.model_copy(update={"start": place[0], "end": place[1]}), place) for place in places]
 
 
-def check_region(model: nn.Module, start: str, end: str, example_input: Tensor | None = None) -> None:
+def check_region(model: nn.Module, start: str, end: str, example_input: Tensor | None = None) -> float:
     """Check on two dry runs that a map can be resized from before ``start`` until behind ``end``.
 
     The map must enter through the first argument of ``start`` alone and leave as the result of ``end`` alone, at the
@@ -39,6 +44,9 @@ def check_region(model: nn.Module, start: str, end: str, example_input: Tensor |
         start: name of the region's first module.
         end: and of its last.
         example_input: ``(N, C, H, W)``; a random image where None.
+
+    Returns:
+        How many numbers the region computes for each position of its map and each image.
 
     Raises:
         InputError: naming the second entry or exit, a module that takes or gives no map or runs more than once, a
@@ -64,6 +72,7 @@ def check_region(model: nn.Module, start: str, end: str, example_input: Tensor |
             f"inflation: with its map inflated, the region {start!r} to {end!r} changes the model's output from "
             f"{shapes(output)} to {shapes(inflated)}; a map of another size goes around {end!r}"
         )
+    return crossing.values_per_position()
 
 
 class _Crossing:
@@ -110,6 +119,14 @@ class _Crossing:
         # An output of a kind unknown to torch's pytrees shows no tensors: then every step counts as used.
         used = self.flow.steps_of(output) or set(range(len(self.flow.steps)))
         self._check_exits(region - {exit}, self.flow.above(used) - region)
+
+    def values_per_position(self) -> float:
+        """Numbers that the region computes, its own copy of the map included, by position of the map and image."""
+        entry = self.entries[0]
+        region = self.flow.below(entry) & self.flow.above({self.exits[0]})
+        first = self.flow.steps[entry].shape
+        values = sum(math.prod(self.flow.steps[index].shape) for index in region)
+        return values / (first[0] * first[2] * first[3])
 
     def _check_entries(self, inner: set[int], region: set[int]) -> None:
         steps = self.flow.steps

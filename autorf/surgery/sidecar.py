@@ -11,7 +11,7 @@ from torch import nn
 from autorf.errors import InputError, near_names
 from autorf.methods import METHODS
 from autorf.methods.base import Method
-from autorf.methods.inflation import ConstantRegion
+from autorf.methods.region import ConstantRegion
 from autorf.specification import PositiveFloat, PositiveInt, Specification, parse
 from autorf.surgery.adaptation import Adaptation, adaptations
 from autorf.surgery.swap import region_at
@@ -29,7 +29,7 @@ class FrozenConvolution(Specification):
 class FrozenRegion(Specification):
     """A region that ``freeze`` gave a constant factor."""
 
-    factor: PositiveFloat
+    factor: PositiveFloat | tuple[PositiveFloat, PositiveFloat]
 
 
 class SavedAdaptation(Specification):
@@ -108,7 +108,8 @@ def _plain_form(name: str, module: nn.Module, one: Adaptation) -> FrozenConvolut
     if one.method.method == "inflation":
         region = region_at(module)
         assert isinstance(region, ConstantRegion)
-        return FrozenRegion(factor=region.factor)
+        height, width = region.factor
+        return FrozenRegion(factor=height if height == width else (height, width))
     if type(module) is not nn.Conv2d:
         raise InputError(f"save: the frozen layer {name!r} is a {type(module).__name__}; only nn.Conv2d can be rebuilt")
     return FrozenConvolution(dilation=(module.dilation[0], module.dilation[1]))

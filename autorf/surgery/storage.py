@@ -15,7 +15,8 @@ from autorf.errors import InputError, near_names
 from autorf.files import write_atomically
 from autorf.methods.base import LayerMethod
 from autorf.methods.convolutions import plain_convolution
-from autorf.methods.inflation import ConstantRegion, Inflation, InflationRegion
+from autorf.methods.inflation import Inflation, InflationRegion
+from autorf.methods.region import ConstantRegion
 from autorf.surgery.adaptation import Adaptation, Plan, adaptations, carry_out, device_of, region_plan
 from autorf.surgery.sidecar import (
     FrozenConvolution,
@@ -149,7 +150,8 @@ def _region(model: nn.Module, done: Adaptation, saved: SavedAdaptation, source: 
     if len(saved.names) != 2 or (saved.frozen and not isinstance(form, FrozenRegion)):
         raise InputError(f"{source}: an inflation needs two names, and a factor where it is frozen")
     if isinstance(form, FrozenRegion):
-        return region_plan(model, done, ConstantRegion(form.factor))
+        pair = form.factor if isinstance(form.factor, tuple) else (form.factor, form.factor)
+        return region_plan(model, done, ConstantRegion(pair, fold=done.method.fold))
     return region_plan(model, done, InflationRegion(done.method, device_of(model)))
 
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from autorf.methods.inflation import ConstantRegion, EnterRegion, InflationRegion, LeaveRegion
+from autorf.methods.inflation import InflationRegion
+from autorf.methods.region import ConstantRegion, EnterRegion, LeaveRegion, SeeImage
 
 HOOKS = (
     "_forward_hooks",
@@ -54,12 +55,14 @@ def carry(original: nn.Module, replacement: nn.Module) -> None:
 
 def region_at(start: nn.Module) -> InflationRegion | ConstantRegion:
     """The region that begins with the module ``start``."""
-    return next(hook.region for hook in start._forward_pre_hooks.values() if isinstance(hook, EnterRegion))
+    region = next(hook.region for hook in start._forward_pre_hooks.values() if isinstance(hook, EnterRegion))
+    assert isinstance(region, InflationRegion | ConstantRegion)
+    return region
 
 
 def rebind_hooks(model: nn.Module, old: nn.Module, new: InflationRegion | ConstantRegion) -> None:
     """Let the hooks around a region call ``new`` instead of ``old``."""
     for module in model.modules():
         for hook in (*module._forward_pre_hooks.values(), *module._forward_hooks.values()):
-            if isinstance(hook, EnterRegion | LeaveRegion) and hook.region is old:
+            if isinstance(hook, EnterRegion | LeaveRegion | SeeImage) and hook.region is old:
                 hook.region = new

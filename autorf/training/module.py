@@ -1,4 +1,4 @@
-"""The Lightning module of a trial: cross-entropy, pooled metrics, AdamW with the methods' own groups."""
+"""The Lightning module of a trial: cross-entropy, pooled metrics, an optimizer with the methods' own groups."""
 
 import math
 from typing import Any
@@ -10,8 +10,10 @@ from torch.nn import functional
 
 from autorf.data import Splits
 from autorf.errors import InputError
+from autorf.methods.labels import labels
 from autorf.metrics import Scores, confusion, scores
 from autorf.surgery import parameter_groups
+from autorf.training.schedule import constant, schedule
 from autorf.training.spec import TrainingSpec
 
 
@@ -59,7 +61,9 @@ class SegmentationModule(lightning.LightningModule):
         """
         image, mask = batch
         weight = None if self.class_weights is None else self.class_weights.to(image.device)
-        loss = functional.cross_entropy(self(image), mask, weight=weight, ignore_index=self.ignored)
+        with labels(self.model, mask):
+            output = self(image)
+        loss = functional.cross_entropy(output, mask, weight=weight, ignore_index=self.ignored)
         self._losses.append(loss.detach())
         if not torch.isfinite(loss):
             raise FloatingPointError(f"the training loss became {loss.item()} at step {self.global_step}")
@@ -87,12 +91,15 @@ class SegmentationModule(lightning.LightningModule):
         self.validation_scores = scores(self._confusion, self.splits.class_names, self.splits.label_groups)
 
     def configure_optimizers(self) -> Any:
-        """AdamW; a linear warm-up and a cosine to zero for every group that follows the schedule."""
+        """AdamW or SGD; the learning-rate schedule for every group that follows it."""
         groups = parameter_groups(self.model, self.spec.lr, weight_decay=self.spec.weight_decay)
-        optimizer = torch.optim.AdamW(groups, lr=self.spec.lr)
-        steps = int(self.trainer.estimated_stepping_batches)
-        followed = warmup_cosine(steps, int(self.spec.warmup * steps))
-        rules = [followed if group["scheduled"] else _constant for group in optimizer.param_groups]
+        optimizer: torch.optim.Optimizer = (
+            torch.optim.AdamW(groups, lr=self.spec.lr)
+            if self.spec.optimizer == "adamw"
+            else torch.optim.SGD(groups, lr=self.spec.lr, momentum=self.spec.momentum)
+        )
+        followed = schedule(self.spec, int(self.trainer.estimated_stepping_batches))
+        rules = [followed if group["scheduled"] else constant for group in optimizer.param_groups]
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, rules)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
@@ -111,18 +118,3 @@ def class_weights(splits: Splits) -> Tensor:
         raise InputError("training.class_weights: no training pixel has a label")
     weights = torch.where(counts > 0, counts.clamp(min=1).rsqrt(), 0.0)
     return (weights * (counts > 0).sum() / weights.sum()).float()
-
-
-def warmup_cosine(total: int, warmup: int) -> Any:
-    """The factor on the learning rate at each step: rising linearly for ``warmup`` steps, then a cosine to 0."""
-
-    def factor(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / (warmup + 1)
-        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(total - warmup, 1)))
-
-    return factor
-
-
-def _constant(step: int) -> float:
-    return 1.0

@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -5,6 +7,8 @@ from torch import nn
 from autorf.errors import InputError
 from autorf.methods import Inflation
 from autorf.methods.inflation import InflationRegion
+from autorf.methods.labels import labels
+from autorf.ops import inflate, interpolate
 from autorf.specification import parse
 from autorf.surgery import adapt, advance, freeze, learned_values, parameter_groups
 
@@ -119,3 +123,116 @@ def test_a_factor_that_became_nan_is_said() -> None:
 def test_a_wrong_field_is_named(fields: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         parse(Inflation, fields, "space.yaml")
+
+
+def test_a_factor_an_axis_is_learned_for_each() -> None:
+    model = adapted(factor=1.3, per_axis=True)
+    region = region_of(model).double()
+    (model(IMAGE) * torch.randn(2, 2, 9, 13, dtype=torch.float64)).sum().backward()
+    assert region.factor.grad is not None
+    height, width = region.factor.grad.tolist()
+    assert height != width
+    region.factor.data = torch.tensor([1.0, 2.0], dtype=torch.float64)
+    assert learned_values(model) == pytest.approx({"f": 2**0.5, "f_height": 1.0, "f_width": 2.0})
+    before = model.eval()(IMAGE)
+    freeze(model)
+    torch.testing.assert_close(model(IMAGE), before, rtol=0, atol=1e-12)
+
+
+def test_the_gradient_of_f_is_clipped_once_for_both_resizes() -> None:
+    def gradient(clip: float | None) -> float:
+        torch.manual_seed(0)
+        model = adapted(factor=1.37, clip=clip)
+        (model(IMAGE) * 100).sum().backward()
+        grad = region_of(model).factor.grad
+        assert grad is not None
+        return grad.item()
+
+    free = gradient(None)
+    assert abs(free) > 0.5
+    assert gradient(0.5) == pytest.approx(0.5 * (1 if free > 0 else -1))
+    assert gradient(2 * abs(free)) == pytest.approx(free)
+
+
+def test_background_pixels_count_less_in_the_gradient_of_f_alone() -> None:
+    def gradients(target: torch.Tensor, weight: float) -> tuple[float, torch.Tensor, torch.Tensor]:
+        torch.manual_seed(0)
+        model = adapted(factor=1.37, background_weight=weight)
+        with labels(model, target):
+            output = model(IMAGE)
+        output.square().sum().backward()
+        factor, first = region_of(model).factor.grad, model[0].weight.grad
+        assert factor is not None
+        assert first is not None
+        return factor.item(), first, output.detach()
+
+    background, objects = torch.zeros(2, 9, 13, dtype=torch.long), torch.ones(2, 9, 13, dtype=torch.long)
+    free, weights, output = gradients(objects, 0.25)
+    quarter, same_weights, same_output = gradients(background, 0.25)
+    assert quarter == pytest.approx(0.25 * free)
+    assert free == pytest.approx(gradients(objects, 1.0)[0])
+    torch.testing.assert_close(same_weights, weights)
+    torch.testing.assert_close(same_output, output)
+
+
+def test_background_weight_without_labels_is_refused() -> None:
+    with pytest.raises(InputError, match=r"needs the labels in training.*autorf\.labels"):
+        adapted(background_weight=0.5)(IMAGE)
+
+
+class Upsampled(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = network()
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        scores = self.body(image[:, :, ::2, ::2])
+        return nn.functional.interpolate(scores, size=image.shape[2:], mode="bilinear")
+
+
+def test_folding_gives_the_image_size_in_one_interpolation() -> None:
+    model = Upsampled()
+    adapt(model, Inflation(start="body.2", end="body.3", factor=1.6, fold=True))
+    image = torch.randn(1, 3, 17, 25, dtype=torch.float64)
+    small = model.body[1](model.body[0](image[:, :, ::2, ::2]))
+    factor = torch.tensor(1.6, dtype=torch.float32)
+    conv, head = model.body[2], model.body[3]
+    inner = nn.functional.conv2d(inflate(small, factor), conv.weight, conv.bias, padding=2, dilation=2)
+    inner = nn.functional.conv2d(inner, head.weight, head.bias)
+    expected = interpolate(inner, 2 / factor.double(), (17, 25))
+    torch.testing.assert_close(model(image), expected)
+    freeze(model.eval())
+    torch.testing.assert_close(model(image), expected)
+
+
+def test_folding_needs_a_network_that_resizes_at_its_end() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 2, 1))
+    with pytest.raises(InputError, match="resizes to its input's size"):
+        adapt(model, Inflation(start="1", end="2", fold=True))
+
+
+def test_f_is_bounded_by_the_memory_that_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = adapted(factor=4.0)
+    region = region_of(model)
+    positions, values = 2 * 9 * 13, region.values_per_position
+    assert values >= 4 + 4 + 2
+    # As much as makes half of it the region at f = 2.
+    monkeypatch.setattr("autorf.methods.inflation.free_memory", lambda device: 2 * 4 * 2 * values * positions * 8)
+    with pytest.warns(RuntimeWarning, match=r"f is limited to 2\.00"):
+        model(IMAGE)
+    assert learned_values(model)["f"] == pytest.approx(2.0)
+
+
+def test_f_driven_to_nan_ends_the_training_with_that_reason() -> None:
+    model = adapted()
+    region_of(model).factor.data.fill_(float("nan"))
+    with pytest.raises(FloatingPointError, match="inflation factor f became nan"):
+        advance(model, 1, 10)
+
+
+def test_a_copy_made_between_passes_learns_alone() -> None:
+    model = adapted(clip=1.0)
+    model(IMAGE).sum().backward()
+    twin = copy.deepcopy(model)
+    region_of(twin).factor.data.fill_(2.0)
+    assert learned_values(model) == {"f": 1.0}

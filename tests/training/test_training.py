@@ -16,7 +16,8 @@ from autorf.surgery import adapt
 from autorf.training.batches import EpochBatches, loader
 from autorf.training.callback import ReceptiveFieldCallback
 from autorf.training.checkpoint import NAMES, EpochCheckpoint, newest_checkpoint
-from autorf.training.module import SegmentationModule, class_weights, warmup_cosine
+from autorf.training.module import SegmentationModule, class_weights
+from autorf.training.schedule import warmup_cosine
 from autorf.training.spec import TrainingSpec
 
 SPEC = TrainingSpec(epochs=3, batch_size=8, lr=1e-2)

@@ -1,0 +1,58 @@
+"""Modules whose gradient depends on the labels of the pixels, and how the labels reach them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from autorf.errors import InputError
+
+
+class LabelAware(nn.Module):
+    """A module that reads the labels of the batch while :func:`labels` provides them."""
+
+    labels: Tensor | None = None
+
+    def labels_at(self, size: tuple[int, int]) -> Tensor:
+        """The labels ``(N, 1, H, W)`` of a map of ``size``: each of its pixels takes the nearest one's.
+
+        Raises:
+            InputError: when no labels are provided, which would silently train something else.
+        """
+        if self.labels is None:
+            raise InputError(
+                f"{type(self).__name__} needs the labels in training; run the forward pass within "
+                "autorf.labels(model, target)"
+            )
+        rows, columns = (
+            ((torch.arange(side, device=self.labels.device) + 0.5) * (whole / side)).long()
+            for side, whole in zip(size, self.labels.shape[1:], strict=True)
+        )
+        return self.labels[:, rows[:, None], columns][:, None]
+
+
+@contextmanager
+def labels(model: nn.Module, target: Tensor) -> Iterator[None]:
+    """Provide a batch's labels to the layers of ``model`` that weight their gradient by them.
+
+    Weighted-gradient layers and inflation's background weight need them; other models take no notice. The backward
+    pass may run outside.
+
+    Args:
+        model: adapted or not.
+        target: ``(N, H, W)``, integer classes, of the images that are passed through ``model`` meanwhile.
+
+    Raises:
+        InputError: for a target of another shape or type.
+    """
+    if target.dim() != 3 or target.is_floating_point():
+        raise InputError(f"labels: expected integers (N, H, W), got {target.dtype} of shape {tuple(target.shape)}")
+    aware = [module for module in model.modules() if isinstance(module, LabelAware)]
+    for module in aware:
+        module.labels = target
+    try:
+        yield
+    finally:
+        for module in aware:
+            module.labels = None

@@ -1,0 +1,125 @@
+"""Several branches of the papers' head, each with a receptive field of its own."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from autorf.errors import InputError, near_names
+from autorf.methods.labels import LabelAware
+from autorf.networks.largefov import large_fov_head
+from autorf.ops.weighted_gradient import weight_gradient
+
+
+class WeightedGradient(LabelAware):
+    """Multiplies the gradient by ``weight`` at pixels whose label is in ``classes``; identity otherwise.
+
+    Forward, and everything in evaluation, is the identity. In training it needs the labels: see :func:`autorf.labels`.
+    Paper: Wei et al., *Learning adaptive receptive fields for deep image parsing networks*, 2018, Eq. 12.
+
+    Args:
+        classes: the label set; empty for a branch without preference.
+        weight: positive; the paper's is 1.2.
+    """
+
+    def __init__(self, classes: Sequence[int], weight: float = 1.2) -> None:
+        super().__init__()
+        if not weight > 0 or any(label < 0 for label in classes):
+            raise InputError(f"WeightedGradient: classes >= 0 and weight > 0, got {tuple(classes)} and {weight}")
+        self.classes, self.weight = tuple(sorted(set(classes))), weight
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The map ``(N, C, H, W)`` as it came."""
+        if not (self.training and self.classes and torch.is_grad_enabled()):
+            return input
+        labels = self.labels_at((input.shape[2], input.shape[3]))
+        chosen = torch.isin(labels, torch.tensor(self.classes, device=labels.device))
+        return weight_gradient(input, torch.where(chosen, self.weight, 1.0))
+
+    def extra_repr(self) -> str:
+        """The label set and the weight."""
+        return f"classes={self.classes}, weight={self.weight:g}"
+
+
+class MultiPath(nn.Module):
+    """A backbone, one batch norm, equal branches (conv6, conv7, output, weighted gradient), their sum, bilinear.
+
+    All branches begin with the same dilation; inflation gives each its own factor, and the label sets break the
+    symmetry between them. Paper: as :class:`autorf.networks.largefov.LargeFOV`, section 3.4.
+
+    Args:
+        backbone: maps ``(N, 3, H, W)`` to a list of maps; the last one is used.
+        in_channels: channels of that map.
+        classes: number of classes, the channels of the output.
+        label_sets: for each branch the classes whose gradient it weights; they must not overlap.
+        weight: of the gradient at those pixels.
+        dilations: of each branch's conv6; one number for all, or one each (the manual baseline).
+        kernel: side of conv6.
+        channels: of conv6 and conv7.
+        head_norm: whether batch norm follows conv6 and conv7.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        in_channels: int,
+        classes: int,
+        label_sets: Sequence[Sequence[int]],
+        *,
+        weight: float = 1.2,
+        dilations: Sequence[int] = (1,),
+        kernel: int = 3,
+        channels: tuple[int, int] = (256, 256),
+        head_norm: bool = False,
+    ) -> None:
+        super().__init__()
+        check_label_sets(label_sets, classes)
+        each = tuple(dilations) * len(label_sets) if len(dilations) == 1 else tuple(dilations)
+        if len(each) != len(label_sets):
+            raise InputError(f"MultiPath: {len(label_sets)} branches need one dilation or one each, got {each}")
+        self.backbone = backbone
+        self.norm = nn.BatchNorm2d(in_channels)
+        self.paths = nn.ModuleList()
+        for label_set, dilation in zip(label_sets, each, strict=True):
+            layers = large_fov_head(in_channels, classes, kernel, dilation, channels, head_norm)
+            self.paths.append(nn.Sequential(OrderedDict(**layers, guidance=WeightedGradient(label_set, weight))))
+        self.receptive_field_layers = tuple(f"paths.{index}.conv6" for index in range(len(self.paths)))
+        self.receptive_field_regions = tuple(
+            (f"paths.{index}.conv6", f"paths.{index}.output") for index in range(len(self.paths))
+        )
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Class scores ``(N, classes, H, W)`` for ``image (N, 3, H, W)``."""
+        features = self.norm(self.backbone(image)[-1])
+        scores = torch.stack([path(features) for path in self.paths]).sum(0)
+        return functional.interpolate(scores, size=image.shape[2:], mode="bilinear", align_corners=False)
+
+
+def check_label_sets(label_sets: Sequence[Sequence[int]], classes: int) -> None:
+    """Raise ``InputError`` unless there are two or more sets of classes that exist and do not overlap."""
+    if len(label_sets) < 2:
+        raise InputError(f"model.paths: needs at least two branches, got {len(label_sets)}")
+    owner: dict[int, int] = {}
+    for index, label_set in enumerate(label_sets):
+        for label in label_set:
+            if not 0 <= label < classes:
+                raise InputError(f"model.paths.{index}: unknown class {label}; legal are 0 to {classes - 1}")
+            if label in owner and owner[label] != index:
+                raise InputError(f"model.paths.{index}: class {label} is in branch {owner[label]} too; keep one")
+            owner[label] = index
+
+
+def numbered_paths(paths: Sequence[Sequence[str | int]], names: Sequence[str]) -> tuple[tuple[int, ...], ...]:
+    """Label sets with class names replaced by their numbers.
+
+    Raises:
+        InputError: for a name that is no class, with near names.
+    """
+    for index, path in enumerate(paths):
+        for label in path:
+            if isinstance(label, str) and label not in names:
+                known = f"; classes: {', '.join(names)}" if names else "; the classes have no names here: use numbers"
+                raise InputError(f"model.paths.{index}: unknown class {label!r}{near_names(label, names)}{known}")
+    return tuple(tuple(names.index(label) if isinstance(label, str) else label for label in path) for path in paths)

@@ -1,0 +1,40 @@
+"""VGG as the papers use it: stride 8, with the weights of the usual VGG."""
+
+from torch import Tensor, nn
+
+from autorf.errors import InputError
+
+
+class DilatedVGG(nn.Module):
+    """timm's VGG up to pool5 at stride 8: pool4 and pool5 do not stride, conv5 is dilated by 2.
+
+    With VGG-16 the receptive field is 212 pixels, as of the original up to pool5. ``state_dict`` keys are those of
+    timm's checkpoints (``features.0.weight``, ...).
+    Paper: Wei et al., *Learning adaptive receptive fields for deep image parsing networks*, 2018, Table 1. Its pools
+    pad by one pixel on all sides; here pool1 to pool3 do not pad, so that the map stays aligned with the image.
+
+    Args:
+        vgg: a model of timm's VGG family; its classifier is dropped.
+    """
+
+    reduction = 8
+
+    def __init__(self, vgg: nn.Module) -> None:
+        super().__init__()
+        features = getattr(vgg, "features", None)
+        if not isinstance(features, nn.Sequential):
+            raise InputError(f"DilatedVGG needs a VGG with its layers in 'features', got a {type(vgg).__name__}")
+        self.features = features
+        self.channels = [layer.out_channels for layer in features if isinstance(layer, nn.Conv2d)][-1]
+        pools = [index for index, layer in enumerate(features) if isinstance(layer, nn.MaxPool2d)]
+        fourth, fifth = pools[3], pools[4]
+        # A window of two reads one pixel beyond the end; zero never wins behind a ReLU.
+        features[fourth] = nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), nn.MaxPool2d(2, stride=1))
+        features[fifth] = nn.MaxPool2d(3, stride=1, padding=1)
+        for layer in features[fourth + 1 : fifth]:
+            if isinstance(layer, nn.Conv2d):
+                layer.dilation = layer.padding = (2, 2)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """The map behind pool5, ``(N, 512, H / 8, W / 8)``, alone in a list as timm's extractors return it."""
+        return [self.features(image)]

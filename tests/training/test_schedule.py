@@ -1,0 +1,32 @@
+import math
+
+import pytest
+
+from autorf.errors import InputError
+from autorf.specification import parse
+from autorf.training.schedule import schedule
+from autorf.training.spec import TrainingSpec
+
+
+def factors(rule: dict[str, object], steps: int, warmup: float = 0.0) -> list[float]:
+    factor = schedule(parse(TrainingSpec, {"schedule": rule, "warmup": warmup}, "study.yaml"), steps)
+    return [factor(step) for step in range(steps)]
+
+
+def test_steps_multiply_the_rate_at_their_milestones() -> None:
+    found = factors({"kind": "step", "milestones": [0.5, 0.75]}, 8)
+    assert found == pytest.approx([1, 1, 1, 1, 0.1, 0.1, 0.01, 0.01])
+
+
+def test_a_split_step_falls_in_two_halves() -> None:
+    found = factors({"kind": "step", "milestones": [0.5], "split": 2}, 8)
+    assert found == pytest.approx([1, 1, 1, 1, math.sqrt(0.1), math.sqrt(0.1), 0.1, 0.1])
+
+
+def test_a_constant_rate_rises_only() -> None:
+    assert factors({"kind": "constant"}, 4, warmup=0.5) == pytest.approx([1 / 3, 2 / 3, 1, 1])
+
+
+def test_milestones_must_increase() -> None:
+    with pytest.raises(InputError, match="milestones must increase"):
+        factors({"kind": "step", "milestones": [0.5, 0.5]}, 4)
