@@ -118,6 +118,7 @@ def inspect(
     layers: Annotated[bool, typer.Option("--layers", help="Every layer, not only those that widen the field.")] = False,
     effective: Annotated[bool, typer.Option("--effective", help="Measure the effective receptive field too.")] = False,
     images: Annotated[Path | None, typer.Option(help="Folder of pictures for --effective; noise without.")] = None,
+    per_class: Annotated[str | None, typer.Option(help="Classes for --effective to measure too, such as 0,3.")] = None,
     figure: Annotated[Path | None, typer.Option(help="HTML file for the figure of --effective.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the figure.")] = False,
     format: ModelFormat = "table",
@@ -125,7 +126,9 @@ def inspect(
     """Show the receptive field, stride and rnorm of a model and its layers."""
     from autorf.cli import models
 
-    wanted = models.EffectiveRequest(images, figure, force) if effective or images or figure else None
+    classes = models.parse_classes(per_class)
+    asked = effective or images or figure or classes
+    wanted = models.EffectiveRequest(images, figure, force, classes) if asked else None
     return models.inspect(model, list(options or []), image_size, format, every_layer=layers, effective=wanted)
 
 

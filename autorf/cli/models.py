@@ -44,6 +44,7 @@ class EffectiveRequest:
     images: Path | None
     figure: Path | None
     force: bool
+    classes: tuple[int, ...] = ()
 
 
 def inspect(
@@ -63,6 +64,8 @@ def inspect(
     built = build_model(model, options)
     found = _quietly(lambda: receptive_field(built, size))
     measured = None if effective is None else _quietly(lambda: _effective(built, size, effective))
+    if measured is not None and effective is not None and effective.figure is not None:
+        _draw(measured, effective, f"Effective receptive field of {model}", found.size)
     if format == "json":
         # The model's own name: the class says less than what was asked for.
         more = {} if measured is None else {"effective": measured.to_dict()}
@@ -98,11 +101,32 @@ def check_format(format: str) -> None:
 
 
 def _effective(model: nn.Module, size: tuple[int, int], request: EffectiveRequest) -> EffectiveField:
-    field = effective_receptive_field(model, _images(request.images, size))
-    if request.figure is not None:
-        page = figure(field).to_html(include_plotlyjs=True, full_html=True)
-        write_atomically(request.figure, page)
-    return field
+    return effective_receptive_field(model, _images(request.images, size), classes=request.classes)
+
+
+def _draw(field: EffectiveField, request: EffectiveRequest, title: str, rf: tuple[float, float]) -> None:
+    names = [f"class {index}" for index in request.classes]
+    drawn = figure(field, names, title=f"{title}, {_source(field, request)}", rf=rf)
+    assert request.figure is not None
+    write_atomically(request.figure, drawn.to_html(include_plotlyjs=True, config={"displaylogo": False}))
+
+
+def _source(field: EffectiveField, request: EffectiveRequest) -> str:
+    return f"averaged over {field.n_images} images of {request.images or 'noise'}"
+
+
+def parse_classes(text: str | None) -> tuple[int, ...]:
+    """``0,3`` as ``(0, 3)``.
+
+    Raises:
+        InputError: for anything else.
+    """
+    if text is None:
+        return ()
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdigit() for part in parts):
+        raise InputError(f"--per-class {text}: class indices separated by commas, such as 0,3")
+    return tuple(int(part) for part in parts)
 
 
 def _images(folder: Path | None, size: tuple[int, int]) -> list[Tensor]:
@@ -177,10 +201,11 @@ def _print_field(model: str, found: ReceptiveField, *, every_layer: bool) -> Non
 
 
 def _print_effective(found: EffectiveField, request: EffectiveRequest) -> None:
-    source = f"{found.n_images} images of {request.images}" if request.images else f"{found.n_images} images of noise"
-    print(f"effective receptive field of the centre, averaged over {source}")
+    print(f"effective receptive field of the centre, {_source(found, request)}")
     for energy, side in found.sides.items():
         print(f"  {energy:>4.0%} of the gradient's energy within {side} px ({found.areas[energy]:.1%} of the image)")
+    for index, one in zip(request.classes, found.per_class, strict=True):
+        print(f"  class {index}: " + ", ".join(f"{energy:.0%} within {side} px" for energy, side in one.sides.items()))
     if request.figure is not None:
         print(f"  figure: {request.figure}")
 

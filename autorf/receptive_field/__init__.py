@@ -10,7 +10,8 @@ from types import ModuleType
 from typing import Any
 
 from autorf.receptive_field.advice import Advice, Option, advise
-from autorf.receptive_field.effective import EffectiveField, effective_receptive_field, figure
+from autorf.receptive_field.drawing import figure
+from autorf.receptive_field.effective import EffectiveField, effective_receptive_field
 from autorf.receptive_field.field import LayerField, ReceptiveField, receptive_field
 from autorf.receptive_field.inflated import inflated_field, inflated_kernel
 from autorf.receptive_field.tiling import Tiling, tiling

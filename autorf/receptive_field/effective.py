@@ -86,40 +86,6 @@ def effective_receptive_field(
     return EffectiveField(fields[0].map, fields[0].areas, fields[0].sides, n_images, tuple(fields[1:]))
 
 
-def figure(field: EffectiveField, names: Sequence[str] | None = None) -> Any:
-    """A plotly figure: a heat map for all classes and one for each in ``per_class``, titled by ``names``.
-
-    Colours are the gradient's logarithm over six decades; squares hold half and 99 % of the energy.
-
-    Raises:
-        InputError: for a number of names other than that of the classes.
-    """
-    from plotly.subplots import make_subplots
-
-    fields = (field, *field.per_class)
-    titles = ["all classes", *(names if names is not None else map("class {}".format, range(len(fields) - 1)))]
-    if len(titles) != len(fields):
-        raise InputError(f"names: {len(titles) - 1} given for {len(fields) - 1} classes")
-    captions = [f"{title}: half within {one.sides[0.5]} px" for title, one in zip(titles, fields, strict=True)]
-    plot = make_subplots(rows=1, cols=len(fields), subplot_titles=captions)
-    for column, one in enumerate(fields, 1):
-        _draw(plot, one, column, last=column == len(fields))
-    return plot.update_layout(width=60 + 380 * len(fields), height=460)
-
-
-def _draw(plot: Any, field: EffectiveField, column: int, *, last: bool) -> None:
-    from plotly.graph_objects import Heatmap
-
-    decades = np.log10(np.maximum(field.map / field.map.max(), 1e-6))
-    plot.add_trace(Heatmap(z=decades, zmin=-6, zmax=0, colorscale="Viridis", showscale=last), row=1, col=column)
-    row, middle = (side // 2 for side in field.map.shape)
-    for energy in (0.5, 0.99):
-        reach = field.sides[energy] / 2
-        corners = {"x0": middle - reach, "x1": middle + reach, "y0": row - reach, "y1": row + reach}
-        plot.add_shape(type="rect", **corners, line={"color": "white", "width": 1}, row=1, col=column)
-    plot.update_yaxes(autorange="reversed", scaleanchor=f"x{column if column > 1 else ''}", row=1, col=column)
-
-
 def _gradients(
     model: nn.Module, batch: Tensor, output: Output, channels: Sequence[int | None], centre: int
 ) -> list[Tensor]:

@@ -27,10 +27,11 @@ def test_inspect_json_has_the_fields_of_the_contract(shell: Shell) -> None:
 def test_the_effective_field_is_measured_on_pictures_of_the_users_own(shell: Shell) -> None:
     (shell.folder / "pictures").mkdir()
     Image.effect_noise((120, 80), 60).convert("RGB").save(shell.folder / "pictures" / "one.png")
-    answer = shell.run("inspect", *SMALL, "--images", "pictures", "--figure", "field.html")
+    answer = shell.run("inspect", *SMALL, "--images", "pictures", "--figure", "field.html", "--per-class", "0,2")
     assert "averaged over 1 images of pictures" in answer.out
     shares = [int(share) for share in re.findall(r"(\d+)% of the gradient", answer.out)]
     assert shares == [20, 30, 50, 99]
+    assert re.findall(r"class (\d): 20% within", answer.out) == ["0", "2"]
     assert "plotly" in (shell.folder / "field.html").read_text()
     assert "exists" in shell.refused("inspect", *SMALL, "--effective", "--figure", "field.html")
 
@@ -52,6 +53,8 @@ def test_suggest_surrounds_the_dilation_that_sees_one_object(shell: Shell) -> No
         (["inspect", *SMALL, "--format", "csv"], "one of table, json"),
         (["inspect", *SMALL, "--set", "stage"], "expected KEY=VALUE"),
         (["inspect", *SMALL, "--set", "stages=1"], "did you mean stage"),
+        (["inspect", *SMALL, "--per-class", "sky"], "--per-class sky: class indices separated by commas"),
+        (["inspect", *SMALL, "--per-class", "99"], "99 is none of the output's 21 channels"),
         (["inspect", *SMALL, "--images", "nowhere"], "--images nowhere: no such folder"),
         (
             ["inspect", "timm:swin_tiny_patch4_window7_224", "--image-size", "100"],

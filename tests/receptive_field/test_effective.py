@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from autorf.errors import InputError
-from autorf.receptive_field import effective_receptive_field, figure
+from autorf.receptive_field import effective_receptive_field
 
 
 def mean_filter(kernel: int, channels: int = 1) -> nn.Conv2d:
@@ -62,16 +62,6 @@ def test_the_model_is_left_as_it_was() -> None:
     assert model[1].num_batches_tracked == 0
     assert [p.requires_grad for p in model.parameters()] == [False, True, True]
     assert all(p.grad is None for p in model.parameters())
-
-
-def test_the_figure_has_a_map_and_two_squares_for_every_class() -> None:
-    field = effective_receptive_field(mean_filter(9, channels=2), images(), classes=[0, 1])
-    plot = figure(field, ["road", "sky"])
-    assert len(plot.data) == 3
-    assert len(plot.layout.shapes) == 6
-    assert [note.text for note in plot.layout.annotations][1] == "road: half within 7 px"
-    with pytest.raises(InputError, match="names: 1 given for 2 classes"):
-        figure(field, ["road"])
 
 
 def test_the_dictionary_is_plain() -> None:
