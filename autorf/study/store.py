@@ -56,6 +56,7 @@ class Record:
         result: what the trial reported at its end (metrics, receptive field, seconds).
         history: one mapping an epoch.
         reason: why it failed or was interrupted.
+        ended: when the attempt ended, in seconds since 1970; None before.
     """
 
     row: int
@@ -68,6 +69,7 @@ class Record:
     history: list[dict[str, Any]] = field(default_factory=list)
     reason: str | None = None
     lease: dict[str, Any] = field(default_factory=dict)
+    ended: float | None = None
 
     @property
     def label(self) -> str:
@@ -156,13 +158,13 @@ class Store:
             if key not in known:
                 self._enqueue(key, trial.configuration, trial.seed, attempt=1)
 
+    def attempts(self) -> list[Record]:
+        """Every attempt at every trial, each with its own epochs only, in the order they were enqueued."""
+        return [_record(row) for row in self._study.get_trials(deepcopy=False)]
+
     def records(self) -> list[Record]:
         """The newest attempt at every trial, in the order the trials were enqueued."""
-        attempts: dict[str, list[Record]] = {}
-        for row in self._study.get_trials(deepcopy=False):
-            record = _record(row)
-            attempts.setdefault(record.key, []).append(record)
-        return [_newest(records) for records in attempts.values()]
+        return newest_attempts(self.attempts())
 
     def record(self, key: str) -> Record:
         """The newest attempt at the trial ``key``."""
@@ -273,7 +275,16 @@ def _record(row: FrozenTrial) -> Record:
         history=[attributes[name] for name in epochs],
         reason=attributes.get("reason"),
         lease=attributes.get("lease", {}),
+        ended=row.datetime_complete.timestamp() if row.datetime_complete else None,
     )
+
+
+def newest_attempts(attempts: Iterable[Record]) -> list[Record]:
+    """The attempt that counts of every trial, in the order the trials were enqueued."""
+    by_key: dict[str, list[Record]] = {}
+    for record in attempts:
+        by_key.setdefault(record.key, []).append(record)
+    return [_newest(records) for records in by_key.values()]
 
 
 def _newest(attempts: list[Record]) -> Record:

@@ -1,5 +1,6 @@
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,17 @@ def test_what_a_trial_reported_can_be_read_back(store: Store) -> None:
     found = Store(store.folder, "tiny").record(record.key)
     assert (found.state, found.result, found.attempt) == ("complete", RESULT, 1)
     assert [one["epoch"] for one in found.history] == [0, 1]
+
+
+def test_every_attempt_is_kept_with_its_own_epochs_and_when_it_ended(store: Store) -> None:
+    record = claimed(store)
+    store.report(record, epoch(0))
+    store.requeue(record, "interrupted")
+    first, second = (one for one in store.attempts() if one.key == record.key)
+    assert (first.attempt, len(first.history), first.reason) == (1, 1, "interrupted")
+    assert (second.attempt, len(second.history), second.ended) == (2, 0, None)
+    assert first.ended is not None
+    assert abs(first.ended - time.time()) < 3600
 
 
 def test_a_trial_whose_process_died_is_run_again_as_its_next_attempt(store: Store) -> None:
