@@ -30,14 +30,16 @@ def read_study(study: str, overrides: list[str]) -> tuple[StudySpec, str]:
 def search(study: str, root: Path, overrides: list[str], *, retry_failed: bool, quiet: bool) -> int:
     """Run what is missing of a study, then show the comparison."""
     from autorf.study.search import search as run
+    from autorf.tracking import shown_uri
 
     spec, source = read_study(study, overrides)
     outcome = run(spec, source, root, retry_failed=retry_failed, quiet=quiet)
     _print_table(compared(spec.name, open_store(root, spec.name).records()))
     where = "" if root == Path("runs") else f" --root {root}"
-    mirror = spec.tracking.uri or f"sqlite:///{root / 'mlflow.db'}"
+    mirror = shown_uri(spec.tracking.uri or f"sqlite:///{root / 'mlflow.db'}")
+    opened = mirror if mirror.startswith("http") else f"mlflow ui --backend-store-uri {mirror}"
     print(f"\nNext: autorf compare {spec.name}{where} --format json   the same as data")
-    print(f"      mlflow ui --backend-store-uri {mirror}   curves of every trial")
+    print(f"      {opened}   curves of every trial")
     if outcome.failed:
         print(f"autorf: {outcome.failed} trials failed; run them again with --retry-failed", file=sys.stderr)
         return FAILED_TRIALS

@@ -13,7 +13,7 @@ from autorf.study.progress import Progress
 from autorf.study.spec import StudySpec
 from autorf.study.store import LEASE_SECONDS, Record, Store, study_folder
 from autorf.study.trial import Trial, grid
-from autorf.tracking import Mirror, open_mirror
+from autorf.tracking import BackgroundMirror, open_mirror
 
 POLL_SECONDS = 1.0
 
@@ -69,12 +69,15 @@ def search(spec: StudySpec, source: str, root: Path, *, retry_failed: bool = Fal
     if retry_failed:
         store.retry_failed()
     todo = sum(record.state == "waiting" for record in store.records())
-    mirror = open_mirror(spec, root)
-    with Progress(spec, store.records(), quiet=quiet) as progress:
-        if todo:
-            workers = min(worker_count(spec), todo)
-            _run_all(spec, store, make(spec.executor.kind, workers), mirror, progress)
-        mirror.repair(store.records())
+    mirrored = open_mirror(spec, root, store.identity)
+    with mirrored as mirror, Progress(spec, store.records(), quiet=quiet) as progress:
+        mirror.begin(store.records())
+        try:
+            if todo:
+                workers = min(worker_count(spec), todo)
+                _run_all(spec, store, make(spec.executor.kind, workers), mirror, progress)
+        finally:
+            mirror.close(store.records())
     records = store.records()
     return Outcome(todo, sum(record.state == "failed" for record in records), len(records))
 
@@ -95,7 +98,7 @@ def check_writable(root: Path) -> None:
         ) from None
 
 
-def _run_all(spec: StudySpec, store: Store, executor: Executor, mirror: Mirror, progress: Progress) -> None:
+def _run_all(spec: StudySpec, store: Store, executor: Executor, mirror: BackgroundMirror, progress: Progress) -> None:
     running: dict[int, Record] = {}
     renewed = time.monotonic()
     try:
@@ -132,7 +135,9 @@ def _job(spec: StudySpec, store: Store, record: Record) -> Job:
     return Job(record.row, record.key, record.configuration, record.seed, spec, folder)
 
 
-def _handle(event: Event, running: dict[int, Record], store: Store, mirror: Mirror, progress: Progress) -> None:
+def _handle(
+    event: Event, running: dict[int, Record], store: Store, mirror: BackgroundMirror, progress: Progress
+) -> None:
     record = running[event.row]
     if event.kind == "epoch":
         store.report(record, event.payload)

@@ -25,6 +25,16 @@ def _safe_name(name: str) -> str:
     return name
 
 
+def _mlflow_uri(uri: str) -> str:
+    scheme, separator, rest = uri.partition("://")
+    if not uri.startswith("databricks") and (not separator or not rest or scheme == "file"):
+        raise ValueError(
+            "an MLflow address such as https://mlflow.example.org, or a database such as sqlite:///mlflow.db; "
+            "MLflow 3 keeps runs in plain folders no more"
+        )
+    return uri
+
+
 SafeName = Annotated[str, AfterValidator(_safe_name)]
 
 
@@ -49,7 +59,7 @@ class TrackingSpec(Specification):
         keep: of how many of the best manual and of the best learned trials the weights are mirrored.
     """
 
-    uri: str | None = None
+    uri: Annotated[str, AfterValidator(_mlflow_uri)] | None = None
     system_metrics: bool = False
     keep: Annotated[int, Field(ge=0)] = 1
 

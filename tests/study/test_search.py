@@ -97,11 +97,32 @@ def test_mlflow_mirrors_parent_children_and_every_epoch(finished: tuple[Path, st
     for record in records(root):
         run = children.pop(record.key)
         assert run.data.tags["mlflow.parentRunId"] == parents[0].info.run_id
-        for name in ("miou", "f1"):
-            assert run.data.metrics[name] == pytest.approx(record.result[name])
-        assert run.data.metrics["rnorm"] == pytest.approx(record.result["rnorm"])
         assert len(client.get_metric_history(run.info.run_id, "loss")) == 2
+        assert any(file.path == "images" for file in client.list_artifacts(run.info.run_id))
     assert not children
+
+
+def test_mlflow_the_storage_and_compare_agree(finished: tuple[Path, str]) -> None:
+    from mlflow import MlflowClient
+
+    root = finished[0] / "runs"
+    client = MlflowClient(tracking_uri(None, root))
+    runs = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+    mirrored = {run.data.tags.get("autorf.trial_key"): run.data for run in runs}
+    shown = json.loads(autorf("compare", "tiny", "--format", "json", cwd=finished[0]))
+    stored = {record.key: record for record in records(root)}
+    for row in shown["rows"]:
+        metrics, record = mirrored[row["key"]].metrics, stored[row["key"]]
+        for name in ("miou", "f1", "pixel_accuracy", "rnorm", "train_seconds", "dilation", "f"):
+            assert metrics.get(name) == row[name]
+        assert [metrics["rf_height"], metrics["rf_width"]] == row["rf"] == record.result["rf"]
+        assert {f"iou/{name}": iou for name, iou in record.result["iou_per_class"].items() if iou is not None} == {
+            name: value for name, value in metrics.items() if name.startswith("iou/")
+        }
+        assert (row["miou"], row["state"]) == (record.result["miou"], mirrored[row["key"]].tags["autorf.state"])
+    best = max(shown["rows"], key=lambda row: row["miou"])
+    assert mirrored[None].metrics["best_miou"] == best["miou"]
+    assert mirrored[None].tags["autorf.best_manual"] in {row["key"] for row in shown["rows"]}
 
 
 def test_a_lost_mirror_is_repaired_by_the_next_run(finished: tuple[Path, str], tmp_path: Path) -> None:
@@ -116,6 +137,13 @@ def test_a_lost_mirror_is_repaired_by_the_next_run(finished: tuple[Path, str], t
     client = MlflowClient(tracking_uri(None, root))
     runs = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
     assert sum(run.data.tags["autorf.kind"] == "trial" and "miou" in run.data.metrics for run in runs) == 4
+
+
+def mlflow_statuses(root: Path) -> list[str]:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri(None, root))
+    return [run.info.status for run in client.search_runs([client.get_experiment_by_name("tiny").experiment_id])]
 
 
 def killed_midway(folder: Path, how: signal.Signals) -> int:
@@ -162,3 +190,4 @@ def test_an_interrupted_study_resumes_to_the_numbers_of_an_uninterrupted_one(
         key: one.result["miou"] for key, one in expected.items()
     }
     assert max(one.attempt for one in resumed.values()) == 2
+    assert mlflow_statuses(tmp_path / "runs") == ["FINISHED"] * 5

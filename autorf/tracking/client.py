@@ -1,0 +1,72 @@
+"""Reaching MLflow: where it is, and how long its client may wait for an answer."""
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+SETTINGS = {
+    # MLflow's own patience with a server that does not answer is minutes for every request.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    # MLflow sets its own logging up when it is imported, and reads its level from here.
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+}
+"""Of the environment while the mirror talks to MLflow, where the user has not set them."""
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def tracking_uri(uri: str | None, root: Path) -> str:
+    """The given URI, or the SQLite file under ``root``."""
+    return uri or f"sqlite:///{(root / 'mlflow.db').resolve()}"
+
+
+def shown_uri(uri: str) -> str:
+    """The URI without a password, for messages."""
+    parts = urlsplit(uri)
+    if parts.password is None:
+        return uri
+    return parts._replace(netloc=f"{parts.username}:***@{parts.netloc.rpartition('@')[2]}").geturl()
+
+
+def insecure(uri: str) -> str | None:
+    """A warning for a URI over which anyone on the way can read and change what is sent; None where there is none."""
+    parts = urlsplit(uri)
+    if parts.scheme != "http" or parts.hostname in LOOPBACK:
+        return None
+    return f"tracking.uri {shown_uri(uri)} is plain http to another host: anyone on the way can read it; use https"
+
+
+@contextmanager
+def own_settings() -> Iterator[None]:
+    """Short patience and silence for the calls inside; the environment is as before afterwards."""
+    added = [name for name in SETTINGS if name not in os.environ]
+    os.environ.update({name: SETTINGS[name] for name in added})
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
+
+
+def connect(uri: str) -> "MlflowClient":
+    """A client of the MLflow at ``uri``; call it, and what it returns, inside :func:`own_settings`."""
+    from mlflow import MlflowClient
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # Each failed attempt would be a line; the mirror says it once.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
+    return MlflowClient(tracking_uri=uri)

@@ -1,0 +1,111 @@
+"""What a run shows as pictures: samples with truth, prediction and map, and how the receptive field moved."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autorf.study.evidence import Evidence
+from autorf.study.store import Record
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LEARNED = ("f", "dilation", "scale")
+_GAP = 4
+_IGNORED = (90, 90, 90)
+
+Picture = NDArray[np.uint8]
+
+
+def sample_strips(evidence: Evidence) -> list[Picture]:
+    """One picture a sample, ``(h, w, 3)``: image, truth, prediction and, where the method has one, its map."""
+    colors = _class_colors(evidence.n_classes)
+    strips = []
+    for index in range(len(evidence.samples)):
+        parts = [evidence.samples[index].permute(1, 2, 0).numpy()]
+        for labels in (evidence.sample_truth[index], evidence.sample_prediction[index]):
+            parts.append(_painted(labels.numpy(), colors))
+        if evidence.maps is not None:
+            parts.append(_heat(evidence.maps[index].float().numpy(), _bounds(evidence)))
+        strips.append(_beside(parts))
+    return strips
+
+
+def trajectory(record: Record) -> "Figure | None":
+    """What the trial learned and its receptive field, against the epoch; None where nothing was learned."""
+    learned = [name for name in LEARNED if len({epoch.get(name) for epoch in record.history} - {None}) > 1]
+    if not learned:
+        return None
+    figure, axes = _axes(record.label)
+    epochs = [epoch["epoch"] + 1 for epoch in record.history]
+    for name in learned:
+        axes.plot(epochs, [epoch.get(name) for epoch in record.history], marker="o", label=name)
+    axes.set_ylabel(", ".join(learned))
+    side = axes.twinx()
+    side.plot(epochs, [max(epoch["rf"]) for epoch in record.history], color="0.5", linestyle="--", label="rf")
+    side.set_ylabel("receptive field in pixels (dashed)")
+    axes.legend()
+    return figure
+
+
+def trajectories(records: Sequence[Record]) -> "Figure | None":
+    """The receptive field of every trial against the epoch; None before the first epoch."""
+    shown = [record for record in records if record.history]
+    if not shown:
+        return None
+    figure, axes = _axes("receptive field while training")
+    for record in shown:
+        learns = len({max(epoch["rf"]) for epoch in record.history}) > 1
+        sides = [max(epoch["rf"]) for epoch in record.history]
+        style: dict[str, Any] = {"linewidth": 2, "label": record.label} if learns else {"color": "0.8", "linewidth": 1}
+        axes.plot([epoch["epoch"] + 1 for epoch in record.history], sides, **style)
+    axes.set_ylabel("receptive field in pixels (grey: set by hand)")
+    if any(not line.get_label().startswith("_") for line in axes.lines):
+        axes.legend(fontsize="small")
+    return figure
+
+
+def _axes(title: str) -> tuple[Any, Any]:
+    # The Figure alone: pyplot keeps a global state that is not for threads.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(title)
+    axes.set_xlabel("epoch")
+    return figure, axes
+
+
+def _class_colors(count: int) -> Picture:
+    from matplotlib import colormaps
+
+    palette = colormaps["tab20"](np.arange(count) % 20)[:, :3]
+    return (palette * 255).astype(np.uint8)
+
+
+def _painted(labels: NDArray[np.integer[Any]], colors: Picture) -> Picture:
+    known = (labels >= 0) & (labels < len(colors))
+    painted = colors[np.where(known, labels, 0)]
+    painted[~known] = _IGNORED
+    return painted
+
+
+def _bounds(evidence: Evidence) -> tuple[float, float]:
+    assert evidence.maps is not None
+    return float(evidence.maps.min()), float(evidence.maps.max())
+
+
+def _heat(map: NDArray[np.float32], bounds: tuple[float, float]) -> Picture:
+    from matplotlib import colormaps
+
+    low, high = bounds
+    shares = (map - low) / max(high - low, 1e-6)
+    heat: Picture = (colormaps["viridis"](shares)[..., :3] * 255).astype(np.uint8)
+    return heat
+
+
+def _beside(parts: Sequence[Picture]) -> Picture:
+    gap = np.full((len(parts[0]), _GAP, 3), 255, np.uint8)
+    return np.concatenate([piece for part in parts for piece in (gap, part)][1:], axis=1)

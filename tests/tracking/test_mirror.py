@@ -1,0 +1,112 @@
+from pathlib import Path
+
+import pytest
+
+from autorf.tracking.mirror import Mirror
+from tests.tracking.conftest import again, artifacts, leave_files, record, runs_of
+
+
+def test_syncing_again_adds_only_what_is_new(mirror: Mirror) -> None:
+    mirror.sync(record(epochs=1))
+    mirror.sync(record(epochs=2))
+    other = again(mirror)
+    other.sync(record(epochs=3))
+    other.sync(record("complete", epochs=4))
+    other.sync(record("complete", epochs=4))
+    run = runs_of(mirror)["abc"]
+    history = mirror._connected().get_metric_history(run.info.run_id, "f")
+    assert [(metric.step, round(metric.value, 3)) for metric in history] == [(0, 1.1), (1, 1.2), (2, 1.3), (3, 1.4)]
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["autorf.state"] == "complete"
+    assert (run.data.metrics["rf"], run.data.metrics["rf_width"], run.data.metrics["iou/background"]) == (32, 27, 0.9)
+    assert run.data.metrics["iou/wall _old_"] == 0.3
+    assert "iou/one" not in run.data.metrics
+    assert run.data.params == {"method": "inflation", "dilation": "3", "seed": "0"}
+
+
+def test_the_data_set_of_every_run_is_the_validation_split(mirror: Mirror) -> None:
+    mirror.sync(record())
+    for run in runs_of(mirror).values():
+        (given,) = run.inputs.dataset_inputs
+        assert given.dataset.name == "digits"
+        assert [(tag.key, tag.value) for tag in given.tags] == [("mlflow.data.context", "validation")]
+
+
+def test_a_failed_trial_is_a_failed_run_with_its_reason_until_it_is_retried(mirror: Mirror) -> None:
+    mirror.sync(record("failed"))
+    run = runs_of(mirror)["abc"]
+    assert (run.info.status, run.data.tags["autorf.reason"]) == ("FAILED", "NaN")
+    mirror.sync(record("running", epochs=2))
+    assert runs_of(mirror)["abc"].info.status == "RUNNING"
+    again(mirror).sync(record("complete", epochs=2))
+    run = runs_of(mirror)["abc"]
+    assert (run.info.status, run.data.tags["autorf.reason"]) == ("FINISHED", "")
+
+
+def test_runs_that_a_killed_driver_left_running_are_ended_by_the_next(mirror: Mirror) -> None:
+    mirror.begin([])
+    for key in ("waits", "runs", "done"):
+        mirror.sync(record(key=key))
+    after = [record("waiting", key="waits"), record("running", key="runs"), record("complete", key="done")]
+    again(mirror).begin(after)
+    states = {key: run.info.status for key, run in runs_of(mirror).items()}
+    assert states == {"study": "RUNNING", "waits": "KILLED", "runs": "RUNNING", "done": "KILLED"}
+    again(mirror).close([record("complete", key=key) for key in ("waits", "runs", "done")])
+    assert {run.info.status for run in runs_of(mirror).values()} == {"FINISHED"}
+
+
+def test_an_interrupted_study_is_killed_and_one_that_another_driver_runs_goes_on(mirror: Mirror) -> None:
+    mirror.begin([])
+    mirror.close([record("running")])
+    assert runs_of(mirror)["study"].info.status == "RUNNING"
+    mirror.close([record("waiting")])
+    assert runs_of(mirror)["study"].info.status == "KILLED"
+
+
+def test_the_best_of_each_side_keep_their_weights_and_the_winner_is_on_the_parent(
+    mirror: Mirror, tmp_path: Path
+) -> None:
+    trials = {"rate2": 0.6, "rate3": 0.7, "learn": 0.8}
+    for key in trials:
+        leave_files(tmp_path, key, maps=key == "learn")
+    manual = [
+        record("complete", key=key, miou=trials[key], method="dilation", rate=rate)
+        for key, rate in (("rate2", 2), ("rate3", 3))
+    ]
+    mirror.close([*manual, record("complete", 2, key="learn", miou=0.8)])
+    runs = runs_of(mirror)
+    kept = {key for key, run in runs.items() if "model/model.safetensors" in artifacts(mirror, run)}
+    assert kept == {"rate3", "learn"}
+    assert "model/autorf.json" in artifacts(mirror, runs["rate2"])
+    assert {"figures/trajectory.svg", "images/sample 0", "images/sample 1"} < artifacts(mirror, runs["learn"])
+    assert "figures/trajectory.svg" not in artifacts(mirror, runs["rate2"])
+    assert {"best/model.safetensors", "best/autorf.json", "figures/trajectories.svg"} < artifacts(mirror, runs["study"])
+    assert runs["study"].data.tags["autorf.best_trial_key"] == "learn"
+    assert runs["study"].data.metrics == {"best_manual_miou": 0.7, "best_learned_miou": 0.8, "best_miou": 0.8}
+    assert runs["rate3"].data.metrics["dilation"] == 3
+
+
+def test_two_drivers_at_once_make_one_parent(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    parent, second = mirror.parent, again(mirror)
+    look, looked = second._found, []
+
+    def too_early(client, kind):
+        looked.append(kind)
+        return [] if looked.count("study") == 1 else look(client, kind)
+
+    monkeypatch.setattr(second, "_found", too_early)
+    assert second.parent == parent
+    assert set(runs_of(mirror)) == {"study"}
+
+
+def test_a_server_takes_metrics_pictures_and_weights(mirror: Mirror, server: str, tmp_path: Path) -> None:
+    remote = Mirror(server, mirror.spec, mirror.identity, tmp_path)
+    leave_files(tmp_path, "abc", maps=True)
+    remote.begin([])
+    remote.sync(record(epochs=1))
+    remote.close([record("complete", epochs=2)])
+    runs = runs_of(remote)
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+    assert runs["abc"].data.metrics["f"] == pytest.approx(1.2)
+    assert {"model/model.safetensors", "images/sample 0", "figures/trajectory.svg"} < artifacts(remote, runs["abc"])
+    assert "best/model.safetensors" in artifacts(remote, runs["study"])
