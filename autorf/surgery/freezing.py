@@ -42,6 +42,10 @@ def freeze(model: nn.Module, example_input: Tensor | None = None) -> Frozen:
 
     Raises:
         InputError: when a plain layer would give another output, as during a search.
+
+    Note:
+        A frozen model goes through ``torch.export`` and ``torch.onnx.export``, and so do modules left by a per-pixel
+        method. To ONNX, a frozen inflation needs a fixed image size, a scale-adaptive convolution a fixed batch.
     """
     plain: dict[str, nn.Module] = {}
     left: dict[str, str] = {}

@@ -36,8 +36,8 @@ def test_the_commands_and_their_options_are_these() -> None:
     ]  # fmt: skip
     assert found["compare"] == ["--format", "--root", "study"]
     assert found["inspect"] == [
-        "--effective", "--figure", "--force", "--format", "--image-size", "--images", "--layers", "--per-class", "--set",
-        "model",
+        "--effective", "--figure", "--force", "--format", "--image-size", "--images", "--layers", "--per-class",
+        "--set", "model",
     ]  # fmt: skip
     assert found["suggest"] == ["--format", "--image-size", "--object-size", "--rnorm", "--set", "model"]
     assert found["studies"] == []
