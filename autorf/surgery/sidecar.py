@@ -51,7 +51,7 @@ class Sidecar(Specification):
         adaptations: in the order in which they were made.
         geometry: kernel, stride, padding and dilation of every plain convolution and pooling, by name; a model built
             with others would take the weights and compute something else.
-        weights_sha256: of the weights file.
+        weights_sha256: of the weights' names, types, shapes and values.
     """
 
     format: Literal["autorf model"] = "autorf model"
@@ -70,10 +70,23 @@ def read_sidecar(path: Path) -> Sidecar:
         InputError: for a file that is missing, damaged, of another program or of another version.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; a saved model is a folder written by autorf.save") from None
     except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as JSON: {error}") from None
+    return parse_sidecar(text, str(path))
+
+
+def parse_sidecar(text: str, path: str) -> Sidecar:
+    """The record in ``text``, which stands in the file ``path``.
+
+    Raises:
+        InputError: for text that is damaged, of another program or of another version.
+    """
+    try:
+        values = json.loads(text)
+    except ValueError as error:
         raise InputError(f"{path}: cannot be read as JSON: {error}") from None
     if not isinstance(values, Mapping) or values.get("format") != "autorf model":
         raise InputError(f"{path}: not a record of autorf.save (no format: 'autorf model')")
@@ -82,7 +95,7 @@ def read_sidecar(path: Path) -> Sidecar:
             f"{path}: has version {values.get('version')!r} (written by autorf {values.get('autorf', 'unknown')}); "
             f"this autorf reads version {VERSION}: load it with the autorf that wrote it"
         )
-    return parse(Sidecar, values, str(path))
+    return parse(Sidecar, values, path)
 
 
 def saved_adaptations(model: nn.Module) -> tuple[SavedAdaptation, ...]:

@@ -1,13 +1,9 @@
 """Saving an adapted model, and building it again."""
 
-import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as read_tensors
-from safetensors.torch import save as tensor_bytes
 from torch import Tensor, nn
 
 import autorf
@@ -26,10 +22,12 @@ from autorf.surgery.sidecar import (
     first_differences,
     geometry,
     method_of,
+    parse_sidecar,
     read_sidecar,
     saved_adaptations,
 )
 from autorf.surgery.targets import checked_layers
+from autorf.surgery.weights_file import fingerprint, read_weights, tensors_of, weights_bytes
 
 WEIGHTS = "model.safetensors"
 SIDECAR = "autorf.json"
@@ -53,16 +51,16 @@ def save(model: nn.Module, folder: str | Path) -> Path:
     """
     folder = Path(folder)
     saved = saved_adaptations(model)
-    content = tensor_bytes(_tensors(model))
+    tensors = tensors_of(model)
     sidecar = Sidecar(
         autorf=autorf.__version__,
         model=type(model).__name__,
         adaptations=saved,
         geometry=geometry(model),
-        weights_sha256=hashlib.sha256(content).hexdigest(),
+        weights_sha256=fingerprint(tensors),
     )
-    # The weights first: a record never describes weights that are not there yet.
-    write_atomically(folder / WEIGHTS, content)
+    # The weights carry the record too: whenever this process is killed, they are one whole model, the old or the new.
+    write_atomically(folder / WEIGHTS, weights_bytes(tensors, sidecar.model_dump_json()))
     write_atomically(folder / SIDECAR, sidecar.model_dump_json(indent=1) + "\n")
     return folder
 
@@ -82,8 +80,7 @@ def load(build: Callable[[], nn.Module], folder: str | Path) -> nn.Module:
             changed layer that the fresh model lacks, or any difference in names, shapes or geometry.
     """
     source = Path(folder) / SIDECAR
-    sidecar = read_sidecar(source)
-    weights = _read_weights(Path(folder) / WEIGHTS, sidecar)
+    sidecar, weights = _read(Path(folder))
     model = build()
     if not isinstance(model, nn.Module):
         raise InputError(f"load: build() must return a module, it returned a {type(model).__name__}")
@@ -97,29 +94,18 @@ def load(build: Callable[[], nn.Module], folder: str | Path) -> nn.Module:
     return model
 
 
-def _tensors(model: nn.Module) -> dict[str, Tensor]:
-    tensors: dict[str, Tensor] = {}
-    for name, value in model.state_dict().items():
-        if not isinstance(value, Tensor):
-            raise InputError(f"save: {name!r} is a {type(value).__name__}; safetensors holds tensors only")
-        # Copies: safetensors refuses tensors that share memory, as tied parameters do.
-        tensors[name] = value.detach().cpu().contiguous().clone()
-    return tensors
-
-
-def _read_weights(path: Path, sidecar: Sidecar) -> dict[str, Tensor]:
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; a saved model is a folder written by autorf.save") from None
-    if content[8:9] != b"{" and content.startswith((b"PK", b"\x80")):
-        raise InputError(f"{path}: is a pickle (torch.save), which can run code; autorf loads safetensors only")
-    if hashlib.sha256(content).hexdigest() != sidecar.weights_sha256:
+def _read(folder: Path) -> tuple[Sidecar, dict[str, Tensor]]:
+    """The record and the weights; the copy of the record in the weights where a save was cut off before the other."""
+    source, path = folder / SIDECAR, folder / WEIGHTS
+    beside = read_sidecar(source) if source.exists() or not path.exists() else None
+    weights, record = read_weights(path)
+    digest = fingerprint(weights)
+    if beside is not None and beside.weights_sha256 == digest:
+        return beside, weights
+    inside = None if record is None else parse_sidecar(record, str(path))
+    if inside is None or inside.weights_sha256 != digest:
         raise InputError(f"{path}: is damaged, or not the file that {SIDECAR} was written with; save the model again")
-    try:
-        return dict(read_tensors(content))
-    except SafetensorError as error:
-        raise InputError(f"{path}: is no safetensors file: {error}") from None
+    return inside, weights
 
 
 def _plan(model: nn.Module, saved: SavedAdaptation, sidecar: Sidecar, source: str) -> Plan:
