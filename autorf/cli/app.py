@@ -23,7 +23,7 @@ app = typer.Typer(
 Study = Annotated[str, typer.Argument(help="A study file, or the name of a built-in study (see: autorf studies).")]
 Model = Annotated[
     str,
-    typer.Argument(help="largefov:BACKBONE, smp:ARCH:ENCODER, timm:NAME, torchvision:NAME or hf:NAME."),
+    typer.Argument(help="largefov:BACKBONE, smp:ARCH:ENCODER, timm:NAME, torchvision:NAME, hf:NAME or paper:NAME."),
 ]
 Options = Annotated[
     list[str] | None,

@@ -1,4 +1,5 @@
-"""Models by name: ``largefov:BACKBONE``, ``smp:ARCH:ENCODER``, ``timm:NAME``, ``torchvision:NAME``, ``hf:NAME``."""
+"""Models by name: ``largefov:BACKBONE``, ``smp:ARCH:ENCODER``, ``timm:NAME``, ``torchvision:NAME``, ``hf:NAME``,
+``paper:NAME``."""
 
 from autorf.networks.registry import build
 from autorf.networks.spec import ModelSpec

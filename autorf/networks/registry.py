@@ -6,8 +6,10 @@ from typing import Any
 from torch import nn
 
 from autorf.errors import InputError, near_names
+from autorf.networks.checkpoint import load_weights
 from autorf.networks.largefov import LargeFOV, feature_stage
 from autorf.networks.multipath import MultiPath, numbered_paths
+from autorf.networks.papers import check_paper_name, paper_network
 from autorf.networks.spec import ModelSpec
 from autorf.networks.vgg import DilatedVGG
 from autorf.networks.weights import fetching, one_line
@@ -30,7 +32,10 @@ def build(spec: ModelSpec | str, classes: int | Sequence[str] = 21) -> nn.Module
     if spec.paths is not None:
         names = [] if isinstance(classes, int) else list(classes)
         spec = spec.model_copy(update={"paths": numbered_paths(spec.paths, names)})
-    return _BUILDERS[family](rest, spec, classes if isinstance(classes, int) else len(classes))
+    model = _BUILDERS[family](rest, spec, classes if isinstance(classes, int) else len(classes))
+    if spec.weights is not None:
+        load_weights(model, spec.weights)
+    return model
 
 
 def check_name(spec: ModelSpec) -> None:
@@ -42,6 +47,8 @@ def check_name(spec: ModelSpec) -> None:
         _smp_parts(rest)
     elif family == "torchvision":
         _check_torchvision_name(rest)
+    elif family == "paper":
+        check_paper_name(rest)
 
 
 def _largefov(backbone: str, spec: ModelSpec, classes: int) -> nn.Module:
@@ -177,12 +184,19 @@ def _hf(name: str, spec: ModelSpec, classes: int) -> nn.Module:
     return fetching(make, what, field="model.name", repair="give the folder of a saved model")
 
 
+def _paper(name: str, spec: ModelSpec, classes: int) -> nn.Module:
+    if spec.output_stride is not None:
+        raise InputError(f"model.output_stride: {spec.name} has the paper's own; leave it out")
+    return _with_weights(lambda: paper_network(name, classes, pretrained=spec.pretrained), spec)
+
+
 _BUILDERS: dict[str, Callable[[str, ModelSpec, int], nn.Module]] = {
     "largefov": _largefov,
     "timm": _timm,
     "smp": _smp,
     "torchvision": _torchvision,
     "hf": _hf,
+    "paper": _paper,
 }
 
 

@@ -1,5 +1,6 @@
 """How a study names its model."""
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -7,7 +8,7 @@ from pydantic import Field, model_validator
 from autorf.errors import near_names
 from autorf.specification import PositiveFloat, PositiveInt, Specification
 
-FAMILIES = ("largefov", "smp", "timm", "torchvision", "hf")
+FAMILIES = ("largefov", "smp", "timm", "torchvision", "hf", "paper")
 
 
 class ModelSpec(Specification):
@@ -15,8 +16,10 @@ class ModelSpec(Specification):
 
     Attributes:
         name: ``largefov:BACKBONE`` (a timm backbone with the papers' head), ``smp:ARCH:ENCODER``, ``timm:NAME``,
-            ``torchvision:NAME`` or ``hf:NAME``.
+            ``torchvision:NAME``, ``hf:NAME`` or ``paper:NAME`` (the per-pixel papers' networks).
         pretrained: load the backbone's published weights; needs a network the first time.
+        weights: a checkpoint of the whole model to begin with, such as a trained baseline; see
+            :func:`autorf.networks.checkpoint.load_weights`.
         stage: ``largefov``: the backbone's feature stage to cut at, from 0; None for the last.
         output_stride: limit the backbone's stride to 8 or 16 by dilating later stages, where the backbone can.
         kernel: ``largefov``: side of conv6's kernel; the papers use 4 (Helen) and 3 (VOC).
@@ -30,6 +33,7 @@ class ModelSpec(Specification):
 
     name: str
     pretrained: bool = False
+    weights: Path | None = None
     stage: Annotated[int, Field(ge=0, le=8)] | None = None
     output_stride: Literal[2, 4, 8, 16, 32] | None = None
     kernel: Literal[3, 4, 5, 7] = 3
@@ -44,7 +48,7 @@ class ModelSpec(Specification):
         family, _, rest = self.name.partition(":")
         if family not in FAMILIES or not rest:
             raise ValueError(
-                f"a model is largefov:BACKBONE, smp:ARCH:ENCODER, timm:NAME, torchvision:NAME or hf:NAME"
+                f"a model is largefov:BACKBONE, smp:ARCH:ENCODER, timm:NAME, torchvision:NAME, hf:NAME or paper:NAME"
                 f"{near_names(family, FAMILIES)}, not {self.name!r}"
             )
         each = len(self.dilation) if isinstance(self.dilation, tuple) else 1
