@@ -1,5 +1,6 @@
 """Errors a user can repair, and the words that help to repair them."""
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -7,8 +8,21 @@ from difflib import get_close_matches
 class InputError(ValueError):
     """Input that cannot be used: one line that says what, where, what is allowed and how to repair it.
 
-    The command line prints it without a traceback and exits with code 2.
+    The command line prints it without a traceback and exits with code 2. Passwords in URLs are left out.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(hide_passwords(message))
+
+
+class StorageLostError(RuntimeError):
+    """The study's storage stayed away for longer than a search waits; the study can be resumed."""
+
+
+def hide_passwords(text: str) -> str:
+    """``text`` with ``***`` for every password in a URL."""
+    text = re.sub(r"(://[^/\s:@]*:)[^\s/]*@", r"\1***@", text)
+    return re.sub(r"([?&]password=)[^&\s'\"]+", r"\1***", text)
 
 
 def near_names(name: str, choices: Iterable[str], n: int = 3) -> str:

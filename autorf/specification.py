@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
 from pydantic_core import ErrorDetails
 
-from autorf.errors import InputError, near_names
+from autorf.errors import InputError, hide_passwords, near_names
 
 
 class Specification(BaseModel):
@@ -31,6 +31,9 @@ def _pair(value: object) -> object:
 
 ImageSize = Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_pair)]
 """``[height, width]`` in pixels; a single number is a square."""
+
+Url = Annotated[str, PlainSerializer(hide_passwords)]
+"""A URL whose password is left out of dumps and messages; use ``Field(repr=False)`` for logs."""
 
 Parsed = TypeVar("Parsed", bound=BaseModel)
 

@@ -10,7 +10,7 @@ from typer.exceptions import TyperException
 
 from autorf import __version__
 from autorf.cli.exit_codes import BAD_INPUT, DONE, FAILED_TRIALS, INTERRUPTED
-from autorf.errors import InputError
+from autorf.errors import InputError, StorageLostError
 
 app = typer.Typer(
     help="Search and learn the receptive field of segmentation networks.",
@@ -47,6 +47,8 @@ def main() -> None:
         sys.exit(status or DONE)
     except InputError as error:
         _stop(str(error), BAD_INPUT)
+    except StorageLostError as error:
+        _stop(str(error), INTERRUPTED)
     except typer.Exit as error:
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):

@@ -32,6 +32,9 @@ Report = Callable[[dict[str, Any]], None]
 def run(job: Job, report: Report, stopped: Callable[[], bool] = lambda: False) -> dict[str, Any]:
     """Train one trial, from its last checkpoint where there is one, and return its results.
 
+    The checkpoints stay until whoever asked has stored the result and clears them: a driver killed in between loses
+    nothing.
+
     Args:
         job: what to run.
         report: called after every epoch with its measurements.
@@ -74,7 +77,6 @@ def run(job: Job, report: Report, stopped: Callable[[], bool] = lambda: False) -
     assert evidence is not None
     write_evidence(job.folder, evidence)
     save(model, job.folder)
-    checkpoint.clear()
     return _result(module, checkpoint, model, field)
 
 

@@ -1,19 +1,24 @@
 """Run a study, or what is missing of it."""
 
 import os
+import sys
 import tempfile
 import time
+from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from autorf.errors import InputError
+from autorf.errors import InputError, StorageLostError
 from autorf.files import write_atomically
 from autorf.study.executors import Event, Executor, Job, make
+from autorf.study.others import Others
 from autorf.study.progress import Progress
-from autorf.study.spec import StudySpec
-from autorf.study.store import LEASE_SECONDS, Record, Store, study_folder
+from autorf.study.spec import StorageSpec, StudySpec
+from autorf.study.store import Record, Store, TakenOverError, study_folder
 from autorf.study.trial import Trial, grid
 from autorf.tracking import BackgroundMirror, open_mirror
+from autorf.training.resuming import clear_checkpoints
 
 POLL_SECONDS = 1.0
 
@@ -63,23 +68,24 @@ def search(spec: StudySpec, source: str, root: Path, *, retry_failed: bool = Fal
     """
     trials = check(spec, source)
     check_writable(root)
-    store = Store(study_folder(root, spec.name), spec.name)
+    store = Store(study_folder(root, spec.name), spec.name, spec.storage)
     store.register(spec, trials)
     store.recover()
     if retry_failed:
         store.retry_failed()
-    todo = sum(record.state == "waiting" for record in store.records())
+    states = Counter(record.state for record in store.records())
+    left = states["waiting"] + states["running"]
     mirrored = open_mirror(spec, root, store.identity)
     with mirrored as mirror, Progress(spec, store.records(), quiet=quiet) as progress:
         mirror.begin(store.records())
         try:
-            if todo:
-                workers = min(worker_count(spec), todo)
+            if left:
+                workers = min(worker_count(spec), left)
                 _run_all(spec, store, make(spec.executor.kind, workers), mirror, progress)
         finally:
             mirror.close(store.records())
     records = store.records()
-    return Outcome(todo, sum(record.state == "failed" for record in records), len(records))
+    return Outcome(left, sum(record.state == "failed" for record in records), len(records))
 
 
 def worker_count(spec: StudySpec) -> int:
@@ -101,38 +107,78 @@ def check_writable(root: Path) -> None:
 def _run_all(spec: StudySpec, store: Store, executor: Executor, mirror: BackgroundMirror, progress: Progress) -> None:
     running: dict[int, Record] = {}
     renewed = time.monotonic()
+    others = Others(store, progress)
     try:
         while True:
             while len(running) < executor.capacity and (record := store.claim()):
                 running[record.row] = record
                 progress.started(record)
                 executor.submit(_job(spec, store, record))
-            if not running:
+            if not running and not others.wait():
                 return
-            for event in executor.wait(POLL_SECONDS):
-                if event.row in running:
-                    _handle(event, running, store, mirror, progress)
-            renewed = _renew(running, store, renewed)
+            for event in executor.wait(POLL_SECONDS) if running else ():
+                if record := running.get(event.row):
+                    try:
+                        _handle(event, running, store, mirror, progress)
+                    except TakenOverError as error:
+                        _give_up(record, running, executor, error)
+            renewed = _renew(running, store, executor, renewed)
     except BaseException:
         executor.close()
-        for record in running.values():
-            store.requeue(record, "interrupted")
+        store.hurry()
+        # A storage that is away cannot be told; the leases then tell the next driver.
+        with suppress(StorageLostError):
+            for record in running.values():
+                store.requeue(record, "interrupted")
         raise
     finally:
         executor.close()
 
 
-def _renew(running: dict[int, Record], store: Store, last: float) -> float:
-    if time.monotonic() - last < LEASE_SECONDS / 4:
+def _renew(running: dict[int, Record], store: Store, executor: Executor, last: float) -> float:
+    if time.monotonic() - last < store.lease_seconds / 4:
         return last
-    for record in running.values():
-        store.renew(record)
+    for record in list(running.values()):
+        try:
+            store.renew(record)
+        except TakenOverError as error:
+            _give_up(record, running, executor, error)
     return time.monotonic()
+
+
+def _give_up(record: Record, running: dict[int, Record], executor: Executor, error: TakenOverError) -> None:
+    print(error, file=sys.stderr)
+    executor.cancel(record.row)
+    running.pop(record.row, None)
 
 
 def _job(spec: StudySpec, store: Store, record: Record) -> Job:
     folder = store.folder / "trials" / record.key
-    return Job(record.row, record.key, record.configuration, record.seed, spec, folder)
+    # Workers have no business with the storage, and its password none with them.
+    return Job(
+        record.row,
+        record.key,
+        record.configuration,
+        record.seed,
+        spec.model_copy(update={"storage": StorageSpec()}),
+        folder,
+    )
+
+
+def _handle_unless_taken_over(
+    event: Event,
+    running: dict[int, Record],
+    store: Store,
+    executor: Executor,
+    mirror: BackgroundMirror,
+    progress: Progress,
+) -> None:
+    record = running[event.row]
+    try:
+        _handle(event, running, store, mirror, progress)
+    except TakenOverError as error:
+        running[event.row] = record
+        _give_up(record, running, executor, error)
 
 
 def _handle(
@@ -148,6 +194,7 @@ def _handle(
     del running[event.row]
     if event.kind == "done":
         store.complete(record, event.payload, value=float(event.payload["miou"]))
+        clear_checkpoints(store.folder / "trials" / record.key)
     elif event.kind == "pruned":
         store.prune(record, event.payload, value=float(event.payload["miou"]))
     else:

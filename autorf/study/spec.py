@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import AfterValidator, Field
@@ -11,7 +12,8 @@ from pydantic import AfterValidator, Field
 from autorf.data import DataSpec
 from autorf.errors import InputError
 from autorf.networks.spec import ModelSpec
-from autorf.specification import PositiveInt, Specification, parse
+from autorf.specification import PositiveFloat, PositiveInt, Specification, Url, parse
+from autorf.study.lease import LEASE_SECONDS
 from autorf.study.search_spec import SearchSpec
 from autorf.training.spec import TrainingSpec
 
@@ -50,6 +52,31 @@ class ExecutorSpec(Specification):
     workers: PositiveInt | None = None
 
 
+def _postgresql(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme != "postgresql+psycopg" or len(parts.path) < 2:
+        raise ValueError(
+            "must be postgresql+psycopg://USER@HOST:PORT/DATABASE; leave it out for SQLite in the study's folder"
+        )
+    return url
+
+
+class StorageSpec(Specification):
+    """Where the study remembers what is wanted, running and done.
+
+    Attributes:
+        url: ``postgresql+psycopg://USER@HOST:PORT/DATABASE`` for drivers on many machines, or None for SQLite in the
+            study's folder, for any number of drivers on one machine. A password is better left to ``PGPASSWORD`` or
+            ``~/.pgpass``; one in the URL is never printed or stored.
+        lease_seconds: a driver that was silent for so long has its trials taken over by another.
+        patience_minutes: how long a search waits for a storage that cannot be reached before it stops, resumable.
+    """
+
+    url: Annotated[Annotated[Url, AfterValidator(_postgresql)] | None, Field(repr=False)] = None
+    lease_seconds: PositiveFloat = LEASE_SECONDS
+    patience_minutes: Annotated[float, Field(ge=0)] = 10.0
+
+
 class TrackingSpec(Specification):
     """Where MLflow's mirror of the study lives.
 
@@ -75,6 +102,7 @@ class StudySpec(Specification):
         training: how each trial is trained.
         search: how the space is searched.
         executor: where trials run.
+        storage: where the study remembers.
         tracking: where results are mirrored.
     """
 
@@ -85,6 +113,7 @@ class StudySpec(Specification):
     training: TrainingSpec = TrainingSpec()
     search: SearchSpec = SearchSpec()
     executor: ExecutorSpec = ExecutorSpec()
+    storage: StorageSpec = StorageSpec()
     tracking: TrackingSpec = TrackingSpec()
 
 

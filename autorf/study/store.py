@@ -1,80 +1,34 @@
 """The study's own memory: an Optuna storage that says what is wanted, running and done."""
 
-import json
-import os
-import socket
-import time
 import uuid
-import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.exceptions import OptunaError
-from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import SQLAlchemyError
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import TrialState
 
 from autorf.errors import InputError, near_names
+from autorf.study.changes import check_none_gone, check_unchanged
+from autorf.study.lease import is_stale, new_lease
+from autorf.study.patience import Patience
+from autorf.study.record import Record, newest_attempts, record_from
 from autorf.study.search_space import TRAINING
-from autorf.study.search_spec import SearchSpec
-from autorf.study.spec import StudySpec
-from autorf.study.trial import Trial, trial_from
+from autorf.study.spec import StorageSpec, StudySpec
+from autorf.study.storage import FORMAT, POINTER, Storage, stored_url
+from autorf.study.trial import Trial
 
-State = Literal["waiting", "running", "complete", "pruned", "failed"]
-LEASE_SECONDS = 120.0
-"""A running trial whose lease was not renewed for so long is taken over."""
-
-FORMAT = 1
-"""Version of what is stored; a newer one is refused."""
+__all__ = ["Record", "Store", "TakenOverError", "newest_attempts", "open_store", "study_folder"]
 
 _METHOD_NAMES = ("dilation", "inflation", "learned_dilation", "pixel_adaptive", "scale_adaptive")
 """Fixed here because Optuna refuses a categorical parameter that grows."""
 
-_STATES: dict[TrialState, State] = {
-    TrialState.WAITING: "waiting",
-    TrialState.RUNNING: "running",
-    TrialState.COMPLETE: "complete",
-    TrialState.PRUNED: "pruned",
-    TrialState.FAIL: "failed",
-}
 
-
-@dataclass(frozen=True)
-class Record:
-    """What the storage knows of one attempt at a trial.
-
-    Attributes:
-        row: the storage's own number of this attempt.
-        key: the trial's key.
-        configuration: canonical, as :attr:`autorf.study.trial.Trial.configuration`.
-        seed: of the trial.
-        state: of the attempt.
-        attempt: 1 for the first.
-        result: what the trial reported at its end (metrics, receptive field, seconds).
-        history: one mapping an epoch.
-        reason: why it failed or was interrupted.
-        ended: when the attempt ended, in seconds since 1970; None before.
-    """
-
-    row: int
-    key: str
-    configuration: dict[str, Any]
-    seed: int
-    state: State
-    attempt: int
-    result: dict[str, Any] = field(default_factory=dict)
-    history: list[dict[str, Any]] = field(default_factory=list)
-    reason: str | None = None
-    lease: dict[str, Any] = field(default_factory=dict)
-    ended: float | None = None
-
-    @property
-    def label(self) -> str:
-        """The trial in a few words."""
-        return trial_from(self.configuration, self.seed).label
+class TakenOverError(RuntimeError):
+    """The attempt has ended in the storage: another driver took the trial over while this one was silent."""
 
 
 def study_folder(root: Path, name: str) -> Path:
@@ -82,56 +36,66 @@ def study_folder(root: Path, name: str) -> Path:
     return root / name
 
 
-def open_store(root: Path, name: str) -> "Store":
+def open_store(root: Path, name: str, storage: StorageSpec | None = None) -> "Store":
     """The store of a study that exists.
+
+    Args:
+        root: the folder of all studies.
+        name: of the study.
+        storage: where it is, when known; otherwise what its folder says. PostgreSQL's password then comes from
+            ``PGPASSWORD`` or ``~/.pgpass``.
 
     Raises:
         InputError: when there is none of that name, with near names.
     """
-    if not (study_folder(root, name) / "study.db").is_file():
-        known = sorted(path.parent.name for path in root.glob("*/study.db"))
+    folder = study_folder(root, name)
+    url = (storage.url if storage else None) or stored_url(folder)
+    if url is None and not (folder / "study.db").is_file():
+        known = sorted({path.parent.name for kind in ("study.db", POINTER) for path in root.glob(f"*/{kind}")})
         hint = f"{near_names(name, known)}; studies there: {', '.join(known) or 'none'}"
         raise InputError(f"no study {name!r} under {root.resolve()}{hint}; run it first: autorf search {name}")
-    return Store(study_folder(root, name), name)
+    return Store(folder, name, (storage or StorageSpec()).model_copy(update={"url": url}))
 
 
 class Store:
     """One study's trials in an Optuna storage.
 
-    A row is one attempt at a trial; a trial's state is that of its newest attempt. Claiming a row and finishing it are
-    atomic in the storage, so that two drivers never run one trial and a late writer is refused.
+    A row is one attempt at a trial; a trial's state is that of its newest attempt. One driver at a time claims,
+    requeues and registers, so no two run one trial; a writer whose attempt was taken over meanwhile gets
+    :class:`TakenOverError`. Everything waits for a storage that cannot be reached, see
+    :class:`autorf.study.patience.Patience`.
+
+    Args:
+        folder: of the study.
+        name: of the study.
+        spec: where the storage is, and how long to wait for silent drivers and for the storage itself.
     """
 
-    def __init__(self, folder: Path, name: str) -> None:
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        folder.mkdir(parents=True, exist_ok=True)
-        url = f"sqlite:///{(folder / 'study.db').resolve()}"
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                self._storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
-                self._study = optuna.create_study(
-                    study_name=name, storage=self._storage, direction="maximize", load_if_exists=True
-                )
-        except (OptunaError, SQLAlchemyError, RuntimeError) as error:
-            raise InputError(
-                f"{folder / 'study.db'}: is no storage of this version: {str(error).splitlines()[0]}"
-            ) from None
-        stored = self._study.user_attrs.get("format", FORMAT)
-        if stored > FORMAT:
-            raise InputError(f"{folder / 'study.db'}: was written by a newer autorf (format {stored}); upgrade autorf")
-        self.folder = folder
-        self.name = name
+    def __init__(self, folder: Path, name: str, spec: StorageSpec | None = None) -> None:
+        self.folder, self.name, self._spec = folder, name, spec or StorageSpec()
+        self.driver = uuid.uuid4().hex[:12]
+        self._opened = Storage(folder, name, self._spec.url)
+        self._study, self._storage = self._opened.study, self._opened.rdb
+        self._patiently = Patience(self._opened.label, self._spec.patience_minutes)
+
+    @property
+    def lease_seconds(self) -> float:
+        """After how much silence another driver takes a trial over."""
+        return self._spec.lease_seconds
+
+    def hurry(self) -> None:
+        """From now on, wait for the storage only seconds, as someone who pressed Ctrl-C would."""
+        self._patiently.minutes = min(self._patiently.minutes, 0.1)
 
     @property
     def spec(self) -> dict[str, Any] | None:
         """The study file as it was when the study began, or None before."""
-        return self._study.user_attrs.get("spec")
+        return self._patiently(lambda: self._study.user_attrs.get("spec"))
 
     @property
     def identity(self) -> str:
         """Tells this study from every other, those of the same name too; empty before :meth:`register`."""
-        return str(self._study.user_attrs.get("identity", ""))
+        return str(self._patiently(lambda: self._study.user_attrs.get("identity", "")))
 
     def register(self, spec: StudySpec, trials: Iterable[Trial]) -> None:
         """Enqueue every trial that the storage does not have yet; remember the study file.
@@ -140,31 +104,31 @@ class Store:
             InputError: when the study file changed in more than adding trials since the study began.
         """
         wanted = {trial.key: trial for trial in trials}
-        if self.spec is not None:
-            _check_unchanged(self.spec, spec)
-            gone = {record.key: record for record in self.records() if record.key not in wanted}
-            if gone:
-                lost = next(iter(gone.values()))
-                raise InputError(
-                    f"study {self.name!r} already has {len(gone)} trials that the study file no longer lists, such as "
-                    f"{lost.configuration} with seed {lost.seed}; put them back, or give the study another name"
-                )
-        self._study.set_user_attr("format", FORMAT)
-        if not self.identity:
-            self._study.set_user_attr("identity", uuid.uuid4().hex[:12])
-        self._study.set_user_attr("spec", spec.model_dump(mode="json"))
-        known = {record.key for record in self.records()}
-        for key, trial in wanted.items():
-            if key not in known:
-                self._enqueue(key, trial.configuration, trial.seed, attempt=1)
+        self._patiently(lambda: self._register(spec, wanted))
+
+    def _register(self, spec: StudySpec, wanted: Mapping[str, Trial]) -> None:
+        with self._opened.exclusive():
+            known = self._read()
+            before = self._study.user_attrs.get("spec")
+            if before is not None:
+                check_unchanged(before, spec)
+                check_none_gone(self.name, known, wanted)
+            self._study.set_user_attr("format", FORMAT)
+            if "identity" not in self._study.user_attrs:
+                self._study.set_user_attr("identity", uuid.uuid4().hex[:12])
+            self._study.set_user_attr("spec", spec.model_dump(mode="json"))
+            keys = {record.key for record in known}
+            for key, trial in wanted.items():
+                if key not in keys:
+                    self._enqueue(key, trial.configuration, trial.seed, attempt=1)
 
     def attempts(self) -> list[Record]:
         """Every attempt at every trial, each with its own epochs only, in the order they were enqueued."""
-        return [_record(row) for row in self._study.get_trials(deepcopy=False)]
+        return self._patiently(self._attempts)
 
     def records(self) -> list[Record]:
         """The newest attempt at every trial, in the order the trials were enqueued."""
-        return newest_attempts(self.attempts())
+        return self._patiently(self._read)
 
     def record(self, key: str) -> Record:
         """The newest attempt at the trial ``key``."""
@@ -172,63 +136,118 @@ class Store:
 
     def claim(self) -> Record | None:
         """The next waiting trial, now running and leased to this process; None when none waits."""
-        for record in self.records():
-            if record.state == "waiting" and self._storage.set_trial_state_values(record.row, TrialState.RUNNING):
-                self.renew(record)
-                return replace(record, state="running")
+        return self._patiently(self._claim)
+
+    def _claim(self) -> Record | None:
+        with self._opened.exclusive():
+            for record in self._read():
+                if record.state == "waiting" and self._storage.set_trial_state_values(record.row, TrialState.RUNNING):
+                    lease = new_lease(self.driver, self._opened.now())
+                    self._set(record, "lease", lease)
+                    return replace(record, state="running", lease=lease)
         return None
 
     def renew(self, record: Record) -> None:
-        """Say that the trial is still being worked on."""
-        lease = {"host": socket.gethostname(), "pid": os.getpid(), "time": time.time()}
-        self._set(record, "lease", lease)
+        """Say that the trial is still being worked on.
+
+        Raises:
+            TakenOverError: when another driver took it over.
+        """
+        self._write(record, lambda: self._set(record, "lease", new_lease(self.driver, self._opened.now())))
 
     def report(self, record: Record, epoch: dict[str, Any]) -> None:
-        """Store what an epoch measured; renews the lease. Reporting an epoch again replaces it."""
+        """Store what an epoch measured; renews the lease. Reporting an epoch again replaces it.
+
+        Raises:
+            TakenOverError: when another driver took the trial over.
+        """
         step = int(epoch["epoch"])
-        self._storage.set_trial_intermediate_value(record.row, step, float(epoch["miou"]))
-        self._set(record, f"epoch:{step}", epoch)
-        self.renew(record)
+
+        def write() -> None:
+            self._storage.set_trial_intermediate_value(record.row, step, float(epoch["miou"]))
+            self._set(record, f"epoch:{step}", epoch)
+            self._set(record, "lease", new_lease(self.driver, self._opened.now()))
+
+        self._write(record, write)
 
     def complete(self, record: Record, result: dict[str, Any], value: float) -> None:
-        """Finish a trial with its results."""
-        self._set(record, "result", result)
-        self._storage.set_trial_state_values(record.row, TrialState.COMPLETE, [value])
+        """Finish a trial with its results.
+
+        Raises:
+            TakenOverError: when another driver took it over.
+        """
+        self._finish(record, TrialState.COMPLETE, {"result": result}, [value])
 
     def prune(self, record: Record, result: dict[str, Any], value: float) -> None:
-        """Finish an attempt that was stopped early, with the result so far; its ``epochs`` is the budget it reached."""
-        self._set(record, "result", result)
-        self._storage.set_trial_state_values(record.row, TrialState.PRUNED, [value])
+        """Finish an attempt that was stopped early, with the result so far; its ``epochs`` is the budget it reached.
+
+        Raises:
+            TakenOverError: when another driver took the trial over.
+        """
+        self._finish(record, TrialState.PRUNED, {"result": result}, [value])
 
     def promote(self, record: Record) -> None:
         """Enqueue the next attempt at a pruned trial, which continues from its checkpoint."""
-        self._enqueue(record.key, record.configuration, record.seed, attempt=record.attempt + 1)
+        self._patiently(lambda: self._enqueue_next(record))
 
     def fail(self, record: Record, reason: str) -> None:
-        """Finish a trial without a result."""
-        self._set(record, "reason", reason)
-        self._storage.set_trial_state_values(record.row, TrialState.FAIL)
+        """Finish a trial without a result.
 
-    def requeue(self, record: Record, reason: str) -> None:
-        """End this attempt and enqueue the next one, which continues from the last checkpoint."""
-        try:
-            self.fail(record, reason)
-        except optuna.exceptions.UpdateFinishedTrialError:
+        Raises:
+            TakenOverError: when another driver took it over.
+        """
+        self._finish(record, TrialState.FAIL, {"reason": reason})
+
+    def requeue(self, record: Record, reason: str, *, crashes: int = 0) -> None:
+        """End this attempt and enqueue the next one, which continues from the last checkpoint.
+
+        Args:
+            record: of the attempt.
+            reason: why it ended.
+            crashes: how often in a row the trial's worker died without finishing an epoch.
+        """
+        self._patiently(lambda: self._requeue(record, reason, crashes))
+
+    def _requeue(self, record: Record, reason: str, crashes: int) -> None:
+        with self._opened.exclusive():
+            newest = next(one for one in self._read() if one.key == record.key)
+            if newest.row == record.row:
+                self._follow(newest, reason, crashes)
+
+    def _follow(self, record: Record, reason: str, crashes: int) -> None:
+        if record.state == "running":
+            # Should this driver die between the two, whoever looks next sees that another attempt is due.
+            for name, value in (("reason", reason), ("crashes", crashes), ("again", True)):
+                self._set(record, name, value)
+            self._storage.set_trial_state_values(record.row, TrialState.FAIL)
+        elif not (record.state == "failed" and record.again):
             return
-        self._enqueue(record.key, record.configuration, record.seed, attempt=record.attempt + 1)
+        self._enqueue_next(record, crashes)
 
     def recover(self) -> list[Record]:
-        """Requeue running trials whose process is gone; returns them."""
-        stale = [record for record in self.records() if record.state == "running" and _is_stale(record.lease)]
-        for record in stale:
-            self.requeue(record, "interrupted")
+        """Requeue running trials whose driver is gone; returns them."""
+        return self._patiently(self._recover)
+
+    def _recover(self) -> list[Record]:
+        with self._opened.exclusive():
+            records = self._read()
+            stale = [record for record in records if record.state == "running" and self._is_stale(record)]
+            due = [record for record in records if record.state == "failed" and record.again]
+            for record in [*stale, *due]:
+                self._follow(record, "interrupted", record.crashes)
         return stale
+
+    def _is_stale(self, record: Record) -> bool:
+        if record.lease.get("driver") == self.driver:
+            return False
+        seconds, one_machine = self._spec.lease_seconds, self._opened.one_machine
+        return is_stale(record.lease, self._opened.now(), seconds, one_machine=one_machine)
 
     def retry_failed(self) -> list[Record]:
         """Enqueue another attempt at every failed trial; returns the failed ones."""
         failed = [record for record in self.records() if record.state == "failed"]
         for record in failed:
-            self._enqueue(record.key, record.configuration, record.seed, attempt=record.attempt + 1)
+            self._patiently(lambda record=record: self._enqueue_next(record))  # type: ignore[misc]
         return failed
 
     def add_retrain(self, key: str, facts: Mapping[str, Any]) -> None:
@@ -240,81 +259,58 @@ class Store:
         """What was retrained, by trial key: ``seconds`` in all, ``epochs``, ``seeds``, ``with_val``, ``fixed``."""
         return {
             name.removeprefix("retrain:"): value
-            for name, value in self._study.user_attrs.items()
+            for name, value in self._patiently(lambda: self._study.user_attrs).items()
             if name.startswith("retrain:")
         }
+
+    def _read(self) -> list[Record]:
+        return newest_attempts(self._attempts())
+
+    def _attempts(self) -> list[Record]:
+        return [record_from(row) for row in self._study.get_trials(deepcopy=False)]
+
+    def _write(self, record: Record, action: Any) -> None:
+        try:
+            self._patiently(action)
+        except UpdateFinishedTrialError:
+            raise TakenOverError(f"{record.label}: another driver took this trial over") from None
+
+    def _finish(
+        self, record: Record, state: TrialState, facts: Mapping[str, Any], values: list[float] | None = None
+    ) -> None:
+        sent = False
+
+        def write() -> None:
+            nonlocal sent
+            if sent and self._storage.get_trial(record.row).state == state:
+                # The storage took it before its answer was lost.
+                return
+            for name, value in facts.items():
+                self._set(record, name, value)
+            sent = True
+            self._storage.set_trial_state_values(record.row, state, values)
+
+        self._write(record, write)
 
     def _set(self, record: Record, name: str, value: object) -> None:
         self._storage.set_trial_user_attr(record.row, name, value)
 
-    def _enqueue(self, key: str, configuration: Mapping[str, Any], seed: int, attempt: int) -> None:
+    def _enqueue_next(self, record: Record, crashes: int = 0) -> None:
+        self._enqueue(record.key, record.configuration, record.seed, attempt=record.attempt + 1, crashes=crashes)
+
+    def _enqueue(self, key: str, configuration: Mapping[str, Any], seed: int, attempt: int, crashes: int = 0) -> None:
         method = configuration["method"]
         named = {n if n == "method" or n.startswith(TRAINING) else f"{method}.{n}": v for n, v in configuration.items()}
         distributions = {name: d for name, value in named.items() if (d := _distribution(name, value))}
+        facts = {"key": key, "configuration": configuration, "seed": seed, "attempt": attempt, "crashes": crashes}
         self._study.add_trial(
             optuna.trial.create_trial(
                 state=TrialState.WAITING,
                 params={name: named[name] for name in distributions},
                 distributions=distributions,
-                user_attrs={"key": key, "configuration": configuration, "seed": seed, "attempt": attempt},
+                user_attrs=facts,
             )
         )
-
-
-def _record(row: FrozenTrial) -> Record:
-    attributes = row.user_attrs
-    epochs = sorted((name for name in attributes if name.startswith("epoch:")), key=lambda name: int(name[6:]))
-    return Record(
-        row=row._trial_id,
-        key=attributes["key"],
-        configuration=attributes["configuration"],
-        seed=attributes["seed"],
-        state=_STATES[row.state],
-        attempt=attributes["attempt"],
-        result=attributes.get("result", {}),
-        history=[attributes[name] for name in epochs],
-        reason=attributes.get("reason"),
-        lease=attributes.get("lease", {}),
-        ended=row.datetime_complete.timestamp() if row.datetime_complete else None,
-    )
-
-
-def newest_attempts(attempts: Iterable[Record]) -> list[Record]:
-    """The attempt that counts of every trial, in the order the trials were enqueued."""
-    by_key: dict[str, list[Record]] = {}
-    for record in attempts:
-        by_key.setdefault(record.key, []).append(record)
-    return [_newest(records) for records in by_key.values()]
-
-
-def _newest(attempts: list[Record]) -> Record:
-    """The attempt that counts, with the epochs of those it continued."""
-    ordered = sorted(attempts, key=_rank)
-    epochs = {int(epoch["epoch"]): epoch for record in ordered for epoch in record.history}
-    return replace(ordered[-1], history=[epochs[number] for number in sorted(epochs)])
-
-
-def _rank(record: Record) -> tuple[bool, int, int]:
-    """Newer attempts win; a complete one always does; of two rows of one attempt the first."""
-    return record.state == "complete", record.attempt, -record.row
-
-
-def _is_stale(lease: Mapping[str, Any]) -> bool:
-    if not lease:
-        return True
-    if lease["host"] == socket.gethostname():
-        return not _alive(int(lease["pid"]))
-    return time.time() - float(lease["time"]) > LEASE_SECONDS
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _distribution(name: str, value: object) -> BaseDistribution | None:
@@ -323,37 +319,3 @@ def _distribution(name: str, value: object) -> BaseDistribution | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return IntDistribution(0, 2**16) if isinstance(value, int) else FloatDistribution(-1e9, 1e9)
-
-
-def _check_unchanged(old: Mapping[str, Any], spec: StudySpec) -> None:
-    """Refuse a change of anything that results depend on; executor, tracking, seeds and search space may grow."""
-    old, new = _comparable(old), _comparable(spec.model_dump(mode="json"))
-    changes = [
-        f"{path}: {before!r} became {after!r}"
-        for part in ("data", "model", "training", "search")
-        for path, before, after in _differences(part, old.get(part), new[part])
-        if path not in _MAY_CHANGE and not path.startswith(_MAY_GROW)
-    ]
-    if changes:
-        raise InputError(
-            f"the study file changed since study {spec.name!r} began ({'; '.join(changes)}); "
-            "change it back, or give the study another name"
-        )
-
-
-_MAY_CHANGE = ("training.seeds",)
-_MAY_GROW = ("search.budget", "search.stop")
-"""What says how much to run, but not with what result."""
-
-
-def _comparable(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """A study file as plain values, settings that an older version did not know filled in."""
-    plain: dict[str, Any] = json.loads(json.dumps(stored))
-    return {**plain, "search": SearchSpec.model_validate(plain.get("search", {})).model_dump(mode="json")}
-
-
-def _differences(path: str, old: Any, new: Any) -> list[tuple[str, Any, Any]]:
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        keys = dict.fromkeys([*old, *new])
-        return [found for key in keys for found in _differences(f"{path}.{key}", old.get(key), new.get(key))]
-    return [] if old == new else [(path, old, new)]

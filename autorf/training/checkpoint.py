@@ -12,8 +12,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from autorf.surgery import learned_values
 from autorf.training.module import SegmentationModule
-
-NAMES = ("checkpoint.ckpt", "checkpoint.previous.ckpt")
+from autorf.training.resuming import NAMES
 
 
 class EpochCheckpoint(Checkpoint):
@@ -85,11 +84,6 @@ class EpochCheckpoint(Checkpoint):
         if newest.exists():
             newest.replace(previous)
         partial.replace(newest)
-
-    def clear(self) -> None:
-        """Remove the checkpoints of a finished trial."""
-        for name in NAMES:
-            (self.folder / name).unlink(missing_ok=True)
 
     def state_dict(self) -> dict[str, Any]:
         """What was reported so far."""

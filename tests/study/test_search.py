@@ -157,14 +157,15 @@ def killed_midway(folder: Path, how: signal.Signals) -> int:
         stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 240
-    while time.monotonic() < deadline:
+    while not (folder / "runs" / "tiny" / "study.db").exists():
+        assert time.monotonic() < deadline
         time.sleep(0.2)
-        if (folder / "runs" / "tiny" / "study.db").exists():
-            found = records(folder / "runs")
-            if any(one.state == "complete" for one in found) and any(
-                one.history for one in found if one.state == "running"
-            ):
-                break
+    store = open_store(folder / "runs", "tiny")
+    while time.monotonic() < deadline:
+        time.sleep(0.1)
+        states = {record.state for record in store.records()}
+        if {"complete", "running"} <= states:
+            break
     assert process.poll() is None, "the study ended before it was interrupted"
     if how == signal.SIGKILL:
         process.kill()

@@ -1,5 +1,4 @@
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import pytest
 
 from autorf.errors import InputError
 from autorf.study.spec import StudySpec
-from autorf.study.store import Record, Store, open_store
+from autorf.study.store import Record, Store, TakenOverError, open_store
 from autorf.study.trial import grid
 
 RESULT: dict[str, Any] = {"miou": 0.5, "f1": 0.6, "pixel_accuracy": 0.7, "rf": [19, 19], "rnorm": 0.4}
@@ -71,7 +70,7 @@ def test_every_attempt_is_kept_with_its_own_epochs_and_when_it_ended(store: Stor
 
 def test_a_trial_whose_process_died_is_run_again_as_its_next_attempt(store: Store) -> None:
     record = claimed(store)
-    store._set(record, "lease", {"host": os.uname().nodename, "pid": 2**22 + 1, "time": 0})
+    store._set(record, "lease", {**record.lease, "driver": "another", "pid": 2**22 + 1, "time": 0})
     assert [one.key for one in store.recover()] == [record.key]
     again = store.record(record.key)
     assert (again.state, again.attempt) == ("waiting", 2)
@@ -86,8 +85,9 @@ def test_a_trial_that_is_being_worked_on_is_left_alone(store: Store) -> None:
 def test_a_late_writer_is_refused(store: Store) -> None:
     record = claimed(store)
     store.requeue(record, "interrupted")
-    with pytest.raises(optuna.exceptions.UpdateFinishedTrialError):
-        store.complete(record, RESULT, 0.5)
+    for late in (lambda: store.complete(record, RESULT, 0.5), lambda: store.report(record, epoch(0))):
+        with pytest.raises(TakenOverError, match="another driver took this trial over"):
+            late()
     assert store.record(record.key).state == "waiting"
 
 

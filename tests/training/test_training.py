@@ -15,8 +15,9 @@ from autorf.methods import LearnedDilation
 from autorf.surgery import adapt
 from autorf.training.batches import EpochBatches, loader
 from autorf.training.callback import ReceptiveFieldCallback
-from autorf.training.checkpoint import NAMES, EpochCheckpoint, newest_checkpoint
+from autorf.training.checkpoint import EpochCheckpoint, newest_checkpoint
 from autorf.training.module import SegmentationModule, class_weights
+from autorf.training.resuming import NAMES
 from autorf.training.schedule import warmup_cosine
 from autorf.training.spec import TrainingSpec
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from autorf.study.spec import StudySpec
+from autorf.study.trial import training_of
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,11 @@ class Job:
     folder: Path
     rungs: tuple[int, ...] = ()
     with_val: bool = False
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs make the trial complete."""
+        return training_of(self.spec.training, self.configuration).epochs
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,9 @@ class Executor(Protocol):
 
     def stop(self, row: int) -> None:
         """Have that job end after its current epoch's checkpoint and answer ``pruned``; unknown rows are ignored."""
+
+    def cancel(self, row: int) -> None:
+        """End that job at once and say nothing more of it; unknown rows are ignored."""
 
     def wait(self, timeout: float) -> list[Event]:
         """What happened since the last call; waits up to ``timeout`` seconds for something to happen.

@@ -57,6 +57,12 @@ class LocalExecutor:
                 worker.stopping, worker.at_rung = True, False
                 _send(worker, _STOP)
 
+    def cancel(self, row: int) -> None:
+        """Kill the worker that runs the job of that row."""
+        for worker in [worker for worker in self._workers if worker.job is not None and worker.job.row == row]:
+            worker.process.kill()
+            self._bury(worker)
+
     def wait(self, timeout: float) -> list[Event]:
         """Events since the last call; a worker that died is one too. Jobs that wait at a rung go on first."""
         for worker in self._workers:
@@ -165,7 +171,7 @@ def _outcome(job: Job, link: _Link, run_trial: RunTrial) -> Event:
     except Exception as error:
         details = {"reason": failure_reason(error), "traceback": traceback.format_exc()}
         return Event(job.row, "failed", details)
-    return Event(job.row, "done" if result["epochs"] >= job.spec.training.epochs else "pruned", result)
+    return Event(job.row, "done" if result["epochs"] >= job.epochs else "pruned", result)
 
 
 def failure_reason(error: BaseException) -> str:

@@ -83,7 +83,7 @@ def test_an_exception_is_a_failed_job_with_its_reason_and_traceback(executor: Lo
 
 
 @pytest.mark.parametrize("executor", [sleeping_trial], indirect=True)
-def test_an_idle_worker_that_died_is_replaced(executor: LocalExecutor, job: Job) -> None:
+def test_a_worker_that_died_or_was_cancelled_is_replaced(executor: LocalExecutor, job: Job) -> None:
     executor.submit(job)
     first = until_end(executor)
     pid = executor._workers[0].process.pid
@@ -91,7 +91,10 @@ def test_an_idle_worker_that_died_is_replaced(executor: LocalExecutor, job: Job)
     os.kill(pid, signal.SIGKILL)
     executor._workers[0].process.join()
     assert executor.wait(0) == []
-    (job.folder / "epochs").unlink()
+    executor.submit(job)
+    executor.cancel(job.row)
+    assert executor.wait(0) == []
+    (job.folder / "epochs").unlink(missing_ok=True)
     executor.submit(job)
     assert kinds(until_end(executor)) == kinds(first)
 

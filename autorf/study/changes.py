@@ -1,0 +1,63 @@
+"""Which changes of a study file a study that has begun accepts: those that only add trials."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from autorf.errors import InputError
+from autorf.study.record import Record
+from autorf.study.search_spec import SearchSpec
+from autorf.study.spec import StudySpec
+
+_MAY_CHANGE = ("training.seeds",)
+_MAY_GROW = ("search.budget", "search.stop")
+"""What says how much to run, but not with what result."""
+
+
+def check_unchanged(old: Mapping[str, Any], spec: StudySpec) -> None:
+    """Refuse a change of anything that results depend on; executor, storage, tracking, seeds and spaces may change.
+
+    Raises:
+        InputError: naming every value that changed, before and after.
+    """
+    old, new = _comparable(old), _comparable(spec.model_dump(mode="json"))
+    changes = [
+        f"{path}: {before!r} became {after!r}"
+        for part in ("data", "model", "training", "search")
+        for path, before, after in _differences(part, old.get(part), new[part])
+        if path not in _MAY_CHANGE and not path.startswith(_MAY_GROW)
+    ]
+    if changes:
+        raise InputError(
+            f"the study file changed since study {spec.name!r} began ({'; '.join(changes)}); "
+            "change it back, or give the study another name"
+        )
+
+
+def check_none_gone(name: str, records: Iterable[Record], wanted: Iterable[str]) -> None:
+    """Refuse a study file that no longer lists a trial that the study has.
+
+    Raises:
+        InputError: naming one of them.
+    """
+    keys = set(wanted)
+    gone = {record.key: record for record in records if record.key not in keys}
+    if gone:
+        lost = next(iter(gone.values()))
+        raise InputError(
+            f"study {name!r} already has {len(gone)} trials that the study file no longer lists, such as "
+            f"{lost.configuration} with seed {lost.seed}; put them back, or give the study another name"
+        )
+
+
+def _comparable(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """A study file as plain values, settings that an older version did not know filled in."""
+    plain: dict[str, Any] = json.loads(json.dumps(stored))
+    return {**plain, "search": SearchSpec.model_validate(plain.get("search", {})).model_dump(mode="json")}
+
+
+def _differences(path: str, old: Any, new: Any) -> list[tuple[str, Any, Any]]:
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        keys = dict.fromkeys([*old, *new])
+        return [found for key in keys for found in _differences(f"{path}.{key}", old.get(key), new.get(key))]
+    return [] if old == new else [(path, old, new)]

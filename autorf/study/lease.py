@@ -1,0 +1,80 @@
+"""Who runs a trial, and whether that driver is still there."""
+
+import os
+import socket
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+LEASE_SECONDS = 120.0
+"""A running trial whose lease was not renewed for so long is taken over."""
+
+
+def new_lease(driver: str, now: float) -> dict[str, Any]:
+    """The lease of this process: where it runs, which process it is, and the storage's clock ``now`` in seconds.
+
+    ``process`` tells the process from a later one of the same number; ``machine`` a host from itself after a reboot,
+    and one container from another.
+    """
+    return {
+        "driver": driver,
+        "host": socket.gethostname(),
+        "machine": _machine(),
+        "pid": os.getpid(),
+        "process": started(os.getpid()),
+        "time": now,
+    }
+
+
+def is_stale(lease: Mapping[str, Any], now: float, seconds: float, *, one_machine: bool) -> bool:
+    """Whether the driver that holds ``lease`` is gone.
+
+    On the same machine the process tells, however long ago it spoke; elsewhere only its silence does.
+
+    Args:
+        lease: as of :func:`new_lease`; an empty one is nobody's.
+        now: the storage's clock.
+        seconds: how long a silent driver is waited for.
+        one_machine: whether the storage can be reached from one machine only; a lease from before a reboot is then
+            nobody's.
+    """
+    if not lease:
+        return True
+    if lease.get("machine") == _machine() and lease["host"] == socket.gethostname():
+        return not _is_alive(int(lease["pid"]), lease.get("process"))
+    if one_machine and lease["host"] == socket.gethostname() and _boot(lease.get("machine")) != _boot(_machine()):
+        return True
+    return now - float(lease["time"]) > seconds
+
+
+def started(pid: int) -> str | None:
+    """When a process started, in clock ticks since the boot, or None where the system does not say."""
+    try:
+        # The name in parentheses may hold spaces; the 22nd field is the 20th behind it.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return None
+
+
+def _is_alive(pid: int, process: str | None) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return process is None or started(pid) in (process, None)
+
+
+@lru_cache(maxsize=1)
+def _machine() -> str:
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return ""
+
+
+def _boot(machine: str | None) -> str:
+    return (machine or "").partition(" ")[0]

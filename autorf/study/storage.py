@@ -1,0 +1,162 @@
+"""Opening the database that a study lives in: SQLite for one machine, PostgreSQL for many."""
+
+import fcntl
+import hashlib
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+import sqlalchemy
+from optuna.exceptions import OptunaError
+from sqlalchemy.exc import SQLAlchemyError
+
+from autorf.errors import InputError, hide_passwords
+from autorf.files import write_atomically
+
+FORMAT = 1
+"""Version of what is stored; a newer one is refused."""
+
+POINTER = "storage.url"
+"""Beside the trials of a study in PostgreSQL: where it is, without the password."""
+
+_SERVER_OPTIONS = "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
+_POSTGRES: dict[str, Any] = {
+    "pool_pre_ping": True,
+    "connect_args": {
+        "connect_timeout": 10,
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,
+        # A driver that vanishes without a word must not hold its lock for the two hours of TCP's own default.
+        "options": _SERVER_OPTIONS,
+    },
+}
+
+
+class Storage:
+    """One study in an Optuna storage.
+
+    Args:
+        folder: of the study; made if it is missing. Without a URL the database is ``study.db`` in it.
+        name: of the study.
+        url: ``postgresql+psycopg://...``, or None.
+
+    Attributes:
+        one_machine: whether only drivers on one machine can share it.
+        label: names the storage to people; without passwords.
+
+    Raises:
+        InputError: when it cannot be reached, holds another study, or was written by a newer version.
+    """
+
+    def __init__(self, folder: Path, name: str, url: str | None = None) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.one_machine = url is None
+        self.name = name
+        self._lock = folder / "study.lock"
+        self._url = url or f"sqlite:///{(folder / 'study.db').resolve()}"
+        self.label = hide_passwords(url) if url else str(folder / "study.db")
+        self._settings = {"connect_args": {"timeout": 60}} if url is None else _POSTGRES
+        _check_place(folder, name, url)
+        try:
+            self._engine = sqlalchemy.create_engine(self._url, pool_size=2, **self._settings)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                # Two drivers that begin together must not both make the tables or the study.
+                with self.exclusive():
+                    self.rdb, self.study = self._open()
+        except ModuleNotFoundError:
+            raise InputError("storage.url: PostgreSQL needs psycopg; run: pip install 'autorf[postgres]'") from None
+        except (OptunaError, SQLAlchemyError, RuntimeError) as error:
+            raise InputError(_opening_problem(self.label, url, error)) from None
+        if url is not None:
+            _leave_pointer(folder, url)
+
+    def now(self) -> float:
+        """The storage's clock in seconds: one for all drivers, however wrong their own are."""
+        if self.one_machine:
+            return time.time()
+        with self._engine.connect() as connection:
+            return float(connection.scalar(sqlalchemy.text("SELECT extract(epoch FROM clock_timestamp())")) or 0)
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Keep every other driver of this study out; ends with the process, however it dies."""
+        if self.one_machine:
+            with self._lock.open("a") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                yield
+            return
+        number = int.from_bytes(hashlib.sha256(self.name.encode()).digest()[:8], "big", signed=True)
+        with self._engine.begin() as connection:
+            connection.execute(sqlalchemy.text("SET LOCAL lock_timeout = '60s'"))
+            connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
+            yield
+
+    def _open(self) -> tuple[optuna.storages.RDBStorage, optuna.Study]:
+        rdb = optuna.storages.RDBStorage(self._url, engine_kwargs=self._settings)
+        found = [study.study_name for study in rdb.get_all_studies()]
+        if self.one_machine and found and self.name not in found:
+            raise InputError(f"{self.label}: holds study {found[0]!r}, not {self.name!r}; use another name or --root")
+        study = optuna.create_study(study_name=self.name, storage=rdb, direction="maximize", load_if_exists=True)
+        _check_ours(self.label, study)
+        return rdb, study
+
+
+def _check_ours(label: str, study: optuna.Study) -> None:
+    stored = study.user_attrs.get("format")
+    if stored is None and any("key" not in trial.user_attrs for trial in study.get_trials(deepcopy=False)):
+        raise InputError(f"{label}: study {study.study_name!r} there is another program's; give yours another name")
+    if stored is not None and stored > FORMAT:
+        raise InputError(f"{label}: was written by a newer autorf (format {stored}); upgrade autorf")
+
+
+def _check_place(folder: Path, name: str, url: str | None) -> None:
+    """Raise ``InputError`` where a study that began in one storage is asked for in another."""
+    pointer = folder / POINTER
+    if url is None and pointer.is_file() and not (folder / "study.db").is_file():
+        raise InputError(
+            f"study {name!r} lives in {pointer.read_text().strip()}: set storage.url, or give the study another name"
+        )
+    if url is not None and (folder / "study.db").is_file():
+        raise InputError(
+            f"{folder / 'study.db'} already holds study {name!r}: leave storage.url out, or give the study another name"
+        )
+
+
+def stored_url(folder: Path) -> str | None:
+    """The URL, without password, of the storage that the study of ``folder`` was last opened in."""
+    pointer = folder / POINTER
+    return pointer.read_text(encoding="utf-8").strip() if pointer.is_file() else None
+
+
+def _leave_pointer(folder: Path, url: str) -> None:
+    plain = sqlalchemy.engine.make_url(url)
+    plain = plain.set(password=None, query={k: v for k, v in plain.query.items() if k != "password"})
+    text = plain.render_as_string()
+    if stored_url(folder) != text:
+        write_atomically(folder / POINTER, text + "\n")
+
+
+def _opening_problem(label: str, url: str | None, error: Exception) -> str:
+    line = problem(error)
+    if url is None:
+        return f"{label}: is no storage of this version: {line}"
+    if isinstance(error, RuntimeError) and "version" in line:
+        return f"storage {label}: {line}"
+    return f"storage {label}: cannot be used: {line}; start the server or correct storage.url"
+
+
+def problem(error: BaseException) -> str:
+    """What a database said, in one line without passwords and without the layers that passed it on."""
+    while isinstance(error, OptunaError) and error.__cause__ is not None:
+        error = error.__cause__
+    original = getattr(error, "orig", None) or error
+    line = next(iter(str(original).strip().splitlines()), type(original).__name__)
+    return hide_passwords(line)
