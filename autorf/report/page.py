@@ -1,0 +1,63 @@
+"""The report as one HTML file."""
+
+import datetime
+from dataclasses import dataclass
+from pathlib import Path
+
+from autorf import __version__
+from autorf.report.blocks import Section
+from autorf.report.results import StudyResults
+from autorf.report.sections import sections
+from autorf.report.summary import Fact, Picture, facts, headline, picture, running
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything the template fills in."""
+
+    title: str
+    study: str
+    eyebrow: str
+    headline: str
+    sentence: str
+    running: str
+    picture: Picture | None
+    facts: tuple[Fact, ...]
+    sections: tuple[Section, ...]
+    made: str
+
+
+def report_page(results: StudyResults) -> str:
+    """The report of a study as it stands: one HTML document that needs no other file and no network."""
+    from jinja2 import Environment, FileSystemLoader
+
+    environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    template = environment.get_template("report.html.j2")
+    style = (_TEMPLATES / "report.css").read_text(encoding="utf-8")
+    return template.render(page=_page(results), style=style, version=__version__).lstrip()
+
+
+def _page(results: StudyResults) -> Page:
+    verdict = results.comparison.verdict
+    return Page(
+        title=f"{results.name}: {headline(verdict)}",
+        study=results.name,
+        eyebrow=_described(results),
+        headline=headline(verdict),
+        sentence=verdict.sentence,
+        running=running(results),
+        picture=picture(results),
+        facts=tuple(facts(results)),
+        sections=sections(results),
+        made=f" on {datetime.datetime.now().astimezone():%Y-%m-%d at %H:%M %Z}",
+    )
+
+
+def _described(results: StudyResults) -> str:
+    spec = results.spec or {}
+    data, model = spec.get("data") or {}, spec.get("model") or {}
+    size = data.get("image_size")
+    sides = "" if not size else f" at {size}" if isinstance(size, int) else f" at {size[0]} x {size[1]}"
+    return " · ".join(text for text in (model.get("name"), f"{data['name']}{sides}" if data else "") if text)
