@@ -113,6 +113,21 @@ def compare(
 
 
 @app.command()
+def report(
+    study: Study,
+    root: Root = RUNS,
+    output: Annotated[
+        Path | None, typer.Option(help="The HTML file; report.html in the study's folder without.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
+) -> int:
+    """Write a study's results as one self-contained HTML file."""
+    from autorf.cli import studies
+
+    return studies.report(study, root, output, force=force)
+
+
+@app.command()
 def inspect(
     model: Model,
     image_size: ImageSide = "512",

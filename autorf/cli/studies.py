@@ -39,6 +39,7 @@ def search(study: str, root: Path, overrides: list[str], *, retry_failed: bool, 
     mirror = shown_uri(spec.tracking.uri or f"sqlite:///{root / 'mlflow.db'}")
     opened = mirror if mirror.startswith("http") else f"mlflow ui --backend-store-uri {mirror}"
     print(f"\nNext: autorf compare {spec.name}{where} --format json   the same as data")
+    print(f"      autorf report {spec.name}{where}   one page with figures")
     print(f"      {opened}   curves of every trial")
     if outcome.failed:
         print(f"autorf: {outcome.failed} trials failed; run them again with --retry-failed", file=sys.stderr)
@@ -75,7 +76,7 @@ def compare(study: str, root: Path, format: str) -> int:
     """Print the comparison of a study as it stands."""
     if format not in FORMATS:
         raise InputError(f"--format {format}: one of {', '.join(FORMATS)}")
-    name = parse_study(read_yaml(Path(study)), study).name if Path(study).is_file() else study
+    name = study_name(study)
     comparison = compared(name, open_store(root, name).records())
     if format == "json":
         print(comparison.to_json())
@@ -84,6 +85,19 @@ def compare(study: str, root: Path, format: str) -> int:
     else:
         _print_table(comparison)
     return DONE
+
+
+def report(study: str, root: Path, output: Path | None, *, force: bool) -> int:
+    """Write the report of a study as it stands and print its path."""
+    from autorf.report import write_report
+
+    print(write_report(open_store(root, study_name(study)), output, force=force))
+    return DONE
+
+
+def study_name(study: str) -> str:
+    """The name of the study that a file describes, or ``study`` itself."""
+    return parse_study(read_yaml(Path(study)), study).name if Path(study).is_file() else study
 
 
 def list_builtin() -> int:

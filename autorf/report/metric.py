@@ -42,6 +42,8 @@ def metric_figure(comparison: Comparison, against: Against = "rf", layout: Layou
     axes.set_xlabel(_AXES[against])
     axes.set_ylabel(METRIC_NAMES.get(comparison.metric, comparison.metric))
     axes.margins(x=0.04, y=0.12)
+    low, high = axes.get_ylim()
+    axes.set_ylim(max(low, 0.0), min(high, 1.0))
     _name_the_best(axes, comparison, where)
     legend(figure, method_handles((group.method for group in [*manual, *learned]), MANUAL), layout)
     return figure
@@ -128,7 +130,10 @@ def _name_the_best(axes: "Axes", comparison: Comparison, where: Callable[[Group]
 def _stands_left(comparison: Comparison, title: str, where: Callable[[Group], float]) -> bool:
     """Whether a best point's name goes to its left: the two names point away from each other."""
     places = {}
-    for name, best in (("best manual", comparison.verdict.best_manual), ("best learned", comparison.verdict.best_learned)):
+    for name, best in (
+        ("best manual", comparison.verdict.best_manual),
+        ("best learned", comparison.verdict.best_learned),
+    ):
         for group in comparison.groups:
             if best is not None and (group.method, group.params) == (best["method"], best["params"]):
                 places[name] = where(group)

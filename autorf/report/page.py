@@ -10,6 +10,9 @@ from autorf.report.results import StudyResults
 from autorf.report.sections import sections
 from autorf.report.summary import Fact, Picture, facts, headline, picture, running
 
+GENERATOR = '<meta name="generator" content="autorf'
+"""What every report has in its first lines, and a file by someone else has not."""
+
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -33,7 +36,9 @@ def report_page(results: StudyResults) -> str:
     """The report of a study as it stands: one HTML document that needs no other file and no network."""
     from jinja2 import Environment, FileSystemLoader
 
-    environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
     template = environment.get_template("report.html.j2")
     style = (_TEMPLATES / "report.css").read_text(encoding="utf-8")
     return template.render(page=_page(results), style=style, version=__version__).lstrip()

@@ -75,7 +75,9 @@ def pareto_table(records: Sequence[Record], objectives: Sequence[str]) -> Table:
     columns = [Column("trial", False), *(Column(_title(name)) for name in objectives)]
     ordered = sorted(records, key=lambda record: float(record.result[objectives[1]]))
     lines = [
-        Line((record.label, *(number(record.result[name], 4) for name in objectives)), "front" if record in best else "")
+        Line(
+            (record.label, *(number(record.result[name], 4) for name in objectives)), "front" if record in best else ""
+        )
         for record in ordered
     ]
     return table("Trials by both objectives", columns, lines)

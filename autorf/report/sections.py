@@ -7,6 +7,7 @@ from autorf.methods import METHODS
 from autorf.report.blocks import Chart, Column, Samples, Section, Table, table, view
 from autorf.report.metric import metric_figure
 from autorf.report.pareto import front, measured, pareto_figure, pareto_table
+from autorf.report.reproduce import reproduction
 from autorf.report.results import StudyResults
 from autorf.report.samples import Shown, class_legend, map_range, sample_rows
 from autorf.report.tables import group_table, trial_table
@@ -17,7 +18,7 @@ from autorf.study.comparison import Group
 
 def sections(results: StudyResults) -> tuple[Section, ...]:
     """Every section that has something to show, in reading order."""
-    makers = (_field, _trajectories, _samples, _pareto, _trials)
+    makers = (_field, _trajectories, _samples, _pareto, _trials, _reproduce)
     return tuple(section for make in makers for section in make(results))
 
 
@@ -93,9 +94,8 @@ def _samples(results: StudyResults) -> Iterator[Section]:
     maps = list(_maps(results))
     rows = sample_rows(shown, maps)
     named = "; ".join(f"{title}: {configuration(best)}" for title, best in chosen.items() if best is not None)
-    scales = tuple(
-        (one.title, *(number(end, 2) for end in map_range(one.evidence))) for one in maps if one.evidence.maps is not None
-    )
+    ends = ((one.title, *map_range(one.evidence)) for one in maps)
+    scales = tuple((title, number(low, 2), number(high, 2)) for title, low, high in ends)
     caption = f"{named}. Each is shown by its first seed."
     block = Samples(caption, tuple(class_legend(shown[0].evidence)), rows, scales)
     lead = "The same validation images, evenly spaced over the split and not picked."
@@ -129,6 +129,12 @@ def _pareto(results: StudyResults) -> Iterator[Section]:
 def _trials(results: StudyResults) -> Iterator[Section]:
     if results.comparison.rows:
         yield Section("trials", "Every trial", "", (trial_table(results),))
+
+
+def _reproduce(results: StudyResults) -> Iterator[Section]:
+    texts = tuple(reproduction(results))
+    if texts:
+        yield Section("reproduce", "How to reproduce this", "", texts)
 
 
 def _search(results: StudyResults) -> Mapping[str, Any]:

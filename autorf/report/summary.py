@@ -116,8 +116,8 @@ def picture(results: StudyResults) -> Picture | None:
 
 def _frame(title: str, best: Mapping[str, Any], width: int, height: int) -> Frame:
     tall, wide = (float(side) for side in best["rf"])
-    at = (width - wide) / 2, (height - tall) / 2
-    return Frame(*(round(value, 1) for value in (*at, wide, tall)), FRAMES[title], title == "best manual", title)
+    left, top = round((width - wide) / 2, 1), round((height - tall) / 2, 1)
+    return Frame(left, top, round(wide, 1), round(tall, 1), FRAMES[title], title == "best manual", title)
 
 
 def _side(best: Mapping[str, Any]) -> str:
@@ -133,7 +133,8 @@ def _image_size(results: StudyResults) -> tuple[int, int] | None:
 
 def _described(best: Mapping[str, Any]) -> str:
     seeds = f"{best['n']} seed{'s' * (best['n'] != 1)}"
-    return f"{configuration(best)}; rf {_side(best)}, rnorm {best['rnorm']:.2f}; {seeds}, {duration(best['train_seconds'])} each"
+    field = f"rf {_side(best)}, rnorm {best['rnorm']:.2f}"
+    return f"{configuration(best)}; {field}; {seeds}, {duration(best['train_seconds'])} each"
 
 
 def _states(results: StudyResults) -> str:

@@ -115,9 +115,10 @@ def style(axes: "Axes") -> None:
 
 def legend(figure: "Figure", handles: list[Any], layout: Layout) -> None:
     """A legend above the drawing, wrapped to its width."""
-    place = "outside upper left"
     columns = min(2 if layout.narrow else 6, len(handles))
-    figure.legend(handles=handles, loc=place, ncols=columns, frameon=False, handlelength=1.6, columnspacing=1.4)
+    figure.legend(
+        handles=handles, loc="outside upper left", ncols=columns, frameon=False, handlelength=1.6, columnspacing=1.4
+    )
 
 
 def method_handles(methods: Iterable[str], lines: Collection[str] = ()) -> list[Any]:
@@ -133,7 +134,7 @@ def method_handles(methods: Iterable[str], lines: Collection[str] = ()) -> list[
     ]  # fmt: skip
 
 
-def _style(layout: Layout) -> dict[str, Any]:
+def _style(layout: Layout) -> Any:
     return {
         "font.size": layout.font_size,
         "axes.labelcolor": PALETTE["ink"],

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 MOST_PANELS = 12
 
 _QUANTITIES = {"f": "inflation factor f", "scale": "mean scale", "dilation": "dilation"}
-_SPREADS = {"scale": lambda epoch: epoch.get("scale_std"), "dilation": lambda epoch: _root(epoch, "dilation_variance")}
 
 
 @dataclass(frozen=True)
@@ -66,17 +65,28 @@ def trajectory_figure(records: Iterable[Record], layout: Layout = WIDE) -> "Figu
     columns = 1 if layout.narrow else min(3, max(1, len(shown)))
     rows = max(1, math.ceil(len(shown) / columns))
     figure, axes = new_figure(layout, rows, columns, height=30 + 195 * rows)
+    fields: list[Axes] = []
     for index, axis in enumerate(axes.flat):
         if index < len(shown):
             last = layout.narrow or index % columns == columns - 1 or index == len(shown) - 1
-            _draw(axis, shown[index], label_field=last)
+            fields.append(_draw(axis, shown[index], label_field=last))
             axis.set_xlabel("epoch" if index + columns >= len(shown) else "")
         else:
             axis.set_axis_off()
+    _share_limits(fields)
+    for quantity in _QUANTITIES:
+        _share_limits([axis for axis, one in zip(axes.flat, shown, strict=False) if one.quantity == quantity])
     return figure
 
 
-def _draw(axes: "Axes", trajectory: Trajectory, *, label_field: bool) -> None:
+def _share_limits(panels: "Sequence[Axes]") -> None:
+    """Give every panel the same scale, so that a line's height means the same in all of them."""
+    limits = [panel.get_ylim() for panel in panels]
+    for panel in panels:
+        panel.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
+
+
+def _draw(axes: "Axes", trajectory: Trajectory, *, label_field: bool) -> "Axes":
     from matplotlib.ticker import MaxNLocator
 
     from autorf.report.svg import tooltip
@@ -104,6 +114,7 @@ def _draw(axes: "Axes", trajectory: Trajectory, *, label_field: bool) -> None:
     field.spines["bottom"].set_visible(False)
     field.tick_params(length=0, labelcolor=PALETTE["muted"])
     field.set_ylabel("rf in pixels, dashed" if label_field else "", color=PALETTE["muted"])
+    return field
 
 
 def _draw_spread(
@@ -115,11 +126,12 @@ def _draw_spread(
     hue: str,
 ) -> None:
     """A band of one standard deviation over pixels, where the method has a value for each pixel."""
-    spreads = [_SPREADS[quantity](epoch) if quantity in _SPREADS else None for epoch in history]
-    if any(spread is None for spread in spreads):
+    spreads = [_spread(epoch, quantity) for epoch in history]
+    known = [spread for spread in spreads if spread is not None]
+    if len(known) < len(values):
         return
-    low = [value - spread for value, spread in zip(values, spreads, strict=True)]
-    high = [value + spread for value, spread in zip(values, spreads, strict=True)]
+    low = [value - spread for value, spread in zip(values, known, strict=True)]
+    high = [value + spread for value, spread in zip(values, known, strict=True)]
     axes.fill_between(epochs, low, high, color=hue, alpha=0.1, linewidth=0)
 
 
@@ -131,5 +143,9 @@ def _quantity(history: Sequence[Mapping[str, Any]]) -> str | None:
     return next((name for name in _QUANTITIES if history and all(name in epoch for epoch in history)), None)
 
 
-def _root(epoch: Mapping[str, Any], name: str) -> float | None:
-    return None if epoch.get(name) is None else math.sqrt(max(float(epoch[name]), 0.0))
+def _spread(epoch: Mapping[str, Any], quantity: str) -> float | None:
+    """The standard deviation over pixels, of the methods that report one."""
+    if quantity == "scale":
+        return epoch.get("scale_std")
+    variance = epoch.get("dilation_variance") if quantity == "dilation" else None
+    return None if variance is None else math.sqrt(max(float(variance), 0.0))

@@ -7,7 +7,7 @@ from autorf.study.trial import trial_from
 
 METRIC_NAMES = {"miou": "mIoU", "f1": "F1", "pixel_accuracy": "pixel accuracy"}
 
-NONE = "–"
+NONE = "\N{EN DASH}"
 """What a table shows where a value does not apply."""
 
 
@@ -23,7 +23,7 @@ def fixed(value: float | None, places: int = 3) -> str:
 
 def signed(value: float | None, places: int = 3) -> str:
     """``value`` with its sign; a typographic minus."""
-    return NONE if value is None else f"{value:+.{places}f}".replace("-", "−")
+    return NONE if value is None else f"{value:+.{places}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def duration(seconds: float | None) -> str:
