@@ -1,0 +1,84 @@
+import pytest
+import torch
+
+from autorf.report import metric_figure, pareto_figure, trajectory_figure
+from autorf.report.pareto import front
+from autorf.report.samples import Shown, sample_rows
+from autorf.report.svg import inline_svg
+from autorf.report.theme import LAYOUTS, PALETTE, colour, mark
+from autorf.report.trajectories import trajectories
+from autorf.study.comparison import compare
+from autorf.study.store import Record
+from tests.report.conftest import make_evidence, make_record
+
+
+def test_manual_points_lie_on_a_line_at_their_fields_and_learned_ones_stand_alone(records: list[Record]) -> None:
+    axes = metric_figure(compare("s", records)).axes[0]
+    lines = [line for line in axes.lines if len(line.get_xdata()) > 1 and line.get_color() == PALETTE["manual"]]
+    assert [list(line.get_xdata()) for line in lines] == [[19, 27, 35, 43]]
+
+
+def test_against_rnorm_the_same_points_lie_at_their_share_of_the_image(records: list[Record]) -> None:
+    comparison = compare("s", records)
+    places = [
+        next(
+            list(line.get_xdata())
+            for line in metric_figure(comparison, against).axes[0].lines
+            if len(line.get_xdata()) > 1
+        )
+        for against in ("rf", "rnorm")
+    ]
+    assert places[1] == pytest.approx([side / 48 for side in places[0]])
+
+
+def test_a_trajectory_has_a_panel_for_each_configuration_and_a_line_for_each_seed(records: list[Record]) -> None:
+    found = trajectories(records)
+    assert [one.quantity for one in found] == ["f", "dilation", "scale", "dilation"]
+    assert {len(one.records) for one in found} == {2}
+    figure = trajectory_figure(records)
+    titles = [axes.get_title(loc="left") for axes in figure.axes if axes.get_title(loc="left")]
+    assert [title.split("\n")[0] for title in titles] == [
+        "inflation",
+        "learned_dilation",
+        "scale_adaptive",
+        "pixel_adaptive",
+    ]
+
+
+def test_a_single_record_can_be_drawn() -> None:
+    assert trajectory_figure([make_record(0, {"method": "inflation", "dilation": 2})]).axes
+
+
+def test_the_pareto_front_is_marked() -> None:
+    results = [(0.5, 10), (0.6, 20), (0.4, 30)]
+    records = [
+        make_record(row, {"method": "dilation", "rate": row + 1}, result_miou=miou, result_parameters=size)
+        for row, (miou, size) in enumerate(results)
+    ]
+    assert [record.row for record in front(records, ("miou", "parameters"))] == [0, 1]
+    assert pareto_figure(records, ("miou", "parameters")).axes
+
+
+def test_methods_differ_in_colour_and_in_mark() -> None:
+    methods = ("dilation", "inflation", "learned_dilation", "scale_adaptive", "pixel_adaptive")
+    assert len({colour(method) for method in methods}) == len({mark(method) for method in methods}) == 5
+    assert len(set(PALETTE.values())) == len(PALETTE)
+
+
+def test_a_tooltip_survives_as_a_title_and_is_escaped(records: list[Record]) -> None:
+    drawing = inline_svg(metric_figure(compare("s", records), layout=LAYOUTS[1]), 'a "label" <b>', "narrow")
+    assert "<title>dilation (rate 1), 2 seeds" in drawing
+    assert "<b>" not in drawing
+
+
+def test_only_images_that_every_trial_kept_are_set_side_by_side() -> None:
+    one, other = make_evidence(), make_evidence(sample_indices=torch.tensor([0, 1, 3]))
+    rows = sample_rows([Shown("best manual", one), Shown("best learned", other)], [])
+    assert [row.index for row in rows] == [0, 3]
+    assert [panel.title for panel in rows[0].panels] == ["image", "truth", "best manual", "best learned"]
+
+
+def test_a_prediction_is_said_in_words() -> None:
+    right = make_evidence(sample_prediction=make_evidence().sample_truth)
+    (first, *_) = sample_rows([Shown("best manual", right)], [])
+    assert "100.0% of pixels right" in first.panels[2].text
