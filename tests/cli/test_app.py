@@ -35,6 +35,7 @@ def test_the_commands_and_their_options_are_these() -> None:
         "--dry-run", "--executor", "--quiet", "--retry-failed", "--root", "--set", "--workers", "study",
     ]  # fmt: skip
     assert found["compare"] == ["--format", "--root", "study"]
+    assert found["report"] == ["--force", "--output", "--root", "study"]
     assert found["inspect"] == [
         "--effective", "--figure", "--force", "--format", "--image-size", "--images", "--layers", "--per-class",
         "--set", "model",
@@ -103,6 +104,8 @@ def test_a_root_that_is_not_writable_or_no_folder_is_refused(shell: Shell) -> No
         (["search", "none.yaml"], "no such file"),
         (["compare", "quickstart"], "run it first"),
         (["compare", "quickstart", "--format", "xml"], "one of table, json, csv"),
+        (["report", "quickstart"], "no study 'quickstart'"),
+        (["report", "none.yaml"], "no study 'none.yaml'"),
         (["serch", "quickstart"], "serch"),
         (["search"], "Missing argument 'study'"),
         (["search", "quickstart", "--workers", "0"], "--workers"),
