@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         save,
     )
     from autorf.training.callback import ReceptiveFieldCallback
+    from autorf.training.multiscale import MultiScale
 
 __version__ = "0.1.0"
 
@@ -37,6 +38,7 @@ _HOMES = {
     "ScaleAdaptive": "autorf.methods",
     "labels": "autorf.methods.labels",
     "ModelSpec": "autorf.networks",
+    "MultiScale": "autorf.training.multiscale",
     "build": "autorf.networks",
     "adapt": "autorf.surgery",
     "adaptations": "autorf.surgery",
@@ -57,6 +59,7 @@ __all__ = [
     "InputError",
     "LearnedDilation",
     "ModelSpec",
+    "MultiScale",
     "PixelAdaptive",
     "ReceptiveFieldCallback",
     "ScaleAdaptive",

@@ -6,7 +6,7 @@ import sys
 import autorf
 
 NAMES = {
-    "Dilation", "Inflation", "InputError", "LearnedDilation", "ModelSpec", "PixelAdaptive",
+    "Dilation", "Inflation", "InputError", "LearnedDilation", "ModelSpec", "MultiScale", "PixelAdaptive",
     "ReceptiveFieldCallback", "ScaleAdaptive", "adapt", "adaptations", "advance", "build", "describe", "freeze",
     "labels", "learned_values", "load", "ops", "parameter_groups",
     "receptive_field", "save",

@@ -80,6 +80,11 @@ class PixelwiseConv2d(AdaptiveConv2d):
     def _adaptive(self, input: Tensor, received: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """The output, and the map for later layers; ``received`` is the earlier layer's, None if it was plain."""
 
+    @property
+    @abstractmethod
+    def dilation_map(self) -> Tensor | None:
+        """The dilation at each pixel of the last forward pass, ``(N, 1, H, W)``; None before the first."""
+
     @abstractmethod
     def reported_dilation(self) -> float:
         """The dilation that stands for the map in the receptive field, in pixels of ``input``."""

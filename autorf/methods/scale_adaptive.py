@@ -137,6 +137,11 @@ class ScaleAdaptiveConv2d(PixelwiseConv2d):
         names = ("scale", "scale_std", "scale_min", "scale_max")
         return dict(zip(names, self.map_state[1:].tolist(), strict=True))
 
+    @property
+    def dilation_map(self) -> Tensor | None:
+        """The dilation times the scale, ``(N, 1, H, W)``."""
+        return None if self.last_map is None else self.rate * self.last_map
+
     def reported_dilation(self) -> float:
         """The dilation times the mean, or the largest, scale."""
         return self.rate * self.values()["scale" if self.method.reported == "mean" else "scale_max"]

@@ -14,6 +14,7 @@ from autorf.receptive_field.drawing import figure
 from autorf.receptive_field.effective import EffectiveField, effective_receptive_field
 from autorf.receptive_field.field import LayerField, ReceptiveField, receptive_field
 from autorf.receptive_field.inflated import inflated_field, inflated_kernel
+from autorf.receptive_field.per_pixel import field_map
 from autorf.receptive_field.tiling import Tiling, tiling
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Tiling",
     "advise",
     "effective_receptive_field",
+    "field_map",
     "figure",
     "inflated_field",
     "inflated_kernel",

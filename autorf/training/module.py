@@ -13,6 +13,7 @@ from autorf.errors import InputError
 from autorf.methods.labels import labels
 from autorf.metrics import Scores, confusion, scores
 from autorf.surgery import parameter_groups
+from autorf.training.outputs import class_scores
 from autorf.training.schedule import constant, schedule
 from autorf.training.spec import TrainingSpec
 
@@ -39,15 +40,7 @@ class SegmentationModule(lightning.LightningModule):
 
     def forward(self, image: Tensor) -> Tensor:
         """Class scores at the image's size."""
-        output = self.model(image)
-        if isinstance(output, dict):
-            output = output["out"] if "out" in output else output["logits"]
-        elif not isinstance(output, Tensor):
-            output = output.logits
-        assert isinstance(output, Tensor)
-        if output.shape[2:] != image.shape[2:]:
-            output = functional.interpolate(output, size=image.shape[2:], mode="bilinear", align_corners=False)
-        return output
+        return class_scores(self.model(image), image)
 
     def on_train_epoch_start(self) -> None:
         """Begin a new mean of the loss."""

@@ -1,0 +1,58 @@
+"""Multi-scale fusion at test time."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from autorf.errors import InputError
+from autorf.training.outputs import class_scores
+
+
+class MultiScale(nn.Module):
+    """Averages a model's class probabilities over several sizes of the image, and their mirror images.
+
+    For evaluation: the scale-adaptive convolution's paper reports it beside its single-scale results (Zhang et al.,
+    ICCV 2017, section 4.2).
+
+    Args:
+        model: returns class scores, or a mapping or object that holds them as ``out`` or ``logits``.
+        scales: factors of the image's sides, positive.
+        flip: also average over mirrored images.
+        multiple: sides of the resized images are rounded to multiples of this, for models that need it.
+
+    Raises:
+        InputError: for no scale, or one that is not positive.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        scales: Sequence[float] = (0.5, 0.75, 1.0, 1.25, 1.5),
+        *,
+        flip: bool = True,
+        multiple: int = 1,
+    ) -> None:
+        super().__init__()
+        if not scales or min(scales) <= 0 or multiple < 1:
+            raise InputError(f"MultiScale: scales must be positive and multiple >= 1, got {list(scales)}, {multiple}")
+        self.model, self.scales, self.flip, self.multiple = model, tuple(scales), flip, multiple
+
+    @torch.no_grad()
+    def forward(self, image: Tensor) -> Tensor:
+        """Mean class probabilities ``(N, classes, H, W)`` for ``image (N, 3, H, W)``."""
+        total = torch.zeros((), device=image.device)
+        for scale in self.scales:
+            sides = [
+                max(self.multiple, round(side * scale / self.multiple) * self.multiple) for side in image.shape[2:]
+            ]
+            resized = functional.interpolate(image, size=sides, mode="bilinear", align_corners=False)
+            total = total + self._probabilities(resized, image)
+            if self.flip:
+                total = total + self._probabilities(resized.flip(3), image).flip(3)
+        mean: Tensor = total / (len(self.scales) * (1 + self.flip))
+        return mean
+
+    def _probabilities(self, image: Tensor, like: Tensor) -> Tensor:
+        return class_scores(self.model(image), like).softmax(1)
