@@ -88,6 +88,7 @@ def search(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the trials and train nothing.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed trials again.")] = False,
     quiet: Quiet = False,
+    json_lines: Annotated[bool, typer.Option("--json-lines", help="One JSON object an event on stdout.")] = False,
 ) -> int:
     """Run or resume a study, then compare its results."""
     from autorf.cli import studies
@@ -97,7 +98,7 @@ def search(
     changes += [f"executor.workers={workers}"] if workers else []
     if dry_run:
         return studies.dry_run(study, changes)
-    return studies.search(study, root, changes, retry_failed=retry_failed, quiet=quiet)
+    return studies.search(study, root, changes, retry_failed=retry_failed, quiet=quiet, json_lines=json_lines)
 
 
 @app.command()

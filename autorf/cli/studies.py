@@ -3,12 +3,14 @@
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from autorf.cli.exit_codes import DONE, FAILED_TRIALS
+from autorf.cli.json_stdout import json_stdout
 from autorf.errors import InputError
 from autorf.study import builtin
 from autorf.study.comparison import Comparison, Row
@@ -16,6 +18,9 @@ from autorf.study.comparison import compare as compared
 from autorf.study.spec import StudySpec, parse_study, read_yaml
 from autorf.study.store import open_store
 from autorf.study.trial import side_text
+
+if TYPE_CHECKING:
+    from autorf.study.search import Outcome
 
 FORMATS = ("table", "json", "csv")
 
@@ -27,12 +32,21 @@ def read_study(study: str, overrides: list[str]) -> tuple[StudySpec, str]:
     return parse_study(read_yaml(path), source, tuple(overrides)), source
 
 
-def search(study: str, root: Path, overrides: list[str], *, retry_failed: bool, quiet: bool) -> int:
+def search(
+    study: str, root: Path, overrides: list[str], *, retry_failed: bool, quiet: bool, json_lines: bool = False
+) -> int:
     """Run what is missing of a study, then show the comparison."""
+    from autorf.study.progress import write_object
     from autorf.study.search import search as run
     from autorf.tracking import shown_uri
 
     spec, source = read_study(study, overrides)
+    if json_lines:
+        with json_stdout() as stream:
+            outcome = run(spec, source, root, retry_failed=retry_failed, json_lines=stream)
+            final = compared(spec.name, open_store(root, spec.name).records())
+            write_object(stream, "comparison", json.loads(final.to_json()))
+        return _status(outcome)
     outcome = run(spec, source, root, retry_failed=retry_failed, quiet=quiet)
     _print_table(compared(spec.name, open_store(root, spec.name).records()))
     where = "" if root == Path("runs") else f" --root {root}"
@@ -41,6 +55,10 @@ def search(study: str, root: Path, overrides: list[str], *, retry_failed: bool, 
     print(f"\nNext: autorf compare {spec.name}{where} --format json   the same as data")
     print(f"      autorf report {spec.name}{where}   one page with figures")
     print(f"      {opened}   curves of every trial")
+    return _status(outcome)
+
+
+def _status(outcome: "Outcome") -> int:
     if outcome.failed:
         print(f"autorf: {outcome.failed} trials failed; run them again with --retry-failed", file=sys.stderr)
         return FAILED_TRIALS

@@ -8,16 +8,17 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from autorf.errors import InputError, StorageLostError
 from autorf.files import write_atomically
 from autorf.study.executors import Event, Executor, Job, make
 from autorf.study.others import Others
-from autorf.study.progress import Progress
+from autorf.study.progress import Progress, open_progress
 from autorf.study.spec import StorageSpec, StudySpec
 from autorf.study.store import Record, Store, TakenOverError, study_folder
 from autorf.study.trial import Trial, grid
-from autorf.tracking import BackgroundMirror, open_mirror
+from autorf.tracking import BackgroundMirror, check_tracking, open_mirror
 from autorf.training.resuming import clear_checkpoints
 
 POLL_SECONDS = 1.0
@@ -52,7 +53,15 @@ def check(spec: StudySpec, source: str) -> list[Trial]:
     return trials
 
 
-def search(spec: StudySpec, source: str, root: Path, *, retry_failed: bool = False, quiet: bool = False) -> Outcome:
+def search(
+    spec: StudySpec,
+    source: str,
+    root: Path,
+    *,
+    retry_failed: bool = False,
+    quiet: bool = False,
+    json_lines: TextIO | None = None,
+) -> Outcome:
     """Run every trial of the study that is not done yet.
 
     Args:
@@ -61,12 +70,14 @@ def search(spec: StudySpec, source: str, root: Path, *, retry_failed: bool = Fal
         root: the folder of all studies; the study's own is made inside it.
         retry_failed: run failed trials again.
         quiet: print nothing but problems.
+        json_lines: takes one JSON object an event, instead of what is printed.
 
     Raises:
         InputError: for anything wrong with the study file, its data or its model, before anything is written.
         KeyboardInterrupt: on Ctrl-C, after leaving the study resumable.
     """
     trials = check(spec, source)
+    check_tracking(spec)
     check_writable(root)
     store = Store(study_folder(root, spec.name), spec.name, spec.storage)
     store.register(spec, trials)
@@ -76,7 +87,8 @@ def search(spec: StudySpec, source: str, root: Path, *, retry_failed: bool = Fal
     states = Counter(record.state for record in store.records())
     left = states["waiting"] + states["running"]
     mirrored = open_mirror(spec, root, store.identity)
-    with mirrored as mirror, Progress(spec, store.records(), quiet=quiet) as progress:
+    shown = open_progress(spec, store.records(), quiet=quiet, json_lines=json_lines)
+    with mirrored as mirror, shown as progress:
         mirror.begin(store.records())
         try:
             if left:

@@ -28,14 +28,14 @@ INTERRUPTED_SECONDS = 5.0
 """How long the end of a search waits for the mirror; the next run repairs what is missing then."""
 
 
-def open_mirror(spec: StudySpec, root: Path, identity: str) -> "BackgroundMirror":
-    """The mirror a study asks for; without a URI its files lie under ``root`` too, not in the current folder.
-
-    Raises:
-        InputError: when system metrics are asked for and ``psutil`` is missing.
-    """
+def check_tracking(spec: StudySpec) -> None:
+    """Raise ``InputError`` when system metrics are asked for and ``psutil`` is missing."""
     if spec.tracking.system_metrics and find_spec("psutil") is None:
         raise InputError("tracking.system_metrics: needs psutil: pip install psutil, or set it to false")
+
+
+def open_mirror(spec: StudySpec, root: Path, identity: str) -> "BackgroundMirror":
+    """The mirror a study asks for; without a URI its files lie under ``root`` too, not in the current folder."""
     uri = tracking_uri(spec.tracking.uri, root)
     if warning := insecure(uri):
         print(f"autorf: {warning}", file=sys.stderr)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autorf.study.evidence import read_evidence
-from autorf.study.ranking import manual, ranked, score
+from autorf.study.ranking import manual, objective, ranked, score
 from autorf.study.spec import StudySpec
 from autorf.study.store import Record
 from autorf.surgery.storage import SIDECAR, WEIGHTS
@@ -202,8 +202,9 @@ class Mirror:
 
     def _keep_best(self, client: "MlflowClient", records: Sequence[Record]) -> None:
         """The parent's figures, and the weights of the trials that are best; nothing where it has them already."""
-        tags, groups = client.get_run(self._parent).data.tags, ranked(records)
-        stand = hashlib.sha256(repr([(one.key, one.state, one.result.get("miou")) for one in records]).encode())
+        search = self.spec.search
+        tags, groups = client.get_run(self._parent).data.tags, ranked(records, search)
+        stand = hashlib.sha256(repr([(one.key, one.state, one.row) for one in records]).encode())
         if tags.get("autorf.mirrored") == stand.hexdigest()[:12]:
             return
         for side in ("manual", "learned"):
@@ -211,8 +212,9 @@ class Mirror:
             if not best:
                 continue
             client.set_tag(self._parent, f"autorf.best_{side}", best[0][0].key)
-            mean = sum(score(one) for one in best[0]) / len(best[0])
-            self._log(client, self._parent, values.metrics({f"best_{side}_miou": mean}, len(records)))
+            mean = sum(score(one, search) for one in best[0]) / len(best[0])
+            found = {f"best_{side}_{objective(search)}": mean}
+            self._log(client, self._parent, values.metrics(found, len(records)))
             for record in [record for group in best for record in group][: self.spec.tracking.keep]:
                 self._keep_weights(client, record)
         if figure := trajectories(records):
@@ -234,7 +236,8 @@ class Mirror:
             if (folder / name).is_file():
                 client.log_artifact(self._parent, str(folder / name), "best")
         self._log_samples(client, self._parent, folder, "best sample", step)
-        self._log(client, self._parent, values.metrics({"best_miou": score(record)}, step))
+        best = {f"best_{objective(self.spec.search)}": score(record, self.spec.search)}
+        self._log(client, self._parent, values.metrics(best, step))
         client.set_tag(self._parent, "autorf.best_trial_key", record.key)
 
     def _log_samples(self, client: "MlflowClient", run: str, folder: Path, name: str, step: int) -> None:

@@ -32,7 +32,7 @@ def test_the_commands_and_their_options_are_these() -> None:
         for name, one in command.commands.items()  # type: ignore[attr-defined]
     }
     assert found["search"] == [
-        "--dry-run", "--executor", "--quiet", "--retry-failed", "--root", "--set", "--workers", "study",
+        "--dry-run", "--executor", "--json-lines", "--quiet", "--retry-failed", "--root", "--set", "--workers", "study",
     ]  # fmt: skip
     assert found["compare"] == ["--format", "--root", "study"]
     assert found["report"] == ["--force", "--output", "--root", "study"]

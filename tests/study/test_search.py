@@ -22,6 +22,11 @@ def autorf(*arguments: str, cwd: Path, code: int = 0) -> str:
     return done.stdout + done.stderr
 
 
+def said_on_stdout(*arguments: str, cwd: Path) -> list[str]:
+    done = subprocess.run([*AUTORF, *arguments], cwd=cwd, capture_output=True, text=True, timeout=300, check=True)
+    return done.stdout.splitlines()
+
+
 def records(root: Path) -> list[Record]:
     return open_store(root, "tiny").records()
 
@@ -183,7 +188,13 @@ def test_an_interrupted_study_resumes_to_the_numbers_of_an_uninterrupted_one(
     assert code == (130 if how == signal.SIGINT else -9)
     done = {record.key: record.row for record in records(tmp_path / "runs") if record.state == "complete"}
     assert done
-    autorf("search", "tiny.yaml", cwd=tmp_path)
+    events = [json.loads(line) for line in said_on_stdout("search", "tiny.yaml", "--json-lines", cwd=tmp_path)]
+    assert [event["event"] for event in events[:2]] == ["study", "started"]
+    ended = [event for event in events if event["event"] == "finished"]
+    assert not done.keys() & {event["key"] for event in ended}
+    assert (events[-1]["event"], events[-2]) == ("comparison", ended[-1])
+    assert ended[-1]["done"] == ended[-1]["total"] == len(events[-1]["rows"]) == 4
+    assert ended[-1]["best"]["value"] == max(row["miou"] for row in events[-1]["rows"])
     resumed = {record.key: record for record in records(tmp_path / "runs")}
     expected = {record.key: record for record in records(finished[0] / "runs")}
     assert {key: resumed[key].row for key in done} == done
