@@ -38,8 +38,4 @@ class Others:
         if new:
             self._told |= new
             trials = f"{len(left)} trial{'s' if len(left) > 1 else ''}"
-            self.progress.console.print(
-                f"waiting for {trials} that run on {', '.join(sorted(new))}; taken over should that end",
-                highlight=False,
-                soft_wrap=True,
-            )
+            self.progress.note(f"waiting for {trials} that run on {', '.join(sorted(new))}; taken over should that end")

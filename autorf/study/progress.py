@@ -64,6 +64,9 @@ class Progress:
         self.running.pop(record.key, None)
         self.records[record.key] = record
 
+    def note(self, text: str) -> None:
+        """Something else that people may want to know."""
+
     @property
     def done(self) -> int:
         """How many trials have ended, well or not."""
@@ -120,6 +123,10 @@ class TerminalProgress(Progress):
         """A trial ended."""
         super().finished(record)
         self.console.print(self._line(record), highlight=False, soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        """Something else that people may want to know."""
+        self.console.print(text, highlight=False, soft_wrap=True)
 
     def _line(self, record: Record) -> str:
         head = f"trial {self.done} of {len(self.records)}  {record.label}"
@@ -200,6 +207,10 @@ class JsonLines(Progress):
         names = ("miou", "f1", "pixel_accuracy", "rf", "rnorm", "train_seconds")
         result = {name: record.result.get(name) for name in names}
         self._write("finished", {**_who(record), "state": record.state, **result, "reason": record.reason})
+
+    def note(self, text: str) -> None:
+        """Something else that people may want to know."""
+        self._write("note", {"text": text})
 
     def _write(self, event: str, facts: dict[str, Any]) -> None:
         best = self.best

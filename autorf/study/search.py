@@ -95,7 +95,8 @@ def search(
                 workers = min(worker_count(spec), left)
                 _run_all(spec, store, make(spec.executor.kind, workers), mirror, progress)
         finally:
-            mirror.close(store.records())
+            with suppress(StorageLostError):
+                mirror.close(store.records())
     records = store.records()
     return Outcome(left, sum(record.state == "failed" for record in records), len(records))
 
