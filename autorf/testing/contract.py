@@ -126,7 +126,9 @@ def check_new_process(case: Case) -> None:
     with tempfile.TemporaryDirectory() as folder:
         save(model, folder)
         with multiprocessing.get_context("spawn").Pool(1) as pool:
-            received = pool.apply(_output_of_saved, (case.make_model, folder, case.example_input.numpy()))
+            received = pool.apply(
+                _output_of_saved, (case.make_model, folder, case.example_input.numpy(), torch.get_num_threads())
+            )
     for value, expected in zip(received, tree_leaves(case.output(model)), strict=True):
         expect_equal(torch.from_numpy(value), expected, "the output in the new process")
 
@@ -280,7 +282,8 @@ def _check_copy(case: Case, copied: Callable[[nn.Module], nn.Module]) -> None:
     expect_equal(case.output(model), before, "the output of the original after its copy was changed")
 
 
-def _output_of_saved(make_model: Callable[[], nn.Module], folder: str, input: Any) -> list[Any]:
+def _output_of_saved(make_model: Callable[[], nn.Module], folder: str, input: Any, n_threads: int) -> list[Any]:
+    torch.set_num_threads(n_threads)  # the order of a sum, and with it the last bit, depends on it
     model = load(make_model, folder).eval()
     with torch.no_grad():
         return [value.numpy() for value in tree_leaves(model(torch.from_numpy(input)))]

@@ -35,6 +35,8 @@ MOBILENET = partial(smp.FPN, "mobilenet_v2", encoder_weights=None, decoder_pyram
 LRASPP = partial(lraspp_mobilenet_v3_large, weights=None, weights_backbone=None)
 
 SPREAD = {
+    "learned dilation of largefov": (partial(build, "largefov:test_byobnet", 5), LearnedDilation()),
+    "inflation of an smp resnet18 Unet": (UNET, Inflation(start="encoder.layer4.1", end="encoder.layer4.1")),
     "dilation of scaled standardised convolutions": (NFNET, Dilation(targets=(".conv2b",), rate=3)),
     "learned dilation of scaled standardised convolutions": (NFNET, LearnedDilation(targets=(".conv2b",))),
     "learned dilation of 7x7 depthwise convolutions": (CONVNEXT, LearnedDilation(targets=r"stages\.3.*conv_dw")),
