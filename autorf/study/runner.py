@@ -3,6 +3,7 @@
 import json
 import logging
 import resource
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -23,8 +24,9 @@ from autorf.study.trial import training_of, trial_from
 from autorf.surgery import adapt, learned_values, save
 from autorf.training.batches import loader
 from autorf.training.callback import ReceptiveFieldCallback
-from autorf.training.checkpoint import EpochCheckpoint, newest_checkpoint
+from autorf.training.checkpoint import EpochCheckpoint, SafetensorsIO
 from autorf.training.module import SegmentationModule
+from autorf.training.resuming import newest_checkpoint
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -53,6 +55,9 @@ def run(job: Job, report: Report, stopped: Callable[[], bool] = lambda: False) -
     module = SegmentationModule(model, spec.training, splits)
     field = FieldOf(model, spec)
     checkpoint = EpochCheckpoint(job.folder, job.seed, field, report, stopped)
+    resumed, checkpoint.notes = newest_checkpoint(job.folder, job.reached)
+    for note in checkpoint.notes:
+        print(f"trial {job.key}: {note}", file=sys.stderr, flush=True)
     gatherer = Gatherer(splits)
     trainer = _trainer(spec, [ReceptiveFieldCallback(), gatherer, checkpoint])
     with warnings.catch_warnings():
@@ -61,7 +66,7 @@ def run(job: Job, report: Report, stopped: Callable[[], bool] = lambda: False) -
             module,
             loader(train, spec.training.batch_size, job.seed, shuffle=True),
             loader(splits.val, spec.training.batch_size, job.seed, shuffle=False),
-            ckpt_path=newest_checkpoint(job.folder),
+            ckpt_path=resumed,
             weights_only=True,
         )
     if module.validation_scores is None:
@@ -120,6 +125,7 @@ def _trainer(spec: StudySpec, callbacks: list[lightning.Callback]) -> lightning.
         enable_model_summary=False,
         num_sanity_val_steps=0,
         callbacks=callbacks,
+        plugins=[SafetensorsIO()],
     )
 
 
@@ -137,6 +143,7 @@ def _result(
         "values": learned_values(model),
         **field(),
         "epochs": len(checkpoint.history),
+        **({"notes": checkpoint.notes} if checkpoint.notes else {}),
         "train_seconds": round(checkpoint.seconds, 2),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),

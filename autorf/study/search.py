@@ -175,6 +175,7 @@ def _job(spec: StudySpec, store: Store, record: Record) -> Job:
         record.seed,
         spec.model_copy(update={"storage": StorageSpec()}),
         folder,
+        reached=len(record.history),
     )
 
 

@@ -1,6 +1,5 @@
 """A trial's checkpoint after every epoch, and what the epoch measured."""
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -8,11 +7,13 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.fabric.plugins import CheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
 
 from autorf.surgery import learned_values
 from autorf.training.module import SegmentationModule
-from autorf.training.resuming import NAMES
+from autorf.training.packing import moved, pack, unpack
+from autorf.training.resuming import NAMES, write_checkpoint
 
 
 class EpochCheckpoint(Checkpoint):
@@ -27,6 +28,11 @@ class EpochCheckpoint(Checkpoint):
         field: measures the receptive field now.
         report: receives one mapping an epoch.
         stopped: asked after each epoch's checkpoint whether to end the training there.
+
+    Attributes:
+        history: what was reported, one mapping an epoch.
+        seconds: spent in training so far.
+        notes: what went wrong with earlier checkpoints.
     """
 
     def __init__(
@@ -40,6 +46,7 @@ class EpochCheckpoint(Checkpoint):
         self.folder, self.seed, self.field, self.report, self.stopped = folder, seed, field, report, stopped
         self.history: list[dict[str, Any]] = []
         self.seconds = 0.0
+        self.notes: list[str] = []
         self._since = time.perf_counter()
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -57,7 +64,7 @@ class EpochCheckpoint(Checkpoint):
         self.seconds, self._since = self.seconds + now - self._since, now
         self.history.append(self._measured(trainer.current_epoch, pl_module))
         self.report(self.history[-1])
-        self._save(trainer)
+        trainer.save_checkpoint(self.folder / NAMES[0])
         trainer.should_stop = trainer.should_stop or self.stopped()
 
     def _measured(self, epoch: int, module: SegmentationModule) -> dict[str, Any]:
@@ -74,37 +81,31 @@ class EpochCheckpoint(Checkpoint):
             "seconds": round(self.seconds, 2),
         }
 
-    def _save(self, trainer: lightning.Trainer) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        newest, previous = (self.folder / name for name in NAMES)
-        partial = self.folder / "checkpoint.partial"
-        trainer.save_checkpoint(partial)
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        if newest.exists():
-            newest.replace(previous)
-        partial.replace(newest)
-
     def state_dict(self) -> dict[str, Any]:
         """What was reported so far."""
-        return {"history": self.history, "seconds": self.seconds}
+        return {"history": self.history, "seconds": self.seconds, "notes": self.notes}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue the report."""
         self.history = list(state_dict["history"])
         self.seconds = state_dict["seconds"]
+        self.notes = [*state_dict["notes"], *self.notes]
 
 
-def newest_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint of a trial that can be read whole, or None to start afresh."""
-    for name in NAMES:
-        path = folder / name
-        if not path.is_file():
-            continue
-        try:
-            torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:
-            print(f"{path}: unreadable ({type(error).__name__}); falling back to the checkpoint before", flush=True)
-            continue
-        return path
-    return None
+class SafetensorsIO(CheckpointIO):
+    """Lightning's checkpoints as one safetensors file with JSON in its header, see :mod:`autorf.training.packing`."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Make ``checkpoint`` the newest of its folder."""
+        folder = Path(path).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        write_checkpoint(folder, pack(checkpoint))
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        """The checkpoint at ``path``; it holds plain values and tensors only, whatever ``weights_only`` says."""
+        loaded: dict[str, Any] = unpack(Path(path).read_bytes())
+        return loaded if map_location is None or callable(map_location) else moved(loaded, map_location)
+
+    def remove_checkpoint(self, path: Any) -> None:
+        """Remove the checkpoint at ``path``."""
+        Path(path).unlink(missing_ok=True)

@@ -1,12 +1,52 @@
-"""The checkpoint files of a trial, for those who only look after them."""
+"""The checkpoint files of a trial: the newest, the one before, and which of them to continue from."""
 
 from pathlib import Path
 
-NAMES = ("checkpoint.ckpt", "checkpoint.previous.ckpt")
+from autorf.files import flush_folder, write_atomically
+
+NAMES = ("checkpoint.safetensors", "checkpoint.previous.safetensors")
 """The newest first."""
+
+_NEXT = "checkpoint.next.safetensors"
+
+
+def write_checkpoint(folder: Path, content: bytes) -> None:
+    """Make ``content`` the newest checkpoint; the one before stays whole until it is, and after."""
+    write_atomically(folder / _NEXT, content)
+    newest, previous = (folder / name for name in NAMES)
+    if newest.exists():
+        newest.replace(previous)
+    (folder / _NEXT).replace(newest)
+    flush_folder(folder)
+
+
+def newest_checkpoint(folder: Path, reached: int = 0) -> tuple[Path | None, list[str]]:
+    """The newest checkpoint of a trial that can be read whole, or None to start afresh, and what is to be said of it.
+
+    Args:
+        folder: of the trial.
+        reached: how many epochs the trial is known to have finished.
+    """
+    from autorf.training.packing import unpack
+
+    said: list[str] = []
+    for name in NAMES:
+        path = folder / name
+        if not path.is_file():
+            continue
+        try:
+            unpack(path.read_bytes())
+        except (ValueError, OSError) as error:
+            said.append(f"{path.name} {error}".split("\n")[0])
+            continue
+        return path, [f"{note}; continued from the checkpoint before" for note in said]
+    if said:
+        return None, [f"{'; '.join(said)}; started afresh"]
+    # An epoch is reported before its checkpoint is written, so after one there may be none.
+    return None, [f"no checkpoint is left of {reached} epochs; started afresh"] if reached > 1 else []
 
 
 def clear_checkpoints(folder: Path) -> None:
     """Remove the checkpoints of a trial whose result is stored."""
-    for name in NAMES:
-        (folder / name).unlink(missing_ok=True)
+    for path in [*(folder / name for name in (*NAMES, _NEXT)), *folder.glob(f".{_NEXT}.*")]:
+        path.unlink(missing_ok=True)

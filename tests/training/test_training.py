@@ -15,9 +15,9 @@ from autorf.methods import LearnedDilation
 from autorf.surgery import adapt
 from autorf.training.batches import EpochBatches, loader
 from autorf.training.callback import ReceptiveFieldCallback
-from autorf.training.checkpoint import EpochCheckpoint, newest_checkpoint
+from autorf.training.checkpoint import EpochCheckpoint, SafetensorsIO
 from autorf.training.module import SegmentationModule, class_weights
-from autorf.training.resuming import NAMES
+from autorf.training.resuming import NAMES, clear_checkpoints, newest_checkpoint
 from autorf.training.schedule import warmup_cosine
 from autorf.training.spec import TrainingSpec
 
@@ -61,13 +61,14 @@ def train(folder: Path, splits: Splits, stop_after: int | None = None) -> tuple[
             enable_model_summary=False,
             num_sanity_val_steps=0,
             callbacks=[ReceptiveFieldCallback(), KillAfter(), checkpoint],
+            plugins=[SafetensorsIO()],
         )
         with suppress(KilledError):
             trainer.fit(
                 SegmentationModule(model, SPEC, splits),
                 loader(splits.train, SPEC.batch_size, 0, shuffle=True),
                 loader(splits.val, SPEC.batch_size, 0, shuffle=False),
-                ckpt_path=newest_checkpoint(folder),
+                ckpt_path=newest_checkpoint(folder)[0],
                 weights_only=True,
             )
     return model, reported
@@ -93,19 +94,26 @@ def test_a_training_killed_in_either_phase_continues_to_the_same_bits(
     assert same(resumed, whole)
 
 
-def test_a_truncated_checkpoint_falls_back_to_the_one_before_and_says_so(
-    tmp_path: Path, splits: Splits, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_truncated_checkpoint_falls_back_to_the_one_before_and_says_so(tmp_path: Path, splits: Splits) -> None:
+    folder = tmp_path / "cut"
     whole, _ = train(tmp_path / "whole", splits)
-    train(tmp_path / "cut", splits, stop_after=2)
-    newest, previous = (tmp_path / "cut" / name for name in NAMES)
+    train(folder, splits, stop_after=2)
+    newest, previous = (folder / name for name in NAMES)
     newest.write_bytes(newest.read_bytes()[:1000])
-    assert newest_checkpoint(tmp_path / "cut") == previous
-    assert "unreadable" in capsys.readouterr().out
-    assert same(train(tmp_path / "cut", splits)[0], whole)
+    path, notes = newest_checkpoint(folder, reached=2)
+    assert path == previous
+    assert "checkpoint.safetensors is cut or damaged" in notes[0]
+    assert "continued from the checkpoint before" in notes[0]
+    assert same(train(folder, splits)[0], whole)
     newest.write_bytes(b"")
     previous.write_bytes(b"")
-    assert newest_checkpoint(tmp_path / "cut") is None
+    path, notes = newest_checkpoint(folder, reached=2)
+    assert path is None
+    assert "started afresh" in notes[0]
+    clear_checkpoints(folder)
+    assert list(folder.iterdir()) == []
+    assert newest_checkpoint(folder, reached=2) == (None, ["no checkpoint is left of 2 epochs; started afresh"])
+    assert newest_checkpoint(folder, reached=1) == (None, [])
 
 
 def test_a_loss_that_is_no_number_ends_the_training_with_that_reason(splits: Splits) -> None:

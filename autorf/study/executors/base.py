@@ -22,6 +22,7 @@ class Job:
         folder: the trial's own folder, for checkpoints and weights.
         rungs: numbers of epochs after which the trial waits until what it reported was seen: a stop that answers it
             comes before the next epoch.
+        reached: how many epochs earlier attempts finished; the checkpoints are expected to say so too.
         with_val: train on the validation split too, as ``autorf retrain --with-val`` does; nothing is held out then.
     """
 
@@ -32,6 +33,7 @@ class Job:
     spec: StudySpec
     folder: Path
     rungs: tuple[int, ...] = ()
+    reached: int = 0
     with_val: bool = False
 
     @property
