@@ -22,10 +22,11 @@ class Column:
 
 @dataclass(frozen=True)
 class Line:
-    """A row of a table: its cells, and an optional mark such as ``best manual`` or a trial's state."""
+    """A row of a table: its cells, an optional mark such as ``front``, and a note over its whole width."""
 
     cells: tuple[str, ...]
     mark: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)

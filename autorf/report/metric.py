@@ -1,7 +1,7 @@
 """The metric against the receptive field: the manual grid with its interval, and the learned points on it."""
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from autorf.methods import MANUAL
 from autorf.report.svg import tooltip
@@ -107,34 +107,32 @@ def _draw_seeds(axes: "Axes", comparison: Comparison, against: Against) -> None:
 
 
 def _name_the_best(axes: "Axes", comparison: Comparison, where: Callable[[Group], float]) -> None:
-    chosen = {"best manual": comparison.verdict.best_manual, "best learned": comparison.verdict.best_learned}
-    for title, best in chosen.items():
-        for group in comparison.groups:
-            if best is not None and (group.method, group.params) == (best["method"], best["params"]):
-                axes.plot(
-                    where(group), group.miou_mean, marker="o", markersize=17, fillstyle="none",
-                    color=colour(group.method), markeredgewidth=1.4, zorder=3,
-                )  # fmt: skip
-                left = _stands_left(comparison, title, where)
-                axes.annotate(
-                    title,
-                    (where(group), group.miou_mean),
-                    xytext=(-12 if left else 12, 12),
-                    textcoords="offset points",
-                    ha="right" if left else "left",
-                    color=colour(group.method),
-                    fontweight="bold",
-                )
+    """Ring the best of both ways and write their names beside them, the higher one's above the lower one's."""
+    verdict = comparison.verdict
+    chosen = [("best manual", verdict.best_manual), ("best learned", verdict.best_learned)]
+    found = [(title, group) for title, best in chosen if (group := _group_of(comparison, best)) is not None]
+    found.sort(key=lambda one: -one[1].miou_mean)
+    low, high = axes.get_xlim()
+    for rank, (title, group) in enumerate(found):
+        hue, left = colour(group.method), (where(group) - low) / (high - low) < 0.6
+        axes.plot(
+            where(group), group.miou_mean, marker="o", markersize=17, fillstyle="none", color=hue,
+            markeredgewidth=1.4, zorder=3,
+        )  # fmt: skip
+        axes.annotate(
+            title,
+            (where(group), group.miou_mean),
+            xytext=(12 if left else -12, 8 if rank == 0 else -8),
+            textcoords="offset points",
+            ha="left" if left else "right",
+            va="bottom" if rank == 0 else "top",
+            color=hue,
+            fontweight="bold",
+        )
 
 
-def _stands_left(comparison: Comparison, title: str, where: Callable[[Group], float]) -> bool:
-    """Whether a best point's name goes to its left: the two names point away from each other."""
-    places = {}
-    for name, best in (
-        ("best manual", comparison.verdict.best_manual),
-        ("best learned", comparison.verdict.best_learned),
-    ):
-        for group in comparison.groups:
-            if best is not None and (group.method, group.params) == (best["method"], best["params"]):
-                places[name] = where(group)
-    return places[title] < max(places.values()) or (len(set(places.values())) == 1 and title == "best manual")
+def _group_of(comparison: Comparison, best: Mapping[str, Any] | None) -> Group | None:
+    if best is None:
+        return None
+    same = (group for group in comparison.groups if (group.method, group.params) == (best["method"], best["params"]))
+    return next(same, None)

@@ -20,7 +20,10 @@ def reproduction(results: StudyResults) -> Iterator[Code]:
     if results.spec is None:
         return
     name = results.name
-    yield Code(f"Study file: save as {name}.yaml", yaml.safe_dump(dict(results.spec), sort_keys=False, width=100))
+    yield Code(
+        f"Study file: save as {name}.yaml",
+        yaml.safe_dump(dict(results.spec), sort_keys=False, default_flow_style=None, width=100),
+    )
     commands = (f"search {name}.yaml", f"compare {name}", f"report {name}")
     yield Code("Commands", "\n".join(f"autorf {command}" for command in commands))
     yield Code("Versions where this report was made", "\n".join(versions()))

@@ -15,13 +15,12 @@ def trial_table(results: StudyResults) -> Table:
     """Every trial that began: the best first, then those without a result; with the reason where there is one."""
     rows = sorted(results.comparison.rows, key=lambda row: (_STATES.index(row.state), -(row.miou or 0)))
     cells: dict[Column, Callable[[Row], str]] = {
-        Column("method", False): lambda row: row.method,
-        Column("setting", False): lambda row: row.setting,
+        Column("configuration", False): lambda row: f"{row.method} ({row.setting})",
         Column("seed"): lambda row: str(row.seed),
         Column("state", False): lambda row: row.state,
         Column("mIoU"): lambda row: fixed(row.miou),
         Column("F1"): lambda row: fixed(row.f1),
-        Column("pixel acc."): lambda row: fixed(row.pixel_accuracy),
+        Column("accuracy"): lambda row: fixed(row.pixel_accuracy),
         Column("rf"): lambda row: NONE if row.rf is None else side_text(row.rf),
         Column("rnorm"): lambda row: fixed(row.rnorm, 2),
         Column("f"): lambda row: fixed(row.f, 2),
@@ -29,11 +28,10 @@ def trial_table(results: StudyResults) -> Table:
         Column("epochs"): lambda row: str(row.epochs or 0),
         Column("time"): lambda row: duration(row.train_seconds),
         Column("key", False): lambda row: row.key,
-        Column("reason", False): lambda row: row.reason or NONE,
     }
     kept = {column: cell for column, cell in cells.items() if any(cell(row) != NONE for row in rows)}
     marks = _marks(results)
-    lines = [Line(tuple(cell(row) for cell in kept.values()), _mark(row, marks)) for row in rows]
+    lines = [Line(tuple(cell(row) for cell in kept.values()), _mark(row, marks), row.reason or "") for row in rows]
     return table(f"All trials of {results.name}", tuple(kept), lines)
 
 
@@ -67,5 +65,5 @@ def _marks(results: StudyResults) -> list[tuple[str, str, object]]:
 
 def _mark(row: Row, marks: Sequence[tuple[str, str, object]]) -> str:
     if row.state != "complete":
-        return row.state
+        return ""
     return next((title for title, method, params in marks if (row.method, row.params) == (method, params)), "")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from autorf.methods import MANUAL
+from autorf.methods import MANUAL, Inflation, LearnedDilation
 from autorf.report.theme import PALETTE, WIDE, Layout, colour, drawing, new_figure
 from autorf.study.store import Record
 from autorf.study.trial import trial_from
@@ -96,9 +96,20 @@ def _draw(axes: "Axes", trajectory: Trajectory, *, label_field: bool) -> "Axes":
     for record in trajectory.records:
         epochs = [int(epoch["epoch"]) + 1 for epoch in record.history]
         values = [float(epoch[quantity]) for epoch in record.history]
+        start = _start(record)
+        before = [] if start is None or epochs[0] > 1 else [start]
         mark = "." if len(epochs) < 3 else ""
-        (line,) = axes.plot(epochs, values, color=hue, linewidth=1.8, marker=mark, alpha=_fade(trajectory))
-        tooltip(line, f"{trajectory.label}, seed {record.seed}: {quantity} {values[0]:.3g} to {values[-1]:.3g}")
+        (line,) = axes.plot(
+            [*(0 for _ in before), *epochs],
+            [*before, *values],
+            color=hue,
+            linewidth=1.8,
+            marker=mark,
+            alpha=_fade(trajectory),
+        )
+        tooltip(
+            line, f"{trajectory.label}, seed {record.seed}: {quantity} {[*before, *values][0]:.3g} to {values[-1]:.3g}"
+        )
         _draw_spread(axes, record.history, epochs, values, quantity, hue)
         sides = [max(epoch["rf"]) for epoch in record.history]
         (dashes,) = field.plot(epochs, sides, color=PALETTE["muted"], linewidth=1.2, linestyle=(0, (4, 3)), alpha=0.8)
@@ -133,6 +144,14 @@ def _draw_spread(
     low = [value - spread for value, spread in zip(values, known, strict=True)]
     high = [value + spread for value, spread in zip(values, known, strict=True)]
     axes.fill_between(epochs, low, high, color=hue, alpha=0.1, linewidth=0)
+
+
+def _start(record: Record) -> float | None:
+    """What was set before the first epoch, where the configuration says it."""
+    method = trial_from(record.configuration, record.seed).method
+    if isinstance(method, Inflation):
+        return method.factor if isinstance(method.factor, float) else None
+    return method.start if isinstance(method, LearnedDilation) else None
 
 
 def _fade(trajectory: Trajectory) -> float:
