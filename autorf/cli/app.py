@@ -97,7 +97,7 @@ def search(
     changes += [f"executor.kind={executor}"] if executor else []
     changes += [f"executor.workers={workers}"] if workers else []
     if dry_run:
-        return studies.dry_run(study, changes)
+        return studies.dry_run(study, root, changes)
     return studies.search(study, root, changes, retry_failed=retry_failed, quiet=quiet, json_lines=json_lines)
 
 

@@ -65,29 +65,11 @@ def _status(outcome: "Outcome") -> int:
     return DONE
 
 
-def dry_run(study: str, overrides: list[str]) -> int:
-    """Print the study's trials with the receptive field of each, and train nothing."""
-    from autorf.data import load
-    from autorf.study.runner import FieldOf, trial_model
-    from autorf.study.search import check, worker_count
-    from autorf.surgery import advance
+def dry_run(study: str, root: Path, overrides: list[str]) -> int:
+    """Print the study's trials with what each would take, and train nothing."""
+    from autorf.cli.dry_run import dry_run as run
 
-    spec, source = read_study(study, overrides)
-    trials = check(spec, source)
-    classes = load(spec.data).class_names
-    title = f"{spec.name}: {len(trials)} trials, {spec.training.epochs} epochs each"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for column in ("key", "method", "setting", "seed", "rf at start", "rnorm"):
-        table.add_column(column, justify="left" if column in ("key", "method", "setting") else "right")
-    for trial in trials:
-        model = trial_model(spec, trial.configuration, trial.seed, classes)
-        advance(model, 0, 1)
-        found = FieldOf(model, spec)()
-        rf = side_text(found["rf"])
-        table.add_row(trial.key, trial.method.method, trial.setting, str(trial.seed), rf, f"{found['rnorm']:.2f}")
-    Console().print(table)
-    print(f"{len(trials) * spec.training.epochs} epochs in all, {min(worker_count(spec), len(trials))} trials at once")
-    return DONE
+    return run(*read_study(study, overrides), root)
 
 
 def compare(study: str, root: Path, format: str) -> int:

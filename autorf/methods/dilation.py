@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field
 from torch import nn
 
 from autorf.methods.base import LayerMethod
-from autorf.methods.convolutions import with_dilation
+from autorf.methods.convolutions import clone, with_dilation
 
 
 def _whole_number(value: object) -> object:
@@ -24,14 +24,17 @@ class Dilation(LayerMethod):
     """Set the dilation of the targeted convolutions by hand.
 
     Attributes:
-        rate: the dilation, a positive integer, in pixels of the layer's map (times its stride in input pixels).
+        rate: the dilation, a positive integer, in pixels of the layer's map (times its stride in input pixels); None
+            keeps each layer's own, which is the unmodified network.
     """
 
     method: Literal["dilation"] = "dilation"
-    rate: Rate
+    rate: Rate | None
     even_kernels: ClassVar[bool] = True
     any_padding: ClassVar[bool] = True
 
     def replacements(self, layers: Mapping[str, nn.Conv2d]) -> dict[str, nn.Module]:
         """The same layers with another dilation, padded to keep the size of the map."""
+        if self.rate is None:
+            return {name: clone(layer) for name, layer in layers.items()}
         return {name: with_dilation(name, layer, (self.rate, self.rate)) for name, layer in layers.items()}

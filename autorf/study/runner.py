@@ -2,7 +2,6 @@
 
 import json
 import logging
-import resource
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -16,12 +15,14 @@ from torch import nn
 from autorf.data import DataSpec, Splits, load
 from autorf.networks import build
 from autorf.receptive_field import receptive_field
+from autorf.study.cost import PeakMemory, costs
 from autorf.study.evidence import write_evidence
 from autorf.study.executors.base import Job
 from autorf.study.gathering import Gatherer
+from autorf.study.objectives import COSTS
 from autorf.study.spec import StudySpec
-from autorf.study.trial import training_of, trial_from
-from autorf.surgery import adapt, learned_values, save
+from autorf.study.trial import Trial, training_of, trial_from
+from autorf.surgery import adapt, advance, learned_values, save
 from autorf.training.batches import loader
 from autorf.training.callback import ReceptiveFieldCallback
 from autorf.training.checkpoint import EpochCheckpoint, SafetensorsIO
@@ -47,6 +48,7 @@ def run(job: Job, report: Report, stopped: Callable[[], bool] = lambda: False) -
     """
     spec = job.spec.model_copy(update={"training": training_of(job.spec.training, job.configuration)})
     torch.set_num_threads(spec.training.threads)
+    memory = PeakMemory()
     splits = _splits(spec.data)
     if job.with_val:
         splits = splits.val_joined()
@@ -54,12 +56,14 @@ def run(job: Job, report: Report, stopped: Callable[[], bool] = lambda: False) -
     model = trial_model(spec, job.configuration, job.seed, splits.class_names)
     module = SegmentationModule(model, spec.training, splits)
     field = FieldOf(model, spec)
-    checkpoint = EpochCheckpoint(job.folder, job.seed, field, report, stopped)
+    gatherer = Gatherer(splits)
+    price = Price(spec, memory)
+    checkpoint = EpochCheckpoint(job.folder, job.seed, field, price.told_with(report, model), stopped)
     resumed, checkpoint.notes = newest_checkpoint(job.folder, job.reached)
     for note in checkpoint.notes:
         print(f"trial {job.key}: {note}", file=sys.stderr, flush=True)
-    gatherer = Gatherer(splits)
     trainer = _trainer(spec, [ReceptiveFieldCallback(), gatherer, checkpoint])
+    price.device = trainer.strategy.root_device
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
         trainer.fit(
@@ -77,12 +81,12 @@ def run(job: Job, report: Report, stopped: Callable[[], bool] = lambda: False) -
                 module, loader(splits.val, spec.training.batch_size, job.seed, shuffle=False), verbose=False
             )
     if len(checkpoint.history) < spec.training.epochs:
-        return _result(module, checkpoint, model, field)
+        return _result(module, checkpoint, field, price)
     evidence = gatherer.evidence()
     assert evidence is not None
     write_evidence(job.folder, evidence)
     save(model, job.folder)
-    return _result(module, checkpoint, model, field)
+    return _result(module, checkpoint, field, price)
 
 
 def trial_model(spec: StudySpec, configuration: dict[str, Any], seed: int, classes: int | Sequence[str]) -> nn.Module:
@@ -90,6 +94,41 @@ def trial_model(spec: StudySpec, configuration: dict[str, Any], seed: int, class
     torch.manual_seed(seed)
     trial = trial_from(configuration, seed)
     return adapt(build(spec.model, classes), trial.method)
+
+
+def field_at_start(spec: StudySpec, trial: Trial, classes: int | Sequence[str]) -> dict[str, Any]:
+    """``rf`` and ``rnorm`` of a trial's network before its first step."""
+    model = trial_model(spec, trial.configuration, trial.seed, classes)
+    advance(model, 0, 1)
+    return FieldOf(model, spec)()
+
+
+class Price:
+    """What a trial's network costs to run."""
+
+    def __init__(self, spec: StudySpec, memory: PeakMemory) -> None:
+        self.spec, self.memory, self.device = spec, memory, torch.device("cpu")
+
+    def __call__(self, model: nn.Module) -> dict[str, Any]:
+        """Parameters, FLOPs, latency and the peak memory of the training so far."""
+        memory = self.memory.megabytes()
+        return {**costs(model, self.spec.data.image_size, self.device), "peak_memory_mb": memory}
+
+    def told_with(self, report: Report, model: nn.Module) -> Report:
+        """A report that also says the cost which is an objective, where pruning compares trials of similar cost.
+
+        It is measured once, at the first epoch told.
+        """
+        cost = next((name for name in self.spec.search.objectives[1:] if name in COSTS), None)
+        if cost is None or self.spec.search.pruning is None:
+            return report
+        measured: dict[str, Any] = {}
+
+        def told(epoch: dict[str, Any]) -> None:
+            measured.update({} if measured else {cost: self(model)[cost]})
+            report({**epoch, **measured})
+
+        return told
 
 
 class FieldOf:
@@ -129,9 +168,7 @@ def _trainer(spec: StudySpec, callbacks: list[lightning.Callback]) -> lightning.
     )
 
 
-def _result(
-    module: SegmentationModule, checkpoint: EpochCheckpoint, model: nn.Module, field: FieldOf
-) -> dict[str, Any]:
+def _result(module: SegmentationModule, checkpoint: EpochCheckpoint, field: FieldOf, price: Price) -> dict[str, Any]:
     last = checkpoint.history[-1]
     assert module.validation_scores is not None
     per_class = module.validation_scores
@@ -140,11 +177,10 @@ def _result(
         "split": "val",
         "iou_per_class": per_class.iou,
         "f1_per_class": per_class.f1_per_class,
-        "values": learned_values(model),
+        "values": learned_values(module.model),
         **field(),
         "epochs": len(checkpoint.history),
         **({"notes": checkpoint.notes} if checkpoint.notes else {}),
         "train_seconds": round(checkpoint.seconds, 2),
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        **price(module.model),
     }

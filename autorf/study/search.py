@@ -14,10 +14,10 @@ from autorf.errors import InputError, StorageLostError
 from autorf.files import write_atomically
 from autorf.study.executors import Event, Executor, Job, make
 from autorf.study.others import Others
+from autorf.study.plan import plan
 from autorf.study.progress import Progress, open_progress
 from autorf.study.spec import StorageSpec, StudySpec
 from autorf.study.store import Record, Store, TakenOverError, study_folder
-from autorf.study.trial import Trial, grid
 from autorf.tracking import BackgroundMirror, check_tracking, open_mirror
 from autorf.training.resuming import clear_checkpoints
 
@@ -31,26 +31,6 @@ class Outcome:
     run: int
     failed: int
     total: int
-
-
-def check(spec: StudySpec, source: str) -> list[Trial]:
-    """The study's trials, after checking everything that can be checked without training.
-
-    Raises:
-        InputError: for a bad search space, model, data set, or targets that the model does not have.
-    """
-    from autorf.data import load
-    from autorf.networks import build
-    from autorf.surgery import adapt
-
-    trials = grid(spec, source)
-    splits = load(spec.data)
-    for method in dict.fromkeys(trial.method for trial in trials):
-        try:
-            adapt(build(spec.model, splits.class_names), method)
-        except InputError as error:
-            raise InputError(f"{source}: {error}") from None
-    return trials
 
 
 def search(
@@ -76,11 +56,11 @@ def search(
         InputError: for anything wrong with the study file, its data or its model, before anything is written.
         KeyboardInterrupt: on Ctrl-C, after leaving the study resumable.
     """
-    trials = check(spec, source)
+    planned = plan(spec, source, root)
     check_tracking(spec)
     check_writable(root)
     store = Store(study_folder(root, spec.name), spec.name, spec.storage)
-    store.register(spec, trials)
+    store.register(spec, planned.trials)
     store.recover()
     if retry_failed:
         store.retry_failed()

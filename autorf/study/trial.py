@@ -8,7 +8,7 @@ from typing import Any
 
 from autorf.errors import InputError
 from autorf.methods import Method
-from autorf.study.search_space import TRAINING, read_spaces, settings, split
+from autorf.study.search_space import TRAINING, Space, read_spaces, settings, split
 from autorf.study.spec import StudySpec
 from autorf.training.spec import TrainingSpec
 
@@ -84,16 +84,25 @@ def grid(spec: StudySpec, source: str) -> list[Trial]:
     Raises:
         InputError: for a bad search space, or one configuration in two of them.
     """
+    return under_every_seed(configurations(spec, read_spaces(spec.search_space, source)), spec.training.seeds)
+
+
+def configurations(spec: StudySpec, spaces: Sequence[Space]) -> list[Trial]:
+    """Every configuration of finite spaces, in their order, under the study's first seed.
+
+    Raises:
+        InputError: for a range without a step, or one configuration in two spaces.
+    """
     found: list[Trial] = []
-    for space in read_spaces(spec.search_space, source):
+    for space in spaces:
         for configuration in space.configurations():
-            trial = _trial(configuration, 0, spec.training, space.source)
+            trial = _trial(configuration, spec.training.seeds[0], spec.training, space.source)
             if trial in found:
                 raise InputError(
                     f"{space.source}: {trial.method.method} ({trial.setting}) is in two search spaces; keep one"
                 )
             found.append(trial)
-    return under_every_seed(found, spec.training.seeds)
+    return found
 
 
 def under_every_seed(trials: Sequence[Trial], seeds: Sequence[int]) -> list[Trial]:
@@ -109,4 +118,6 @@ def side_text(sides: Sequence[float]) -> str:
 
 
 def _short(value: Any) -> str:
+    if value is None:
+        return "unchanged"
     return f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)

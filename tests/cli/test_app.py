@@ -61,9 +61,10 @@ def test_a_dry_run_shows_every_trial_with_its_field_and_writes_nothing(shell: Sh
     done = shell.run("search", "tiny.yaml", "--dry-run")
     assert done.code == 0, done.err
     assert done.out.count("dilation") >= 4
-    fields = [line.split()[-2] for line in done.out.splitlines() if " rate " in line]
-    assert fields == ["19", "35"]
-    assert "8 epochs in all" in done.out
+    rows = [line.split() for line in done.out.splitlines() if " rate " in line]
+    assert [row[5] for row in rows] == ["19", "35"]
+    assert all(row[-1] == "MB" and int(row[-2]) > 50 for row in rows)
+    assert "8 epochs in all, 2 trials at once: about " in done.out
     assert sorted(shell.folder.rglob("*")) == before
 
 
@@ -84,6 +85,12 @@ def test_a_dry_run_shows_every_trial_with_its_field_and_writes_nothing(shell: Sh
         ("data={name: camvid, root: nowhere, image_size: 64}", "nowhere"),
         ("data.object_size=200", "object_size must be at most the image's smaller side"),
         ("executor.workers=0", "executor.workers"),
+        (
+            "search_space=[{method: dilation, rate: [2, 12]}]",
+            "head.conv6' exceeds what its 12x12 map can use",
+        ),
+        ("search_space=[{method: inflation, dilation: 50}]", "inflation (dilation 50): dilation 50 of layer"),
+        ("search.prior={from_study: none}", "search.prior.from_study: no study 'none'"),
         ("search_space=[{method: dilation, targets: head.conv9, rate: 2}]", "did you mean head.conv"),
     ],
 )

@@ -1,0 +1,87 @@
+"""``autorf search --dry-run``: what would run, how long and how large, without training anything."""
+
+import sys
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from autorf.cli.exit_codes import DONE
+from autorf.study.plan import Plan, plan
+from autorf.study.pruning import Asha
+from autorf.study.spec import StudySpec
+from autorf.study.trial import Trial, side_text
+
+
+def dry_run(spec: StudySpec, source: str, root: Path) -> int:
+    """Print the study's trials with the receptive field, time and memory of each, and train nothing."""
+    from autorf.data import load
+    from autorf.study.estimate import Estimate, estimates, study_seconds
+    from autorf.study.runner import field_at_start
+    from autorf.study.search import worker_count
+
+    planned = plan(spec, source, root)
+    splits = load(spec.data)
+    measured = estimates(spec, planned.trials, splits)
+    fields = {trial.method: field_at_start(spec, trial, splits.class_names) for trial in planned.trials}
+
+    def seconds(found: Estimate) -> float:
+        return found.trial_seconds(spec.training.epochs, len(splits.train), len(splits.val))
+
+    title = f"{spec.name}: {_count(planned, spec)}, {spec.training.epochs} epochs each"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in ("key", "method", "setting", "seed", "rf at start", "rnorm", "time", "memory"):
+        table.add_column(column, justify="left" if column in ("key", "method", "setting") else "right", no_wrap=True)
+    for trial in planned.trials:
+        found = measured[trial.method.method]
+        table.add_row(*_cells(trial, fields[trial.method]), _time(seconds(found)), f"{found.memory_mb} MB")
+    console = Console()
+    if not console.is_terminal:
+        console.width = 200
+    console.print(table)
+    lengths = [seconds(measured[trial.method.method]) for trial in planned.trials]
+    n_trials = (planned.n_configurations or 0) * len(planned.seeds)
+    lengths += [sum(lengths) / len(lengths)] * max(0, n_trials - len(lengths))
+    workers = min(worker_count(spec), len(lengths))
+    console.print(_summary(planned, spec, workers, study_seconds(lengths, workers)), highlight=False, soft_wrap=True)
+    for warning in planned.warnings:
+        print(f"autorf: warning: {warning}", file=sys.stderr)
+    return DONE
+
+
+def _count(planned: Plan, spec: StudySpec) -> str:
+    known = len(planned.trials)
+    if not planned.spaces:
+        return f"{known} trials"
+    more = planned.n_configurations
+    drawn = f"up to {more * len(planned.seeds)} trials" if more else "trials until the time is spent"
+    return f"{drawn} drawn by {spec.search.sampler}, beginning with {known}"
+
+
+def _cells(trial: Trial, field: dict[str, object]) -> tuple[str, ...]:
+    rf = side_text(field["rf"])  # type: ignore[arg-type]
+    return trial.key, trial.method.method, trial.setting, str(trial.seed), rf, f"{field['rnorm']:.2f}"
+
+
+def _summary(planned: Plan, spec: StudySpec, workers: int, seconds: float) -> str:
+    n_trials = (planned.n_configurations or 0) * len(planned.seeds) or len(planned.trials)
+    lines = [
+        f"{n_trials * spec.training.epochs} epochs in all, {workers} trials at once: about {_time(seconds)}, "
+        "from one measured step a method"
+    ]
+    if spec.search.pruning is not None:
+        asha = Asha(spec.search.pruning.min_epochs, spec.search.pruning.reduction, spec.training.epochs)
+        rungs = ", ".join(str(rung) for rung in asha.rungs)
+        lines.append(f"Pruning after {rungs} epochs, where the best 1/{asha.reduction} go on: less than that.")
+    if spec.search.budget is not None and spec.search.budget.hours is not None:
+        lines.append(f"Budget: {spec.search.budget.hours:g} hours; no trial begins after that.")
+    if planned.prior is not None:
+        lines.append(f"Ordered by how near rnorm is to the prior {planned.prior:.2f}, behind the default.")
+    return "\n".join(lines)
+
+
+def _time(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

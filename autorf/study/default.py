@@ -1,0 +1,66 @@
+"""The unmodified network as a configuration: the manual default that every study begins with."""
+
+from collections.abc import Iterable, Sequence
+
+from torch import nn
+
+from autorf.errors import InputError
+from autorf.methods import Dilation
+from autorf.methods.base import Targets, square_dilation
+from autorf.methods.convolutions import check_convolution
+from autorf.study.search_space import Space
+from autorf.study.trial import Trial
+from autorf.surgery.targets import checked_layers, target_names
+
+
+def default_first(configurations: Sequence[Trial], spaces: Iterable[Space], model: nn.Module, seed: int) -> list[Trial]:
+    """The configurations with the manual default first: the model as it is, trained as the study says.
+
+    The default sets every target to its own dilation. A grid that has it already only changes its order; otherwise it
+    is one configuration more. Where targets have different dilations of their own it is ``rate: null``, which keeps
+    them.
+
+    Args:
+        configurations: the study's, under one seed.
+        spaces: the study's; the default has the targets of the first one whose default is listed, else of the first.
+        model: not adapted.
+        seed: of the configurations.
+    """
+    found = [Trial(method, seed) for space in spaces for method in _defaults(model, _targets(space))]
+    if not found:
+        found = [Trial(method, seed) for method in _defaults(model, _first_convolution(model))]
+    if not found:
+        return list(configurations)
+    default = next((trial for trial in found if trial in configurations), found[0])
+    return [default, *(trial for trial in configurations if trial != default)]
+
+
+def _targets(space: Space) -> Targets:
+    for name in ("targets", "start"):
+        value = space.axes[name].ends()[0] if name in space.axes else None
+        if isinstance(value, str):
+            return value if name == "targets" else (value,)
+        if isinstance(value, list):
+            return tuple(value)
+    return None
+
+
+def _defaults(model: nn.Module, targets: Targets) -> list[Dilation]:
+    """The default on these targets; none where they cannot be dilated by hand."""
+    kept = Dilation(rate=None, targets=targets)
+    try:
+        layers = checked_layers(model, kept, target_names(model, kept))
+        rates = {square_dilation(name, layer) for name, layer in layers.items()}
+    except InputError:
+        return []
+    return [Dilation(rate=rates.pop(), targets=targets) if len(rates) == 1 else kept]
+
+
+def _first_convolution(model: nn.Module) -> Targets:
+    for name, module in model.named_modules():
+        try:
+            check_convolution(name, module, even_kernels=True, any_padding=True)
+        except InputError:
+            continue
+        return (name,)
+    return ()

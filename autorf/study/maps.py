@@ -1,0 +1,70 @@
+"""Feature maps against dilations: a dilation as large as the map sees nothing but padding."""
+
+import math
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from autorf.methods.base import AdaptiveConv2d
+from autorf.surgery.dry_run import input_channels, random_like_parameters, run
+
+Sizes = Mapping[str, tuple[int, int]]
+
+
+def map_sizes(model: nn.Module, image_size: tuple[int, int]) -> dict[str, tuple[int, int]]:
+    """Height and width of the map that each convolution reads, by name, for one image ``(H, W)``.
+
+    Raises:
+        InputError: when the model does not take an image of that size.
+    """
+    found: dict[str, tuple[int, int]] = {}
+
+    def note(name: str, input: Tensor) -> None:
+        found[name] = (input.shape[2], input.shape[3])
+
+    handles = [
+        module.register_forward_pre_hook(lambda _, inputs, name=name: note(name, inputs[0]))
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Conv2d)
+    ]
+    try:
+        run(model, random_like_parameters(model, (1, input_channels(model), *image_size)))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
+
+
+def dead_dilation(adapted: nn.Module, original: nn.Module, sizes: Sizes) -> str | None:
+    """What is wrong with a dilation that a method set: one not below the side of its map leaves one tap of its kernel.
+
+    The network's own dilations are its author's business. None where every dilation fits.
+    """
+    for name, module in adapted.named_modules():
+        if not isinstance(module, nn.Conv2d | AdaptiveConv2d) or name not in sizes:
+            continue
+        dilation = (int(module.dilation[0]), int(module.dilation[1]))
+        before = original.get_submodule(name).dilation
+        least = _least_side(sizes[name], (module.kernel_size[0], module.kernel_size[1]))
+        if dilation != before and max(dilation) >= least:
+            return f"dilation {max(dilation)} of layer {name!r} {_exceeds(sizes[name])}; search at most {least - 1:g}"
+    return None
+
+
+def dead_options(adapted: nn.Module, sizes: Sizes) -> str | None:
+    """Which options of a method that learns its dilation its map is too small for, or None."""
+    for name, module in adapted.named_modules():
+        rates = getattr(getattr(module, "method", None), "rates", ())
+        dead = [rate for rate in rates if name in sizes and rate >= min(sizes[name])]
+        if dead:
+            listed = ", ".join(str(rate) for rate in dead)
+            return f"options {listed} of layer {name!r}: each {_exceeds(sizes[name])}; leave them out of rates"
+    return None
+
+
+def _least_side(size: tuple[int, int], kernel: tuple[int, int]) -> float:
+    return min((side for side, taps in zip(size, kernel, strict=True) if taps > 1), default=math.inf)
+
+
+def _exceeds(size: tuple[int, int]) -> str:
+    return f"exceeds what its {size[0]}x{size[1]} map can use: all taps but one read padding"

@@ -1,0 +1,195 @@
+"""Draw the next configuration: random, TPE or NSGA-II over conditional spaces, from nothing but what was tried."""
+
+import random
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from autorf.errors import InputError
+from autorf.study.objectives import sign
+from autorf.study.search_space import Axis, Space, drawn
+from autorf.study.search_spec import SearchSpec
+from autorf.study.trial import Trial, trial_from
+from autorf.training.spec import TrainingSpec
+
+ATTEMPTS = 40
+"""Draws of one configuration that is new, before one that was left out is taken at random."""
+
+_MAXIMISE, _MINIMISE = optuna.study.StudyDirection.MAXIMIZE, optuna.study.StudyDirection.MINIMIZE
+_STATES = {
+    "complete": TrialState.COMPLETE,
+    "pruned": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+    "running": TrialState.RUNNING,
+}
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One configuration and what is known of it.
+
+    Attributes:
+        trial: the configuration, under any seed.
+        state: ``complete`` when every seed is, ``running`` while one is still to run.
+        values: of the objectives, means over seeds; empty unless complete.
+        curve: the first objective by epoch, for those that were pruned.
+        excess: how far each constraint is exceeded; at most 0 where it holds.
+    """
+
+    trial: Trial
+    state: Literal["complete", "pruned", "failed", "running"]
+    values: tuple[float, ...] = ()
+    curve: Mapping[int, float] = field(default_factory=dict)
+    excess: Mapping[str, float] = field(default_factory=dict)
+
+
+class Suggestions:
+    """Proposes configurations that were not tried yet.
+
+    Every proposal starts from the tried ones alone: Optuna's study is rebuilt in memory, those that still run are in it
+    as such (constant liar), and random numbers depend on ``search.seed`` and how many were tried. So a killed search
+    goes on as if it had not been killed, and drivers on one store need no other memory than the store.
+
+    Args:
+        spaces: where from.
+        search: the sampler and what it aims at.
+        training: the study's.
+        n_startup: random configurations before TPE begins.
+    """
+
+    def __init__(
+        self, spaces: Sequence[Space], search: SearchSpec, training: TrainingSpec, n_startup: int = 10
+    ) -> None:
+        self.search, self.training, self.n_startup = search, training, n_startup
+        self.branches = {_branch_name(spaces, at): space for at, space in enumerate(spaces)}
+
+    def next(self, tried: Sequence[Tried]) -> Trial | None:
+        """A configuration that none of ``tried`` has, under the study's first seed; None when all were tried."""
+        known = {(one.trial.method, one.trial.training) for one in tried}
+        for attempt in range(ATTEMPTS):
+            found = self._draw(tried, attempt)
+            if found is not None and (found.method, found.training) not in known:
+                return found
+        left = [one for one in self._listed() if (one.method, one.training) not in known]
+        return random.Random(self._seed(tried, ATTEMPTS)).choice(left) if left else None
+
+    def _draw(self, tried: Sequence[Tried], attempt: int) -> Trial | None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            optuna.logging.set_verbosity(optuna.logging.WARNING)
+            directions = [_MAXIMISE if sign(name) > 0 else _MINIMISE for name in self.search.objectives]
+            study = optuna.create_study(directions=directions, sampler=self._sampler(tried, attempt))
+            study.add_trials([row for at, one in enumerate(tried) if (row := self._row(one, tried[:at])) is not None])
+            asked = study.ask()
+            branch = asked.suggest_categorical("method", list(self.branches))
+            space = self.branches[branch]
+            values = {name: self._suggested(asked, branch, axis) for name, axis in space.axes.items()}
+        try:
+            return trial_from({"method": space.method, **values}, self.training.seeds[0], self.training)
+        except InputError:
+            # Fields that exclude each other; another draw will do.
+            return None
+
+    def _suggested(self, asked: optuna.Trial, branch: str, axis: Axis) -> Any:
+        distribution = _distribution(axis)
+        if distribution is None:
+            return axis.choices[0]
+        value = asked._suggest(f"{branch}.{axis.name}", distribution)
+        return drawn(axis, value) if axis.range is not None else axis.choices[int(value)]
+
+    def _sampler(self, tried: Sequence[Tried], attempt: int) -> BaseSampler:
+        seed = self._seed(tried, attempt)
+        if self.search.sampler == "random":
+            return RandomSampler(seed)
+        if self.search.sampler == "nsga2":
+            return NSGAIISampler(population_size=_POPULATION, seed=seed)
+        return TPESampler(n_startup_trials=self.n_startup, multivariate=True, group=True, constant_liar=True, seed=seed)
+
+    def _seed(self, tried: Sequence[Tried], attempt: int) -> int:
+        return (self.search.seed * 1_000_003 + len(tried) * 1_009 + attempt) % 2**31
+
+    def _row(self, one: Tried, before: Sequence[Tried]) -> FrozenTrial | None:
+        """A tried configuration as Optuna has it; None for one that no space holds, such as the default."""
+        parameters = self._parameters(one.trial)
+        if parameters is None:
+            return None
+        done = sum(other.state == "complete" for other in before)
+        return create_trial(
+            state=_STATES[one.state],
+            values=list(one.values) if one.state == "complete" else None,
+            params={name: value for name, (value, _) in parameters.items()},
+            distributions={name: distribution for name, (_, distribution) in parameters.items()},
+            intermediate_values=dict(one.curve) if len(self.search.objectives) == 1 else {},
+            system_attrs={NSGAIISampler._get_generation_key(): done // _POPULATION},
+            constraints=dict(one.excess) if one.excess else None,
+        )
+
+    def _parameters(self, trial: Trial) -> dict[str, tuple[Any, BaseDistribution]] | None:
+        full = {
+            **trial.method.model_dump(mode="json"),
+            **{f"training.{name}": value for name, value in self.training.model_dump(mode="json").items()},
+            **{f"training.{name}": value for name, value in trial.training},
+        }
+        for branch, space in self.branches.items():
+            if space.method != trial.method.method:
+                continue
+            found = {name: _position(axis, full.get(name)) for name, axis in space.axes.items()}
+            if None not in found.values():
+                names: dict[str, tuple[Any, BaseDistribution]] = {
+                    "method": (branch, CategoricalDistribution(list(self.branches)))
+                }
+                for name, axis in space.axes.items():
+                    if (distribution := _distribution(axis)) is not None:
+                        names[f"{branch}.{name}"] = (found[name], distribution)
+                return names
+        return None
+
+    def _listed(self) -> list[Trial]:
+        found: list[Trial] = []
+        for space in self.branches.values():
+            if not space.finite:
+                continue
+            for configuration in space.configurations():
+                try:
+                    found.append(trial_from(configuration, self.training.seeds[0], self.training))
+                except InputError:
+                    continue
+        return found
+
+
+_POPULATION = 16
+"""Of NSGA-II; studies of trainings are small."""
+
+
+def _branch_name(spaces: Sequence[Space], at: int) -> str:
+    same = [index for index, space in enumerate(spaces) if space.method == spaces[at].method]
+    return spaces[at].method if len(same) == 1 else f"{spaces[at].method}#{same.index(at) + 1}"
+
+
+def _distribution(axis: Axis) -> BaseDistribution | None:
+    """How an axis is drawn: ordered numbers by their place, so that neighbours are near; None for a single value."""
+    if axis.range is not None:
+        low, high = axis.range.low, axis.range.high
+        if axis.whole:
+            return IntDistribution(int(low), int(high), log=axis.range.log)
+        return FloatDistribution(low, high, log=axis.range.log)
+    if len(axis.choices) < 2:
+        return None
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in axis.choices)
+    if numbers and list(axis.choices) == sorted(axis.choices):
+        return IntDistribution(0, len(axis.choices) - 1)
+    return CategoricalDistribution(range(len(axis.choices)))
+
+
+def _position(axis: Axis, value: Any) -> Any:
+    """What Optuna would have drawn for ``value``; None where the axis does not hold it."""
+    if axis.range is not None:
+        inside = isinstance(value, int | float) and axis.range.low <= value <= axis.range.high
+        return value if inside else None
+    return next((at for at, choice in enumerate(axis.choices) if choice == value), None)
