@@ -218,18 +218,18 @@ def _print_advice(model: str, found: Advice) -> None:
         f"  wanted           {found.target_rf:g} px, rnorm {found.target_rnorm:.2f}",
         f"  adjust           {found.layers[0] if len(found.layers) == 1 else knobs}",
     ]
-    if found.dilation is not None:
-        lines.append(f"  dilation         {found.dilation:.2g} gives it; search:")
+    gives = "none gives it; with" if found.dilation is None else f"{found.dilation:.2g} gives it; search"
+    lines.append(f"  dilation         {gives}:")
     lines += [f"    {one.dilation:>4}           rf {_pair(one.rf)} px, rnorm {one.rnorm:.2f}" for one in found.options]
     if found.inflation is not None:
         lines.append(f"  inflation        f from {found.inflation[0]:g} to {found.inflation[1]:g}")
     if found.upsampling > 1:
         lines.append(f"  up-sampling      x{found.upsampling} before {found.layers[0]}")
     tiles = found.tiling
-    exact = "" if tiles.exact else " (not exact: global context)"
+    larger = any(tile > side for tile, side in zip(tiles.tile, found.current.image_size, strict=True))
     lines.append(
-        f"  tiled inference  tiles of {_pair(tiles.tile)} px, halo {_pair(tiles.halo)} px, "
-        f"positions in steps of {_pair(tiles.multiple)} px{exact}"
+        f"  tiled inference  {'of larger images: ' if larger else ''}tiles of {_pair(tiles.tile)} px, "
+        f"halo {_pair(tiles.halo)} px, positions in steps of {_pair(tiles.multiple)} px"
     )
     lines += [f"  warning          {warning}" for warning in found.warnings]
     print("\n".join(lines))

@@ -155,10 +155,11 @@ def _target(image_size: tuple[int, int], object_size: float | None, rnorm: float
 
 def _dilations(wanted: float, side: int) -> list[int]:
     """Whole dilations from half to twice the wanted one, at most seven, none as large as the map."""
-    low, high = max(1, math.floor(wanted / 2)), max(2, math.ceil(2 * wanted))
+    largest = max(1, side - 1)
+    low = max(1, math.floor(min(wanted, largest) / 2))
+    high = min(largest, max(2, math.ceil(2 * wanted)))
     steps = min(_MOST_OPTIONS, high - low + 1) - 1
-    spread = {round(low * (high / low) ** (i / steps)) for i in range(steps + 1)}
-    return sorted(d for d in spread if d < side) or [1]
+    return sorted({round(low * (high / low) ** (i / max(1, steps))) for i in range(steps + 1)})
 
 
 def _option(dilation: int, field: ReceptiveField) -> Option:
@@ -190,7 +191,7 @@ def _warnings(advice: Advice, one: float, without: float, side: int) -> list[str
     found = []
     if advice.target_rf <= without:
         found.append(
-            f"the layers before {first} alone see {without:g} of the wanted {target}: dilation cannot help, "
+            f"the layers before {first} alone see {without:g} pixels, the wanted are {target}: dilation cannot help, "
             "use larger images, an earlier stage or a smaller stride"
         )
     elif one > advice.target_rf:
