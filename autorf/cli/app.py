@@ -103,14 +103,18 @@ def search(
 
 @app.command()
 def compare(
-    study: Study,
+    studies: Annotated[list[str], typer.Argument(help="Study files or names; several are compared with each other.")],
     root: Root = RUNS,
+    trials: Annotated[bool, typer.Option("--trials", help="Every trial, not only configurations.")] = False,
+    per_class: Annotated[bool, typer.Option("--per-class", help="The best configurations class by class.")] = False,
+    per_size: Annotated[bool, typer.Option("--per-size", help="The same by the size of the objects.")] = False,
     format: Annotated[str, typer.Option(help="table, json or csv.")] = "table",
 ) -> int:
-    """Compare manual with learned receptive fields."""
-    from autorf.cli import studies
+    """Compare manual with learned receptive fields, with their uncertainty and cost."""
+    from autorf.cli import studies as commands
+    from autorf.cli.comparison_table import Shown
 
-    return studies.compare(study, root, format)
+    return commands.compare(studies, root, format, Shown(trials, per_class, per_size))
 
 
 @app.command()

@@ -5,19 +5,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
+from autorf.cli.comparison_table import Shown, print_comparison
 from autorf.cli.exit_codes import DONE, FAILED_TRIALS
 from autorf.cli.json_stdout import json_stdout
 from autorf.errors import InputError
 from autorf.study import builtin
-from autorf.study.comparison import Comparison, Row
-from autorf.study.comparison import compare as compared
+from autorf.study.comparison import compare_studies, results_of
 from autorf.study.spec import StudySpec, parse_study, read_yaml
 from autorf.study.store import open_store
-from autorf.study.trial import side_text
 
 if TYPE_CHECKING:
     from autorf.study.search import Outcome
@@ -44,11 +39,11 @@ def search(
     if json_lines:
         with json_stdout() as stream:
             outcome = run(spec, source, root, retry_failed=retry_failed, json_lines=stream)
-            final = compared(spec.name, open_store(root, spec.name).records())
+            final = compare_studies([results_of(open_store(root, spec.name))])
             write_object(stream, "comparison", json.loads(final.to_json()))
         return _status(outcome)
     outcome = run(spec, source, root, retry_failed=retry_failed, quiet=quiet)
-    _print_table(compared(spec.name, open_store(root, spec.name).records()))
+    print_comparison(compare_studies([results_of(open_store(root, spec.name))]))
     where = "" if root == Path("runs") else f" --root {root}"
     mirror = shown_uri(spec.tracking.uri or f"sqlite:///{root / 'mlflow.db'}")
     opened = mirror if mirror.startswith("http") else f"mlflow ui --backend-store-uri {mirror}"
@@ -72,18 +67,21 @@ def dry_run(study: str, root: Path, overrides: list[str]) -> int:
     return run(*read_study(study, overrides), root)
 
 
-def compare(study: str, root: Path, format: str) -> int:
-    """Print the comparison of a study as it stands."""
+def compare(studies: list[str], root: Path, format: str, shown: Shown) -> int:
+    """Print the comparison of studies as they stand."""
     if format not in FORMATS:
         raise InputError(f"--format {format}: one of {', '.join(FORMATS)}")
-    name = study_name(study)
-    comparison = compared(name, open_store(root, name).records())
+    names = [study_name(one) for one in studies]
+    if len(set(names)) < len(names):
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"study {repeated!r} is named twice; name different studies to compare them")
+    comparison = compare_studies([results_of(open_store(root, name)) for name in names])
     if format == "json":
         print(comparison.to_json())
     elif format == "csv":
         print(comparison.to_csv(), end="")
     else:
-        _print_table(comparison)
+        print_comparison(comparison, shown)
     return DONE
 
 
@@ -109,39 +107,3 @@ def list_builtin() -> int:
             first = (builtin.folder(kind) / f"{name}.yaml").read_text(encoding="utf-8").splitlines()[0]
             print(f"  {name:<20} {first.removeprefix('# ')}")
     return DONE
-
-
-def _print_table(comparison: Comparison) -> None:
-    table = Table(
-        title=f"{comparison.study}: validation split", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
-    )
-    for column in ("", "method", "setting", "seed", "rf", "rnorm", "f", "dil.", "mIoU", "F1", "s"):
-        table.add_column(column, justify="left" if column in ("", "method", "setting") else "right", no_wrap=True)
-    best = {
-        json.dumps([group["method"], group["params"]]): mark
-        for group, mark in (
-            (comparison.verdict.best_manual, "best manual"),
-            (comparison.verdict.best_learned, "best learned"),
-        )
-        if group is not None
-    }
-    for row in comparison.rows:
-        mark = best.get(json.dumps([row.method, row.params]), "") if row.state == "complete" else row.state
-        table.add_row(mark, row.method, row.setting, str(row.seed), *_numbers(row), style="bold" if mark else None)
-    console = Console()
-    if not console.is_terminal:
-        # A pipe has no width of its own; a table cut to 80 columns would lose its numbers.
-        console.width = 200
-    console.print(table)
-    for row in comparison.rows:
-        if row.reason:
-            console.print(
-                f"{row.method} ({row.setting}) seed {row.seed}: {row.reason}", highlight=False, soft_wrap=True
-            )
-    console.print(comparison.verdict.sentence, highlight=False, soft_wrap=True)
-
-
-def _numbers(row: Row) -> list[str]:
-    rf = "" if row.rf is None else side_text(row.rf)
-    digits = ((row.rnorm, 2), (row.f, 2), (row.dilation, 2), (row.miou, 3), (row.f1, 3), (row.train_seconds, 0))
-    return [rf, *("" if value is None else f"{value:.{places}f}" for value, places in digits)]

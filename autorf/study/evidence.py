@@ -1,7 +1,7 @@
 """What a finished trial did on every validation image: the ground that statistics, tables and figures stand on."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,8 @@ from autorf.files import write_atomically
 
 FILE = "evidence.safetensors"
 FORMAT = 1
+BACKGROUND = ("background", "void", "unlabelled", "unlabeled")
+"""Names of classes whose components are no objects."""
 SIZE_EDGES = (8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
 """Where one object size ends and the next begins: sides in pixels, ``sqrt(area)``. Fixed, so that studies compare."""
 
@@ -75,14 +77,12 @@ class Evidence:
 
         All that IoU, F1 and pixel accuracy need, without the dense matrices.
         """
-        image, label, prediction = self.cells.T
-        right = torch.where(label == prediction, self.counts, 0)
-        columns = [self._summed(image, label, right), self._summed(image, label, self.counts)]
-        return torch.stack([*columns, self._summed(image, prediction, self.counts)], dim=-1)
+        return _tallies(self.cells, self.counts, self.n_images, self.n_classes)
 
-    def _summed(self, image: Tensor, of_class: Tensor, values: Tensor) -> Tensor:
-        sums = torch.zeros(self.n_images * self.n_classes, dtype=torch.int64)
-        return sums.index_add_(0, image * self.n_classes + of_class, values).view(self.n_images, self.n_classes)
+    @property
+    def is_thing(self) -> Tensor:
+        """``(n_classes,)`` bool: whether the class's components are objects, not background."""
+        return torch.tensor([name not in BACKGROUND for name in self.class_names])
 
     @property
     def size_edges(self) -> tuple[float, ...]:
@@ -115,6 +115,17 @@ class Evidence:
         return sums.index_add_(0, size * self.n_classes + self.objects[:, 1], values.long()).view(-1, self.n_classes)
 
 
+def _tallies(cells: Tensor, counts: Tensor, n_images: int, n_classes: int) -> Tensor:
+    image, label, prediction = cells.T
+
+    def summed(of_class: Tensor, values: Tensor) -> Tensor:
+        sums = torch.zeros(n_images * n_classes, dtype=torch.int64)
+        return sums.index_add_(0, image * n_classes + of_class, values).view(n_images, n_classes)
+
+    right = torch.where(label == prediction, counts, 0)
+    return torch.stack([summed(label, right), summed(label, counts), summed(prediction, counts)], dim=-1)
+
+
 _TENSORS = (
     "cells", "counts", "objects", "object_scales", "sample_indices", "samples", "sample_truth", "sample_prediction",
 )  # fmt: skip
@@ -127,7 +138,7 @@ def write_evidence(folder: Path, evidence: Evidence) -> None:
         OSError: naming the file, when the disk does not take it.
     """
     tensors = {name: getattr(evidence, name).contiguous() for name in _TENSORS}
-    # A cell is three small numbers; as bytes that fit them a file is a fourth as large.
+    # Small numbers: half the bytes hold them.
     tensors["cells"], tensors["counts"] = tensors["cells"].int(), tensors["counts"].int()
     if evidence.maps is not None:
         tensors["maps"] = evidence.maps.contiguous()
@@ -145,23 +156,38 @@ def write_evidence(folder: Path, evidence: Evidence) -> None:
         raise OSError(f"{folder / FILE} could not be written: {error.strerror or error}") from error
 
 
+def read_tallies(folder: Path) -> Tensor | None:
+    """:attr:`Evidence.tallies` of a trial without reading the rest; None where :func:`read_evidence` gives None."""
+    found = _read(folder, ("cells", "counts"))
+    if found is None:
+        return None
+    facts, tensors = found
+    return _tallies(tensors["cells"], tensors["counts"], facts["n_images"], len(facts["class_names"]))
+
+
 def read_evidence(folder: Path) -> Evidence | None:
     """The evidence in a trial's folder; None where there is none, or none that this version can read."""
+    found = _read(folder, (*_TENSORS, "maps"))
+    if found is None:
+        return None
+    facts, tensors = found
+    return Evidence(
+        class_names=tuple(facts["class_names"]),
+        ignore_index=facts["ignore_index"],
+        n_images=facts["n_images"],
+        map_name=facts["map_name"],
+        **tensors,
+    )
+
+
+def _read(folder: Path, names: Sequence[str]) -> tuple[Mapping[str, Any], dict[str, Tensor]] | None:
     try:
         with safe_open(folder / FILE, "pt") as file:
             facts: Mapping[str, Any] = json.loads((file.metadata() or {})["autorf"])
             if facts["format"] != FORMAT:
                 return None
-            tensors = {name: file.get_tensor(name) for name in _TENSORS}
-            maps = file.get_tensor("maps") if "maps" in file.keys() else None  # noqa: SIM118
+            stored = set(file.keys())
+            tensors = {name: file.get_tensor(name) for name in names if name in stored or name != "maps"}
     except (OSError, SafetensorError, KeyError, ValueError):
         return None
-    tensors["cells"], tensors["counts"] = tensors["cells"].long(), tensors["counts"].long()
-    return Evidence(
-        class_names=tuple(facts["class_names"]),
-        ignore_index=facts["ignore_index"],
-        n_images=facts["n_images"],
-        maps=maps,
-        map_name=facts["map_name"],
-        **tensors,
-    )
+    return facts, {**tensors, "cells": tensors["cells"].long(), "counts": tensors["counts"].long()}

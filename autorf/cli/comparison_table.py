@@ -1,0 +1,257 @@
+"""A comparison in the terminal: what fits its width, the important columns first."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from statistics import mean
+
+from rich import box
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+
+from autorf.study.comparison import ClassRow, Comparison, Cost, Group, Row, SizeRow
+from autorf.study.comparison.rows import members_of
+from autorf.study.comparison.verdict import NAMES, number, signed
+from autorf.study.objectives import sign
+from autorf.study.trial import side_text
+
+MOST_LINES = 40
+PIPE_WIDTH = 200
+"""A pipe has no width of its own; a table cut to 80 columns would lose its numbers."""
+
+LEFT = ("", "study", "method", "setting", "class")
+DROPPED = ("F1", "s", "rnorm", "dil.", "f")
+"""Columns that a narrow terminal goes without, in this order."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is asked for beside the configurations: every trial, a table of classes, one of object sizes."""
+
+    trials: bool = False
+    per_class: bool = False
+    per_size: bool = False
+
+
+def print_comparison(comparison: Comparison, shown: Shown = Shown()) -> None:
+    """The tables, what needs no search, the costs, and the verdict."""
+    console = Console()
+    if not console.is_terminal:
+        console.width = PIPE_WIDTH
+    if shown.trials or all(group.n == 1 for group in comparison.groups):
+        _print_lines(console, comparison, [_of_row(row, comparison) for row in comparison.rows])
+    else:
+        _print_lines(console, comparison, _of_groups(comparison))
+    for row in comparison.rows:
+        if row.reason:
+            _say(console, f"{row.method} ({row.setting}) seed {row.seed}: {row.reason}")
+    if shown.per_class:
+        _print_classes(console, comparison)
+    if shown.per_size:
+        _print_sizes(console, comparison)
+    _print_reference(console, comparison)
+    for line in (*comparison.notes, comparison.verdict.sentence):
+        _say(console, line)
+    for between in comparison.between:
+        _say(console, between["sentence"])
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=not console.is_terminal)
+
+
+Line = dict[str, str]
+"""A table's row: a text for every column's title; ``""`` is what marks it."""
+
+
+def _print_lines(console: Console, comparison: Comparison, lines: Sequence[Line]) -> None:
+    left_out = len(lines) - MOST_LINES if len(lines) > MOST_LINES else 0
+    if left_out:
+        lines = _best_first(lines, NAMES.get(comparison.metric, comparison.metric), sign(comparison.metric))
+    seeds, images = len({row.seed for row in comparison.rows}), comparison.verdict.n_images
+    ground = f"{seeds} seeds" if seeds > 1 else "1 seed"
+    title = f"{comparison.study}: validation split{f' ({images} images)' if images else ''}, {ground}"
+    _print_fitting(console, title, lines)
+    if left_out:
+        _say(console, f"{left_out} more: --format csv or json has them all\n")
+
+
+def _best_first(lines: Sequence[Line], score: str, way: int) -> list[Line]:
+    """As many as are shown: marked ones, then by score."""
+    ranked = sorted(lines, key=lambda line: -way * float(line.get(score) or "nan") if line.get(score) else math.inf)
+    return sorted(ranked, key=lambda line: not line[""].startswith("best"))[:MOST_LINES]
+
+
+def _used(lines: Sequence[Line]) -> list[str]:
+    """The titles of the columns that hold anything, in order."""
+    titles = dict.fromkeys(name for line in lines for name in line)
+    return [name for name in titles if any(line.get(name) for line in lines)]
+
+
+def _print_fitting(console: Console, title: str, lines: Sequence[Line]) -> None:
+    kept = _used(lines)
+    for name in (*DROPPED, None):
+        table = _table(title, kept, lines)
+        if _width(console, table) <= console.width or name is None:
+            break
+        kept = [one for one in kept if one != name]
+    console.print(table)
+
+
+def _width(console: Console, table: Table) -> int:
+    return Measurement.get(console, console.options.update(width=10 * PIPE_WIDTH), table).maximum
+
+
+def _table(title: str, titles: Sequence[str], lines: Iterable[Line]) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in titles:
+        table.add_column(name, justify="left" if name in LEFT else "right", no_wrap=name != "setting")
+    for line in lines:
+        mark = line.get("", "")
+        table.add_row(*(line.get(name, "") for name in titles), style="bold" if mark.startswith("best") else None)
+    return table
+
+
+def _of_groups(comparison: Comparison) -> list[Line]:
+    """A line for every configuration, then those without a complete trial."""
+    lines = [_of_group(group, comparison) for group in comparison.groups]
+    counted = {group.configuration for group in comparison.groups}
+    return [*lines, *(_of_row(row, comparison) for row in comparison.rows if row.configuration not in counted)]
+
+
+def _of_group(group: Group, comparison: Comparison) -> Line:
+    rows = list(members_of(group, comparison.rows).values())
+
+    def average(value: Callable[[Row], float | None]) -> float | None:
+        known = [found for row in rows if (found := value(row)) is not None]
+        return mean(known) if known else None
+
+    metric = comparison.metric
+    line = _line(comparison, group.configuration, group.method, group.setting, group.study)
+    line |= {"seeds": str(group.n), "rf": side_text(group.rf), "rnorm": f"{group.rnorm:.2f}"}
+    line |= {"f": _decimals(average(lambda row: row.f), 2), "dil.": _decimals(average(lambda row: row.dilation), 2)}
+    line |= {NAMES.get(metric, metric): number(group.mean, metric)}
+    line |= {"± 95 %": "" if group.ci95 is None else number(group.ci95, metric)}
+    for name in comparison.objectives[1:]:
+        line[NAMES.get(name, name)] = _of_cost(average(lambda row, name=name: row.measured.get(name)), name)  # type: ignore[misc]
+    if metric == "miou":
+        line["F1"] = _decimals(average(lambda row: row.f1), 3)
+    return {**line, "s": _decimals(group.train_seconds, 0)}
+
+
+def _of_row(row: Row, comparison: Comparison) -> Line:
+    metric = comparison.metric
+    line = _line(comparison, row.configuration, row.method, row.setting, row.study, "" if row.counts else row.state)
+    line |= {"seed": str(row.seed), "rf": "" if row.rf is None else side_text(row.rf), "rnorm": _decimals(row.rnorm, 2)}
+    line |= {"f": _decimals(row.f, 2), "dil.": _decimals(row.dilation, 2)}
+    line |= {NAMES.get(metric, metric): _of_cost(row.score, metric)}
+    for name in comparison.objectives[1:]:
+        line[NAMES.get(name, name)] = _of_cost(row.measured.get(name), name)
+    if metric == "miou":
+        line["F1"] = _decimals(row.f1, 3)
+    return {**line, "s": _decimals(row.train_seconds, 0)}
+
+
+def _line(comparison: Comparison, configuration: str, method: str, setting: str, study: str, state: str = "") -> Line:
+    where = {"study": study} if " + " in comparison.study else {}
+    return {"": state or _marks(comparison).get(configuration, ""), **where, "method": method, "setting": setting}
+
+
+def _marks(comparison: Comparison) -> dict[str, str]:
+    verdict = comparison.verdict
+    best = {"best manual": verdict.best_manual, "best learned": verdict.best_learned}
+    found = {group.configuration: mark for mark, one in best.items() if (group := comparison.group_of(one))}
+    front = {row.configuration: "front" for row in comparison.rows if row.on_front}
+    broken = {row.configuration: "infeasible" for row in comparison.rows if row.infeasible}
+    return {**front, **broken, **found}
+
+
+def _decimals(value: float | None, places: int) -> str:
+    return "" if value is None else f"{value:.{places}f}"
+
+
+def _of_cost(value: float | None, metric: str) -> str:
+    return "" if value is None else number(value, metric)
+
+
+def _print_classes(console: Console, comparison: Comparison) -> None:
+    def line(row: ClassRow) -> Line:
+        return {"class": row.name, **_columns(row.iou, comparison), **_difference(row)}
+
+    _print_breakdown(console, "IoU by class", [line(row) for row in comparison.classes], "no trial is complete")
+
+
+def _print_sizes(console: Console, comparison: Comparison) -> None:
+    def line(row: SizeRow) -> Line:
+        side = f"{row.low:g} up" if row.high is None else f"{row.low:g}-{row.high:g}"
+        return {"side, px": side, "objects": str(row.objects), **_columns(row.share, comparison), **_difference(row)}
+
+    title = "Share of pixels predicted right, by object size"
+    missing = "no compared trial has per-image evidence"
+    _print_breakdown(console, title, [line(row) for row in comparison.sizes], missing)
+    for one in comparison.scales:
+        if one.correlation is not None:
+            spread = "" if one.correlation_ci95 is None else f" ± {one.correlation_ci95:.2f}"
+            _say(
+                console,
+                f"{one.method}: rank correlation of {one.map} with object size {one.correlation:+.2f}{spread} "
+                f"({one.objects} objects)\n",
+            )
+
+
+def _columns(values: dict[str, float | None], comparison: Comparison) -> Line:
+    """The compared configurations, each once: the default may be the best manual one."""
+    names = {one.name: one.group.configuration for one in comparison.named if one.group}
+    best = [comparison.group_of(one) for one in (comparison.verdict.best_manual, comparison.verdict.best_learned)]
+    shown = {group.configuration for group in best if group}
+    found = {}
+    for name, value in values.items():
+        if name not in names or names[name] not in shown:
+            found[name.removeprefix("best ")] = _decimals(value, 3)
+            shown.add(names.get(name, ""))
+    return found
+
+
+def _difference(row: ClassRow | SizeRow) -> Line:
+    if row.difference is None:
+        return {}
+    spread = "" if row.difference_ci95 is None else f"{row.difference_ci95:.3f}"
+    return {"difference": f"{row.difference:+.3f}", "± 95 %": spread}
+
+
+def _print_breakdown(console: Console, title: str, lines: Sequence[Line], missing: str) -> None:
+    if not lines:
+        _say(console, f"{title}: {missing}")
+        return
+    console.print(_table(title, _used(lines), lines))
+
+
+def _print_reference(console: Console, comparison: Comparison) -> None:
+    """What needs no search, and what each way has cost."""
+    found = Table.grid(padding=(0, 2, 0, 0))
+    for one in comparison.named:
+        if one.group is not None:
+            size = "default" if one.object_size is None else f"rf = objects, {one.object_size:.3g} px"
+            found.add_row("no search", size, *_named(one.group, comparison))
+    for cost in comparison.costs:
+        found.add_row("cost", *_cost(cost))
+    if found.row_count:
+        console.print(found, highlight=False, markup=False)
+        console.print()
+
+
+def _named(group: Group, comparison: Comparison) -> tuple[str, str]:
+    learned = comparison.group_of(comparison.verdict.best_learned)
+    gain = "" if learned is None else f", learned {signed(learned.mean - group.mean, comparison.metric)}"
+    words = f"{group.method} ({group.setting}; rf {side_text(group.rf)})"
+    return words, f"{number(group.mean, comparison.metric)}{gain}"
+
+
+def _cost(cost: Cost) -> tuple[str, str, str]:
+    names = ("failed or repeated", "pruned", "retrain")
+    parts = zip(names, (cost.failed_seconds, cost.pruned_seconds, cost.retrain_seconds), strict=True)
+    inside = "".join(f", {seconds:.0f} {name}" for name, seconds in parts if seconds >= 0.5)
+    ratio = "" if cost.ratio is None else f"{cost.ratio:.0%} of the full grid"
+    trials = f"{cost.trials} trial{'s' * (cost.trials != 1)}"
+    return f"{cost.way}, {trials}", f"{cost.seconds:.0f} {cost.unit}{inside}", ratio
