@@ -1,16 +1,36 @@
 """The base of everything a user writes down: frozen, strict about names, clear about what is legal."""
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
 from pydantic_core import ErrorDetails
 
 from autorf.errors import InputError, hide_passwords, near_names
 
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass
+else:
+    ModelMetaclass = type(BaseModel)
 
-class Specification(BaseModel):
-    """A frozen, validated record; an unknown key is an error."""
+
+class _OneLine(ModelMetaclass):
+    """Says what is wrong with a call's values in one line; files go through :func:`parse`, which names them too."""
+
+    def __call__(self, *args: Any, **values: Any) -> Any:
+        try:
+            return super().__call__(*args, **values)
+        except ValidationError as error:
+            problems = _sentences(cast(type[BaseModel], self), error).replace("(top level): ", "")
+            raise InputError(f"{self.__name__}: {problems}") from None
+
+
+class Specification(BaseModel, metaclass=_OneLine):
+    """A frozen, validated record; an unknown key is an error.
+
+    Raises:
+        InputError: naming every field that is wrong, its value and what is legal.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -49,8 +69,7 @@ def parse(kind: type[Parsed], values: object, source: str) -> Parsed:
     try:
         return kind.model_validate(dict(values))
     except ValidationError as error:
-        problems = "; ".join(_sentence(kind, detail) for detail in error.errors(include_url=False))
-        raise InputError(f"{source}: {problems}") from None
+        raise InputError(f"{source}: {_sentences(kind, error)}") from None
 
 
 _WORDS = (
@@ -63,6 +82,10 @@ _WORDS = (
     (" item,", " entry,"),
 )
 """Pydantic's phrases and ours, in the order they are replaced."""
+
+
+def _sentences(kind: type[BaseModel], error: ValidationError) -> str:
+    return "; ".join(_sentence(kind, detail) for detail in error.errors(include_url=False))
 
 
 def _sentence(kind: type[BaseModel], detail: ErrorDetails) -> str:
