@@ -6,7 +6,7 @@ from pathlib import Path
 
 from autorf import __version__
 from autorf.report.blocks import Section
-from autorf.report.results import StudyResults
+from autorf.report.findings import Findings
 from autorf.report.sections import sections
 from autorf.report.summary import Fact, Picture, facts, headline, picture, running
 
@@ -26,13 +26,14 @@ class Page:
     headline: str
     sentence: str
     running: str
+    notes: tuple[str, ...]
     picture: Picture | None
     facts: tuple[Fact, ...]
     sections: tuple[Section, ...]
     made: str
 
 
-def report_page(results: StudyResults) -> str:
+def report_page(found: Findings) -> str:
     """The report of a study as it stands: one HTML document that needs no other file and no network."""
     from jinja2 import Environment, FileSystemLoader
 
@@ -41,28 +42,27 @@ def report_page(results: StudyResults) -> str:
     )
     template = environment.get_template("report.html.j2")
     style = (_TEMPLATES / "report.css").read_text(encoding="utf-8")
-    return template.render(page=_page(results), style=style, version=__version__).lstrip()
+    return template.render(page=_page(found), style=style, version=__version__).lstrip()
 
 
-def _page(results: StudyResults) -> Page:
-    verdict = results.comparison.verdict
+def _page(found: Findings) -> Page:
     return Page(
-        title=f"{results.name}: {headline(verdict)}",
-        study=results.name,
-        eyebrow=_described(results),
-        headline=headline(verdict),
-        sentence=verdict.sentence,
-        running=running(results),
-        picture=picture(results),
-        facts=tuple(facts(results)),
-        sections=sections(results),
+        title=f"{found.name}: {headline(found)}",
+        study=found.name,
+        eyebrow=_described(found),
+        headline=headline(found),
+        sentence=found.comparison.verdict.sentence,
+        running=running(found),
+        notes=found.comparison.notes,
+        picture=picture(found),
+        facts=tuple(facts(found)),
+        sections=sections(found),
         made=f" on {datetime.datetime.now().astimezone():%Y-%m-%d at %H:%M %Z}",
     )
 
 
-def _described(results: StudyResults) -> str:
-    spec = results.spec or {}
-    data, model = spec.get("data") or {}, spec.get("model") or {}
+def _described(found: Findings) -> str:
+    data, model = found.part("data"), found.part("model")
     size = data.get("image_size")
     sides = "" if not size else f" at {size}" if isinstance(size, int) else f" at {size[0]} x {size[1]}"
     return " · ".join(text for text in (model.get("name"), f"{data['name']}{sides}" if data else "") if text)

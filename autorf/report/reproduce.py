@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 import yaml
 
 from autorf.report.blocks import Code
-from autorf.report.results import StudyResults
+from autorf.report.findings import Findings
 
 LIBRARIES = (
     "autorf", "torch", "torchvision", "timm", "segmentation-models-pytorch", "lightning", "optuna", "ray", "mlflow",
@@ -15,18 +15,19 @@ LIBRARIES = (
 )  # fmt: skip
 
 
-def reproduction(results: StudyResults) -> Iterator[Code]:
+def reproduction(found: Findings) -> Iterator[Code]:
     """Texts to copy; none for a study that never began."""
-    if results.spec is None:
-        return
-    name = results.name
-    yield Code(
-        f"Study file: save as {name}.yaml",
-        yaml.safe_dump(dict(results.spec), sort_keys=False, default_flow_style=None, width=100),
-    )
-    commands = (f"search {name}.yaml", f"compare {name}", f"report {name}")
-    yield Code("Commands", "\n".join(f"autorf {command}" for command in commands))
-    yield Code("Versions where this report was made", "\n".join(versions()))
+    names = [study.name for study in found.studies if study.spec]
+    for study in found.studies:
+        if study.spec:
+            text = yaml.safe_dump(dict(study.spec), sort_keys=False, default_flow_style=None, width=100)
+            yield Code(f"Study file: save as {study.name}.yaml", text)
+    if names:
+        together = " ".join(names)
+        output = " --output report.html" if len(names) > 1 else ""
+        commands = [*(f"search {name}.yaml" for name in names), f"compare {together}", f"report {together}{output}"]
+        yield Code("Commands", "\n".join(f"autorf {command}" for command in commands))
+        yield Code("Versions where this report was made", "\n".join(versions()))
 
 
 def versions() -> Iterator[str]:

@@ -1,145 +1,149 @@
 """The sections of a report; each is left out where the study has no data for it."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
-from autorf.methods import METHODS
-from autorf.report.blocks import Chart, Column, Samples, Section, Table, table, view
+from autorf.report.blocks import Block, Chart, Column, Section, Table, table, view
+from autorf.report.costs import cost_figure, cost_table, curve_table
+from autorf.report.evidence_sections import class_section, sample_section, size_sections
+from autorf.report.findings import Findings
 from autorf.report.metric import metric_figure
-from autorf.report.pareto import front, measured, pareto_figure, pareto_table
+from autorf.report.pareto import measured, pareto_figure, pareto_table
 from autorf.report.reproduce import reproduction
-from autorf.report.results import StudyResults
-from autorf.report.samples import Shown, class_legend, map_range, sample_rows
-from autorf.report.tables import group_table, trial_table
+from autorf.report.tables import between_table, group_table, search_free_table, trial_table
 from autorf.report.trajectories import MOST_PANELS, trajectories, trajectory_figure
-from autorf.report.words import METRIC_NAMES, configuration, number
-from autorf.study.comparison import Group
+from autorf.report.words import configuration, named, plural, score, short
+from autorf.study.objectives import sign
 
 
-def sections(results: StudyResults) -> tuple[Section, ...]:
+def sections(found: Findings) -> tuple[Section, ...]:
     """Every section that has something to show, in reading order."""
-    makers = (_field, _trajectories, _samples, _pareto, _trials, _reproduce)
-    return tuple(section for make in makers for section in make(results))
+    makers = (
+        _field, _between, _trajectories, size_sections, sample_section, _pareto, _cost, class_section, _trials,
+        _reproduce,
+    )  # fmt: skip
+    return tuple(section for make in makers for section in make(found))
 
 
-def _field(results: StudyResults) -> Iterator[Section]:
-    comparison = results.comparison
+def _field(found: Findings) -> Iterator[Section]:
+    comparison = found.comparison
     if not comparison.groups:
         return
-    metric = METRIC_NAMES.get(comparison.metric, comparison.metric)
-    best = max(comparison.groups, key=lambda group: group.miou_mean)
+    metric = named(comparison.metric)
+    best = max(comparison.groups, key=lambda group: sign(comparison.metric) * group.mean)
     words = (
-        f"{metric} of {len(comparison.groups)} configurations against their receptive field; "
-        f"the highest is {best.miou_mean:.3f} by {_words(best)} at {number(max(best.rf), 1)} pixels"
+        f"{metric} of {plural(len(comparison.groups), 'configuration')} against their receptive field; the best is "
+        f"{score(best.mean, comparison.metric)} by {configuration(best)} at {short(max(best.rf), 1)} pixels"
     )
     views = (
         view("rf in pixels", words, metric_figure, comparison, "rf"),
         view("rnorm", f"{words}, rnorm {best.rnorm:.2f}", metric_figure, comparison, "rnorm"),
     )
-    several = any(group.n > 1 for group in comparison.groups)
-    band = " The band and the bars are 95 % intervals over seeds; dots are single seeds." if several else ""
-    caption = f"The line is the manual grid; marks are learned fields where training left them.{band}"
-    data = group_table(comparison.groups, comparison.metric)
-    chart = Chart("metric", caption, views, data)
+    caption = f"The line is the manual grid; marks are learned fields where training left them.{_band(found)}"
+    blocks: list[Block] = [Chart("metric", caption, views, group_table(comparison))]
+    if any(one.group for one in comparison.named):
+        blocks.append(search_free_table(comparison))
     lead = "Too small a field does not see an object whole; too large a one sees its neighbours."
-    yield Section("field", f"{metric} against the receptive field", lead, (chart,))
+    yield Section("field", f"{metric} against the receptive field", lead, tuple(blocks))
 
 
-def _trajectories(results: StudyResults) -> Iterator[Section]:
-    found = trajectories(results.records)
-    if not found:
+def _band(found: Findings) -> str:
+    groups = found.comparison.groups
+    if any(group.n > 1 for group in groups):
+        return " The band and the bars are 95 % intervals over seeds; dots are single seeds."
+    if any(group.ci95_images is not None for group in groups):
+        return " One seed: the band and the bars are 95 % intervals over other validation images alone."
+    return ""
+
+
+def _between(found: Findings) -> Iterator[Section]:
+    if found.comparison.between:
+        lead = " ".join(one["sentence"] for one in found.comparison.between)
+        yield Section("between", "Study against study", lead, (between_table(found.comparison),))
+
+
+def _trajectories(found: Findings) -> Iterator[Section]:
+    shown = trajectories(found.records)
+    if not shown:
         return
-    words = f"Learned values over the epochs of {len(found)} configurations: " + "; ".join(
-        f"{one.label} {one.quantity} ends at {number(float(one.records[0].history[-1][one.quantity]), 2)}"
-        for one in found
+    words = f"Learned values over the epochs of {plural(len(shown), 'configuration')}: " + "; ".join(
+        f"{one.label} {one.quantity} ends at {short(float(one.records[0].history[-1][one.quantity]), 2)}"
+        for one in shown
     )
-    more = f" The first {MOST_PANELS} of {len(found)} configurations." if len(found) > MOST_PANELS else ""
+    more = f" The first {MOST_PANELS} of {len(shown)} configurations." if len(shown) > MOST_PANELS else ""
     caption = (
         "One line a seed; the dashed line is the receptive field, on the right scale. "
         f"A band is the spread over pixels.{more}"
     )
-    chart = Chart("trajectories", caption, (view("", words, trajectory_figure, results.records),), _epochs(results))
+    chart = Chart("trajectories", caption, (view("", words, trajectory_figure, found.records),), _epochs(found))
     yield Section("learning", "How the fields were learned", "", (chart,))
 
 
-def _epochs(results: StudyResults) -> Table:
+def _epochs(found: Findings) -> Table:
     lines = [
         (
             one.label,
             str(record.seed),
             str(int(epoch["epoch"]) + 1),
-            one.quantity,
-            number(float(epoch[one.quantity])),
-            number(max(epoch["rf"]), 1),
-            number(epoch.get("miou")),
+            f"{one.quantity} {short(float(epoch[one.quantity]))}",
+            short(max(epoch["rf"]), 1),
+            short(epoch.get("miou")),
         )
-        for one in trajectories(results.records)
+        for one in trajectories(found.records)
         for record in one.records
         for epoch in record.history
     ]
-    columns = (Column("configuration", False), "seed", "epoch", Column("value", False), "", "rf", "mIoU")
+    columns = (Column("configuration", False), "seed", "epoch", "learned value", "rf", "mIoU")
     return table("Learned values after every epoch", columns, lines)
 
 
-def _samples(results: StudyResults) -> Iterator[Section]:
-    verdict = results.comparison.verdict
-    chosen = {"best manual": verdict.best_manual, "best learned": verdict.best_learned}
-    shown = [
-        Shown(title, evidence)
-        for title, best in chosen.items()
-        if best is not None and (evidence := results.first_evidence(results.complete_rows(best))) is not None
-    ]
-    if not shown:
+def _pareto(found: Findings) -> Iterator[Section]:
+    comparison = found.comparison
+    rows = measured(comparison)
+    if not rows:
         return
-    maps = list(_maps(results))
-    rows = sample_rows(shown, maps)
-    named = "; ".join(f"{title}: {configuration(best)}" for title, best in chosen.items() if best is not None)
-    ends = ((one.title, *map_range(one.evidence)) for one in maps)
-    scales = tuple((title, number(low, 2), number(high, 2)) for title, low, high in ends)
-    caption = f"{named}. Each is shown by its first seed."
-    block = Samples(caption, tuple(class_legend(shown[0].evidence)), rows, scales)
-    lead = "The same validation images, evenly spaced over the split and not picked."
-    yield Section("samples", "Predictions and maps", lead, (block,))
+    first, second = map(named, comparison.objectives)
+    best = sum(bool(row.on_front) for row in rows)
+    words = f"{best} of {plural(len(rows), 'trial')} are beaten by no other in both {first} and {second}"
+    chart = Chart(
+        "pareto",
+        f"{words}; the line joins them.",
+        (view("", words, pareto_figure, comparison),),
+        pareto_table(comparison),
+    )
+    yield Section("pareto", f"{first} against {second}", "", (chart,))
 
 
-def _maps(results: StudyResults) -> Iterator[Shown]:
-    """The best trial of each method that has a map for every pixel."""
-    for method in METHODS:
-        groups = [group for group in results.comparison.groups if group.method == method]
-        if not groups:
-            continue
-        best = max(groups, key=lambda group: group.miou_mean)
-        evidence = results.first_evidence(results.complete_rows({"method": best.method, "params": best.params}))
-        if evidence is not None and evidence.maps is not None:
-            yield Shown(f"{evidence.map_name} of {method}", evidence)
+def _cost(found: Findings) -> Iterator[Section]:
+    comparison = found.comparison
+    blocks: list[Block] = []
+    if any(len(curve.points) > 1 for curve in comparison.curves):
+        ends = ", ".join(
+            f"{curve.way} ends at {score(curve.points[-1]['score'], comparison.metric)}"
+            for curve in comparison.curves
+            if curve.order == "as run"
+        )
+        words = f"{named(comparison.metric)} of the best so far against the training time spent: {ends}"
+        views = (
+            view("regret", f"{words}; drawn as the distance to the best of all", cost_figure, comparison, "regret"),
+            view("best so far", words, cost_figure, comparison, "score"),
+        )
+        caption = (
+            "Solid: trials in the order in which they ran. Dashed: the mean over all orders of the manual grid, as if "
+            "every configuration ran with all its seeds. The score is the mean over seeds of what looked best by then."
+        )
+        blocks.append(Chart("cost", caption, views, curve_table(comparison)))
+    if comparison.costs:
+        blocks.append(cost_table(comparison))
+    if blocks:
+        yield Section("cost", "What it cost", "", tuple(blocks))
 
 
-def _pareto(results: StudyResults) -> Iterator[Section]:
-    objectives: list[str] = list(_search(results).get("objectives", ()))
-    records = measured(results.records, objectives) if len(objectives) == 2 else []
-    if not records:
-        return
-    best = front(records, objectives)
-    words = f"{len(best)} of {len(records)} trials are beaten by no other in both {objectives[0]} and {objectives[1]}"
-    drawn = view("", words, pareto_figure, records, objectives)
-    chart = Chart("pareto", f"{words}; the line joins them.", (drawn,), pareto_table(records, objectives))
-    yield Section("pareto", f"{objectives[0]} against {objectives[1]}", "", (chart,))
+def _trials(found: Findings) -> Iterator[Section]:
+    if found.comparison.rows:
+        yield Section("trials", "Every trial", "", (trial_table(found),))
 
 
-def _trials(results: StudyResults) -> Iterator[Section]:
-    if results.comparison.rows:
-        yield Section("trials", "Every trial", "", (trial_table(results),))
-
-
-def _reproduce(results: StudyResults) -> Iterator[Section]:
-    texts = tuple(reproduction(results))
+def _reproduce(found: Findings) -> Iterator[Section]:
+    texts = tuple(reproduction(found))
     if texts:
         yield Section("reproduce", "How to reproduce this", "", texts)
-
-
-def _search(results: StudyResults) -> Mapping[str, Any]:
-    return (results.spec or {}).get("search") or {}
-
-
-def _words(group: Group) -> str:
-    return configuration({"method": group.method, "params": group.params})

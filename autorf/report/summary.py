@@ -1,14 +1,16 @@
 """The top of a report: the verdict, the key numbers, and the two fields drawn to scale."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from autorf.report.results import StudyResults
+from autorf.report.findings import Findings
 from autorf.report.samples import photo
 from autorf.report.theme import tone
-from autorf.report.words import METRIC_NAMES, configuration, duration, fixed, number, signed
-from autorf.study.comparison import Verdict
+from autorf.report.words import configuration, difference, duration, named, percent, plural, score
+from autorf.study.comparison import Group, Verdict
+from autorf.study.trial import side_text
+
+_SPLITS = {"val": "validation", "test": "test"}
 
 FRAMES = {"best manual": "#56b4e9", "best learned": "#ffb454"}
 """Colours that stand out from a photograph in either theme."""
@@ -50,62 +52,79 @@ class Picture:
     caption: str
 
 
-def headline(verdict: Verdict) -> str:
+def headline(found: Findings) -> str:
     """The verdict in a few words."""
+    verdict, metric = found.comparison.verdict, found.comparison.metric
     if verdict.difference is None:
         return "No verdict yet"
-    if verdict.difference_ci95 is None:
-        return "One seed cannot tell"
-    if abs(verdict.difference) <= verdict.difference_ci95:
+    if verdict.outcome in ("better", "worse"):
+        return f"Learning is {verdict.outcome} by {score(abs(verdict.difference), metric)}"
+    if verdict.outcome == "no difference":
         return "No difference at this number of seeds"
-    return f"Learning is {'better' if verdict.difference > 0 else 'worse'} by {abs(verdict.difference):.3f}"
+    return "One seed cannot tell" if verdict.n_seeds == 1 else "No seed in common, no verdict"
 
 
-def running(results: StudyResults) -> str:
+def running(found: Findings) -> str:
     """What a reader of an unfinished study has to know; empty for a finished one."""
-    if not results.unfinished:
+    if not found.unfinished:
         return ""
     return (
-        f"The study is not finished: {results.unfinished} of {len(results.records)} trials are still to come, "
+        f"The study is not finished: {found.unfinished} of {len(found.records)} trials are still to come, "
         "and everything here may change."
     )
 
 
-def facts(results: StudyResults) -> Iterator[Fact]:
+def facts(found: Findings) -> Iterator[Fact]:
     """The key numbers, those that exist."""
-    verdict = results.comparison.verdict
-    metric = METRIC_NAMES.get(results.comparison.metric, results.comparison.metric)
-    for title, best in (("Best manual", verdict.best_manual), ("Best learned", verdict.best_learned)):
-        if best is not None:
-            yield Fact(f"{title}, {metric}", fixed(best["miou_mean"]), _described(best), tone(best["method"]))
+    comparison = found.comparison
+    verdict, metric = comparison.verdict, comparison.metric
+    for name, group in found.best():
+        yield Fact(
+            f"{name.capitalize()}, {named(metric)}", score(group.mean, metric), _described(group), tone(group.method)
+        )
     if verdict.difference is not None:
-        interval = verdict.difference_ci95
-        note = "one seed: no interval" if interval is None else f"± {interval:.3f}, 95 % interval over paired seeds"
-        yield Fact("Difference", signed(verdict.difference), note)
+        yield Fact("Difference", difference(verdict.difference, metric), _interval(verdict, metric))
     if verdict.cost_ratio is not None:
-        yield Fact("Cost of learning", f"{verdict.cost_ratio:.0%}", "of the manual grid's training time")
-    if results.records:
-        yield Fact("Trials", str(len(results.records)), _states(results))
-    split = next((row.split for row in results.comparison.rows if row.split), None)
+        bill = ", ".join(f"{cost.way} {duration(cost.seconds)}" for cost in comparison.costs)
+        note = f"of the manual grid's training time; {comparison.costs[0].unit[:3]} time in all: {bill}"
+        yield Fact("Cost of the best learned", percent(verdict.cost_ratio), note)
+    if found.records:
+        yield Fact(
+            "Trials", str(len(found.records)), ", ".join(f"{count} {state}" for state, count in found.states.items())
+        )
+    split = next((row.split for row in comparison.rows if row.split), None)
     if split is not None:
-        yield Fact("Split", {"val": "validation", "test": "test"}.get(split, split), "chosen and measured on it")
+        images = f"{verdict.n_images} images; " if verdict.n_images else ""
+        yield Fact("Split", _SPLITS.get(split, split), f"{images}chosen and measured on it")
 
 
-def picture(results: StudyResults) -> Picture | None:
+def _interval(verdict: Verdict, metric: str) -> str:
+    """The interval of the difference and what it is over."""
+    if verdict.difference_low is not None and verdict.difference_high is not None:
+        ends = " to ".join(difference(end, metric) for end in (verdict.difference_low, verdict.difference_high))
+        images = f" and {verdict.n_images} images" if verdict.n_images else ""
+        return (
+            f"95 % interval {ends} over {plural(verdict.n_seeds, 'seed')}{images}, corrected for choosing among "
+            f"{verdict.n_manual} manual and {verdict.n_learned} learned"
+        )
+    if verdict.images_low is not None and verdict.images_high is not None:
+        ends = " to ".join(difference(end, metric) for end in (verdict.images_low, verdict.images_high))
+        return f"one seed; over other validation images alone {ends}"
+    return "one seed: no interval"
+
+
+def picture(found: Findings) -> Picture | None:
     """The best manual and the best learned field on the first validation image, where a trial kept one."""
-    verdict = results.comparison.verdict
-    chosen = {"best manual": verdict.best_manual, "best learned": verdict.best_learned}
-    found = {title: best for title, best in chosen.items() if best is not None}
-    rows = [row for best in found.values() for row in results.complete_rows(best)]
-    evidence = results.first_evidence(rows)
-    size = _image_size(results)
-    if evidence is None or size is None or not len(evidence.samples):
+    best = dict(found.best())
+    evidence = next((one for group in best.values() if (one := found.first_evidence(group))), None)
+    size = found.part("data").get("image_size")
+    if evidence is None or not size or not len(evidence.samples):
         return None
-    height, width = size
-    frames = tuple(_frame(title, best, width, height) for title, best in found.items())
-    sides = {title: _side(best) for title, best in found.items()}
+    height, width = (size, size) if isinstance(size, int) else (int(side) for side in size)
+    frames = tuple(_frame(name, group, width, height) for name, group in best.items())
     caption = " ".join(
-        f"{'Dashed' if frame.dashed else 'Solid'}: {frame.title}, {sides[frame.title]} px." for frame in frames
+        f"{'Dashed' if frame.dashed else 'Solid'}: {frame.title}, {side_text(best[frame.title].rf)} px."
+        for frame in frames
     )
     text = f"A validation image of {width} x {height} pixels with the receptive fields drawn to scale. {caption}"
     left = min(0.0, *(frame.x for frame in frames)) - 1
@@ -114,28 +133,12 @@ def picture(results: StudyResults) -> Picture | None:
     return Picture(photo(evidence.samples[0].numpy()), width, height, box, frames, text, f"To scale. {caption}")
 
 
-def _frame(title: str, best: Mapping[str, Any], width: int, height: int) -> Frame:
-    tall, wide = (float(side) for side in best["rf"])
+def _frame(name: str, group: Group, width: int, height: int) -> Frame:
+    tall, wide = group.rf
     left, top = round((width - wide) / 2, 1), round((height - tall) / 2, 1)
-    return Frame(left, top, round(wide, 1), round(tall, 1), FRAMES[title], title == "best manual", title)
+    return Frame(left, top, round(wide, 1), round(tall, 1), FRAMES[name], name == "best manual", name)
 
 
-def _side(best: Mapping[str, Any]) -> str:
-    return number(max(best["rf"]), 1)
-
-
-def _image_size(results: StudyResults) -> tuple[int, int] | None:
-    size = ((results.spec or {}).get("data") or {}).get("image_size")
-    if isinstance(size, int):
-        return size, size
-    return (int(size[0]), int(size[1])) if size else None
-
-
-def _described(best: Mapping[str, Any]) -> str:
-    seeds = f"{best['n']} seed{'s' * (best['n'] != 1)}"
-    field = f"rf {_side(best)}, rnorm {best['rnorm']:.2f}"
-    return f"{configuration(best)}; {field}; {seeds}, {duration(best['train_seconds'])} each"
-
-
-def _states(results: StudyResults) -> str:
-    return ", ".join(f"{count} {state}" for state, count in results.states.items())
+def _described(group: Group) -> str:
+    field = f"rf {side_text(group.rf)}, rnorm {group.rnorm:.2f}"
+    return f"{configuration(group)}; {field}; {plural(group.n, 'seed')}, {duration(group.train_seconds)} each"

@@ -1,69 +1,173 @@
-"""The report's tables."""
+"""The report's tables of configurations and trials."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from autorf.report.blocks import Column, Line, Table, table
-from autorf.report.results import StudyResults
-from autorf.report.words import METRIC_NAMES, NONE, duration, fixed, number, setting
-from autorf.study.comparison import Group, Row
+from autorf.report.findings import BEST, Findings
+from autorf.report.metric import interval
+from autorf.report.words import COST_NAMES, NONE, configuration, difference, duration, fixed, named, score, short
+from autorf.study.comparison import Comparison, Group, Row
+from autorf.study.objectives import sign
 from autorf.study.trial import side_text
 
-_STATES = ("complete", "pruned", "running", "failed")
+_STATES = ("complete", "pruned", "running", "failed", "waiting")
 
 
-def trial_table(results: StudyResults) -> Table:
+def trial_table(found: Findings) -> Table:
     """Every trial that began: the best first, then those without a result; with the reason where there is one."""
-    rows = sorted(results.comparison.rows, key=lambda row: (_STATES.index(row.state), -(row.miou or 0)))
-    cells: dict[Column, Callable[[Row], str]] = {
-        Column("configuration", False): lambda row: f"{row.method} ({row.setting})",
-        Column("seed"): lambda row: str(row.seed),
-        Column("state", False): lambda row: row.state,
-        Column("mIoU"): lambda row: fixed(row.miou),
-        Column("F1"): lambda row: fixed(row.f1),
-        Column("accuracy"): lambda row: fixed(row.pixel_accuracy),
-        Column("rf"): lambda row: NONE if row.rf is None else side_text(row.rf),
-        Column("rnorm"): lambda row: fixed(row.rnorm, 2),
-        Column("f"): lambda row: fixed(row.f, 2),
-        Column("dilation"): lambda row: number(row.dilation, 2),
-        Column("epochs"): lambda row: str(row.epochs or 0),
-        Column("time"): lambda row: duration(row.train_seconds),
-        Column("key", False): lambda row: row.key,
-    }
-    kept = {column: cell for column, cell in cells.items() if any(cell(row) != NONE for row in rows)}
-    marks = _marks(results)
-    lines = [Line(tuple(cell(row) for cell in kept.values()), _mark(row, marks), row.reason or "") for row in rows]
-    return table(f"All trials of {results.name}", tuple(kept), lines)
-
-
-def group_table(groups: Sequence[Group], metric: str) -> Table:
-    """The points of the figures of the metric against the receptive field."""
-    columns = (
-        Column("method", False),
-        Column("setting", False),
-        *("rf", "rnorm", METRIC_NAMES.get(metric, metric), "95 % interval", "seeds"),
+    metric = found.comparison.metric
+    rows = sorted(
+        found.comparison.rows, key=lambda row: (_STATES.index(row.state), -sign(metric) * (row.score or 0), row.seed)
     )
+    marks = {(group.study, key): name for name, group in found.best() for key in group.keys}
+    kept = {column: cell for column, cell in _trial_columns(found) if any(cell(row) != NONE for row in rows)}
     lines = [
-        (
-            group.method,
-            setting(group.method, group.params),
-            side_text(group.rf),
-            fixed(group.rnorm, 2),
-            fixed(group.miou_mean),
-            NONE if group.miou_ci95 is None else f"± {group.miou_ci95:.3f}",
-            str(group.n),
+        Line(tuple(cell(row) for cell in kept.values()), marks.get((row.study, row.key), ""), _note(row))
+        for row in rows
+    ]
+    return table(f"All trials of {found.name}", tuple(kept), lines)
+
+
+def _trial_columns(found: Findings) -> Iterator[tuple[Column, Callable[[Row], str]]]:
+    yield Column("configuration", False), lambda row: f"{row.method} ({row.setting})"
+    if len(found.studies) > 1:
+        yield Column("study", False), lambda row: row.study
+    yield Column("seed"), lambda row: str(row.seed)
+    yield Column("state", False), lambda row: row.state
+    yield Column("mIoU"), lambda row: fixed(row.miou)
+    yield Column("F1"), lambda row: fixed(row.f1)
+    yield Column("accuracy"), lambda row: fixed(row.pixel_accuracy)
+    yield Column("rf"), lambda row: NONE if row.rf is None else side_text(row.rf)
+    yield Column("rnorm"), lambda row: fixed(row.rnorm, 2)
+    yield Column("f"), lambda row: fixed(row.f, 2)
+    yield Column("dilation"), lambda row: short(row.dilation, 2)
+    for name in found.comparison.objectives:
+        if name in COST_NAMES:
+            yield Column(COST_NAMES[name]), partial(_cost, name)
+    yield Column("epochs"), lambda row: str(row.epochs or 0)
+    yield Column("time"), lambda row: duration(row.spent_seconds or row.train_seconds)
+    yield Column("attempts"), lambda row: NONE if row.attempts < 2 else str(row.attempts)
+    yield Column("key", False), lambda row: row.key
+
+
+def _cost(name: str, row: Row) -> str:
+    return score(row.measured.get(name), name)
+
+
+def group_table(comparison: Comparison) -> Table:
+    """The points of the figures of the metric against the receptive field, by ascending field."""
+    metric = comparison.metric
+    several = len({group.study for group in comparison.groups}) > 1
+    columns = [
+        Column("configuration", False),
+        *([Column("study", False)] if several else []),
+        *map(Column, ("rf", "rnorm", named(metric), "95 % interval", "seeds", "time each")),
+    ]
+    marks = _marks(comparison)
+    lines = [
+        Line(
+            (
+                configuration(group),
+                *([group.study] if several else []),
+                side_text(group.rf),
+                fixed(group.rnorm, 2),
+                score(group.mean, metric),
+                NONE if (half := interval(group)) is None else f"± {score(half, metric)}",
+                str(group.n),
+                duration(group.train_seconds),
+            ),
+            marks.get(group.configuration, ""),
         )
-        for group in sorted(groups, key=lambda group: max(group.rf))
+        for group in sorted(comparison.groups, key=lambda group: max(group.rf))
     ]
     return table("Every configuration with a complete trial", columns, lines)
 
 
-def _marks(results: StudyResults) -> list[tuple[str, str, object]]:
-    verdict = results.comparison.verdict
-    chosen = (("best manual", verdict.best_manual), ("best learned", verdict.best_learned))
-    return [(title, best["method"], best["params"]) for title, best in chosen if best is not None]
+def search_free_table(comparison: Comparison) -> Table:
+    """What the default and the field as large as the objects reach, against the best of both ways."""
+    metric, best = comparison.metric, [comparison.verdict.best_manual, comparison.verdict.best_learned]
+    columns = [Column("rule", False), Column("configuration", False), *map(Column, ("rf", named(metric)))]
+    columns += [Column(f"less {name}") for name, one in zip(BEST, best, strict=True) if one]
+    lines = [
+        Line(
+            (
+                one.name if one.object_size is None else f"{one.name}, {one.object_size:g} px",
+                configuration(one.group),
+                side_text(one.group.rf),
+                score(one.group.mean, metric),
+                *(difference(one.group.mean - group["mean"], metric) for group in best if group is not None),
+            )
+        )
+        for one in comparison.named
+        if one.group is not None
+    ]
+    return table("What needs no search", columns, lines)
 
 
-def _mark(row: Row, marks: Sequence[tuple[str, str, object]]) -> str:
-    if row.state != "complete":
-        return ""
-    return next((title for title, method, params in marks if (row.method, row.params) == (method, params)), "")
+def scale_table(comparison: Comparison) -> Table:
+    """Whether the learned maps follow the size of the objects."""
+    lines = [
+        (
+            f"{row.map} of {row.method}",
+            fixed(row.correlation, 2),
+            NONE if row.correlation_ci95 is None else f"± {row.correlation_ci95:.2f}",
+            f"{row.objects:,}",
+        )
+        for row in comparison.scales
+    ]
+    columns: list[Column | str] = [
+        Column("map", False),
+        "correlation with object size",
+        "95 % interval",
+        "objects",
+    ]
+    return table("Do the maps reach further on larger objects?", columns, lines)
+
+
+def between_table(comparison: Comparison) -> Table:
+    """The best of each later study against the best of the first."""
+    metric = comparison.metric
+    lines = [
+        Line(
+            (
+                one["study"],
+                one["against"],
+                difference(one.get("difference"), metric),
+                _range(one.get("difference_low"), one.get("difference_high"), metric),
+                one["outcome"],
+            ),
+            note="",
+        )
+        for one in comparison.between
+    ]
+    columns: list[Column | str] = [
+        Column("best of", False),
+        Column("against best of", False),
+        "difference",
+        "95 % interval",
+    ]
+    return table("Studies against the first", [*columns, Column("95 % interval"), Column("outcome", False)], lines)
+
+
+def _range(low: float | None, high: float | None, metric: str) -> str:
+    return NONE if low is None or high is None else f"{difference(low, metric)} to {difference(high, metric)}"
+
+
+def _note(row: Row) -> str:
+    broken = f"breaks {', '.join(row.infeasible)}" if row.infeasible else ""
+    return "; ".join(text for text in (row.reason, broken) if text)
+
+
+def _marks(comparison: Comparison) -> dict[str, str]:
+    marks: dict[str, list[str]] = {}
+    verdict = comparison.verdict
+    chosen: list[tuple[str, Group | None]] = [
+        ("best manual", comparison.group_of(verdict.best_manual)),
+        ("best learned", comparison.group_of(verdict.best_learned)),
+        *((one.name, one.group) for one in comparison.named),
+    ]
+    for name, group in chosen:
+        if group is not None:
+            marks.setdefault(group.configuration, []).append(name)
+    return {key: ", ".join(names) for key, names in marks.items()}

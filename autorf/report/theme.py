@@ -121,17 +121,17 @@ def legend(figure: "Figure", handles: list[Any], layout: Layout) -> None:
     )
 
 
-def method_handles(methods: Iterable[str], lines: Collection[str] = ()) -> list[Any]:
-    """What a legend shows of each method: its mark, and a line for those in ``lines``."""
+def method_handle(method: str, label: str, *, line: bool = False) -> Any:
+    """What a legend shows of a method: its mark, and where it is drawn as one its line."""
     from matplotlib.lines import Line2D
 
-    return [
-        Line2D(
-            [], [], color=colour(method), marker=mark(method), markersize=7, label=method,
-            linewidth=2 if method in lines else 0,
-        )
-        for method in dict.fromkeys(methods)
-    ]  # fmt: skip
+    width = 2 if line else 0
+    return Line2D([], [], color=colour(method), marker=mark(method), markersize=7, linewidth=width, label=label)
+
+
+def method_handles(methods: Iterable[str], lines: Collection[str] = ()) -> list[Any]:
+    """A handle for each method; those in ``lines`` with a line."""
+    return [method_handle(method, method, line=method in lines) for method in dict.fromkeys(methods)]
 
 
 def _style(layout: Layout) -> Any:

@@ -1,17 +1,25 @@
 """Numbers and settings as the report writes them."""
 
-from collections.abc import Mapping
-from typing import Any
-
-from autorf.study.trial import trial_from
-
-METRIC_NAMES = {"miou": "mIoU", "f1": "F1", "pixel_accuracy": "pixel accuracy"}
+from autorf.study.comparison import Group
+from autorf.study.comparison.verdict import NAMES, number, signed
 
 NONE = "\N{EN DASH}"
 """What a table shows where a value does not apply."""
 
+COST_NAMES = {
+    "parameters": "parameters",
+    "flops": "FLOPs",
+    "latency_ms": "latency in ms",
+    "peak_memory_mb": "peak memory in MB",
+}
 
-def number(value: float | None, places: int = 3) -> str:
+
+def named(objective: str) -> str:
+    """A metric or cost as people call it."""
+    return NAMES.get(objective) or COST_NAMES.get(objective, objective)
+
+
+def short(value: float | None, places: int = 3) -> str:
     """``value`` to at most ``places`` digits behind the point, without trailing zeros."""
     return NONE if value is None else f"{round(value, places):g}"
 
@@ -21,9 +29,14 @@ def fixed(value: float | None, places: int = 3) -> str:
     return NONE if value is None else f"{value:.{places}f}"
 
 
-def signed(value: float | None, places: int = 3) -> str:
-    """``value`` with its sign; a typographic minus."""
-    return NONE if value is None else f"{value:+.{places}f}".replace("-", "\N{MINUS SIGN}")
+def score(value: float | None, metric: str) -> str:
+    """A score of ``metric``."""
+    return NONE if value is None else number(value, metric)
+
+
+def difference(value: float | None, metric: str) -> str:
+    """A difference of scores with its sign, a typographic minus."""
+    return NONE if value is None else signed(value, metric).replace("-", "\N{MINUS SIGN}")
 
 
 def duration(seconds: float | None) -> str:
@@ -35,11 +48,16 @@ def duration(seconds: float | None) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def setting(method: str, params: Mapping[str, Any]) -> str:
-    """A configuration's parameters in a few words."""
-    return trial_from({"method": method, **params}, 0).setting
+def percent(share: float) -> str:
+    """A ratio as a percentage, of small ones with a decimal."""
+    return f"{share:.0%}" if share >= 0.1 else f"{share:.1%}"
 
 
-def configuration(group: Mapping[str, Any]) -> str:
+def plural(count: int, thing: str) -> str:
+    """``1 seed``, ``3 seeds``."""
+    return f"{count} {thing}{'s' * (count != 1)}"
+
+
+def configuration(group: Group) -> str:
     """A configuration's method and parameters in a few words."""
-    return f"{group['method']} ({setting(group['method'], group['params'])})"
+    return f"{group.method} ({group.setting})"

@@ -1,33 +1,37 @@
 """Where a report goes, and what it may replace."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from autorf.errors import InputError
 from autorf.files import write_atomically
+from autorf.report.findings import findings
 from autorf.report.page import GENERATOR, report_page
-from autorf.report.results import read_results
+from autorf.study.comparison import results_of
 from autorf.study.store import Store
 
 NAME = "report.html"
 
 
-def write_report(store: Store, output: Path | None = None, *, force: bool = False) -> Path:
+def write_report(stores: Sequence[Store], output: Path | None = None, *, force: bool = False) -> Path:
     """Write the report of a study as it stands; a reader of the file sees the old one or the new one, never a part.
 
     Args:
-        store: of the study.
-        output: the file to write; None for ``report.html`` in the study's folder.
+        stores: of the study, or of several that are compared with the first.
+        output: the file to write; None for ``report.html`` in the study's folder, which several studies do not have.
         force: replace a file that exists. An earlier report at the default place is replaced without.
 
     Returns:
         The file's path.
 
     Raises:
-        InputError: when the file exists or cannot be written.
+        InputError: when the file exists or cannot be written, or the studies cannot be compared.
     """
-    path = output or store.folder / NAME
+    if output is None and len(stores) > 1:
+        raise InputError("several studies have no folder in common: say where the report goes with --output FILE")
+    path = output or stores[0].folder / NAME
     _check(path, replace=force or (output is None and _is_report(path)))
-    page = report_page(read_results(store))
+    page = report_page(findings([results_of(store) for store in stores]))
     try:
         write_atomically(path, page)
     except OSError as error:
