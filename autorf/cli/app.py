@@ -119,7 +119,7 @@ def compare(
 
 @app.command()
 def report(
-    study: Study,
+    studies: Annotated[list[str], typer.Argument(help="Study files or names; several are compared with each other.")],
     root: Root = RUNS,
     output: Annotated[
         Path | None, typer.Option(help="The HTML file; report.html in the study's folder without.")
@@ -127,9 +127,9 @@ def report(
     force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
 ) -> int:
     """Write a study's results as one self-contained HTML file."""
-    from autorf.cli import studies
+    from autorf.cli import studies as commands
 
-    return studies.report(study, root, output, force=force)
+    return commands.report(studies, root, output, force=force)
 
 
 @app.command()

@@ -12,7 +12,7 @@ from autorf.errors import InputError
 from autorf.study import builtin
 from autorf.study.comparison import compare_studies, results_of
 from autorf.study.spec import StudySpec, parse_study, read_yaml
-from autorf.study.store import open_store
+from autorf.study.store import Store, open_store
 
 if TYPE_CHECKING:
     from autorf.study.search import Outcome
@@ -71,11 +71,7 @@ def compare(studies: list[str], root: Path, format: str, shown: Shown) -> int:
     """Print the comparison of studies as they stand."""
     if format not in FORMATS:
         raise InputError(f"--format {format}: one of {', '.join(FORMATS)}")
-    names = [study_name(one) for one in studies]
-    if len(set(names)) < len(names):
-        repeated = next(name for name in names if names.count(name) > 1)
-        raise InputError(f"study {repeated!r} is named twice; name different studies to compare them")
-    comparison = compare_studies([results_of(open_store(root, name)) for name in names])
+    comparison = compare_studies([results_of(store) for store in _stores(studies, root)])
     if format == "json":
         print(comparison.to_json())
     elif format == "csv":
@@ -85,12 +81,21 @@ def compare(studies: list[str], root: Path, format: str, shown: Shown) -> int:
     return DONE
 
 
-def report(study: str, root: Path, output: Path | None, *, force: bool) -> int:
-    """Write the report of a study as it stands and print its path."""
+def report(studies: list[str], root: Path, output: Path | None, *, force: bool) -> int:
+    """Write the report of studies as they stand and print its path."""
     from autorf.report import write_report
 
-    print(write_report(open_store(root, study_name(study)), output, force=force))
+    print(write_report(_stores(studies, root), output, force=force))
     return DONE
+
+
+def _stores(studies: list[str], root: Path) -> list[Store]:
+    """The stores of different studies."""
+    names = [study_name(one) for one in studies]
+    if len(set(names)) < len(names):
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"study {repeated!r} is named twice; name different studies to compare them")
+    return [open_store(root, name) for name in names]
 
 
 def study_name(study: str) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from autorf.report import StudyResults, report_page
-from autorf.study.comparison import compare
+from autorf.report import Findings, findings, report_page
+from autorf.study.comparison import StudyResults
 from autorf.study.evidence import Evidence, write_evidence
 from autorf.study.spec import parse_study
 from autorf.study.store import Record
@@ -70,8 +70,8 @@ def make_evidence(side: int = 48, classes: Sequence[str] = ("background", "one",
         "class_names": tuple(classes), "ignore_index": None, "n_images": 4,
         "cells": torch.tensor([[image, label, label] for image in range(4) for label in range(2)]),
         "counts": torch.full((8,), side * side // 8),
-        "objects": torch.tensor([[0, 1, 100, 80], [1, 1, 900, 450], [2, 0, 2000, 1900]], dtype=torch.int32),
-        "object_scales": torch.full((3,), float("nan")),
+        "objects": torch.tensor([[0, 1, 100, 80], [1, 1, 900, 450], [2, 0, 2000, 1900]] * 5, dtype=torch.int32),
+        "object_scales": torch.full((15,), float("nan")),
         "sample_indices": torch.tensor([0, 2, 3]),
         "samples": torch.randint(0, 256, (3, 3, side, side), dtype=torch.uint8),
         "sample_truth": truth, "sample_prediction": truth.roll(2, dims=1),
@@ -79,14 +79,19 @@ def make_evidence(side: int = 48, classes: Sequence[str] = ("background", "one",
     return Evidence(**{**facts, **changes})
 
 
-def make_results(folder: Path, records: list[Record], **changes: Any) -> StudyResults:
+def make_results(folder: Path, records: Sequence[Record], **changes: Any) -> StudyResults:
     """A study of the tiny study file with these records."""
     spec = parse_study({**TINY, **changes}, "tiny.yaml").model_dump(mode="json")
-    return StudyResults("tiny", spec, records, compare("tiny", records), folder)
+    return StudyResults(spec["name"], tuple(records), tuple(records), spec, folder)
+
+
+def make_findings(folder: Path, records: Sequence[Record], **changes: Any) -> Findings:
+    """The same, compared."""
+    return findings([make_results(folder, records, **changes)])
 
 
 @pytest.fixture(scope="session")
-def page(whole: StudyResults) -> str:
+def page(whole: Findings) -> str:
     """The report of ``whole``, rendered once."""
     return report_page(whole)
 
@@ -106,7 +111,7 @@ def every_method() -> list[Record]:
 
 
 @pytest.fixture(scope="session")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> StudyResults:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Findings:
     """A study with everything a report can show."""
     folder, records = tmp_path_factory.mktemp("whole"), every_method()
     for record in records:
@@ -114,4 +119,4 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> StudyResults:
             pixelwise = str(record.configuration["method"]).endswith("adaptive")
             extra = {"maps": torch.rand(3, 48, 48).half(), "map_name": "scale"} if pixelwise else {}
             write_evidence(folder / "trials" / record.key, make_evidence(**extra))
-    return make_results(folder, records, search={"objectives": ["miou", "parameters"]})
+    return make_findings(folder, records, search={"objectives": ["miou", "parameters"]})

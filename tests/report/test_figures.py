@@ -1,15 +1,17 @@
+from pathlib import Path
+
 import pytest
 import torch
 
 from autorf.report import metric_figure, pareto_figure, trajectory_figure
-from autorf.report.pareto import front
+from autorf.report.pareto import pareto_table
 from autorf.report.samples import Shown, sample_rows
 from autorf.report.svg import inline_svg
 from autorf.report.theme import LAYOUTS, PALETTE, colour, mark
 from autorf.report.trajectories import trajectories
 from autorf.study.comparison import compare
 from autorf.study.store import Record
-from tests.report.conftest import make_evidence, make_record
+from tests.report.conftest import make_evidence, make_findings, make_record
 
 
 def test_manual_points_lie_on_a_line_at_their_fields_and_learned_ones_stand_alone(records: list[Record]) -> None:
@@ -49,14 +51,16 @@ def test_a_single_record_can_be_drawn() -> None:
     assert trajectory_figure([make_record(0, {"method": "inflation", "dilation": 2})]).axes
 
 
-def test_the_pareto_front_is_marked() -> None:
+def test_the_pareto_front_is_marked(tmp_path: Path) -> None:
     results = [(0.5, 10), (0.6, 20), (0.4, 30)]
     records = [
         make_record(row, {"method": "dilation", "rate": row + 1}, result_miou=miou, result_parameters=size)
         for row, (miou, size) in enumerate(results)
     ]
-    assert [record.row for record in front(records, ("miou", "parameters"))] == [0, 1]
-    assert pareto_figure(records, ("miou", "parameters")).axes
+    comparison = make_findings(tmp_path, records, search={"objectives": ["miou", "parameters"]}).comparison
+    assert [line.mark for line in pareto_table(comparison).lines] == ["front", "front", ""]
+    step = max(pareto_figure(comparison).axes[0].lines, key=lambda line: len(line.get_xdata()))
+    assert list(step.get_xdata()) == [10, 20]
 
 
 def test_methods_differ_in_colour_and_in_mark() -> None:
