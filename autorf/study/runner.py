@@ -182,5 +182,6 @@ def _result(module: SegmentationModule, checkpoint: EpochCheckpoint, field: Fiel
         "epochs": len(checkpoint.history),
         **({"notes": checkpoint.notes} if checkpoint.notes else {}),
         "train_seconds": round(checkpoint.seconds, 2),
+        "device": price.device.type,
         **price(module.model),
     }

@@ -44,8 +44,11 @@ class ImageNoise:
 
     def of_pairs(
         self, ours: Sequence[Group], theirs: Sequence[Group], *, only_images: bool = False
-    ) -> NDArray[np.float64]:
-        """The same of paired differences ``(len(ours), len(theirs))``; pairs without evidence get the largest known."""
+    ) -> NDArray[np.float64] | None:
+        """The same of paired differences ``(len(ours), len(theirs))``.
+
+        Pairs that were not read, or have no evidence, get the largest known; None where none is known.
+        """
         members = {group.configuration: members_of(group, self._rows) for group in [*ours, *theirs]}
         chosen = {group.configuration for group in [*self._contenders(ours), *self._contenders(theirs)]}
         found = np.full((len(ours), len(theirs)), np.nan)
@@ -54,8 +57,8 @@ class ImageNoise:
             if a in chosen and b in chosen:
                 variance = self._of_pair(members[a], members[b], only_images)
                 found[i, j] = np.nan if variance is None else variance
-        largest = np.nanmax(found) if np.isfinite(found).any() else 0.0
-        return np.where(np.isfinite(found), found, largest)
+        known = np.isfinite(found)
+        return np.where(known, found, found[known].max()) if known.any() else None
 
     def _contenders(self, groups: Sequence[Group]) -> Iterable[Group]:
         if sum(row.counts for row in self._rows) <= MOST_TRIALS:

@@ -47,12 +47,13 @@ def _default(studies: Sequence[StudyResults], groups: Sequence[Group]) -> NamedG
 def _unmodified(study: StudyResults) -> dict[str, Any] | None:
     """The configuration that leaves the network as it is.
 
-    A search enqueues it first; an older study of the papers' head may have it among its trials.
+    A search enqueues it first, as the network's own dilation or as ``rate: null``, which keeps it; an older study of
+    the papers' head may have it among its trials.
     """
     model = study.part("model")
     own = int(model.get("dilation") or 1) if str(model.get("name", "")).startswith("largefov:") else None
     first = study.records[0].configuration
-    if first["method"] in MANUAL and own in (None, first["rate"]):
+    if first["method"] in MANUAL and (own is None or first.get("rate") in (None, own)):
         return first
     plain = {"method": "dilation", "rate": own}
     return plain if any(record.configuration == plain for record in study.records) else None

@@ -67,6 +67,7 @@ class Judged:
     images_high: float | None
     outcome: str
     n_seeds: int
+    n_images: int
 
 
 def judge(ours: Sequence[Group], theirs: Sequence[Group], rows: Sequence[Row], noise: ImageNoise) -> Judged:
@@ -75,20 +76,20 @@ def judge(ours: Sequence[Group], theirs: Sequence[Group], rows: Sequence[Row], n
     ours, theirs = _best_first(ours, way), _best_first(theirs, way)
     seeds = sorted({row.seed for row in rows})
     a, b = (np.array([_scores(group, rows, seeds) for group in groups]) * way for groups in (ours, theirs))
-    found = difference_of_best(a, b, noise.of_pairs(ours, theirs), noise.n_images)
+    images = noise.of_pairs(ours, theirs)
+    found = difference_of_best(a, b, 0.0 if images is None else images, noise.n_images)
     alone = None
-    if not isfinite(found.low) and noise.n_images:
-        variances = noise.of_pairs(ours, theirs, only_images=True)
-        alone = difference_on_images(np.nanmean(a, axis=1), np.nanmean(b, axis=1), variances, noise.n_images)
+    if not isfinite(found.low) and (images := noise.of_pairs(ours, theirs, only_images=True)) is not None:
+        alone = difference_on_images(np.nanmean(a, axis=1), np.nanmean(b, axis=1), images, noise.n_images)
     low, high = _turned(found, way)
     images_low, images_high = _turned(alone, way)
     outcome = "unknown" if low is None else "no difference"
     if found.low > 0 or found.high < 0:
         outcome = "better" if found.low > 0 else "worse"
     difference = way * found.difference
-    return Judged(
-        ours[found.first], theirs[found.second], difference, low, high, images_low, images_high, outcome, found.n_seeds
-    )
+    n_images = 0 if images is None else noise.n_images
+    best = (ours[found.first], theirs[found.second])
+    return Judged(*best, difference, low, high, images_low, images_high, outcome, found.n_seeds, n_images)
 
 
 def _best_first(groups: Sequence[Group], way: int) -> list[Group]:
@@ -113,7 +114,7 @@ def verdict_of(rows: Sequence[Row], groups: Sequence[Group], noise: ImageNoise) 
     usable = [group for group in groups if group.feasible]
     manual, learned = [[group for group in usable if group.manual == by_hand] for by_hand in (True, False)]
     if not manual or not learned:
-        return _none_yet(manual, learned, noise.metric)
+        return _none_yet(manual, learned, rows, len(usable) < len(groups), noise.metric)
     found = judge(learned, manual, rows, noise)
     ours, theirs = found.first, found.second
     grid_seconds = sum(group.train_seconds * group.n for group in groups if group.manual)
@@ -136,12 +137,18 @@ def verdict_of(rows: Sequence[Row], groups: Sequence[Group], noise: ImageNoise) 
         n_manual=len(manual),
         n_learned=len(learned),
         n_seeds=found.n_seeds,
-        n_images=noise.n_images,
+        n_images=found.n_images,
     )
 
 
-def _none_yet(manual: Sequence[Group], learned: Sequence[Group], metric: str) -> Verdict:
-    missing = "manual" if not manual else "learned"
+def _none_yet(
+    manual: Sequence[Group], learned: Sequence[Group], rows: Sequence[Row], constraints: bool, metric: str
+) -> Verdict:
+    missing = " ".join(["no", *(["manual"] if learned else ["learned"] if manual else []), "trial"])
+    states = [row.state for row in rows]
+    counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+    why = "" if manual or learned else f" ({counts or 'none was begun'})"
+    kept = " and keeps the study's limits" if constraints else ""
     way = sign(metric)
     best = max([*manual, *learned], key=lambda group: way * group.mean, default=None)
     so_far = f"; best so far: {words(best, metric)}" if best else ""
@@ -151,7 +158,7 @@ def _none_yet(manual: Sequence[Group], learned: Sequence[Group], metric: str) ->
         None,
         None,
         None,
-        f"No verdict yet: no {missing} trial is complete{so_far}.",
+        f"No verdict yet: {missing} is complete{kept}{why}{so_far}.",
         n_manual=len(manual),
         n_learned=len(learned),
     )
@@ -174,7 +181,7 @@ def judgement(found: Judged, noise: ImageNoise, choices: str, subject: str) -> s
     difference = signed(found.difference, noise.metric)
     if found.low is None or found.high is None:
         return _of_one_seed(found, noise, difference)
-    ground = f"{found.n_seeds} seeds{f' and {noise.n_images} images' if noise.n_images else ''}"
+    ground = f"{found.n_seeds} seeds{f' and {found.n_images} images' if found.n_images else ''}"
     corrected = "" if choices == "1 manual and 1 learned" else f", corrected for choosing among {choices}"
     interval = (
         f"{difference}, 95 % interval {signed(found.low, noise.metric)} to {signed(found.high, noise.metric)} "

@@ -1,0 +1,109 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from autorf.cli import comparison_table
+from autorf.cli.comparison_table import MOST_LINES, Shown, print_comparison
+from autorf.study.comparison import Comparison, StudyResults, compare_studies
+from autorf.study.spec import parse_study
+from autorf.study.store import Record, Store
+from autorf.study.trial import grid
+from tests.cli.conftest import Shell
+from tests.study.comparison.builder import leave_evidence, record, spec
+from tests.study.conftest import TINY
+
+
+def compared(records: list[Record], folder: Path | None = None, **parts: dict[str, Any]) -> Comparison:
+    return compare_studies([StudyResults("mine", tuple(records), tuple(records), spec(**parts), folder)])
+
+
+@pytest.fixture
+def trials(tmp_path: Path) -> list[Record]:
+    found = [record("dilation", 0.5 + seed / 100, seed, rate=rate) for rate in (1, 3) for seed in range(3)]
+    found += [record("scale_adaptive", 0.6 + seed / 90, seed, dilation=2) for seed in range(3)]
+    for one in found:
+        leave_evidence(tmp_path, one, [0.2, 0.3, 0.5, one.result["miou"]])
+    return found
+
+
+Show = Callable[..., str]
+
+
+@pytest.fixture
+def show(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Show:
+    """Prints a comparison on a terminal of a width; further words are what is asked for."""
+
+    def on_terminal(comparison: Comparison, width: int, *asked: str) -> str:
+        console = Console(width=width, force_terminal=True, color_system=None)
+        monkeypatch.setattr(comparison_table, "Console", lambda: console)
+        with console.capture() as captured:
+            print_comparison(comparison, Shown(**dict.fromkeys(asked, True)))
+        return captured.get()
+
+    return on_terminal
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_nothing_is_cut_off_at_usual_widths(trials: list[Record], tmp_path: Path, width: int, show: Show) -> None:
+    text = show(compared(trials, tmp_path), width, "per_class", "per_size")
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= width
+    for part in ("best manual", "scale_adaptive", "0.611", "IoU by class", "rank correlation of scale", "default"):
+        assert part in text
+    assert ("rnorm" in text.splitlines()[2]) == (width == 120)
+    assert "CPU-seconds" in text
+
+
+def test_seeds_are_one_line_a_configuration_and_every_trial_when_asked(trials: list[Record], show: Show) -> None:
+    comparison = compared([*trials, record("dilation", None, rate=9)])
+    groups = show(comparison, 120)
+    rows = show(comparison, 120, "trials")
+    assert groups.count("rate 3 ") < rows.count("rate 3 ")
+    for text in (groups, rows):
+        assert "failed" in text
+        assert "dilation (rate 9) seed 0: out of memory" in text
+
+
+def test_a_large_study_shows_its_best_and_says_how_many_more_there_are(show: Show) -> None:
+    many = [record("dilation", 0.9 - rate / 1000, rate=rate) for rate in range(60, 0, -1)]
+    text = show(compared(many), 120)
+    assert f"{60 - MOST_LINES} more: --format csv" in text
+    assert "rate 40 " in text
+    assert "rate 41 " not in text
+
+
+def test_two_objectives_show_both_and_the_front(show: Show) -> None:
+    records = [record("dilation", 0.3 * rate, rate=rate) for rate in (1, 2, 3)]
+    for one, latency in zip(records, (5.0, 9.0, 9.5), strict=True):
+        one.result["latency_ms"] = latency
+    records[2].result["miou"] = 0.55
+    text = show(compared(records, search={"objectives": ["miou", "latency_ms"]}), 120)
+    lines = {word: line for line in text.splitlines() for word in ("rate 1 ", "rate 2 ", "rate 3 ") if word in line}
+    assert "latency_ms" in text
+    assert "front" in lines["rate 1 "]
+    assert "front" not in lines["rate 3 "]
+
+
+def stored(root: Path, name: str, spaces: list[dict[str, Any]], score: float) -> None:
+    study = parse_study({**TINY, "name": name, "search_space": spaces}, name)
+    store = Store(root / name, name)
+    store.register(study, grid(study, name))
+    while (one := store.claim()) is not None:
+        result = {**record("dilation", score, rate=1).result, "miou": score + 0.01 * one.row}
+        store.complete(one, result, score)
+
+
+def test_studies_are_compared_from_the_command_line_and_bad_pairs_refused(shell: Shell) -> None:
+    stored(shell.folder / "runs", "grid", [{"method": "dilation", "rate": [1, 2]}], 0.5)
+    stored(shell.folder / "runs", "ours", [{"method": "learned_dilation"}], 0.7)
+    done = shell.run("compare", "grid", "ours")
+    assert done.code == 0, done.err
+    assert "grid + ours" in done.out
+    assert "one seed cannot tell" in done.out
+    assert "Best of ours against best of grid" in done.out
+    assert "named twice" in shell.refused("compare", "grid", "grid")
+    assert "no study 'gird'" in shell.refused("compare", "gird")
+    assert "did you mean grid" in shell.refused("compare", "ours", "gird")
