@@ -44,6 +44,11 @@ def search(
         return _status(outcome)
     outcome = run(spec, source, root, retry_failed=retry_failed, quiet=quiet)
     print_comparison(compare_studies([results_of(open_store(root, spec.name))]))
+    for line in (outcome.end and f"The search ended: {outcome.end}.", outcome.saved):
+        if line:
+            print(line)
+    for warning in outcome.warnings:
+        print(f"autorf: warning: {warning}", file=sys.stderr)
     where = "" if root == Path("runs") else f" --root {root}"
     mirror = shown_uri(spec.tracking.uri or f"sqlite:///{root / 'mlflow.db'}")
     opened = mirror if mirror.startswith("http") else f"mlflow ui --backend-store-uri {mirror}"

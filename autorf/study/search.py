@@ -4,7 +4,7 @@ import os
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +12,16 @@ from typing import TextIO
 
 from autorf.errors import InputError, StorageLostError
 from autorf.files import write_atomically
+from autorf.study.course import Course
 from autorf.study.executors import Event, Executor, Job, make
 from autorf.study.others import Others
-from autorf.study.plan import plan
+from autorf.study.plan import Plan, plan
+from autorf.study.prior import saved
 from autorf.study.progress import Progress, open_progress
+from autorf.study.ranking import ranked
 from autorf.study.spec import StorageSpec, StudySpec
 from autorf.study.store import Record, Store, TakenOverError, study_folder
+from autorf.study.trial import trial_from
 from autorf.tracking import BackgroundMirror, check_tracking, open_mirror
 from autorf.training.resuming import clear_checkpoints
 
@@ -26,11 +30,23 @@ POLL_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a search ended: trials run now, and the study's trials by state."""
+    """How a search ended.
+
+    Attributes:
+        run: trials that ended now.
+        failed: of the study's.
+        total: the study's.
+        end: why nothing more is run; None where something is left.
+        saved: what a prior saved.
+        warnings: about the study file.
+    """
 
     run: int
     failed: int
     total: int
+    end: str | None = None
+    saved: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def search(
@@ -60,25 +76,40 @@ def search(
     check_tracking(spec)
     check_writable(root)
     store = Store(study_folder(root, spec.name), spec.name, spec.storage)
-    store.register(spec, planned.trials)
+    store.register(spec, planned.trials, planned.listed, drawn=planned.listed is None)
     store.recover()
     if retry_failed:
         store.retry_failed()
-    states = Counter(record.state for record in store.records())
-    left = states["waiting"] + states["running"]
+    finished = {record.row for record in store.records() if record.finished}
+    course = Course(spec, store, planned)
     mirrored = open_mirror(spec, root, store.identity)
     shown = open_progress(spec, store.records(), quiet=quiet, json_lines=json_lines)
     with mirrored as mirror, shown as progress:
         mirror.begin(store.records())
         try:
-            if left:
-                workers = min(worker_count(spec), left)
-                _run_all(spec, store, make(spec.executor.kind, workers), mirror, progress)
+            if course.due():
+                _run_all(spec, store, course, mirror, progress)
         finally:
             with suppress(StorageLostError):
                 mirror.close(store.records())
     records = store.records()
-    return Outcome(left, sum(record.state == "failed" for record in records), len(records))
+    end = store.notes().get("end") or {}
+    return Outcome(
+        run=sum(record.finished and record.row not in finished for record in records),
+        failed=sum(record.state == "failed" for record in records),
+        total=len(records),
+        end=end.get("reason"),
+        saved=_saved(spec, planned, records),
+        warnings=planned.warnings,
+    )
+
+
+def _saved(spec: StudySpec, planned: Plan, records: Sequence[Record]) -> str | None:
+    best = ranked(records, spec.search)
+    if planned.prior is None or planned.spaces or not best:
+        return None
+    trial = trial_from(best[0][0].configuration, best[0][0].seed)
+    return saved(planned.configurations, planned.unordered, trial, planned.prior)
 
 
 def worker_count(spec: StudySpec) -> int:
@@ -97,25 +128,35 @@ def check_writable(root: Path) -> None:
         ) from None
 
 
-def _run_all(spec: StudySpec, store: Store, executor: Executor, mirror: BackgroundMirror, progress: Progress) -> None:
+def _run_all(spec: StudySpec, store: Store, course: Course, mirror: BackgroundMirror, progress: Progress) -> None:
+    waiting = sum(not record.finished for record in store.records())
+    # Where trials are drawn or promoted, those that wait now are not all.
+    growing = course.planned.spaces or spec.search.pruning is not None
+    executor = make(spec.executor.kind, worker_count(spec) if growing else min(worker_count(spec), max(1, waiting)))
     running: dict[int, Record] = {}
     renewed = time.monotonic()
     others = Others(store, progress)
     try:
+        course.begin()
         while True:
-            while len(running) < executor.capacity and (record := store.claim()):
+            while len(running) < executor.capacity and (record := course.next()):
                 running[record.row] = record
                 progress.started(record)
-                executor.submit(_job(spec, store, record))
-            if not running and not others.wait():
-                return
+                executor.submit(_job(spec, store, record, course.rungs(record)))
+            if not running:
+                if course.over:
+                    return course.close()
+                others.wait()
             for event in executor.wait(POLL_SECONDS) if running else ():
                 if record := running.get(event.row):
                     try:
                         _handle(event, running, store, mirror, progress)
+                        if event.kind == "epoch" and not course.goes_on(record, event.payload):
+                            executor.stop(record.row)
                     except TakenOverError as error:
                         _give_up(record, running, executor, error)
             renewed = _renew(running, store, executor, renewed)
+            course.tick()
     except BaseException:
         executor.close()
         store.hurry()
@@ -145,7 +186,7 @@ def _give_up(record: Record, running: dict[int, Record], executor: Executor, err
     running.pop(record.row, None)
 
 
-def _job(spec: StudySpec, store: Store, record: Record) -> Job:
+def _job(spec: StudySpec, store: Store, record: Record, rungs: tuple[int, ...]) -> Job:
     folder = store.folder / "trials" / record.key
     # Workers have no business with the storage, and its password none with them.
     return Job(

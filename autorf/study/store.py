@@ -1,7 +1,7 @@
 """The study's own memory: an Optuna storage that says what is wanted, running and done."""
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -97,30 +97,61 @@ class Store:
         """Tells this study from every other, those of the same name too; empty before :meth:`register`."""
         return str(self._patiently(lambda: self._study.user_attrs.get("identity", "")))
 
-    def register(self, spec: StudySpec, trials: Iterable[Trial]) -> None:
+    def register(
+        self, spec: StudySpec, trials: Sequence[Trial], listed: Iterable[Trial] | None = None, *, drawn: bool = False
+    ) -> None:
         """Enqueue every trial that the storage does not have yet; remember the study file.
+
+        Args:
+            spec: the study.
+            trials: to run.
+            listed: every trial that belongs to the study, where a budget runs fewer.
+            drawn: whether a sampler draws trials, so that any may belong to the study.
 
         Raises:
             InputError: when the study file changed in more than adding trials since the study began.
         """
         wanted = {trial.key: trial for trial in trials}
-        self._patiently(lambda: self._register(spec, wanted))
+        allowed = None if drawn else {trial.key for trial in (trials if listed is None else listed)}
+        self._patiently(lambda: self._register(spec, wanted, allowed))
 
-    def _register(self, spec: StudySpec, wanted: Mapping[str, Trial]) -> None:
+    def _register(self, spec: StudySpec, wanted: Mapping[str, Trial], allowed: Collection[str] | None) -> None:
         with self._opened.exclusive():
             known = self._read()
             before = self._study.user_attrs.get("spec")
             if before is not None:
                 check_unchanged(before, spec)
-                check_none_gone(self.name, known, wanted)
+                if allowed is not None:
+                    check_none_gone(self.name, known, allowed)
             self._study.set_user_attr("format", FORMAT)
             if "identity" not in self._study.user_attrs:
                 self._study.set_user_attr("identity", uuid.uuid4().hex[:12])
             self._study.set_user_attr("spec", spec.model_dump(mode="json"))
-            keys = {record.key for record in known}
-            for key, trial in wanted.items():
-                if key not in keys:
-                    self._enqueue(key, trial.configuration, trial.seed, attempt=1)
+            self._enqueue_new(wanted, known)
+
+    def add(self, trials: Iterable[Trial]) -> None:
+        """Enqueue those of ``trials`` that the storage does not have yet."""
+        wanted = {trial.key: trial for trial in trials}
+        self._patiently(lambda: self._add(wanted))
+
+    def _add(self, wanted: Mapping[str, Trial]) -> None:
+        with self._opened.exclusive():
+            self._enqueue_new(wanted, self._read())
+
+    def _enqueue_new(self, wanted: Mapping[str, Trial], known: Iterable[Record]) -> None:
+        keys = {record.key for record in known}
+        for key, trial in wanted.items():
+            if key not in keys:
+                self._enqueue(key, trial.configuration, trial.seed, attempt=1)
+
+    def note(self, name: str, value: object) -> None:
+        """Remember something about the study as a whole: plain JSON by name."""
+        self._patiently(lambda: self._study.set_user_attr(f"note:{name}", value))
+
+    def notes(self) -> dict[str, Any]:
+        """What :meth:`note` has remembered."""
+        found = self._patiently(lambda: self._study.user_attrs)
+        return {name.removeprefix("note:"): value for name, value in found.items() if name.startswith("note:")}
 
     def attempts(self) -> list[Record]:
         """Every attempt at every trial, each with its own epochs only, in the order they were enqueued."""
