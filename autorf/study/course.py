@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from autorf.study.objectives import COSTS, parse_constraint
+from autorf.study.objectives import COSTS, parse_constraint, sign
 from autorf.study.plan import Plan
 from autorf.study.pruning import Arrival, Asha
 from autorf.study.ranking import manual, objective
@@ -88,6 +88,11 @@ class Course:
             return True
         others = [one for one in self.store.records() if one.key != record.key]
         return self._halving(others).arrive(self._arrival(record, epoch), epochs)
+
+    def value(self, result: dict[str, Any]) -> float:
+        """What Optuna's own tools see of a result: the first objective, larger for better."""
+        first = self.spec.search.objectives[0]
+        return sign(first) * float(result.get(first, math.nan))
 
     def close(self) -> None:
         """Record the end of the search and its reason."""

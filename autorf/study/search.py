@@ -150,7 +150,7 @@ def _run_all(spec: StudySpec, store: Store, course: Course, mirror: BackgroundMi
             for event in executor.wait(POLL_SECONDS) if running else ():
                 if record := running.get(event.row):
                     try:
-                        _handle(event, running, store, mirror, progress)
+                        _handle(event, running, store, course, mirror, progress)
                         if event.kind == "epoch" and not course.goes_on(record, event.payload):
                             executor.stop(record.row)
                     except TakenOverError as error:
@@ -196,28 +196,18 @@ def _job(spec: StudySpec, store: Store, record: Record, rungs: tuple[int, ...]) 
         record.seed,
         spec.model_copy(update={"storage": StorageSpec()}),
         folder,
+        rungs=rungs,
         reached=len(record.history),
     )
 
 
-def _handle_unless_taken_over(
+def _handle(
     event: Event,
     running: dict[int, Record],
     store: Store,
-    executor: Executor,
+    course: Course,
     mirror: BackgroundMirror,
     progress: Progress,
-) -> None:
-    record = running[event.row]
-    try:
-        _handle(event, running, store, mirror, progress)
-    except TakenOverError as error:
-        running[event.row] = record
-        _give_up(record, running, executor, error)
-
-
-def _handle(
-    event: Event, running: dict[int, Record], store: Store, mirror: BackgroundMirror, progress: Progress
 ) -> None:
     record = running[event.row]
     if event.kind == "epoch":
@@ -228,10 +218,10 @@ def _handle(
         return
     del running[event.row]
     if event.kind == "done":
-        store.complete(record, event.payload, value=float(event.payload["miou"]))
+        store.complete(record, event.payload, value=course.value(event.payload))
         clear_checkpoints(store.folder / "trials" / record.key)
     elif event.kind == "pruned":
-        store.prune(record, event.payload, value=float(event.payload["miou"]))
+        store.prune(record, event.payload, value=course.value(event.payload))
     else:
         store.fail(record, str(event.payload["reason"]))
         _keep_traceback(store.folder / "trials" / record.key, event)
