@@ -1,9 +1,10 @@
 """What every method promises of the models it adapts, checked for each method on each family of models.
 
-    python benchmarks/contract_matrix.py [--only REGEX] [--output FILE]
+    python benchmarks/contract_matrix.py [--only REGEX] [--output FILE] [--resume]
 
 Networks have random weights; nothing is downloaded. The checks are those of ``autorf.testing``; what a check says when
-it fails is listed below the table and makes the exit code 1. The table is rewritten after every row.
+it fails is listed below the table and makes the exit code 1. The table is rewritten after every row; ``--resume``
+keeps the rows without a failure that the file holds for these versions, so that a long run can be continued.
 """
 
 import argparse
@@ -49,11 +50,30 @@ class Row:
     method: str
     family: str
     failures: dict[str, str]
-    seconds: float
+    seconds: str
 
     def __str__(self) -> str:
         marks = ("**no**" if check in self.failures else "yes" for check in ALL_CHECKS)
-        return f"| {' | '.join([self.method, self.family, *marks, f'{self.seconds:.0f}'])} |"
+        return f"| {' | '.join([self.method, self.family, *marks, self.seconds])} |"
+
+
+def recorded(path: Path) -> dict[tuple[str, str], Row]:
+    """The rows of an earlier run with the same versions and checks in which nothing failed."""
+    text = path.read_text() if path.exists() else ""
+    if versions() not in text or columns() not in text:
+        return {}
+    cells = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")][1:]
+    whole = [Row(method, family, {}, seconds) for method, family, *marks, seconds in cells if "**no**" not in marks]
+    return {(row.method, row.family): row for row in whole}
+
+
+def versions() -> str:
+    """What a recorded row depends on."""
+    return f"{platform.machine()}, autorf {autorf.__version__}, torch {torch.__version__.split('+')[0]}"
+
+
+def columns() -> str:
+    return f"| method | model | {' | '.join(ALL_CHECKS)} | s |"
 
 
 def segformer() -> nn.Module:
@@ -119,7 +139,7 @@ def run(method: Method, family: Family) -> Row:
             check(case)
         except Exception as error:  # a broken promise is a cell of the table, not the end of it
             failures[name] = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-    return Row(method.method, family.name, failures, time.perf_counter() - start)
+    return Row(method.method, family.name, failures, f"{time.perf_counter() - start:.0f}")
 
 
 def table(rows: list[Row]) -> str:
@@ -127,13 +147,12 @@ def table(rows: list[Row]) -> str:
     head = [
         "# The contract of adapting a model",
         "",
-        f"Made by `benchmarks/contract_matrix.py` ({platform.machine()}, autorf {autorf.__version__}, torch "
-        f"{torch.__version__.split('+')[0]}); random weights. A check that does not concern a method, such as",
-        "identity at the start for a dilation set by hand, or export of what cannot be frozen, passes.",
+        f"Made by `benchmarks/contract_matrix.py` ({versions()}); random weights. What does not concern",
+        "a method, such as identity at the start for a dilation set by hand or export of what will not freeze, passes.",
         "",
         f"{kept} of {len(rows) * len(ALL_CHECKS)} checks pass.",
         "",
-        f"| method | model | {' | '.join(ALL_CHECKS)} | s |",
+        columns(),
         f"|{'---|' * (len(ALL_CHECKS) + 3)}",
     ]
     failed = [
@@ -146,16 +165,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="", help="regular expression over 'method on family'")
     parser.add_argument("--output", type=Path, default=RESULT)
+    parser.add_argument("--resume", action="store_true", help="keep the rows that the file already holds")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
+    kept = recorded(arguments.output) if arguments.resume else {}
     rows: list[Row] = []
     for family in families():
         for method in methods(family):
-            if re.search(arguments.only, f"{method.method} on {family.name}"):
-                rows.append(run(method, family))
-                print(rows[-1], *rows[-1].failures.items(), flush=True)
-                write_atomically(arguments.output, table(rows))
+            row = kept.pop((method.method, family.name), None)
+            if row is None and re.search(arguments.only, f"{method.method} on {family.name}"):
+                row = run(method, family)
+                print(row, *row.failures.items(), flush=True)
+            if row is not None:
+                rows.append(row)
+                write_atomically(arguments.output, table([*rows, *kept.values()]))
     return 1 if any(row.failures for row in rows) else 0
 
 

@@ -98,7 +98,15 @@ def _split(call: Call) -> list[Field]:
 
 @rule("index_select")
 def _index_select(call: Call) -> Field:
-    raise NoRule("an index that is not known before the network runs")
+    return _picked(call["self"], call["dim"], call["index"], call.shape)
+
+
+@rule("index")
+def _index(call: Call) -> Field:
+    given = [(dim, positions) for dim, positions in enumerate(call["indices"]) if positions is not None]
+    if len(given) != 1 or len(given[0][1].shape) != 1:
+        raise NoRule("several indices, or one that is no list")
+    return _picked(call["self"], *given[0], call.shape)
 
 
 @rule("roll")
@@ -189,6 +197,15 @@ def matched_dims(old: Sequence[int], new: Sequence[int]) -> list[tuple[list[int]
                 b.append(j - 1)
         groups.append((a, b))
     return groups
+
+
+def _picked(field: Field, dim: int, positions: Field, shape: Sequence[int]) -> Field:
+    """Some channels of many: which ones is not known here, so all must have one field."""
+    if positions.depends_on_input or any(
+        hull.positional[dim] or hull.shape[dim] > 1 for hulls in field.axes for hull in hulls
+    ):
+        raise NoRule("an index that is not known before the network runs, over positions of different fields")
+    return field.reshaped(shape)
 
 
 def _single_walk(hull: Hull, old_dims: Sequence[int], new: Sequence[int], new_dims: Sequence[int]) -> list[bool]:

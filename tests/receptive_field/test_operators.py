@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from autorf.errors import InputError
 from autorf.receptive_field.engine import trace
 from autorf.receptive_field.graph import capture
 from autorf.receptive_field.measure import bounds
@@ -167,6 +168,8 @@ FUNCTIONS: dict[str, Function] = {
     "softmax over channels": lambda x: F.softmax(pooled(x), 1)[:, :2],
     "split by sizes": lambda x: torch.cat([part * 2 for part in F.avg_pool2d(x, 3, 1).split([1, 3], 1)], 1),
     "unbind": lambda x: torch.cat([part[:, None] for part in x.unbind(1)], 1),
+    "channels in another order": lambda x: F.conv2d(x[:, [2, 0, 1]], ones(2, 3, 3, 3)),
+    "chosen channels": lambda x: pooled(x).index_select(1, torch.tensor([3, 1])),
     "movedim": lambda x: F.conv2d(x.movedim(3, 2), ones(1, 4, 3, 2)).movedim((2, 3), (3, 2)),
 }
 
@@ -189,3 +192,9 @@ def test_a_map_one_pixel_high_keeps_its_rows_and_columns_apart() -> None:
         return F.interpolate(F.conv2d(x, ones(2, 4, 13, 3)), size=SIZE, mode="bilinear")
 
     assert engine_bounds(function) == autograd_bounds(function)
+
+
+@pytest.mark.parametrize("choose", [lambda x: x[:, :, [1, 3]], lambda x: x.index_select(3, torch.tensor([1, 3]))])
+def test_rows_and_columns_picked_by_an_index_are_refused(choose: Function) -> None:
+    with pytest.raises(InputError, match=r"aten.index.* has no rule for an index that is not known before"):
+        engine_bounds(choose)
