@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Against = Literal["rf", "rnorm"]
 Where = Callable[[Group], float]
 
-_AXES = {"rf": "receptive field, side in input pixels", "rnorm": "rnorm: receptive field over image side"}
+AXES = {"rf": "receptive field, side in input pixels", "rnorm": "rnorm: receptive field over image side"}
 
 
 @drawing
@@ -41,7 +41,7 @@ def metric_figure(comparison: Comparison, against: Against = "rf", layout: Layou
     _draw_manual(axes, manual, where, comparison.metric)
     for group in learned:
         _draw_learned(axes, group, where, comparison.metric)
-    axes.set_xlabel(_AXES[against])
+    axes.set_xlabel(AXES[against])
     axes.set_ylabel(named(comparison.metric))
     axes.margins(x=0.04, y=0.14)
     if comparison.metric in METRICS:
@@ -58,8 +58,13 @@ def interval(group: Group) -> float | None:
     return group.ci95_images if group.n < 2 else group.ci95
 
 
+def field_of(group: Group, against: Against) -> float:
+    """Where a configuration stands: the longer side of its field in pixels, or its rnorm."""
+    return max(group.rf) if against == "rf" else group.rnorm
+
+
 def _position(against: Against) -> Where:
-    return lambda group: max(group.rf) if against == "rf" else group.rnorm
+    return lambda group: field_of(group, against)
 
 
 def _draw_manual(axes: "Axes", groups: Sequence[Group], where: Where, metric: str) -> None:
@@ -119,7 +124,7 @@ def _draw_named(axes: "Axes", comparison: Comparison, against: Against) -> None:
                 textcoords="offset points", color=PALETTE["muted"],
             )  # fmt: skip
         elif one.group is not None:
-            place = max(one.group.rf) if against == "rf" else one.group.rnorm
+            place = field_of(one.group, against)
             axes.annotate(
                 one.name, (place, one.group.mean), xytext=(0, -12), textcoords="offset points", ha="center", va="top",
                 color=PALETTE["muted"],

@@ -1,14 +1,17 @@
 """The report as one HTML file."""
 
 import datetime
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from autorf import __version__
 from autorf.report.blocks import Section
-from autorf.report.findings import Findings
+from autorf.report.findings import Findings, findings
 from autorf.report.sections import sections
 from autorf.report.summary import Fact, Picture, facts, headline, picture, running
+from autorf.report.sweep import Sweep, is_sweep
+from autorf.study.comparison import StudyResults
 
 GENERATOR = '<meta name="generator" content="autorf'
 """What every report has in its first lines, and a file by someone else has not."""
@@ -33,8 +36,16 @@ class Page:
     made: str
 
 
-def report_page(found: Findings) -> str:
-    """The report of a study as it stands: one HTML document that needs no other file and no network."""
+def report_page(studies: Sequence[StudyResults]) -> str:
+    """The report of studies as they stand: one HTML document that needs no other file and no network.
+
+    Args:
+        studies: one; or several with the same validation images, which are compared with the first; or several of one
+            kind of data that differ in the size of images or objects, whose best fields are set against the size.
+
+    Raises:
+        InputError: when they cannot be compared.
+    """
     from jinja2 import Environment, FileSystemLoader
 
     environment = Environment(
@@ -42,7 +53,25 @@ def report_page(found: Findings) -> str:
     )
     template = environment.get_template("report.html.j2")
     style = (_TEMPLATES / "report.css").read_text(encoding="utf-8")
-    return template.render(page=_page(found), style=style, version=__version__).lstrip()
+    page = _sweep_page(Sweep(studies)) if is_sweep(studies) else _page(findings(studies))
+    return template.render(page=page, style=style, version=__version__).lstrip()
+
+
+def _sweep_page(sweep: Sweep) -> Page:
+    name = " + ".join(one.name for one in sweep.each)
+    return Page(
+        title=f"{name}: {sweep.headline()}",
+        study=name,
+        eyebrow=_described(sweep.each[0], size=False),
+        headline=sweep.headline(),
+        sentence=sweep.sentence(),
+        running=sweep.running(),
+        notes=(),
+        picture=None,
+        facts=tuple(sweep.facts()),
+        sections=tuple(sweep.sections()),
+        made=_made(),
+    )
 
 
 def _page(found: Findings) -> Page:
@@ -57,12 +86,15 @@ def _page(found: Findings) -> Page:
         picture=picture(found),
         facts=tuple(facts(found)),
         sections=sections(found),
-        made=f" on {datetime.datetime.now().astimezone():%Y-%m-%d at %H:%M %Z}",
+        made=_made(),
     )
 
 
-def _described(found: Findings) -> str:
+def _made() -> str:
+    return f" on {datetime.datetime.now().astimezone():%Y-%m-%d at %H:%M %Z}"
+
+
+def _described(found: Findings, *, size: bool = True) -> str:
     data, model = found.part("data"), found.part("model")
-    size = data.get("image_size")
-    sides = "" if not size else f" at {size}" if isinstance(size, int) else f" at {size[0]} x {size[1]}"
+    sides = f" at {' x '.join(map(str, data['image_size']))}" if size and data.get("image_size") else ""
     return " · ".join(text for text in (model.get("name"), f"{data['name']}{sides}" if data else "") if text)

@@ -1,27 +1,28 @@
 """How to get the same results again: the study file, the commands and the versions."""
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 import yaml
 
+from autorf import __version__
 from autorf.report.blocks import Code
 from autorf.report.findings import Findings
 
 LIBRARIES = (
-    "autorf", "torch", "torchvision", "timm", "segmentation-models-pytorch", "lightning", "optuna", "ray", "mlflow",
+    "torch", "torchvision", "timm", "segmentation-models-pytorch", "lightning", "optuna", "ray", "mlflow",
     "numpy",
 )  # fmt: skip
 
 
-def reproduction(found: Findings) -> Iterator[Code]:
+def reproduction(all_found: Sequence[Findings]) -> Iterator[Code]:
     """Texts to copy; none for a study that never began."""
-    names = [study.name for study in found.studies if study.spec]
-    for study in found.studies:
-        if study.spec:
-            text = yaml.safe_dump(dict(study.spec), sort_keys=False, default_flow_style=None, width=100)
-            yield Code(f"Study file: save as {study.name}.yaml", text)
+    studies = [study for found in all_found for study in found.studies if study.spec]
+    names = [study.name for study in studies]
+    for study in studies:
+        text = yaml.safe_dump(dict(study.spec), sort_keys=False, default_flow_style=None, width=100)
+        yield Code(f"Study file: save as {study.name}.yaml", text)
     if names:
         together = " ".join(names)
         output = " --output report.html" if len(names) > 1 else ""
@@ -32,6 +33,7 @@ def reproduction(found: Findings) -> Iterator[Code]:
 
 def versions() -> Iterator[str]:
     """Python's version and those of the libraries that results depend on."""
+    yield f"autorf {__version__}"
     yield f"python {platform.python_version()}"
     for library in LIBRARIES:
         try:

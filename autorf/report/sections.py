@@ -144,6 +144,6 @@ def _trials(found: Findings) -> Iterator[Section]:
 
 
 def _reproduce(found: Findings) -> Iterator[Section]:
-    texts = tuple(reproduction(found))
+    texts = tuple(reproduction([found]))
     if texts:
         yield Section("reproduce", "How to reproduce this", "", texts)

@@ -120,7 +120,7 @@ def picture(found: Findings) -> Picture | None:
     size = found.part("data").get("image_size")
     if evidence is None or not size or not len(evidence.samples):
         return None
-    height, width = (size, size) if isinstance(size, int) else (int(side) for side in size)
+    height, width = (int(side) for side in size)
     frames = tuple(_frame(name, group, width, height) for name, group in best.items())
     caption = " ".join(
         f"{'Dashed' if frame.dashed else 'Solid'}: {frame.title}, {side_text(best[frame.title].rf)} px."

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from autorf.errors import InputError
 from autorf.files import write_atomically
-from autorf.report.findings import findings
 from autorf.report.page import GENERATOR, report_page
 from autorf.study.comparison import results_of
 from autorf.study.store import Store
@@ -31,7 +30,7 @@ def write_report(stores: Sequence[Store], output: Path | None = None, *, force: 
         raise InputError("several studies have no folder in common: say where the report goes with --output FILE")
     path = output or stores[0].folder / NAME
     _check(path, replace=force or (output is None and _is_report(path)))
-    page = report_page(findings([results_of(store) for store in stores]))
+    page = report_page([results_of(store) for store in stores])
     try:
         write_atomically(path, page)
     except OSError as error:

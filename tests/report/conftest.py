@@ -33,11 +33,14 @@ CONFIGURATIONS: list[dict[str, Any]] = [
 def make_record(
     row: int, configuration: dict[str, Any], seed: int = 0, state: str = "complete", **changes: Any
 ) -> Record:
-    """A trial with two epochs; ``changes`` are fields of the record, those of its result as ``result_NAME``."""
+    """A trial with two epochs; ``changes`` are fields of the record, those of its result as ``result_NAME``.
+
+    The best manual field is ``best`` pixels, on images of side ``image``.
+    """
     method = str(configuration["method"])
-    side = 11.0 + 8 * configuration.get("rate", 2.5)
-    place = {"rf": [side, side], "rnorm": side / 48}
-    miou = 0.6 - 0.002 * (side - 27) ** 2 / 10 + 0.01 * seed
+    side, image, best = 11.0 + 8 * configuration.get("rate", 2.5), changes.pop("image", 48), changes.pop("best", 27)
+    place = {"rf": [side, side], "rnorm": side / image}
+    miou = 0.6 - 0.002 * (side - best) ** 2 / 10 + 0.01 * seed
     history = [
         {"epoch": epoch, "loss": 1.0, "miou": miou / (2 - epoch), "seconds": 5.0, **LEARNED[method](epoch), **place}
         for epoch in range(2)
@@ -93,7 +96,7 @@ def make_findings(folder: Path, records: Sequence[Record], **changes: Any) -> Fi
 @pytest.fixture(scope="session")
 def page(whole: Findings) -> str:
     """The report of ``whole``, rendered once."""
-    return report_page(whole)
+    return report_page(whole.studies)
 
 
 @pytest.fixture

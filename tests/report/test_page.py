@@ -10,7 +10,7 @@ from autorf.report import Findings, report_page
 from autorf.study.evidence import write_evidence
 from autorf.study.spec import parse_study
 from autorf.study.store import Record
-from tests.report.conftest import CONFIGURATIONS, make_evidence, make_findings, make_record
+from tests.report.conftest import CONFIGURATIONS, make_evidence, make_record, make_results
 
 HOSTILE = '<script>alert("x")</script>'
 
@@ -72,7 +72,7 @@ def test_names_and_reasons_are_text_and_never_markup(tmp_path: Path) -> None:
     for record in records:
         evidence = make_evidence(classes=("background", HOSTILE, "two"))
         write_evidence(tmp_path / "trials" / record.key, evidence)
-    page = report_page(make_findings(tmp_path, records))
+    page = report_page([make_results(tmp_path, records)])
     assert "<script" not in page
     assert page.count("&lt;script&gt;") >= 3
 
@@ -87,12 +87,12 @@ def test_fifty_trials_with_large_images_stay_below_six_megabytes(tmp_path: Path)
     for record in records[: len(CONFIGURATIONS)]:
         extra = {"maps": torch.rand(3, 256, 256).half(), "map_name": "scale"}
         write_evidence(tmp_path / "trials" / record.key, make_evidence(256, **extra))
-    assert len(report_page(make_findings(tmp_path, records)).encode()) < 6e6
+    assert len(report_page([make_results(tmp_path, records)]).encode()) < 6e6
 
 
 def test_a_study_with_only_failed_trials_shows_them_and_their_reasons(tmp_path: Path) -> None:
     failed = [make_record(1, {"method": "dilation", "rate": 8}, state="failed", reason="out of memory")]
-    page = report_page(make_findings(tmp_path, failed))
+    page = report_page([make_results(tmp_path, failed)])
     assert sections_of(page) == ["cost", "trials", "reproduce"]
     assert "No verdict yet" in page
     assert "out of memory" in page
@@ -103,11 +103,11 @@ def test_a_running_study_says_so(page: str) -> None:
 
 
 def test_a_study_without_trials_has_a_page(tmp_path: Path) -> None:
-    assert sections_of(report_page(make_findings(tmp_path, []))) == ["reproduce"]
+    assert sections_of(report_page([make_results(tmp_path, [])])) == ["reproduce"]
 
 
 def test_trials_without_evidence_leave_the_pictures_out(tmp_path: Path, records: list[Record]) -> None:
-    page = report_page(make_findings(tmp_path, records))
+    page = report_page([make_results(tmp_path, records)])
     assert sections_of(page) == ["field", "learning", "cost", "classes", "trials", "reproduce"]
     assert 'class="picture"' not in page
 

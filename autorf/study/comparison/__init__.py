@@ -4,7 +4,7 @@ from autorf.statistics import half_width
 from autorf.study.comparison.breakdown import ClassRow, ScaleRow, SizeRow
 from autorf.study.comparison.comparison import Comparison, compare, compare_studies
 from autorf.study.comparison.costs import Cost, Curve
-from autorf.study.comparison.field_map import FieldMap, image_map, object_map
+from autorf.study.comparison.field_map import FieldMap, object_map, study_map
 from autorf.study.comparison.named import NamedGroup
 from autorf.study.comparison.results import StudyResults, results_of
 from autorf.study.comparison.rows import Group, Row
@@ -26,7 +26,7 @@ __all__ = [
     "compare",
     "compare_studies",
     "half_width",
-    "image_map",
     "object_map",
     "results_of",
+    "study_map",
 ]

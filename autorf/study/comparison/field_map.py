@@ -17,12 +17,12 @@ class FieldMap:
     """Scores of the manual grid by size, and the one ratio of field to size that fits the best of each size.
 
     Attributes:
-        over: ``objects``: sizes are those of the validation split's objects, scores the share of their pixels predicted
-            right; ``images``: sizes are the images' sides in pixels, one study each, scores the metric.
-        sizes: sides in pixels, ascending; of objects the mean within a bin.
+        over: ``objects`` or ``images``: what the sizes are of.
+        sizes: sides in pixels, ascending.
         settings: the manual configurations, by ascending field.
         fields: their receptive fields, the longer sides in input pixels.
-        scores: ``(len(sizes), len(settings))``, the mean over seeds; None where a study lacks the configuration.
+        scores: ``(len(sizes), len(settings))``, the mean over seeds: of one study the share of the objects' pixels
+            predicted right, of several the metric; None where a study lacks the configuration.
         best: for each size the index of the best configuration.
         ratio: the field over the size, by least squares through the origin over the best of each size; rnorm where
             sizes are images'.
@@ -57,12 +57,13 @@ def object_map(groups: Sequence[Group], evidence_of: Callable[[Group], Mapping[i
     return _fitted("objects", _mean_sides(truth, bins), [group for group, _ in known], scores)
 
 
-def image_map(sizes: Mapping[str, float], groups: Sequence[Group], sign: int = 1) -> FieldMap | None:
-    """The manual configurations of several studies by the side of their images.
+def study_map(sizes: Mapping[str, float], groups: Sequence[Group], over: str, sign: int = 1) -> FieldMap | None:
+    """The manual configurations of several studies by the size of what they look at; None as for objects.
 
     Args:
-        sizes: the images' side in pixels, by the study's name.
+        sizes: in pixels, by the study's name.
         groups: of all the studies.
+        over: what the sizes are of, ``images`` or ``objects``.
         sign: 1 where more of the metric is better, -1 otherwise.
     """
     manual = {(group.study, group.setting): group for group in groups if group.manual}
@@ -73,7 +74,7 @@ def image_map(sizes: Mapping[str, float], groups: Sequence[Group], sign: int = 1
     scores = tuple(
         tuple(manual[study, name].mean if (study, name) in manual else None for name in columns) for _, study in rows
     )
-    return _fitted("images", tuple(side for side, _ in rows), list(columns.values()), scores, sign)
+    return _fitted(over, tuple(side for side, _ in rows), list(columns.values()), scores, sign)
 
 
 def _fitted(
