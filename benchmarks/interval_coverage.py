@@ -11,7 +11,7 @@ Run: ``python benchmarks/interval_coverage.py [--simulations 1000] > benchmarks/
 import argparse
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,14 +39,17 @@ class World:
     rest: float = 0.3
     unequal: float = 0.0
     """Standard deviation of the logarithm of ``seed`` among configurations."""
+    noisier: float = 1.0
+    """How many times as much a seed moves the first group's configurations."""
 
 
 def tallies(world: World, quality: Array, n_seeds: int, n_images: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """``(configurations, seeds, images, classes, 3)``: right, labelled, predicted pixels."""
+    noisier = np.where(np.arange(len(quality)) < len(world.first), world.noisier, 1.0)
     g, c = len(quality), len(SHARES)
     labelled = np.round(rng.dirichlet(6 * SHARES, n_images) * PIXELS)
     difficulty = rng.normal(0, 0.7, (n_images, 1)) + rng.normal(0, 0.5, (n_images, c))
-    sigma = world.seed * np.exp(world.unequal * rng.normal(size=(g, 1, 1, 1)))
+    sigma = world.seed * noisier[:, None, None, None] * np.exp(world.unequal * rng.normal(size=(g, 1, 1, 1)))
     logit = quality[:, None, None, None] + RECALL + difficulty
     logit = logit + sigma * (rng.normal(size=(g, n_seeds, 1, 1)) + rng.normal(size=(g, n_seeds, 1, c)))
     logit = logit + world.image * rng.normal(size=(g, 1, n_images, c))
@@ -84,8 +87,12 @@ def judged(world: World, simulations: int, seed: int = 0) -> tuple[float, dict[s
     """The true difference of the best, and each way's tally."""
     rng = np.random.default_rng(seed)
     quality, m = np.array([*world.first, *world.second]), len(world.first)
-    alike = {value: truth(world, np.array([value]), np.random.default_rng(99))[0] for value in sorted({*quality})}
-    true = max(alike[value] for value in world.first) - max(alike[value] for value in world.second)
+    calm = replace(world, noisier=1.0)
+    ours, theirs = (
+        max(truth(one, np.array([value]), np.random.default_rng(99))[0] for value in sorted({*group}))
+        for one, group in ((world, world.first), (calm, world.second))
+    )
+    true = ours - theirs
     ways = {"autorf": Tally(), "student": Tally(), "bootstrap": Tally()}
     for _ in range(simulations):
         counts = tallies(world, quality, world.n_seeds, world.n_images, rng)
@@ -118,6 +125,8 @@ WORLDS = (
     World("best of 5 against 1, all equal", EQUAL * 5, EQUAL),
     World("best of 20 against best of 20, all equal", EQUAL * 20, EQUAL * 20),
     World("best of 5 against best of 6, unequal noise", EQUAL * 5, EQUAL * 6, unequal=0.7),
+    World("best of 1, 4 times the noise, against best of 6", EQUAL, EQUAL * 6, noisier=4),
+    World("best of 3, 4 times the noise, against best of 6", EQUAL * 3, EQUAL * 6, noisier=4),
     World("best of 1 against a grid with a peak, equal", EQUAL, GRID),
     World("best of 5 against a grid with a peak, equal", EQUAL * 5, GRID),
     World("1 better than a grid's peak", (0.3,), GRID),

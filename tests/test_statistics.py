@@ -125,7 +125,7 @@ def test_the_interval_of_two_methods_holds_the_truth_in_93_to_97_of_100(
     assert 0.93 - 0.033 <= ways["autorf"].covered / simulations <= 0.97 + 0.026
 
 
-@pytest.mark.parametrize("world", [0, 9, 12, 14])
+@pytest.mark.parametrize("world", [0, 9, 12, 16])
 def test_better_is_claimed_wrongly_at_most_once_in_twenty(simulation: dict[str, Any], world: int) -> None:
     true, ways = simulation["judged"](simulation["WORLDS"][world], 60, seed=2)
     assert true == 0
@@ -133,7 +133,7 @@ def test_better_is_claimed_wrongly_at_most_once_in_twenty(simulation: dict[str, 
 
 
 def test_a_clear_gain_over_a_whole_grid_is_found_with_three_seeds(simulation: dict[str, Any]) -> None:
-    _, ways = simulation["judged"](simulation["WORLDS"][15], 60, seed=3)
+    _, ways = simulation["judged"](simulation["WORLDS"][17], 60, seed=3)
     assert ways["autorf"].better > 45 > ways["student"].better
 
 

@@ -169,7 +169,8 @@ def _between(
         empty = other.name if not ours else first.name
         return {**names, "outcome": "unknown", "sentence": f"No trial of {empty} is complete yet."}
     found = judge(ours, theirs, rows, noise)
-    said = judgement(found, noise, f"{len(theirs)} of {first.name} and {len(ours)} of {other.name}", f"{other.name} is")
+    choices = f"{len(theirs)} of {first.name} and {len(ours)} of {other.name}" if len(ours) + len(theirs) > 2 else ""
+    said = judgement(found, noise.metric, choices, f"{other.name} is")
     return {
         **names,
         "best": asdict(found.first),

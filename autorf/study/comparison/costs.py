@@ -96,12 +96,20 @@ def costs_of(studies: Sequence[StudyResults], rows: "Sequence[Row]") -> tuple[Co
     full = _full_grid(studies, rows)
     retrained = {(study.name, key): float(fact["seconds"]) for study in studies for key, fact in study.retrains.items()}
     by_way = {way: [row for row in rows if way_of(row.method) == way] for way in WAYS}
-    return tuple(_cost(way, ours, retrained, rate, unit, full) for way, ours in by_way.items() if ours)
+    waiting = dict.fromkeys(WAYS, 0.0)
+    for study in studies:
+        spent = spent_by_trial(study.attempts)
+        for record in study.records:
+            # Interrupted, and to be continued: no row, but not for nothing either.
+            if record.state == "waiting":
+                waiting[way_of(str(record.configuration["method"]))] += spent.get(record.key, 0.0)
+    return tuple(_cost(way, ours, waiting[way], retrained, rate, unit, full) for way, ours in by_way.items() if ours)
 
 
 def _cost(
     way: str,
     rows: "Sequence[Row]",
+    waiting: float,
     retrained: Mapping[tuple[str, str], float],
     rate: int,
     unit: str,
@@ -114,7 +122,7 @@ def _cost(
     final = sum(row.train_seconds or 0.0 for row in complete)
     repeated = max(spent("complete") - final, 0.0)
     retrain = sum(retrained.get((row.study, row.key), 0.0) for row in rows)
-    total = final + repeated + spent("failed", "pruned", "running") + retrain
+    total = final + repeated + spent("failed", "pruned", "running") + waiting + retrain
     return Cost(
         way=way,
         trials=len(rows),

@@ -125,15 +125,16 @@ def rows_of(study: StudyResults) -> tuple[Row, ...]:
     for record in study.attempts:
         tries[record.key] = tries.get(record.key, 0) + (record.state != "waiting")
     begun = [record for record in study.records if record.state != "waiting"]
-    front = _front(begun, study.objectives)
+    front = _front(begun, study)
     return tuple(_row(record, study, tries.get(record.key, 1), spent.get(record.key), front) for record in begun)
 
 
-def _front(records: Sequence[Record], objectives: Sequence[str]) -> set[str] | None:
-    if len(objectives) < 2:
+def _front(records: Sequence[Record], study: StudyResults) -> set[str] | None:
+    if len(study.objectives) < 2:
         return None
     complete = [{**record.result, "key": record.key} for record in records if record.state == "complete"]
-    return {result["key"] for result in pareto_front(complete, objectives)}
+    feasible = [result for result in complete if not violated(result, study.constraints)]
+    return {result["key"] for result in pareto_front(feasible, study.objectives)}
 
 
 def _row(record: Record, study: StudyResults, attempts: int, spent: float | None, front: set[str] | None) -> Row:

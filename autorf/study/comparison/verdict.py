@@ -173,18 +173,19 @@ def _cost_words(ratio: float | None, all_learned: float | None) -> str:
 
 def _sentence(found: Judged, cost: str, noise: ImageNoise, n_manual: int, n_learned: int) -> str:
     best = f"Best learned {words(found.first, noise.metric)} against best manual {words(found.second, noise.metric)}"
-    return f"{best}{cost}: {judgement(found, noise, f'{n_manual} manual and {n_learned} learned', 'learning is')}."
+    choices = f"{n_manual} manual and {n_learned} learned" if n_manual + n_learned > 2 else ""
+    return f"{best}{cost}: {judgement(found, noise.metric, choices, 'learning is')}."
 
 
-def judgement(found: Judged, noise: ImageNoise, choices: str, subject: str) -> str:
-    """What the difference means, with its interval."""
-    difference = signed(found.difference, noise.metric)
+def judgement(found: Judged, metric: str, choices: str, subject: str) -> str:
+    """What the difference means, with its interval; ``choices`` says among what either best was chosen, if at all."""
+    difference = signed(found.difference, metric)
     if found.low is None or found.high is None:
-        return _of_one_seed(found, noise, difference)
+        return _of_one_seed(found, metric, difference)
     ground = f"{found.n_seeds} seeds{f' and {found.n_images} images' if found.n_images else ''}"
-    corrected = "" if choices == "1 manual and 1 learned" else f", corrected for choosing among {choices}"
+    corrected = f", corrected for choosing among {choices}" if choices else ""
     interval = (
-        f"{difference}, 95 % interval {signed(found.low, noise.metric)} to {signed(found.high, noise.metric)} "
+        f"{difference}, 95 % interval {signed(found.low, metric)} to {signed(found.high, metric)} "
         f"over {ground}{corrected}"
     )
     if found.outcome == "no difference":
@@ -192,13 +193,13 @@ def judgement(found: Judged, noise: ImageNoise, choices: str, subject: str) -> s
     return f"{subject} {found.outcome} ({interval})"
 
 
-def _of_one_seed(found: Judged, noise: ImageNoise, difference: str) -> str:
+def _of_one_seed(found: Judged, metric: str, difference: str) -> str:
     if found.n_seeds == 0:
         return f"they share no seed, so the difference of {difference} cannot be judged"
     words = f"one seed cannot tell whether the difference of {difference} is more than noise"
     if found.images_low is None or found.images_high is None:
         return words
-    low, high = (signed(end, noise.metric) for end in (found.images_low, found.images_high))
+    low, high = (signed(end, metric) for end in (found.images_low, found.images_high))
     return f"{words} (over other validation images alone {low} to {high})"
 
 

@@ -1,6 +1,8 @@
 import csv
 import io
 import json
+import random
+import time
 
 import pytest
 
@@ -77,3 +79,18 @@ def test_an_empty_study_has_no_verdict() -> None:
 def test_the_interval_is_students() -> None:
     assert half_width([1.0]) is None
     assert half_width([0.0, 1.0, 2.0]) == pytest.approx(4.302653 / 3**0.5, rel=1e-5)
+
+
+def test_a_thousand_trials_are_compared_within_two_seconds_of_work() -> None:
+    rng = random.Random(0)
+    settings = [("dilation", {"rate": rate}) for rate in range(1, 41)]
+    settings += [("learned_dilation", {"training.lr": lr / 1e5}) for lr in range(1, 294)]
+    records = [record(method, rng.gauss(0.5, 0.01), seed, **params) for method, params in settings for seed in range(3)]
+    began = time.process_time()
+    found = compare("s", records)
+    text = found.to_json()
+    assert time.process_time() - began < 2
+    assert len(json.loads(text)["rows"]) == 999
+    assert found.verdict.difference_low is not None
+    assert found.verdict.difference_high is not None
+    assert found.verdict.difference_high - found.verdict.difference_low < 0.12

@@ -56,6 +56,15 @@ def test_each_way_pays_for_failed_pruned_and_repeated_attempts_and_for_retrainin
     assert learned.ratio == pytest.approx(23 / 30)
 
 
+def test_an_interrupted_trial_that_waits_has_cost_what_it_did() -> None:
+    trial = record("dilation", 0.5, rate=2)
+    attempts = [record("dilation", 0.4, rate=1), interrupted(trial, 2, 5.0), replace(trial, state="waiting", attempt=2)]
+    attempts[2] = replace(attempts[2], history=[], result={})
+    found = compare_studies([results(attempts)])
+    assert len(found.rows) == 1
+    assert (found.costs[0].seconds, found.costs[0].ratio) == (20.0, 1.0)
+
+
 def test_a_gpu_is_counted_as_one_however_many_threads_feed_it() -> None:
     trial = record("dilation", 0.4, rate=1)
     study = results([replace(trial, result={**trial.result, "device": "cuda"})], training={"threads": 8})
