@@ -5,6 +5,8 @@ import os
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -14,3 +16,12 @@ torch.set_num_threads(1)
 @pytest.fixture(autouse=True)
 def _same_random_numbers() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """The root of a small study with two trained trials and one that waits, and their keys; never changed."""
+    from tests.study.trained import train_study
+
+    root = tmp_path_factory.mktemp("trained") / "runs"
+    return root, train_study(root)

@@ -36,6 +36,7 @@ Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="A.B=C", help="Override a value of the study file; repeatable.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print problems and the result only.")]
+TrialKey = Annotated[str | None, typer.Option("--trial", help="A trial's key or its beginning; the winner without.")]
 RUNS = Path("runs")
 
 
@@ -130,6 +131,40 @@ def report(
     from autorf.cli import studies as commands
 
     return commands.report(studies, root, output, force=force)
+
+
+@app.command()
+def retrain(
+    study: Study,
+    root: Root = RUNS,
+    trial: TrialKey = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs; the trial's own without.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Seeds, such as 0,1,2; the trial's own without.")] = None,
+    with_val: Annotated[bool, typer.Option("--with-val", help="Train on the validation images too.")] = False,
+    fixed: Annotated[bool, typer.Option("--fixed", help="Train a learned dilation as a plain one.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier retrain.")] = False,
+    quiet: Quiet = False,
+) -> int:
+    """Train the winner to its full budget, test it once, and write a model that loads anywhere."""
+    from autorf.cli import deployment
+
+    options = deployment.Options(trial, epochs, deployment.parse_seeds(seeds), with_val, fixed)
+    return deployment.retrain(study, root, options, force=force, quiet=quiet)
+
+
+@app.command()
+def export(
+    study: Study,
+    root: Root = RUNS,
+    trial: TrialKey = None,
+    format: Annotated[str, typer.Option(help="onnx or torch.")] = "onnx",
+    output: Annotated[Path | None, typer.Option(help="The file; beside the weights without.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
+) -> int:
+    """Write the retrained model, or a trial's, as ONNX or torch.export, checked against the original."""
+    from autorf.cli import deployment
+
+    return deployment.export(study, root, trial, format, output, force=force)
 
 
 @app.command()

@@ -25,16 +25,34 @@ def load_splits(spec: AnyData, seed: int) -> Splits:
     """Read and check the data set that ``spec`` describes; see ``autorf.data.load``."""
     match spec:
         case DigitsData():
-            return _splits(spec, digit_sets(spec), _Labels(digits.CLASS_NAMES), seed)
+            return _splits(spec, digit_sets(spec), seed)
         case FolderData():
-            return _splits(spec, folder_sets(spec), _Labels(spec.class_names, spec.ignore_index), seed)
+            return _splits(spec, folder_sets(spec), seed)
         case CamVidData():
-            return _splits(spec, camvid_sets(spec), _Labels(camvid.CLASS_NAMES, camvid.IGNORE_INDEX), seed)
+            return _splits(spec, camvid_sets(spec), seed)
         case FassegData():
-            return _splits(spec, fasseg_sets(spec), _Labels(fasseg.CLASS_NAMES, groups=fasseg.LABEL_GROUPS), seed)
+            return _splits(spec, fasseg_sets(spec), seed)
 
 
-def _splits(spec: AnyData, sets: Mapping[str, SegmentationSet], labels: _Labels, seed: int) -> Splits:
+def class_names(spec: AnyData) -> tuple[str, ...]:
+    """The classes of the data set that ``spec`` describes, without reading it."""
+    return _labels(spec).class_names
+
+
+def _labels(spec: AnyData) -> _Labels:
+    match spec:
+        case DigitsData():
+            return _Labels(digits.CLASS_NAMES)
+        case FolderData():
+            return _Labels(spec.class_names, spec.ignore_index)
+        case CamVidData():
+            return _Labels(camvid.CLASS_NAMES, camvid.IGNORE_INDEX)
+        case FassegData():
+            return _Labels(fasseg.CLASS_NAMES, groups=fasseg.LABEL_GROUPS)
+
+
+def _splits(spec: AnyData, sets: Mapping[str, SegmentationSet], seed: int) -> Splits:
+    labels = _labels(spec)
     ignore_index = labels.ignore_index
     if ignore_index is None and spec.augmentation.fills(spec.image_size):
         ignore_index = FILL_INDEX

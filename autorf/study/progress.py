@@ -108,7 +108,7 @@ class TerminalProgress(Progress):
     def __enter__(self) -> Self:
         if self.done < len(self.records):
             again = f", {self.done} done before" if self.done else ""
-            count = f"{len(self.records)} trial{'s' if len(self.records) > 1 else ''}"
+            count = f"{len(self.records)} {'trial' if len(self.records) == 1 else 'trials'}"
             self.console.print(f"{self._title}: {count}{again}", highlight=False, soft_wrap=True)
             if self.console.is_terminal:
                 self._live.start()
@@ -231,12 +231,17 @@ def write_object(stream: TextIO, event: str, facts: dict[str, Any]) -> None:
 
 
 def open_progress(
-    spec: StudySpec, records: Sequence[Record], *, quiet: bool = False, json_lines: TextIO | None = None
+    spec: StudySpec,
+    records: Sequence[Record],
+    *,
+    quiet: bool = False,
+    json_lines: TextIO | None = None,
+    title: str | None = None,
 ) -> Progress:
-    """The display that was asked for."""
+    """The display that was asked for; ``title`` in place of the study's name."""
     if json_lines is not None:
         return JsonLines(spec, records, json_lines)
-    return Progress(spec, records) if quiet else TerminalProgress(spec, records)
+    return Progress(spec, records) if quiet else TerminalProgress(spec, records, title=title)
 
 
 def _who(record: Record) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import lightning
@@ -16,13 +17,14 @@ from autorf.data import DataSpec, Splits, load
 from autorf.networks import build
 from autorf.receptive_field import receptive_field
 from autorf.study.cost import PeakMemory, costs
-from autorf.study.evidence import write_evidence
+from autorf.study.evidence import Evidence, write_evidence
 from autorf.study.executors.base import Job
 from autorf.study.gathering import Gatherer
 from autorf.study.objectives import COSTS
 from autorf.study.spec import StudySpec
 from autorf.study.trial import Trial, training_of, trial_from
 from autorf.surgery import adapt, advance, learned_values, save
+from autorf.surgery import load as load_model
 from autorf.training.batches import loader
 from autorf.training.callback import ReceptiveFieldCallback
 from autorf.training.checkpoint import EpochCheckpoint, SafetensorsIO
@@ -87,6 +89,32 @@ def run(job: Job, report: Report, stopped: Callable[[], bool] = lambda: False) -
     write_evidence(job.folder, evidence)
     save(model, job.folder)
     return _result(module, checkpoint, field, price)
+
+
+def evaluate(job: Job) -> Evidence:
+    """What a trained job's saved model does on the test split; nothing but a retrain asks for it."""
+    spec = job.spec.model_copy(update={"training": training_of(job.spec.training, job.configuration)})
+    torch.set_num_threads(spec.training.threads)
+    splits = _splits(spec.data).tested()
+    module = SegmentationModule(trained_model(spec, splits.class_names, job.folder), spec.training, splits)
+    gatherer = Gatherer(splits)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        images = loader(splits.val, spec.training.batch_size, job.seed, shuffle=False)
+        _trainer(spec, [gatherer]).validate(module, images, verbose=False)
+    evidence = gatherer.evidence()
+    assert evidence is not None
+    return evidence
+
+
+def trained_model(spec: StudySpec, class_names: Sequence[str], folder: Path) -> nn.Module:
+    """The model that a finished trial or a retrain left in its folder.
+
+    Raises:
+        InputError: when it is not there, or damaged.
+    """
+    plain = spec.model.model_copy(update={"pretrained": False, "weights": None})
+    return load_model(lambda: build(plain, class_names), folder)
 
 
 def trial_model(spec: StudySpec, configuration: dict[str, Any], seed: int, classes: int | Sequence[str]) -> nn.Module:

@@ -22,7 +22,7 @@ from autorf.study.ranking import ranked
 from autorf.study.spec import StorageSpec, StudySpec
 from autorf.study.store import Record, Store, TakenOverError, study_folder
 from autorf.study.trial import trial_from
-from autorf.tracking import BackgroundMirror, check_tracking, open_mirror
+from autorf.tracking import BackgroundMirror, open_mirror
 from autorf.training.resuming import clear_checkpoints
 
 POLL_SECONDS = 1.0
@@ -73,7 +73,6 @@ def search(
         KeyboardInterrupt: on Ctrl-C, after leaving the study resumable.
     """
     planned = plan(spec, source, root)
-    check_tracking(spec)
     check_writable(root)
     store = Store(study_folder(root, spec.name), spec.name, spec.storage)
     store.register(spec, planned.trials, planned.listed, drawn=planned.listed is None)

@@ -82,7 +82,7 @@ class TrackingSpec(Specification):
 
     Attributes:
         uri: an MLflow tracking URI, or None for ``mlflow.db`` under the root.
-        system_metrics: record processor, memory, disk, network and GPU use on the study's run; needs ``psutil``.
+        system_metrics: record processor, memory, disk, network and GPU use on the study's run.
         keep: of how many of the best manual and of the best learned trials the weights are mirrored.
     """
 

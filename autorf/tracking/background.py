@@ -6,12 +6,10 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from autorf.errors import InputError
 from autorf.study.spec import StudySpec
 from autorf.study.store import Record
 from autorf.tracking.client import insecure, own_settings, shown_uri, tracking_uri
@@ -26,12 +24,6 @@ PAUSE_SECONDS = 60.0
 CLOSE_SECONDS = 60.0
 INTERRUPTED_SECONDS = 5.0
 """How long the end of a search waits for the mirror; the next run repairs what is missing then."""
-
-
-def check_tracking(spec: StudySpec) -> None:
-    """Raise ``InputError`` when system metrics are asked for and ``psutil`` is missing."""
-    if spec.tracking.system_metrics and find_spec("psutil") is None:
-        raise InputError("tracking.system_metrics: needs psutil: pip install psutil, or set it to false")
 
 
 def open_mirror(spec: StudySpec, root: Path, identity: str) -> "BackgroundMirror":

@@ -8,7 +8,7 @@ import pytest
 from autorf.errors import InputError
 from autorf.study.spec import StudySpec, parse_study
 from autorf.tracking import background
-from autorf.tracking.background import BackgroundMirror, check_tracking, open_mirror
+from autorf.tracking.background import BackgroundMirror, open_mirror
 from autorf.tracking.client import insecure, own_settings, shown_uri
 from autorf.tracking.mirror import Mirror
 from tests.study.conftest import TINY
@@ -117,13 +117,6 @@ def test_system_metrics_are_recorded_on_the_parent_on_request(mirror: Mirror, mo
             time.sleep(0.05)
         mirrored.close([])
     assert "system/cpu_utilization_percentage" in runs_of(mirror)["study"].data.metrics
-
-
-def test_system_metrics_without_psutil_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(background, "find_spec", lambda _: None)
-    asked = parse_study({**TINY, "tracking": {"system_metrics": True}}, "tiny.yaml")
-    with pytest.raises(InputError, match="pip install psutil"):
-        check_tracking(asked)
 
 
 @pytest.mark.parametrize("uri", ["file:///tmp/mlruns", "mlruns", "http://"])

@@ -1,0 +1,68 @@
+"""What the commands do that make a model of a study ready for use."""
+
+import sys
+from pathlib import Path
+
+from autorf.cli.exit_codes import DONE, FAILED_TRIALS
+from autorf.cli.studies import study_name
+from autorf.errors import InputError
+from autorf.study.retrain import Options, Outcome
+from autorf.study.retrain import retrain as run
+
+
+def retrain(study: str, root: Path, options: Options, *, force: bool, quiet: bool) -> int:
+    """Train the winner to its full budget and say how to load it."""
+    outcome = run(root, study_name(study), options, force=force, quiet=quiet)
+    if outcome.card is None:
+        print(f"autorf: the retrain failed: {outcome.reason}; the same command continues", file=sys.stderr)
+        return FAILED_TRIALS
+    _print_card(outcome)
+    return DONE
+
+
+def parse_seeds(text: str | None) -> tuple[int, ...] | None:
+    """``"0,1,2"`` as numbers.
+
+    Raises:
+        InputError: for anything else.
+    """
+    if text is None:
+        return None
+    parts = text.split(",")
+    if not all(part.strip().isdecimal() for part in parts) or len({int(part) for part in parts}) < len(parts):
+        raise InputError(f"--seeds {text}: different whole numbers from 0, such as 0,1,2")
+    seeds = tuple(int(part) for part in parts)
+    if max(seeds) >= 2**31:
+        raise InputError(f"--seeds {text}: less than {2**31}")
+    return seeds
+
+
+def export(study: str, root: Path, trial: str | None, format: str, output: Path | None, *, force: bool) -> int:
+    """Write a model as ONNX or torch.export and say how near it is to the original."""
+    from autorf.study.export import export as write
+
+    found = write(root, study_name(study), trial, format, output, force=force)
+    batch, channels, height, width = found.shape
+    print(found.path)
+    print(f"  weights    {found.source}")
+    print(f"  input      {'any number of' if batch is None else batch} images, {channels} x {height} x {width}")
+    print(f"  checked    {found.runtime}: scores differ by {found.difference:.2g} at most, of {found.largest:.3g}")
+    print(f"  folded     {', '.join(found.folded) or 'nothing'}")
+    for name, reason in found.left.items():
+        print(f"  left       {name}: {reason}")
+    return DONE
+
+
+def _print_card(outcome: Outcome) -> None:
+    card = outcome.card
+    assert card is not None
+    print(outcome.folder)
+    if card.metrics is None:
+        print("  no metrics: no test split, and the validation images were trained on")
+    else:
+        miou = card.metrics.metrics["miou"]
+        interval = "" if miou["ci95"] is None else f" ± {miou['ci95']:.3f}"
+        held = "" if card.split == "test" else ", which chose it: there is no test split"
+        print(f"  mIoU {miou['mean']:.3f}{interval} on the {card.split} split{held}")
+    print("  load it:")
+    print("".join(f"    {line}\n" for line in card.loading(str(outcome.folder.resolve())).splitlines()), end="")

@@ -1,0 +1,42 @@
+"""``autorf retrain`` and ``autorf export`` as a user meets them."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Shell
+from tests.study.trained import LEARNED
+
+
+def test_retrain_trains_in_a_worker_and_export_takes_the_retrained_model(
+    shell: Shell, trained: tuple[Path, list[str]]
+) -> None:
+    shutil.copytree(trained[0], shell.folder / "runs")
+    done = shell.run("retrain", "tiny.yaml", "--epochs", "1")
+    assert done.code == 0, done.err
+    folder = f"runs/tiny/retrained/{trained[1][LEARNED]}"
+    assert done.out.splitlines()[0].startswith("retrain learned_dilation (start 4): 1 trial")
+    assert "on the test split" in done.out
+    assert f"'{shell.folder / folder}').eval()" in done.out
+    assert json.loads((shell.folder / folder / "metrics.json").read_text())["epochs"] == 1
+    done = shell.run("export", "tiny", "--format", "torch")
+    assert done.code == 0, done.err
+    assert done.out.splitlines()[:2] == [f"{folder}/model.pt2", f"  weights    {folder}"]
+    assert "folded     head.conv6" in done.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["retrain", "tiny"], "no study 'tiny' under"),
+        (["export", "tiny"], "no study 'tiny' under"),
+        (["retrain", "tiny", "--seeds", "0,x"], "--seeds 0,x: different whole numbers from 0, such as 0,1,2"),
+        (["retrain", "tiny", "--seeds", "1,1"], "--seeds 1,1: different"),
+        (["retrain", "tiny", "--epochs", "0"], "--epochs"),
+        (["export", "tiny", "--format", "pdf"], "--format pdf: one of onnx, torch"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(shell: Shell, arguments: list[str], said: str) -> None:
+    assert said in shell.refused(*arguments)
