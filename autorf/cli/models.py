@@ -61,11 +61,11 @@ def inspect(
     size = parse_size(image_size, "--image-size")
     if effective is not None and effective.figure is not None and effective.figure.exists() and not effective.force:
         raise InputError(f"--figure {effective.figure}: exists; name another file, or overwrite it with --force")
-    built = build_model(model, options)
+    built, spec = build_model(model, options)
     found = _quietly(lambda: receptive_field(built, size))
     measured = None if effective is None else _quietly(lambda: _effective(built, size, effective))
     if measured is not None and effective is not None and effective.figure is not None:
-        _draw(measured, effective, f"Effective receptive field of {model}", found.size)
+        _draw(measured, effective, _source(measured, effective, spec), found.size)
     if format == "json":
         # The model's own name: the class says less than what was asked for.
         more = {} if measured is None else {"effective": measured.to_dict()}
@@ -73,7 +73,7 @@ def inspect(
     else:
         _print_field(model, found, every_layer=every_layer)
         if measured is not None and effective is not None:
-            _print_effective(measured, effective)
+            _print_effective(measured, effective, _source(measured, effective, spec))
     return DONE
 
 
@@ -85,7 +85,7 @@ def suggest(
     size = parse_size(image_size, "--image-size")
     if (object_size is None) == (rnorm is None):
         raise InputError("give --object-size (pixels) or --rnorm (receptive field over image side), one of the two")
-    built = build_model(model, options)
+    built, _ = build_model(model, options)
     found = _quietly(lambda: advise(built, size, object_size=object_size, rnorm=rnorm))
     if format == "json":
         print(json.dumps({**found.to_dict(), "model": model}, indent=2))
@@ -104,15 +104,16 @@ def _effective(model: nn.Module, size: tuple[int, int], request: EffectiveReques
     return effective_receptive_field(model, _images(request.images, size), classes=request.classes)
 
 
-def _draw(field: EffectiveField, request: EffectiveRequest, title: str, rf: tuple[float, float]) -> None:
+def _draw(field: EffectiveField, request: EffectiveRequest, source: str, rf: tuple[float, float]) -> None:
     names = [f"class {index}" for index in request.classes]
-    drawn = figure(field, names, title=f"{title}, {_source(field, request)}", rf=rf)
+    drawn = figure(field, names, title=f"Effective receptive field of {source}", rf=rf)
     assert request.figure is not None
     write_atomically(request.figure, drawn.to_html(include_plotlyjs=True, config={"displaylogo": False}))
 
 
-def _source(field: EffectiveField, request: EffectiveRequest) -> str:
-    return f"averaged over {field.n_images} images of {request.images or 'noise'}"
+def _source(field: EffectiveField, request: EffectiveRequest, spec: ModelSpec) -> str:
+    weights = "published" if spec.pretrained else "random"
+    return f"{spec.name} with {weights} weights, averaged over {field.n_images} images of {request.images or 'noise'}"
 
 
 def parse_classes(text: str | None) -> tuple[int, ...]:
@@ -141,7 +142,7 @@ def _images(folder: Path | None, size: tuple[int, int]) -> list[Tensor]:
     return [normalise(read_image(file, size)[None]) for file in files]
 
 
-def build_model(name: str, options: list[str]) -> nn.Module:
+def build_model(name: str, options: list[str]) -> tuple[nn.Module, ModelSpec]:
     """The model of a name and ``key=value`` options, without pretrained weights unless asked for."""
     values: dict[str, Any] = {"name": name}
     for option in options:
@@ -150,7 +151,10 @@ def build_model(name: str, options: list[str]) -> nn.Module:
             raise InputError(f"--set {option}: expected KEY=VALUE, such as output_stride=8")
         values[key] = yaml.safe_load(text)
     spec = parse(ModelSpec, values, "MODEL")
-    return _quietly(lambda: build(spec).eval())
+    torch.manual_seed(0)  # random weights, but the same ones each time
+    model = _quietly(lambda: build(spec).eval())
+    assert isinstance(model, nn.Module)
+    return model, spec
 
 
 def parse_size(text: str, option: str) -> tuple[int, int]:
@@ -200,8 +204,8 @@ def _print_field(model: str, found: ReceptiveField, *, every_layer: bool) -> Non
         )
 
 
-def _print_effective(found: EffectiveField, request: EffectiveRequest) -> None:
-    print(f"effective receptive field of the centre, {_source(found, request)}")
+def _print_effective(found: EffectiveField, request: EffectiveRequest, source: str) -> None:
+    print(f"effective receptive field of the centre of {source}")
     for energy, side in found.sides.items():
         print(f"  {energy:>4.0%} of the gradient's energy within {side} px ({found.areas[energy]:.1%} of the image)")
     for index, one in zip(request.classes, found.per_class, strict=True):
