@@ -7,6 +7,7 @@ from statistics import mean
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
 
@@ -17,6 +18,7 @@ from autorf.study.objectives import sign
 from autorf.study.trial import side_text
 
 MOST_LINES = 40
+MOST_REASONS = 12
 PIPE_WIDTH = 200
 """A pipe has no width of its own; a table cut to 80 columns would lose its numbers."""
 
@@ -43,9 +45,7 @@ def print_comparison(comparison: Comparison, shown: Shown = Shown()) -> None:
         _print_lines(console, comparison, [_of_row(row, comparison) for row in comparison.rows])
     else:
         _print_lines(console, comparison, _of_groups(comparison))
-    for row in comparison.rows:
-        if row.reason:
-            _say(console, f"{row.method} ({row.setting}) seed {row.seed}: {row.reason}")
+    _print_reasons(console, [row for row in comparison.rows if row.reason])
     if shown.per_class:
         _print_classes(console, comparison)
     if shown.per_size:
@@ -55,6 +55,13 @@ def print_comparison(comparison: Comparison, shown: Shown = Shown()) -> None:
         _say(console, line)
     for between in comparison.between:
         _say(console, between["sentence"])
+
+
+def _print_reasons(console: Console, rows: Sequence[Row]) -> None:
+    for row in rows[:MOST_REASONS]:
+        _say(console, f"{row.method} ({row.setting}) seed {row.seed}: {row.reason}")
+    if len(rows) > MOST_REASONS:
+        _say(console, f"{len(rows) - MOST_REASONS} more with a reason: --format csv")
 
 
 def _say(console: Console, text: str) -> None:
@@ -109,7 +116,9 @@ def _table(title: str, titles: Sequence[str], lines: Iterable[Line]) -> Table:
         table.add_column(name, justify="left" if name in LEFT else "right", no_wrap=name != "setting")
     for line in lines:
         mark = line.get("", "")
-        table.add_row(*(line.get(name, "") for name in titles), style="bold" if mark.startswith("best") else None)
+        table.add_row(
+            *(escape(line.get(name, "")) for name in titles), style="bold" if mark.startswith("best") else None
+        )
     return table
 
 
@@ -134,7 +143,8 @@ def _of_group(group: Group, comparison: Comparison) -> Line:
     line |= {NAMES.get(metric, metric): number(group.mean, metric)}
     line |= {"± 95 %": "" if group.ci95 is None else number(group.ci95, metric)}
     for name in comparison.objectives[1:]:
-        line[NAMES.get(name, name)] = _of_cost(average(lambda row, name=name: row.measured.get(name)), name)  # type: ignore[misc]
+        known = [value for row in rows if (value := _measured(row, name)) is not None]
+        line[NAMES.get(name, name)] = number(mean(known), name) if known else ""
     if metric == "miou":
         line["F1"] = _decimals(average(lambda row: row.f1), 3)
     return {**line, "s": _decimals(group.train_seconds, 0)}
@@ -147,10 +157,15 @@ def _of_row(row: Row, comparison: Comparison) -> Line:
     line |= {"f": _decimals(row.f, 2), "dil.": _decimals(row.dilation, 2)}
     line |= {NAMES.get(metric, metric): _of_cost(row.score, metric)}
     for name in comparison.objectives[1:]:
-        line[NAMES.get(name, name)] = _of_cost(row.measured.get(name), name)
+        line[NAMES.get(name, name)] = _of_cost(_measured(row, name), name)
     if metric == "miou":
         line["F1"] = _decimals(row.f1, 3)
     return {**line, "s": _decimals(row.train_seconds, 0)}
+
+
+def _measured(row: Row, objective: str) -> float | None:
+    value: float | None = row.measured.get(objective, getattr(row, objective, None))
+    return value
 
 
 def _line(comparison: Comparison, configuration: str, method: str, setting: str, study: str, state: str = "") -> Line:

@@ -87,8 +87,10 @@ class Gatherer(lightning.Callback):
             return None
         self._map_name = layers[0].map_name
         size = mask.shape[1:]
-        resized = [functional.interpolate(map, size, mode="bilinear", align_corners=False)[:, 0] for map in known]
-        return torch.stack(resized).mean(0).cpu()
+        total = torch.zeros(len(mask), *size, device=known[0].device)
+        for map in known:
+            total += functional.interpolate(map, size, mode="bilinear", align_corners=False)[:, 0]
+        return (total / len(known)).cpu()
 
     def _count(self, mask: Tensor, prediction: Tensor, map: Tensor | None) -> None:
         matrix = confusion(prediction, mask, self.splits.n_classes, self.splits.ignore_index)
