@@ -23,7 +23,7 @@ def dry_run(spec: StudySpec, source: str, root: Path) -> int:
 
     planned = plan(spec, source, root)
     splits = load(spec.data)
-    measured = estimates(spec, planned.trials, splits)
+    measured = estimates(spec, planned.examples, splits)
     fields = {trial.method: field_at_start(spec, trial, splits.class_names) for trial in planned.trials}
 
     def seconds(found: Estimate) -> float:
@@ -41,8 +41,11 @@ def dry_run(spec: StudySpec, source: str, root: Path) -> int:
         console.width = 200
     console.print(table)
     lengths = [seconds(measured[trial.method.method]) for trial in planned.trials]
-    n_trials = (planned.n_configurations or 0) * len(planned.seeds)
-    lengths += [sum(lengths) / len(lengths)] * max(0, n_trials - len(lengths))
+    if planned.spaces:
+        for name, found in sorted(measured.items()):
+            console.print(f"a trial of {name}: about {_time(seconds(found))}, {found.memory_mb} MB", highlight=False)
+        drawn = (planned.n_configurations or 0) * len(planned.seeds) - len(lengths)
+        lengths += [sum(map(seconds, measured.values())) / len(measured)] * max(0, drawn)
     workers = min(worker_count(spec), len(lengths))
     console.print(_summary(planned, spec, workers, study_seconds(lengths, workers)), highlight=False, soft_wrap=True)
     for warning in planned.warnings:

@@ -32,6 +32,7 @@ class Plan:
         spaces: where a sampler draws more from; empty for a grid.
         prior: the rnorm near which good fields are expected.
         warnings: what is allowed but of no use.
+        examples: one trial of every method that may run.
     """
 
     configurations: tuple[Trial, ...]
@@ -41,6 +42,7 @@ class Plan:
     spaces: tuple[Space, ...] = ()
     prior: float | None = None
     warnings: tuple[str, ...] = ()
+    examples: tuple[Trial, ...] = ()
 
     @property
     def trials(self) -> list[Trial]:
@@ -89,7 +91,14 @@ def plan(spec: StudySpec, source: str, root: Path) -> Plan:
         near = nearest_first(pool, wanted, spec, classes)
         ordered = [ordered[0], *[one for one in near if one != ordered[0]][: STARTERS if drawn else None]]
     return Plan(
-        tuple(ordered), unordered, _limit(spec), spec.training.seeds, tuple(spaces) if drawn else (), wanted, warnings
+        configurations=tuple(ordered),
+        unordered=unordered,
+        limit=_limit(spec),
+        seeds=spec.training.seeds,
+        spaces=tuple(spaces) if drawn else (),
+        prior=wanted,
+        warnings=warnings,
+        examples=tuple({trial.method.method: trial for trial in reversed([*ordered, *listed])}.values()),
     )
 
 

@@ -1,0 +1,171 @@
+"""ASHA against the whole grid: the quickstart's dilations times four learning rates, 24 trainings of 8 epochs.
+
+    python benchmarks/asha_against_grid.py [--root DIR] [--workers 2] [--write]
+
+1. The grid is trained whole, and its best configuration under three more seeds, for the noise between seeds.
+2. The same study is searched with ``pruning: {kind: asha}``, from scratch.
+3. ASHA is replayed on the grid's recorded curves in a thousand random orders with 1, 2 and 4 workers.
+
+Asked for: a configuration within one seed standard deviation of the grid's best, measured by what the grid says of it,
+at no more than 35 % of the grid's epochs. Studies that are done are not run again. ``--write`` records the tables.
+"""
+
+import argparse
+import platform
+import random
+import statistics
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from autorf.files import write_atomically
+from autorf.study import builtin
+from autorf.study.pruning import Arrival, Asha
+from autorf.study.record import Record
+from autorf.study.search import search
+from autorf.study.spec import parse_study
+from autorf.study.store import open_store
+from autorf.study.trial import trial_from
+
+RATES, LEARNING_RATES = [1, 2, 3, 4, 6, 8], [1.5e-3, 3.0e-3, 6.0e-3, 1.2e-2]
+SEEDS, ORDERS, WORKERS = [1, 2, 3], 1000, (1, 2, 4)
+GRID = {"method": "dilation", "rate": RATES, "training.lr": LEARNING_RATES}
+Curves = Mapping[str, Sequence[float]]
+
+
+def run(root: Path, name: str, workers: int, **changes: Any) -> list[Record]:
+    """The quickstart with changes, as ``name``: searched, or read where it is done."""
+    quickstart = yaml.safe_load((builtin.folder("studies") / "quickstart.yaml").read_text())
+    values = {**quickstart, "name": name, "executor": {"workers": workers}, "search_space": [GRID], **changes}
+    search(parse_study(values, name), name, root)
+    return open_store(root, name).records()
+
+
+def more_seeds(root: Path, best: Record, workers: int) -> list[float]:
+    """mIoU of a configuration under more seeds."""
+    spec = open_store(root, "grid24").spec
+    assert spec is not None
+    rate = best.configuration["rate"]
+    training = {**spec["training"], "lr": best.configuration.get("training.lr", spec["training"]["lr"]), "seeds": SEEDS}
+    # Every study begins with the network as it is; here that is the configuration itself.
+    model = {**spec["model"], "dilation": rate}
+    space = [{"method": "dilation", "rate": rate}]
+    found = run(root, "seeds24", workers, search_space=space, training=training, model=model)
+    return [float(record.result["miou"]) for record in found]
+
+
+def replay(curves: Curves, order: Sequence[str], workers: int) -> tuple[str, int]:
+    """The best trial that ASHA trains to its end, and the epochs it spends, when trials come in this order."""
+    n_epochs = len(next(iter(curves.values())))
+    asha, waiting, epochs = Asha(1, 3, n_epochs), list(order), 0
+    reached, running = dict.fromkeys(order, 0), list[str]()
+    while True:
+        while len(running) < workers and (key := asha.promotable() or (waiting.pop(0) if waiting else None)):
+            running.append(key)
+        if not running:
+            break
+        for key in list(running):
+            reached[key] += 1
+            epochs += 1
+            seen = Arrival(key, 0, curves[key][reached[key] - 1])
+            if reached[key] == n_epochs or not asha.arrive(seen, reached[key]):
+                running.remove(key)
+    finished = [key for key in order if reached[key] == n_epochs]
+    return max(finished, key=lambda key: curves[key][-1]), epochs
+
+
+def replayed(curves: Curves, noise: float) -> list[str]:
+    """One table row a number of workers: how often the noise is kept, the regret and the share of epochs."""
+    best, total = max(curve[-1] for curve in curves.values()), sum(len(curve) for curve in curves.values())
+    rows = []
+    for workers in WORKERS:
+        found = [replay(curves, random.Random(at).sample(list(curves), len(curves)), workers) for at in range(ORDERS)]
+        regrets = [best - curves[key][-1] for key, _ in found]
+        shares = sorted(epochs / total for _, epochs in found)
+        within = sum(regret <= noise for regret in regrets) / ORDERS
+        rows.append(
+            f"| {workers} | {within:.1%} | {statistics.mean(regrets):.4f} | {max(regrets):.4f} | "
+            f"{statistics.mean(shares):.1%} | {shares[int(0.95 * ORDERS)]:.1%} | {shares[-1]:.1%} |"
+        )
+    return rows
+
+
+def main() -> None:
+    """Run what is missing, print the tables, and record them with ``--write``."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--root", type=Path, default=Path("runs"))
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--write", action="store_true")
+    given = parser.parse_args()
+    text = report(given.root, given.workers)
+    print(text)
+    if given.write:
+        write_atomically(Path(__file__).parent / "results" / "asha_against_grid.md", text)
+
+
+def report(root: Path, workers: int) -> str:
+    """All tables, as Markdown."""
+    grid = {record.key: record for record in run(root, "grid24", workers)}
+    miou = {key: float(record.result["miou"]) for key, record in grid.items()}
+    best = grid[max(miou, key=lambda key: miou[key])]
+    values = [miou[best.key], *more_seeds(root, best, workers)]
+    noise = statistics.stdev(values)
+    pruned = run(root, "asha24", workers, search={"pruning": {"kind": "asha"}})
+    found = max((r for r in pruned if r.state == "complete"), key=lambda record: float(record.result["miou"]))
+    total, spent = (sum(len(record.history) for record in some) for some in (grid.values(), pruned))
+    regret = miou[best.key] - miou[found.key]
+    held = regret <= noise and spent <= 0.35 * total
+    curves = {key: [float(epoch["miou"]) for epoch in record.history] for key, record in grid.items()}
+    rungs = [len(record.history) for record in pruned]
+    shown = ", ".join(f"{rungs.count(epochs)} after {epochs}" for epochs in sorted(set(rungs)))
+    seeds = ", ".join(f"{value:.3f}" for value in values)
+    same = all(r.history[-1]["miou"] == curves[r.key][len(r.history) - 1] for r in pruned)
+    rows = "\n".join(
+        f"| {rate} | " + " | ".join(_cell(grid, pruned, rate, lr) for lr in LEARNING_RATES) + " |" for rate in RATES
+    )
+    return f"""# ASHA against the whole grid
+
+{datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, torch {torch.__version__}, {workers} workers.
+The quickstart's data, model and training; mIoU on the validation split after 8 epochs of the whole grid, and in
+brackets after how many epochs ASHA (rungs 1 and 3, reduction 3) left the trial.
+
+| dilation | {" | ".join(f"lr {lr:g}" for lr in LEARNING_RATES)} |
+|---|{"---|" * len(LEARNING_RATES)}
+{rows}
+
+| | |
+|---|---|
+| grid's best | {_words(best)}, mIoU {miou[best.key]:.3f} |
+| its seeds | {seeds}: standard deviation {noise:.4f} |
+| ASHA's best | {_words(found)}, mIoU {miou[found.key]:.3f}: {regret:.4f} below |
+| epochs | {spent} of {total}: {spent / total:.1%} (trials ended: {shown}) |
+| curves equal to the grid's, epoch by epoch | {"yes" if same else "no"} |
+| within one standard deviation at no more than 35 % of the epochs | {"yes" if held else "**no**"} |
+
+Replayed on the recorded curves in {ORDERS} random orders of the trials:
+
+| workers | within one s.d. | mean regret | largest | mean epochs | 95 % of orders below | most |
+|---|---|---|---|---|---|---|
+{chr(10).join(replayed(curves, noise))}
+"""
+
+
+def _words(record: Record) -> str:
+    return trial_from(record.configuration, record.seed).setting
+
+
+def _cell(grid: Mapping[str, Record], pruned: Sequence[Record], rate: int, lr: float) -> str:
+    at = {record.key: len(record.history) for record in pruned}
+    for key, record in grid.items():
+        # The quickstart's own learning rate is no part of a configuration.
+        if record.configuration["rate"] == rate and record.configuration.get("training.lr", 6.0e-3) == lr:
+            return f"{record.result['miou']:.3f} ({at.get(key, 0)})"
+    return ""
+
+
+if __name__ == "__main__":
+    main()
