@@ -18,8 +18,8 @@ from autorf.study.search_spec import SearchSpec
 from autorf.study.trial import Trial, trial_from
 from autorf.training.spec import TrainingSpec
 
-ATTEMPTS = 40
-"""Draws of one configuration that is new, before one that was left out is taken at random."""
+ATTEMPTS, AT_RANDOM = 12, 40
+"""Draws of one configuration that is new by the sampler, then by chance, before what is left is listed."""
 
 _MAXIMISE, _MINIMISE = optuna.study.StudyDirection.MAXIMIZE, optuna.study.StudyDirection.MINIMIZE
 _STATES = {
@@ -71,25 +71,33 @@ class Suggestions:
 
     def next(self, tried: Sequence[Tried]) -> Trial | None:
         """A configuration that none of ``tried`` has, under the study's first seed; None when all were tried."""
+        with warnings.catch_warnings():
+            # Optuna calls TPE's grouping of conditional spaces experimental.
+            warnings.simplefilter("ignore")
+            return self._next(tried)
+
+    def _next(self, tried: Sequence[Tried]) -> Trial | None:
         known = {(one.trial.method, one.trial.training) for one in tried}
-        for attempt in range(ATTEMPTS):
-            found = self._draw(tried, attempt)
+        # In a small space the likeliest best is often one that was tried: as one more that runs, it is avoided.
+        again: list[Tried] = []
+        for attempt in range(ATTEMPTS + AT_RANDOM):
+            by_chance = RandomSampler(self._seed(tried, attempt)) if attempt >= ATTEMPTS else None
+            found = self._draw([*tried, *again], by_chance or self._sampler(self._seed(tried, attempt)))
             if found is not None and (found.method, found.training) not in known:
                 return found
+            again += [Tried(found, "running")] if found is not None and by_chance is None else []
         left = [one for one in self._listed() if (one.method, one.training) not in known]
-        return random.Random(self._seed(tried, ATTEMPTS)).choice(left) if left else None
+        return random.Random(self._seed(tried, -1)).choice(left) if left else None
 
-    def _draw(self, tried: Sequence[Tried], attempt: int) -> Trial | None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            optuna.logging.set_verbosity(optuna.logging.WARNING)
-            directions = [_MAXIMISE if sign(name) > 0 else _MINIMISE for name in self.search.objectives]
-            study = optuna.create_study(directions=directions, sampler=self._sampler(tried, attempt))
-            study.add_trials([row for at, one in enumerate(tried) if (row := self._row(one, tried[:at])) is not None])
-            asked = study.ask()
-            branch = asked.suggest_categorical("method", list(self.branches))
-            space = self.branches[branch]
-            values = {name: self._suggested(asked, branch, axis) for name, axis in space.axes.items()}
+    def _draw(self, tried: Sequence[Tried], sampler: BaseSampler) -> Trial | None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        directions = [_MAXIMISE if sign(name) > 0 else _MINIMISE for name in self.search.objectives]
+        study = optuna.create_study(directions=directions, sampler=sampler)
+        study.add_trials([row for at, one in enumerate(tried) if (row := self._row(one, tried[:at])) is not None])
+        asked = study.ask()
+        branch = asked.suggest_categorical("method", list(self.branches))
+        space = self.branches[branch]
+        values = {name: self._suggested(asked, branch, axis) for name, axis in space.axes.items()}
         try:
             return trial_from({"method": space.method, **values}, self.training.seeds[0], self.training)
         except InputError:
@@ -103,8 +111,7 @@ class Suggestions:
         value = asked._suggest(f"{branch}.{axis.name}", distribution)
         return drawn(axis, value) if axis.range is not None else axis.choices[int(value)]
 
-    def _sampler(self, tried: Sequence[Tried], attempt: int) -> BaseSampler:
-        seed = self._seed(tried, attempt)
+    def _sampler(self, seed: int) -> BaseSampler:
         if self.search.sampler == "random":
             return RandomSampler(seed)
         if self.search.sampler == "nsga2":

@@ -92,3 +92,21 @@ def test_two_spaces_of_one_method_stay_apart() -> None:
     spaces = [{"method": "dilation", "rate": [1, 2], "targets": name} for name in ("a", "b")]
     found = searched(suggestions("random", spaces), lambda trial: (0.0,), 10)
     assert len(found) == 4
+
+
+@pytest.mark.parametrize("objectives", [["miou"], ["miou", "latency_ms"]])
+def test_a_sampler_that_is_sure_of_a_tried_configuration_still_proposes_new_ones(objectives: list[str]) -> None:
+    spaces = [
+        {"method": "dilation", "rate": {"low": 1, "high": 6}},
+        {"method": "inflation", "dilation": {"low": 1, "high": 4}, "factor": {"low": 0.5, "high": 2.0, "log": True}},
+        {"method": "pixel_adaptive", "rates": [[1, 2, 4]]},
+    ]
+    found = suggestions("tpe", spaces, objectives=objectives)
+
+    def score(trial: Trial) -> tuple[float, ...]:
+        quality = 1.0 if trial.method == Dilation(rate=1) else 0.2
+        return (quality, 1.0)[: len(objectives)]
+
+    tried = searched(found, score, 16)
+    assert len(tried) == len({one.trial.key for one in tried}) == 16
+    assert {one.trial.method.method for one in tried} >= {"dilation", "inflation"}
