@@ -11,6 +11,7 @@ from autorf.report.findings import Findings, findings
 from autorf.report.sections import sections
 from autorf.report.summary import Fact, Picture, facts, headline, picture, running
 from autorf.report.sweep import Sweep, is_sweep
+from autorf.report.words import NONE
 from autorf.study.comparison import StudyResults
 
 GENERATOR = '<meta name="generator" content="autorf'
@@ -54,7 +55,7 @@ def report_page(studies: Sequence[StudyResults]) -> str:
     template = environment.get_template("report.html.j2")
     style = (_TEMPLATES / "report.css").read_text(encoding="utf-8")
     page = _sweep_page(Sweep(studies)) if is_sweep(studies) else _page(findings(studies))
-    return template.render(page=page, style=style, version=__version__).lstrip()
+    return template.render(page=page, style=style, version=__version__, nothing=NONE).lstrip()
 
 
 def _sweep_page(sweep: Sweep) -> Page:
