@@ -110,9 +110,9 @@ class BackgroundMirror:
         self._guarded(lambda: self.mirror.sync(record))
 
     def _close(self, records: list[Record]) -> None:
+        self.mirror.close(records)
         if self._monitor is not None:
             self._monitor.finish()
-        self.mirror.close(records)
 
     def _say(self, why: str) -> None:
         if not self._said:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 LEARNED = ("f", "dilation", "scale")
 _GAP = 4
+_LEGEND = 12  # trials named at most
 _IGNORED = (90, 90, 90)
 
 Picture = NDArray[np.uint8]
@@ -56,13 +57,14 @@ def trajectories(records: Sequence[Record]) -> "Figure | None":
     if not shown:
         return None
     figure, axes = _axes("receptive field while training")
+    moved = [record.key for record in shown if len({max(epoch["rf"]) for epoch in record.history}) > 1]
     for record in shown:
-        learns = len({max(epoch["rf"]) for epoch in record.history}) > 1
+        learns = record.key in moved
         sides = [max(epoch["rf"]) for epoch in record.history]
         style: dict[str, Any] = {"linewidth": 2, "label": record.label} if learns else {"color": "0.8", "linewidth": 1}
         axes.plot([epoch["epoch"] + 1 for epoch in record.history], sides, **style)
     axes.set_ylabel("receptive field in pixels (grey: set by hand)")
-    if any(not line.get_label().startswith("_") for line in axes.lines):
+    if 0 < len(moved) <= _LEGEND:
         axes.legend(fontsize="small")
     return figure
 

@@ -91,11 +91,12 @@ class Mirror:
 
     def close(self, records: Iterable[Record]) -> None:
         """Bring every trial's run up to its record, keep the best trials' weights, and end what does not run."""
-        rows = list(records)
+        rows, client = list(records), self._connected()
+        # Other drivers of the study mirror their trials themselves.
+        self._runs = self._known(client)
         for record in rows:
-            if record.state in ("complete", "failed", "pruned"):
+            if record.finished:
                 self.sync(record)
-        client = self._connected()
         self._end_orphans(client, rows)
         self._keep_best(client, rows)
         if any(record.state == "running" for record in rows):
@@ -109,22 +110,25 @@ class Mirror:
             return self._client
         client = connect(self.uri)
         self._experiment = self._experiment_of(client)
-        self._runs = {}
-        for run in self._found(client, "trial"):
-            epoch = int(run.data.metrics.get("epoch", -1))
+        self._runs = self._known(client)
+        self._parent = self._parent_of(client)
+        self._client = client
+        return client
+
+    def _known(self, client: "MlflowClient", more: str = "") -> dict[str, _Run]:
+        found: dict[str, _Run] = {}
+        for run in self._found(client, "trial", more):
             tags = run.data.tags
             known = _Run(
                 run.info.run_id,
-                epoch,
+                int(run.data.metrics.get("epoch", -1)),
                 run.info.status == "RUNNING",
                 tags.get("autorf.mirrored", ""),
                 "autorf.weights" in tags,
             )
             # Two drivers that began at once may both have made a run; the first one counts.
-            self._runs.setdefault(tags["autorf.trial_key"], known)
-        self._parent = self._parent_of(client)
-        self._client = client
-        return client
+            found.setdefault(tags["autorf.trial_key"], known)
+        return found
 
     def _experiment_of(self, client: "MlflowClient") -> str:
         from mlflow.exceptions import MlflowException
@@ -142,8 +146,8 @@ class Mirror:
             client.restore_experiment(found.experiment_id)
         return str(found.experiment_id)
 
-    def _found(self, client: "MlflowClient", kind: str) -> "Iterable[Run]":
-        wanted = f"tags.`autorf.study_id` = '{self.identity}' and tags.`autorf.kind` = '{kind}'"
+    def _found(self, client: "MlflowClient", kind: str, more: str = "") -> "Iterable[Run]":
+        wanted = f"tags.`autorf.study_id` = '{self.identity}' and tags.`autorf.kind` = '{kind}'{more}"
         token: str | None = None
         while True:
             page = client.search_runs(
@@ -174,6 +178,8 @@ class Mirror:
 
     def _run_of(self, client: "MlflowClient", record: Record) -> _Run:
         if record.key not in self._runs:
+            self._runs |= self._known(client, f" and tags.`autorf.trial_key` = '{record.key}'")
+        if record.key not in self._runs:
             tags = values.trial_tags(self.spec, self.identity, record, self._parent)
             made = client.create_run(self._experiment, run_name=record.label, tags=tags).info.run_id
             client.log_batch(made, params=values.parameters(record))
@@ -191,7 +197,7 @@ class Mirror:
             client.log_figure(run.id, figure, "figures/trajectory.svg")
         if record.state == "complete" and (folder / SIDECAR).is_file():
             client.log_artifact(run.id, str(folder / SIDECAR), "model")
-        self._log_samples(client, run.id, folder, "sample", max(run.epoch, 0))
+        self._log_samples(client, run.id, folder, "sample", max(run.epoch, 0), every=2)
 
     def _end_orphans(self, client: "MlflowClient", records: Sequence[Record]) -> None:
         states = {record.key: record.state for record in records}
@@ -240,9 +246,12 @@ class Mirror:
         self._log(client, self._parent, values.metrics(best, step))
         client.set_tag(self._parent, "autorf.best_trial_key", record.key)
 
-    def _log_samples(self, client: "MlflowClient", run: str, folder: Path, name: str, step: int) -> None:
+    def _log_samples(
+        self, client: "MlflowClient", run: str, folder: Path, name: str, step: int, every: int = 1
+    ) -> None:
         evidence = read_evidence(folder)
-        for index, strip in enumerate(sample_strips(evidence) if evidence else []):
+        strips = sample_strips(evidence) if evidence else []
+        for index, strip in list(enumerate(strips))[::every]:
             client.log_image(run, strip, key=f"{name} {index}", step=step)
 
     def _folder_of(self, record: Record) -> Path:
