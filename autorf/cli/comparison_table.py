@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
 
+from autorf.methods import MANUAL
 from autorf.study.comparison import ClassRow, Comparison, Cost, Group, Row, SizeRow
 from autorf.study.comparison.rows import members_of
 from autorf.study.comparison.verdict import NAMES, number, signed
@@ -250,7 +251,7 @@ def _print_reference(console: Console, comparison: Comparison) -> None:
             size = "default" if one.object_size is None else f"rf = objects, {one.object_size:.3g} px"
             found.add_row("no search", size, *_named(one.group, comparison))
     for cost in comparison.costs:
-        found.add_row("cost", *_cost(cost))
+        found.add_row("cost", *_cost(cost, "full grid" if _has_grid(comparison) else "manual trials"))
     if found.row_count:
         console.print(found, highlight=False, markup=False)
         console.print()
@@ -263,10 +264,15 @@ def _named(group: Group, comparison: Comparison) -> tuple[str, str]:
     return words, f"{number(group.mean, comparison.metric)}{gain}"
 
 
-def _cost(cost: Cost) -> tuple[str, str, str]:
+def _has_grid(comparison: Comparison) -> bool:
+    """Whether there is more to the manual way than the default."""
+    return len({row.configuration for row in comparison.rows if row.method in MANUAL}) > 1
+
+
+def _cost(cost: Cost, whole: str) -> tuple[str, str, str]:
     names = ("failed or repeated", "pruned", "retrain")
     parts = zip(names, (cost.failed_seconds, cost.pruned_seconds, cost.retrain_seconds), strict=True)
     inside = "".join(f", {seconds:.0f} {name}" for name, seconds in parts if seconds >= 0.5)
-    ratio = "" if cost.ratio is None else f"{cost.ratio:.0%} of the full grid"
+    ratio = "" if cost.ratio is None else f"{cost.ratio:.0%} of the {whole}"
     trials = f"{cost.trials} trial{'s' * (cost.trials != 1)}"
     return f"{cost.way}, {trials}", f"{cost.seconds:.0f} {cost.unit}{inside}", ratio

@@ -11,7 +11,7 @@ from autorf.study.comparison.rows import Group, Row, members_of
 from autorf.study.evidence import read_tallies
 from autorf.study.objectives import METRICS
 
-MOST_TRIALS = 150
+MOST_TRIALS = 300
 """Where a study has more complete trials, only those of its best configurations are read."""
 
 CONTENDERS = 3

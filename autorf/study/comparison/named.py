@@ -65,7 +65,8 @@ def _is(group: Group, configuration: dict[str, Any]) -> bool:
 
 def _object_size(studies: Sequence[StudyResults], rows: Sequence[Row], groups: Sequence[Group]) -> NamedGroup | None:
     manual = [group for group in groups if group.manual]
-    if not manual:
+    if len(manual) < 2:
+        # The nearest of one is no rule.
         return None
     stated = [float(size) for study in studies for size in study.part("data").get("object_size") or ()]
     size = median(stated) if stated else _measured_size(studies, rows, manual)

@@ -128,7 +128,7 @@ def verdict_of(rows: Sequence[Row], groups: Sequence[Group], noise: ImageNoise) 
         difference=found.difference,
         difference_ci95=half,
         cost_ratio=ratio,
-        sentence=_sentence(found, _cost_words(ratio, all_learned), noise, len(manual), len(learned)),
+        sentence=_sentence(found, _cost_words(ratio, all_learned, len(manual)), noise, len(manual), len(learned)),
         difference_low=found.low,
         difference_high=found.high,
         images_low=found.images_low,
@@ -164,11 +164,12 @@ def _none_yet(
     )
 
 
-def _cost_words(ratio: float | None, all_learned: float | None) -> str:
+def _cost_words(ratio: float | None, all_learned: float | None, n_manual: int) -> str:
     if ratio is None:
         return ""
+    grid = "the manual grid's" if n_manual > 1 else "its"
     whole = "" if all_learned is None else f" ({all_learned:.0%} with all that learn)"
-    return f" at {ratio:.0%} of the manual grid's training time{whole}"
+    return f" at {ratio:.0%} of {grid} training time{whole}"
 
 
 def _sentence(found: Judged, cost: str, noise: ImageNoise, n_manual: int, n_learned: int) -> str:

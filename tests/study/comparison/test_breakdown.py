@@ -72,6 +72,7 @@ def test_objects_are_measured_where_the_data_set_states_no_size(trials: list[Rec
 
 
 def test_a_default_that_is_not_in_the_study_has_no_name(tmp_path: Path) -> None:
-    trials = [record("dilation", 0.5, rate=3)]
+    trials = [record("dilation", 0.5, rate=rate) for rate in (3, 2)]
     assert [one.name for one in compared(trials, tmp_path).named] == ["rf = object size"]
+    assert compared(trials[:1], tmp_path).named == ()
     assert compared([record("learned_dilation", 0.5)], tmp_path).named == ()
