@@ -84,7 +84,7 @@ def search(
     study: Study,
     root: Root = RUNS,
     overrides: Overrides = None,
-    executor: Annotated[str | None, typer.Option(help="Where trials run: local.")] = None,
+    executor: Annotated[str | None, typer.Option(help="Where trials run: local or ray.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Trials at once.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the trials and train nothing.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed trials again.")] = False,

@@ -1,6 +1,5 @@
 """Run a study, or what is missing of it."""
 
-import os
 import sys
 import tempfile
 import time
@@ -111,11 +110,6 @@ def _saved(spec: StudySpec, planned: Plan, records: Sequence[Record]) -> str | N
     return saved(planned.configurations, planned.unordered, trial, planned.prior)
 
 
-def worker_count(spec: StudySpec) -> int:
-    """How many trials run at once."""
-    return spec.executor.workers or max(1, len(os.sched_getaffinity(0)) // spec.training.threads)
-
-
 def check_writable(root: Path) -> None:
     """Raise ``InputError`` unless files can be made under ``root``, which is made if it is missing."""
     try:
@@ -131,7 +125,7 @@ def _run_all(spec: StudySpec, store: Store, course: Course, mirror: BackgroundMi
     waiting = sum(not record.finished for record in store.records())
     # Where trials are drawn or promoted, those that wait now are not all.
     growing = course.planned.spaces or spec.search.pruning is not None
-    executor = make(spec.executor.kind, worker_count(spec) if growing else min(worker_count(spec), max(1, waiting)))
+    executor = make(spec, store.folder, None if growing else max(1, waiting))
     running: dict[int, Record] = {}
     renewed = time.monotonic()
     others = Others(store, progress)

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from autorf.data import DataSpec
 from autorf.errors import InputError
@@ -40,16 +40,47 @@ def _mlflow_uri(uri: str) -> str:
 SafeName = Annotated[str, AfterValidator(_safe_name)]
 
 
+def _address(address: str) -> str:
+    if address != "auto" and not re.fullmatch(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9_.-]+):[0-9]{1,5}", address):
+        raise ValueError("must be host:port, as 'ray start --head' prints it, or auto")
+    return address
+
+
+class ResourcesSpec(Specification):
+    """What one trial gets under Ray.
+
+    Attributes:
+        cpu: CPUs, fractions too; None for ``training.threads``.
+        gpu: GPUs; a fraction shares one among trials.
+    """
+
+    cpu: PositiveFloat | None = None
+    gpu: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+
 class ExecutorSpec(Specification):
     """Where trials run.
 
     Attributes:
-        kind: ``local``: worker processes on this machine.
-        workers: how many trials run at once; None for one a ``training.threads`` CPU cores.
+        kind: ``local``: worker processes on this machine. ``ray``: Ray Tune, on a cluster or on this machine.
+        workers: how many trials run at once; None for one a ``training.threads`` CPU cores, under Ray for as many as
+            the cluster holds.
+        resources: of one trial under Ray.
+        address: of a Ray cluster, ``host:port`` or ``auto`` for the one running on this machine; None starts one that
+            only this machine can reach, for the time of the search.
     """
 
-    kind: Literal["local"] = "local"
+    kind: Literal["local", "ray"] = "local"
     workers: PositiveInt | None = None
+    resources: ResourcesSpec = ResourcesSpec()
+    address: Annotated[str, AfterValidator(_address)] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for name in ("resources", "address"):
+            if self.kind == "local" and name in self.model_fields_set and getattr(self, name):
+                raise ValueError(f"{name} is for kind: ray")
+        return self
 
 
 def _postgresql(url: str) -> str:

@@ -1,13 +1,31 @@
 """Where trials run, behind one small interface."""
 
+import os
+from pathlib import Path
+
 from autorf.study.executors.base import Event, Executor, Job, RunTrial
+from autorf.study.spec import StudySpec
 
-__all__ = ["Event", "Executor", "Job", "RunTrial", "make"]
+__all__ = ["Event", "Executor", "Job", "RunTrial", "make", "worker_count"]
 
 
-def make(kind: str, workers: int) -> Executor:
-    """The executor of that kind."""
-    assert kind == "local", kind
+def make(spec: StudySpec, folder: Path, jobs: int | None) -> Executor:
+    """The executor a study asks for.
+
+    Args:
+        spec: the study.
+        folder: of the study.
+        jobs: how many trials there are to run at most, where that is known.
+    """
+    if spec.executor.kind == "ray":
+        from autorf.study.executors.ray import RayExecutor
+
+        return RayExecutor(spec.executor, spec.training.threads, folder, jobs)
     from autorf.study.executors.local import LocalExecutor
 
-    return LocalExecutor(workers)
+    return LocalExecutor(min(worker_count(spec), jobs or worker_count(spec)))
+
+
+def worker_count(spec: StudySpec) -> int:
+    """How many trials run at once on this machine."""
+    return spec.executor.workers or max(1, len(os.sched_getaffinity(0)) // spec.training.threads)

@@ -1,0 +1,96 @@
+"""Trials on a Ray cluster, scheduled by Ray Tune.
+
+Ray is told what to run; the study's own storage says what is done. So Tune searches nothing (its searcher hands over
+the jobs that were submitted), decides nothing (its scheduler stops what the search stopped), repeats nothing (a trial
+whose worker or node died is reported, and the search enqueues its next attempt), and keeps nothing.
+"""
+
+import queue
+import shutil
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from autorf.errors import InputError
+from autorf.study.executors.base import Event, Job, RunTrial
+from autorf.study.executors.ray_cluster import Cluster
+from autorf.study.executors.ray_tune import Relay, run_tune
+from autorf.study.executors.ray_worker import Depot, config_of, make_trainable
+from autorf.study.spec import ExecutorSpec
+
+
+class RayExecutor:
+    """Runs each job as a Tune trial with the CPUs and GPUs the study asks for.
+
+    Args:
+        spec: resources of a trial, address of the cluster, how many trials at once.
+        threads: CPU threads of a trial, which it gets as many CPUs for unless told otherwise.
+        folder: of the study; Tune's own files lie in it while the search runs.
+        jobs: how many there are at most, where that is known.
+        run_trial: what runs a trial; None for :func:`autorf.study.runner.run`.
+        share_files: False to ship files even to nodes that see the study's folder.
+
+    Raises:
+        InputError: when nobody answers at the address, or no node can hold a trial.
+    """
+
+    def __init__(
+        self,
+        spec: ExecutorSpec,
+        threads: int,
+        folder: Path,
+        jobs: int | None,
+        run_trial: RunTrial | None = None,
+        *,
+        share_files: bool = True,
+    ) -> None:
+        self._cluster = Cluster(spec, threads)
+        self.capacity = min(self._cluster.capacity, jobs or self._cluster.capacity)
+        self._relay = Relay()
+        self._scratch = Path(tempfile.mkdtemp(dir=folder, prefix=".ray-")).resolve()
+        depot = None if self._cluster.ours else Depot.start(folder.resolve())
+        probe = self._scratch / "probe" if share_files else None
+        if probe is not None:
+            probe.touch()
+        trainable = make_trainable(run_trial, depot, probe, self._cluster.resources)
+        self._thread = threading.Thread(
+            target=run_tune, args=(trainable, self._relay, self._scratch, self.capacity), daemon=True
+        )
+        self._thread.start()
+
+    def submit(self, job: Job) -> None:
+        """Hand ``job`` to Tune."""
+        self._relay.waiting.append(config_of(job))
+
+    def stop(self, row: int) -> None:
+        """Have Tune's scheduler stop the trial at its next result, which follows a checkpoint."""
+        self._relay.stopping.add(row)
+        self._relay.let_go(row)
+
+    def cancel(self, row: int) -> None:
+        """Stop the trial at its next result and hear no more of it."""
+        self._relay.cancelled.add(row)
+        self.stop(row)
+
+    def wait(self, timeout: float) -> list[Event]:
+        """Events since the last call."""
+        self._relay.let_all_go()
+        events: list[Event] = []
+        until = time.monotonic() + timeout
+        try:
+            events.append(self._relay.events.get(timeout=max(0.0, until - time.monotonic())))
+            while True:
+                events.append(self._relay.events.get_nowait())
+        except queue.Empty:
+            pass
+        if not events and not self._thread.is_alive():
+            raise InputError(f"Ray ended: {self._relay.problem or 'the cluster is gone'}; the same command continues")
+        return [event for event in events if event.row not in self._relay.cancelled]
+
+    def close(self) -> None:
+        """Stop every trial and leave the cluster; a local one ends."""
+        self._relay.close()
+        self._thread.join(15)
+        self._cluster.leave()
+        shutil.rmtree(self._scratch, ignore_errors=True)

@@ -1,0 +1,133 @@
+"""Joining a Ray cluster, or starting one on this machine that only this machine can reach."""
+
+import logging
+import os
+import shutil
+import socket
+import tempfile
+from typing import Any
+from urllib.parse import urlsplit
+
+from autorf.errors import InputError
+from autorf.study.spec import ExecutorSpec
+
+ANSWER_SECONDS = 10
+"""How long a cluster may take to answer."""
+
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    # Nothing of Tune's state is ever read again.
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",
+    "TUNE_MAX_PENDING_TRIALS_PG": "16",
+}
+
+
+class Cluster:
+    """A connection to Ray.
+
+    Attributes:
+        ours: whether it was started here and ends with the search.
+        resources: of one trial, as Ray names them.
+        capacity: how many trials fit at once.
+    """
+
+    def __init__(self, spec: ExecutorSpec, threads: int) -> None:
+        for name, value in _ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        wanted = spec.resources
+        self.resources = {"CPU": float(wanted.cpu if wanted.cpu is not None else threads), "GPU": wanted.gpu}
+        self.ours = spec.address is None
+        self._folder = tempfile.mkdtemp(prefix="autorf-ray-") if self.ours else None
+        try:
+            self._start() if spec.address is None else _join(spec.address)
+            fitting = self._fitting(spec)
+        except BaseException:
+            self.leave()
+            raise
+        self.capacity = min(spec.workers or fitting, fitting)
+
+    def leave(self) -> None:
+        """Disconnect; a cluster of ours ends and its files go."""
+        import ray
+
+        ray.shutdown()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _start(self) -> None:
+        import ray
+
+        ray.init(
+            address="local",
+            num_cpus=len(os.sched_getaffinity(0)),
+            # Bound to loopback, without dashboard: nobody else can reach it.
+            _node_ip_address="127.0.0.1",
+            include_dashboard=False,
+            _temp_dir=self._folder,
+            object_store_memory=256 * 2**20,
+            **_quiet(),
+        )
+
+    def _fitting(self, spec: ExecutorSpec) -> int:
+        """How many trials fit on all nodes at once.
+
+        Raises:
+            InputError: when no node can hold one.
+        """
+        import ray
+
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        per_node = [
+            min(int(node.get(name, 0) / amount + 1e-9) for name, amount in self.resources.items() if amount > 0)
+            for node in nodes
+        ]
+        if not any(per_node):
+            place = spec.address or "this machine"
+            raise InputError(
+                "executor.resources: a trial asks for "
+                + " and ".join(f"{amount:g} {name}" for name, amount in self.resources.items() if amount)
+                + f", and no node of {place} has that: "
+                + "; ".join(f"{node.get('CPU', 0):g} CPU, {node.get('GPU', 0):g} GPU" for node in nodes)
+            )
+        return sum(per_node)
+
+
+def _quiet() -> dict[str, Any]:
+    return {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
+
+
+def _join(address: str) -> None:
+    """Connect to the cluster at ``auto`` or ``host:port``.
+
+    Raises:
+        InputError: within seconds when nobody answers.
+    """
+    import ray
+
+    if address != "auto":
+        _knock(address)
+    os.environ.setdefault("RAY_gcs_rpc_server_connect_timeout_s", str(ANSWER_SECONDS))
+    try:
+        ray.init(address=address, **_quiet())
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        line = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise InputError(
+            f"executor.address {address!r}: no Ray cluster answers ({line}); start one with 'ray start --head', "
+            "or leave the address out for one on this machine"
+        ) from None
+
+
+def _knock(address: str) -> None:
+    host, port = urlsplit(f"//{address.removeprefix('ray://')}").hostname, urlsplit(f"//{address}").port
+    try:
+        socket.create_connection((host or "", port or 0), timeout=ANSWER_SECONDS).close()
+    except OSError as error:
+        raise InputError(
+            f"executor.address {address!r}: nobody answers ({error.strerror or error}); give the host:port that "
+            "'ray start --head' printed, or leave the address out for a cluster on this machine"
+        ) from None
