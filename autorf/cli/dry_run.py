@@ -18,8 +18,8 @@ def dry_run(spec: StudySpec, source: str, root: Path) -> int:
     """Print the study's trials with the receptive field, time and memory of each, and train nothing."""
     from autorf.data import load
     from autorf.study.estimate import Estimate, estimates, study_seconds
+    from autorf.study.executors import worker_count
     from autorf.study.runner import field_at_start
-    from autorf.study.search import worker_count
 
     planned = plan(spec, source, root)
     splits = load(spec.data)

@@ -5,7 +5,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
@@ -206,6 +206,7 @@ def _handle(
     if event.kind == "epoch":
         store.report(record, event.payload)
         record.history.append(event.payload)
+        running[event.row] = record = replace(record, crashes=0)
         progress.epoch(record, event.payload)
         mirror.sync(record)
         return
@@ -215,12 +216,21 @@ def _handle(
         clear_checkpoints(store.folder / "trials" / record.key)
     elif event.kind == "pruned":
         store.prune(record, event.payload, value=course.value(event.payload))
+    elif event.payload.get("crashed") and (crashes := _crashes(event, record)) < 2:
+        store.requeue(record, str(event.payload["reason"]), crashes=crashes)
+        progress.note(f"{record.label}: {event.payload['reason']}; it goes on from its checkpoint")
+        return
     else:
         store.fail(record, str(event.payload["reason"]))
         _keep_traceback(store.folder / "trials" / record.key, event)
     finished = store.record(record.key)
     progress.finished(finished)
     mirror.sync(finished)
+
+
+def _crashes(event: Event, record: Record) -> int:
+    """How often in a row the trial's worker died without finishing an epoch; a lost node is not the trial's doing."""
+    return record.crashes + (not event.payload.get("lost_node"))
 
 
 def _keep_traceback(folder: Path, event: Event) -> None:

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -219,7 +220,13 @@ class Store:
 
     def promote(self, record: Record) -> None:
         """Enqueue the next attempt at a pruned trial, which continues from its checkpoint."""
-        self._patiently(lambda: self._enqueue_next(record))
+        self._patiently(lambda: self._again(record, "pruned"))
+
+    def _again(self, record: Record, state: str) -> None:
+        with self._opened.exclusive():
+            newest = next(one for one in self._read() if one.key == record.key)
+            if newest.row == record.row and newest.state == state:
+                self._enqueue_next(record)
 
     def fail(self, record: Record, reason: str) -> None:
         """Finish a trial without a result.
@@ -278,7 +285,7 @@ class Store:
         """Enqueue another attempt at every failed trial; returns the failed ones."""
         failed = [record for record in self.records() if record.state == "failed"]
         for record in failed:
-            self._patiently(lambda record=record: self._enqueue_next(record))  # type: ignore[misc]
+            self._patiently(partial(self._again, record, "failed"))
         return failed
 
     def add_retrain(self, key: str, facts: Mapping[str, Any]) -> None:

@@ -28,6 +28,7 @@ class EpochCheckpoint(Checkpoint):
         field: measures the receptive field now.
         report: receives one mapping an epoch.
         stopped: asked after each epoch's checkpoint whether to end the training there.
+        reached: how many epochs were received before; those that only the checkpoint knows are reported again.
 
     Attributes:
         history: what was reported, one mapping an epoch.
@@ -42,8 +43,10 @@ class EpochCheckpoint(Checkpoint):
         field: Callable[[], dict[str, Any]],
         report: Callable[[dict[str, Any]], None],
         stopped: Callable[[], bool] = lambda: False,
+        reached: int | None = None,
     ) -> None:
         self.folder, self.seed, self.field, self.report, self.stopped = folder, seed, field, report, stopped
+        self.reached = reached
         self.history: list[dict[str, Any]] = []
         self.seconds = 0.0
         self.notes: list[str] = []
@@ -90,6 +93,8 @@ class EpochCheckpoint(Checkpoint):
         self.history = list(state_dict["history"])
         self.seconds = state_dict["seconds"]
         self.notes = [*state_dict["notes"], *self.notes]
+        for epoch in self.history[self.reached :] if self.reached is not None else ():
+            self.report(epoch)
 
 
 class SafetensorsIO(CheckpointIO):

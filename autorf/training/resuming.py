@@ -1,5 +1,7 @@
 """The checkpoint files of a trial: the newest, the one before, and which of them to continue from."""
 
+import os
+from contextlib import suppress
 from pathlib import Path
 
 from autorf.files import flush_folder, write_atomically
@@ -7,16 +9,18 @@ from autorf.files import flush_folder, write_atomically
 NAMES = ("checkpoint.safetensors", "checkpoint.previous.safetensors")
 """The newest first."""
 
-_NEXT = "checkpoint.next.safetensors"
+_NEXT = ".checkpoint.next"
 
 
 def write_checkpoint(folder: Path, content: bytes) -> None:
     """Make ``content`` the newest checkpoint; the one before stays whole until it is, and after."""
-    write_atomically(folder / _NEXT, content)
     newest, previous = (folder / name for name in NAMES)
-    if newest.exists():
+    # A name of its own: the worker of a driver that was killed may still be writing too.
+    written = folder / f"{_NEXT}.{os.getpid()}"
+    write_atomically(written, content)
+    with suppress(FileNotFoundError):
         newest.replace(previous)
-    (folder / _NEXT).replace(newest)
+    written.replace(newest)
     flush_folder(folder)
 
 
@@ -48,5 +52,5 @@ def newest_checkpoint(folder: Path, reached: int = 0) -> tuple[Path | None, list
 
 def clear_checkpoints(folder: Path) -> None:
     """Remove the checkpoints of a trial whose result is stored."""
-    for path in [*(folder / name for name in (*NAMES, _NEXT)), *folder.glob(f".{_NEXT}.*")]:
+    for path in [*(folder / name for name in NAMES), *folder.glob(f"{_NEXT}.*"), *folder.glob(f".{_NEXT}.*")]:
         path.unlink(missing_ok=True)

@@ -135,14 +135,15 @@ def _work(pipe: Connection, run_trial: RunTrial | None) -> None:
     """A worker's life: run jobs until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    run = run_trial or _runner()
+    run = run_trial or default_runner()
     while True:
         job = pipe.recv()
         if isinstance(job, Job):
             pipe.send(_outcome(job, _Link(pipe, job), run))
 
 
-def _runner() -> RunTrial:
+def default_runner() -> RunTrial:
+    """What runs a trial; imported late, for it brings Lightning along."""
     from autorf.study.runner import run
 
     return run

@@ -5,6 +5,8 @@ import os
 import shutil
 import socket
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,13 +16,14 @@ from autorf.study.spec import ExecutorSpec
 ANSWER_SECONDS = 10
 """How long a cluster may take to answer."""
 
+_NO_CLUSTERS = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_DEDUP_LOGS": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     # Nothing of Tune's state is ever read again.
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",
     "TUNE_MAX_PENDING_TRIALS_PG": "16",
@@ -49,6 +52,8 @@ class Cluster:
         except BaseException:
             self.leave()
             raise
+        # What happens to trials is told by the search, in its own words.
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
         self.capacity = min(spec.workers or fitting, fitting)
 
     def leave(self) -> None:
@@ -60,18 +65,18 @@ class Cluster:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _start(self) -> None:
-        import ray
+        with _loopback_only():
+            import ray
 
-        ray.init(
-            address="local",
-            num_cpus=len(os.sched_getaffinity(0)),
-            # Bound to loopback, without dashboard: nobody else can reach it.
-            _node_ip_address="127.0.0.1",
-            include_dashboard=False,
-            _temp_dir=self._folder,
-            object_store_memory=256 * 2**20,
-            **_quiet(),
-        )
+            ray.init(
+                address="local",
+                num_cpus=len(os.sched_getaffinity(0)),
+                _node_ip_address="127.0.0.1",
+                include_dashboard=False,
+                _temp_dir=self._folder,
+                object_store_memory=256 * 2**20,
+                **_quiet(),
+            )
 
     def _fitting(self, spec: ExecutorSpec) -> int:
         """How many trials fit on all nodes at once.
@@ -95,6 +100,24 @@ class Cluster:
                 + "; ".join(f"{node.get('CPU', 0):g} CPU, {node.get('GPU', 0):g} GPU" for node in nodes)
             )
         return sum(per_node)
+
+
+@contextmanager
+def _loopback_only() -> Iterator[None]:
+    """Have Ray start a node that only this machine can reach.
+
+    Ray replaces 127.0.0.1 by the machine's own address and then listens on every interface, unless it is told that
+    this system knows no clusters, as on macOS.
+    """
+    os.environ[_NO_CLUSTERS] = "0"
+    from ray._private import ray_constants
+
+    before, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+        del os.environ[_NO_CLUSTERS]
 
 
 def _quiet() -> dict[str, Any]:

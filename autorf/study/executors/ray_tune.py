@@ -1,11 +1,14 @@
 """What Ray Tune is told: a searcher, a scheduler and a callback that pass the search's decisions on."""
 
+import json
 import queue
+import socket
 import threading
 from collections import deque
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray.tune import Callback, FailureConfig, RunConfig, TuneConfig, Tuner
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
@@ -15,6 +18,9 @@ from autorf.study.executors.base import Event
 
 RUNG_SECONDS = 300.0
 """How long a trial waits at a rung for the search's word; a search that waits for its storage may be silent."""
+
+NODE_SECONDS = 3.0
+"""How long a node may take to answer before it counts as dead."""
 
 
 class Relay:
@@ -28,10 +34,54 @@ class Relay:
         self.closed = False
         self.problem: str | None = None
         self._at_rung: dict[int, threading.Event] = {}
+        self._last: dict[int, dict[str, Any]] = {}
+        self._nodes: dict[int, str] = {}
+        self._ended: set[int] = set()
 
-    def hold(self, row: int) -> threading.Event:
-        """What a trial at a rung waits for."""
-        return self._at_rung.setdefault(row, threading.Event())
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Relay":
+        # Tune copies its settings; both copies must speak to the same search.
+        return self
+
+    def __reduce__(self) -> Any:
+        # Tune saves its settings for a restore that never comes.
+        return Relay, ()
+
+    def hear(self, config: dict[str, Any], result: dict[str, Any]) -> None:
+        """Pass a trial's result on; at a rung, wait for the search's word on it."""
+        row = int(config["row"])
+        if "said" not in result or row in self._ended:
+            return
+        said = json.loads(result["said"])
+        self._nodes[row] = said["node"]
+        at_rung = said["kind"] == "epoch" and said["payload"]["epoch"] + 1 in config["rungs"]
+        held = self._at_rung.setdefault(row, threading.Event()) if at_rung and not self.closed else None
+        if said["kind"] == "epoch":
+            self._last[row] = said["payload"]
+        self._say(row, said["kind"], said["payload"])
+        if held is not None:
+            held.wait(RUNG_SECONDS)
+
+    def node_of(self, config: dict[str, Any]) -> str | None:
+        """The node that a trial was last heard from."""
+        return self._nodes.get(int(config["row"]))
+
+    def end(self, config: dict[str, Any], death: dict[str, Any] | None = None) -> None:
+        """Note that Tune's trial is over, by ``death`` or because it was stopped; nothing if it said so itself."""
+        row = int(config["row"])
+        if row in self._ended:
+            return
+        if death is not None:
+            self._say(row, "failed", {"crashed": True, **death})
+        elif last := self._last.get(row):
+            reached = {"epochs": last["epoch"] + 1, "train_seconds": last.get("seconds"), "split": "val"}
+            self._say(row, "pruned", {**last, **reached})
+        else:
+            self._say(row, "failed", {"crashed": True, "reason": "Ray ended the trial before its first epoch"})
+
+    def _say(self, row: int, kind: Any, payload: dict[str, Any]) -> None:
+        if kind != "epoch":
+            self._ended.add(row)
+        self.events.put(Event(row, kind, payload))
 
     def let_go(self, row: int) -> None:
         """Let the trial of that row go on, or stop."""
@@ -65,7 +115,7 @@ def run_tune(trainable: Any, relay: Relay, folder: Path, at_once: int) -> None:
             run_config=RunConfig(
                 name="tune",
                 storage_path=str(folder),
-                callbacks=[_Forward(relay)],
+                callbacks=[_Ends(relay)],
                 stop=_Closed(relay),
                 # The store counts attempts and decides about the next one.
                 failure_config=FailureConfig(max_failures=0),
@@ -73,7 +123,8 @@ def run_tune(trainable: Any, relay: Relay, folder: Path, at_once: int) -> None:
             ),
         ).fit()
     except Exception as error:
-        relay.problem = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        # A remote error's text is a traceback, of which the last line says what happened.
+        relay.problem = [type(error).__name__, *str(error).strip().splitlines()][-1]
 
 
 class _Submitted(Searcher):
@@ -102,71 +153,52 @@ class _Submitted(Searcher):
 
 
 class _Told(FIFOScheduler):
-    """Stops the trials that the search stopped; at a rung it waits for the search's word."""
+    """Passes results on, and stops the trials that the search stopped."""
 
     def __init__(self, relay: Relay) -> None:
         super().__init__()
         self._relay = relay
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        row = int(trial.config["row"])
-        said = result.get("said", {})
-        if said.get("kind") == "epoch" and said["payload"]["epoch"] + 1 in trial.config["rungs"]:
-            self._relay.hold(row).wait(RUNG_SECONDS)
-        return str(TrialScheduler.STOP if row in self._relay.stopping else TrialScheduler.CONTINUE)
+        self._relay.hear(trial.config, result)
+        stopped = int(trial.config["row"]) in self._relay.stopping
+        return str(TrialScheduler.STOP if stopped else TrialScheduler.CONTINUE)
 
 
-class _Forward(Callback):
-    """Turns Tune's results into the search's events."""
+class _Ends(Callback):
+    """Turns the ends of Tune's trials into the search's events."""
 
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
-        self._last: dict[int, dict[str, Any]] = {}
-        self._ended: set[int] = set()
-
-    def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **info: Any) -> None:
-        row, said = int(trial.config["row"]), result.get("said")
-        if not said or row in self._ended:
-            return
-        if said["kind"] == "epoch":
-            self._last[row] = said["payload"]
-            if said["payload"]["epoch"] + 1 in trial.config["rungs"]:
-                self._relay.hold(row)
-        self._say(row, said["kind"], said["payload"])
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        row = int(trial.config["row"])
-        if row in self._ended:
-            return
-        last = self._last.get(row)
-        if last is None:
-            self._say(row, "failed", {"reason": "Ray ended the trial before its first epoch", "crashed": True})
-        else:
-            reached = {"epochs": last["epoch"] + 1, "train_seconds": last.get("seconds"), "split": "val"}
-            self._say(row, "pruned", {**last, **reached})
+        self._relay.end(trial.config)
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        row = int(trial.config["row"])
-        if row not in self._ended:
-            self._say(row, "failed", {"crashed": True, **_death(trial)})
-
-    def _say(self, row: int, kind: Any, payload: dict[str, Any]) -> None:
-        if kind != "epoch":
-            self._ended.add(row)
-        self._relay.events.put(Event(row, kind, payload))
+        self._relay.end(trial.config, _death(trial, self._relay.node_of(trial.config)))
 
 
-def _death(trial: Any) -> dict[str, Any]:
-    """What is known of the end of a trial whose process is gone."""
-    error = trial.get_pickled_error() or trial.get_error()
-    text = str(error)
-    node = getattr(trial, "node_ip", None) or "its node"
-    if "node" in text.lower() and ("died" in text.lower() or "dead" in text.lower()) and "OOM" not in text:
-        return {"reason": f"{node} died or left the cluster", "lost_node": True}
-    if "OOM" in text or "out of memory" in text.lower():
+def _death(trial: Any, node: str | None) -> dict[str, Any]:
+    """What is known of the end of a trial whose process is gone, last heard from on ``node``."""
+    text = str(trial.get_pickled_error() or trial.get_error())
+    if "OutOfMemory" in text or "OOM" in text:
         return {"reason": "out of memory: Ray killed the worker to keep its node alive"}
-    line = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
-    return {"reason": f"the worker process died: {line.strip()[:200]}"}
+    if _has_died(node):
+        return {"reason": "its node died or left the cluster", "lost_node": True}
+    return {"reason": "the worker process died: most often it was killed for want of memory"}
+
+
+def _has_died(node: str | None) -> bool:
+    """Whether a node, or if it is unknown any, is dead; Ray itself finds out only half a minute later."""
+    return any(not (one["Alive"] and _answers(one)) for one in ray.nodes() if node in (None, one["NodeID"]))
+
+
+def _answers(node: dict[str, Any]) -> bool:
+    try:
+        socket.create_connection((node["NodeManagerAddress"], node["NodeManagerPort"]), timeout=NODE_SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 class _Closed(Stopper):

@@ -1,5 +1,6 @@
 """What runs on a node: one trial, with its files brought there and back where the node does not see the study."""
 
+import json
 import os
 import shutil
 import tempfile
@@ -9,7 +10,7 @@ from typing import Any
 
 from autorf.files import write_atomically
 from autorf.study.executors.base import Job, RunTrial
-from autorf.study.executors.local import failure_reason
+from autorf.study.executors.local import default_runner, failure_reason
 from autorf.study.spec import StudySpec
 
 SHIPPED = 512 * 2**20
@@ -147,9 +148,7 @@ class _Link:
 def _run(job: Job, run_trial: RunTrial | None, depot: Any) -> None:
     link = _Link(job, depot)
     try:
-        if run_trial is None:
-            from autorf.study.runner import run as run_trial
-        result = run_trial(job, link.report, link.stopped)
+        result = (run_trial or default_runner())(job, link.report, link.stopped)
     except Exception as error:
         link.end("failed", {"reason": failure_reason(error), "traceback": traceback.format_exc()})
     else:
@@ -157,6 +156,8 @@ def _run(job: Job, run_trial: RunTrial | None, depot: Any) -> None:
 
 
 def _tell(kind: str, payload: dict[str, Any]) -> None:
-    from ray import tune
+    import ray
 
-    tune.report({"said": {"kind": kind, "payload": payload}})
+    said = {"kind": kind, "payload": payload, "node": ray.get_runtime_context().get_node_id()}
+    # As text, for Tune flattens what is nested.
+    ray.tune.report({"said": json.dumps(said)})

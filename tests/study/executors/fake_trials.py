@@ -26,6 +26,7 @@ def sleeping_trial(
     job.folder.mkdir(parents=True, exist_ok=True)
     reached = job.folder / "epochs"
     epoch = int(reached.read_text()) if reached.exists() else 0
+    (job.folder / "process").write_text(str(os.getpid()))
     while epoch < job.spec.training.epochs:
         time.sleep(seconds)
         last = measured(job, epoch)

@@ -1,0 +1,205 @@
+"""Ray Tune runs what it is told: on this machine, on a cluster of two nodes, and when a node dies."""
+
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autorf.errors import InputError
+from autorf.study.executors import Event, Job
+from autorf.study.executors.base import ended
+from autorf.study.executors.ray_cluster import Cluster
+from autorf.study.executors.ray_worker import Depot, _job_from, config_of
+from autorf.study.spec import ExecutorSpec, ResourcesSpec, StudySpec, parse_study
+from tests.study.conftest import TINY
+from tests.study.executors.fake_trials import sleeping_trial
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture(autouse=True)
+def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Ray's workers get their path from the environment.
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
+
+
+@pytest.fixture
+def four_epochs() -> StudySpec:
+    return parse_study({**TINY, "executor": {"kind": "ray"}, "training": {"epochs": 4}}, "tiny.yaml")
+
+
+def job(spec: StudySpec, root: Path, row: int, rungs: tuple[int, ...] = ()) -> Job:
+    folder = root / "trials" / f"key{row}"
+    return Job(row, f"key{row}", {"method": "dilation"}, 0, spec, folder, rungs)
+
+
+def collect(executor: Any, jobs: int, react: Any = lambda event: None) -> dict[int, list[Event]]:
+    """Every job's events until each has ended."""
+    events: dict[int, list[Event]] = {}
+    deadline = time.monotonic() + 120
+    while sum(ended(said[-1]) for said in events.values()) < jobs:
+        assert time.monotonic() < deadline, events
+        for event in executor.wait(1.0):
+            events.setdefault(event.row, []).append(event)
+            react(event)
+    return events
+
+
+def kinds(events: list[Event]) -> list[str]:
+    return [event.kind for event in events]
+
+
+def listeners(marker: str) -> set[str]:
+    """The addresses, in hexadecimal, that processes with ``marker`` on their command line listen on."""
+    inodes: set[str] = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if marker in (process / "cmdline").read_text():
+                inodes |= {
+                    str(fd.readlink())[8:-1] for fd in (process / "fd").iterdir() if "socket" in str(fd.readlink())
+                }
+        except OSError:
+            continue
+    found: set[str] = set()
+    for table in ("tcp", "tcp6"):
+        rows = [line.split() for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]]
+        found |= {row[1].split(":")[0] for row in rows if row[3] == "0A" and row[9] in inodes}
+    return found
+
+
+def test_a_local_cluster_is_reached_from_this_machine_only_runs_stops_survives_and_leaves_nothing(
+    four_epochs: StudySpec, tmp_path: Path
+) -> None:
+    from autorf.study.executors.ray import RayExecutor
+
+    executor = RayExecutor(four_epochs.executor, 1, tmp_path, 2, partial(sleeping_trial, seconds=0.1))
+    try:
+        heard = listeners(str(executor._cluster._folder))
+        assert heard
+        assert heard <= {"0100007F", "0000000000000000FFFF00000100007F"}
+        executor.submit(job(four_epochs, tmp_path, 1, rungs=(2,)))
+        executor.submit(job(four_epochs, tmp_path, 2, rungs=(1, 2)))
+
+        def stop_first_at_two(event: Event) -> None:
+            if event.row == 1 and event.kind == "epoch" and event.payload["epoch"] == 1:
+                executor.stop(1)
+
+        events = collect(executor, 2, stop_first_at_two)
+        assert kinds(events[1]) == ["epoch", "epoch", "pruned"]
+        assert events[1][-1].payload["epochs"] == 2
+        assert kinds(events[2]) == [*["epoch"] * 4, "done"]
+        executor.submit(job(four_epochs, tmp_path, 3))
+
+        def kill(event: Event) -> None:
+            if event.kind == "epoch" and event.payload["epoch"] == 0:
+                os.kill(int((tmp_path / "trials" / "key3" / "process").read_text()), signal.SIGKILL)
+
+        third = collect(executor, 1, kill)[3]
+        assert third[-1].kind == "failed"
+        assert third[-1].payload["crashed"]
+        assert "lost_node" not in third[-1].payload
+    finally:
+        executor.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["trials"]
+    assert not (Path.home() / "ray_results").exists()
+
+
+def test_a_trial_goes_on_when_its_node_dies_and_files_come_home_without_a_shared_folder(
+    four_epochs: StudySpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ray import cluster_utils
+
+    from autorf.study.executors.ray import RayExecutor
+
+    node = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
+    cluster = cluster_utils.Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
+    with ExitStack() as leave:
+        leave.callback(cluster.shutdown)
+        second = cluster.add_node(**node)
+        spec = ExecutorSpec(kind="ray", address=cluster.address)
+        trial = partial(sleeping_trial, seconds=0.3)
+        executor = RayExecutor(spec, 1, tmp_path, 2, trial, share_files=False)
+        leave.callback(executor.close)
+        assert executor.capacity == 2
+        lost: list[int] = []
+
+        def take_the_node_away(event: Event) -> None:
+            if event.kind == "epoch" and event.payload["epoch"] == 1 and cluster.worker_nodes:
+                cluster.remove_node(second, allow_graceful=False)
+            if event.kind == "failed":
+                assert "lost_node" in event.payload, event.payload
+                lost.append(event.row)
+
+        for row in (1, 2):
+            executor.submit(job(four_epochs, tmp_path, row))
+        collect(executor, 2, take_the_node_away)
+        assert len(lost) == 1
+        reached = int((tmp_path / "trials" / f"key{lost[0]}" / "epochs").read_text())
+        assert reached >= 1
+        again = job(four_epochs, tmp_path, lost[0])
+        executor.submit(Job(9, again.key, again.configuration, 0, four_epochs, again.folder))
+        assert kinds(collect(executor, 1)[9]) == [*["epoch"] * (4 - reached), "done"]
+
+
+def test_a_job_survives_the_journey_to_a_worker(four_epochs: StudySpec, tmp_path: Path) -> None:
+    sent = Job(3, "key", {"method": "dilation", "rate": 2}, 5, four_epochs, tmp_path, rungs=(1, 2), reached=1)
+    assert _job_from(json.loads(json.dumps(config_of(sent))), tmp_path) == sent
+
+
+def test_the_depot_reads_and_writes_inside_the_study_only(tmp_path: Path) -> None:
+    depot = Depot(tmp_path)
+    depot.store("key", {"../../outside": b"1", "epochs": b"2"})
+    assert depot.fetch("key") == {"outside": b"1", "epochs": b"2"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["trials"]
+
+
+def test_an_address_that_nobody_answers_is_said_within_seconds() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    began = time.monotonic()
+    with pytest.raises(
+        InputError, match=rf"executor\.address '127\.0\.0\.1:{port}': nobody answers \(Connection refused"
+    ):
+        Cluster(ExecutorSpec(kind="ray", address=f"127.0.0.1:{port}"), 1)
+    assert time.monotonic() - began < 20
+
+
+def test_more_than_any_node_has_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    monkeypatch.setattr(Cluster, "_start", lambda self: None)
+    monkeypatch.setattr(ray, "nodes", lambda: [{"Alive": True, "Resources": {"CPU": 2.0}}])
+    with pytest.raises(InputError, match=r"a trial asks for 1 CPU and 1 GPU, and no node .* 2 CPU, 0 GPU"):
+        Cluster(ExecutorSpec(kind="ray", resources=ResourcesSpec(gpu=1)), 1)
+    assert Cluster(ExecutorSpec(kind="ray", resources=ResourcesSpec(cpu=0.5)), 1).capacity == 4
+
+
+@pytest.mark.parametrize(
+    ("executor", "message"),
+    [
+        ({"kind": "ray", "address": "somewhere"}, "must be host:port"),
+        ({"kind": "local", "address": "auto"}, "address is for kind: ray"),
+        ({"kind": "ray", "resources": {"gpu": 1.5}}, "resources.gpu"),
+        ({"kind": "ray", "resources": {"cpu": 0}}, "resources.cpu"),
+    ],
+)
+def test_settings_of_the_executor_out_of_range_are_refused(executor: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        parse_study({**TINY, "executor": executor}, "tiny.yaml")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _ray_is_left() -> Iterator[None]:
+    yield
+    import ray
+
+    assert not ray.is_initialized()
