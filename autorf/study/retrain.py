@@ -16,12 +16,12 @@ from autorf.files import write_atomically
 from autorf.methods import Dilation
 from autorf.specification import parse
 from autorf.study.evidence import Evidence, read_evidence, write_evidence
-from autorf.study.executors import Event, Job, make
+from autorf.study.executors import Event, Job, make_local
 from autorf.study.model_card import Card, measured, write_card
 from autorf.study.progress import open_progress
 from autorf.study.ranking import trial_named, winner
 from autorf.study.record import Record
-from autorf.study.search import check_writable, worker_count
+from autorf.study.search import check_writable
 from autorf.study.spec import StorageSpec, StudySpec
 from autorf.study.store import Store, open_store
 from autorf.study.trial import Trial, training_of, trial_from
@@ -184,7 +184,7 @@ def _train(jobs: Sequence[Job], quiet: bool) -> str | None:
         return None
     label = trial_from(todo[0].configuration, 0).setting
     title = f"retrain {todo[0].configuration['method']} ({label})"
-    executor = make("local", min(worker_count(spec), len(todo)))
+    executor = make_local(spec, len(todo))
     waiting, running, reason = list(todo), set[int](), None
     try:
         with open_progress(spec, list(records.values()), quiet=quiet, title=title) as progress:

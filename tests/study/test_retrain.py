@@ -18,7 +18,7 @@ from tests.study.trained import LEARNED, MANUAL, UNFINISHED, Here
 @pytest.fixture
 def root(trained: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(trained[0], tmp_path / "runs")
-    monkeypatch.setattr(module, "make", lambda *_: Here())
+    monkeypatch.setattr(module, "make_local", lambda *_: Here())
     return tmp_path / "runs"
 
 
@@ -81,14 +81,14 @@ def test_killed_in_an_epoch_the_same_call_ends_with_the_same_files(
     options = Options(trial=keys[LEARNED][:6], epochs=3)
     whole = files(retrain(root, "tiny", options, quiet=True, force=True).folder)
     shutil.rmtree(root / "tiny" / "retrained")
-    monkeypatch.setattr(module, "make", lambda *_: Here(kill))
+    monkeypatch.setattr(module, "make_local", lambda *_: Here(kill))
     with pytest.raises(KilledError):
         retrain(root, "tiny", options, quiet=True)
     assert not (root / "tiny" / "retrained" / keys[LEARNED]).exists()
     with pytest.raises(InputError, match="unfinished retrain of this trial has epochs 3"):
         retrain(root, "tiny", Options(trial=keys[LEARNED], epochs=2), quiet=True)
     seen: list[int] = []
-    monkeypatch.setattr(module, "make", lambda *_: Here(lambda event: seen.append(event.payload["epoch"])))
+    monkeypatch.setattr(module, "make_local", lambda *_: Here(lambda event: seen.append(event.payload["epoch"])))
     resumed = files(retrain(root, "tiny", options, quiet=True).folder)
     assert seen == [2]
     assert resumed["model.safetensors"] == whole["model.safetensors"]
@@ -128,7 +128,7 @@ def test_a_retrain_that_fails_says_why_and_leaves_no_folder(
         def wait(self, timeout: float) -> list[Event]:
             return [Event(self.jobs.pop().row, "failed", {"reason": "out of memory"})]
 
-    monkeypatch.setattr(module, "make", lambda *_: Failing())
+    monkeypatch.setattr(module, "make_local", lambda *_: Failing())
     outcome = retrain(root, "tiny", Options(), quiet=True)
     assert (outcome.card, outcome.reason, outcome.folder.exists()) == (None, "out of memory", False)
 

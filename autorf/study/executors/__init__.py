@@ -6,7 +6,7 @@ from pathlib import Path
 from autorf.study.executors.base import Event, Executor, Job, RunTrial
 from autorf.study.spec import StudySpec
 
-__all__ = ["Event", "Executor", "Job", "RunTrial", "make", "worker_count"]
+__all__ = ["Event", "Executor", "Job", "RunTrial", "make", "make_local", "worker_count"]
 
 
 def make(spec: StudySpec, folder: Path, jobs: int | None) -> Executor:
@@ -21,9 +21,15 @@ def make(spec: StudySpec, folder: Path, jobs: int | None) -> Executor:
         from autorf.study.executors.ray import RayExecutor
 
         return RayExecutor(spec.executor, spec.training.threads, folder, jobs)
+    return make_local(spec, jobs)
+
+
+def make_local(spec: StudySpec, jobs: int | None) -> Executor:
+    """Worker processes on this machine, as many as the study asks for and there are ``jobs``."""
     from autorf.study.executors.local import LocalExecutor
 
-    return LocalExecutor(min(worker_count(spec), jobs or worker_count(spec)))
+    workers = worker_count(spec)
+    return LocalExecutor(min(workers, jobs or workers))
 
 
 def worker_count(spec: StudySpec) -> int:
