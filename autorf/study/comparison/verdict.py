@@ -25,7 +25,8 @@ class Verdict:
         difference_ci95: half of ``difference_high - difference_low``.
         difference_low, difference_high: the 95 % interval of the difference between what truly is the best learned and
             the best manual configuration: over other seeds and, where trials have evidence, other validation images;
-            corrected for having picked the best of ``n_learned`` and of ``n_manual``. None with one seed.
+            corrected for having picked the best of ``n_learned`` and of ``n_manual``. None with one seed, and for an
+            end that some configuration's single seed leaves open.
         images_low, images_high: with one seed only: the interval over other validation images alone.
         cost_ratio: seconds of the learned configuration over those of the whole manual grid.
         outcome: ``better``, ``worse``, ``no difference``, or ``unknown``.
@@ -54,7 +55,7 @@ class Judged:
     """One group of configurations against another, in the metric's own sign.
 
     Attributes:
-        low, high: of other seeds and images; None with one seed.
+        low, high: of other seeds and images; None for an end that one seed leaves open.
         images_low, images_high: of other images alone; with one seed and evidence only.
     """
 
@@ -83,7 +84,7 @@ def judge(ours: Sequence[Group], theirs: Sequence[Group], rows: Sequence[Row], n
         alone = difference_on_images(np.nanmean(a, axis=1), np.nanmean(b, axis=1), images, noise.n_images)
     low, high = _turned(found, way)
     images_low, images_high = _turned(alone, way)
-    outcome = "unknown" if low is None else "no difference"
+    outcome = "unknown" if low is None or high is None else "no difference"
     if found.low > 0 or found.high < 0:
         outcome = "better" if found.low > 0 else "worse"
     difference = way * found.difference
@@ -97,11 +98,11 @@ def _best_first(groups: Sequence[Group], way: int) -> list[Group]:
 
 
 def _turned(found: BestDifference | None, way: int) -> tuple[float | None, float | None]:
-    """The interval in the metric's own sign; None where it has no end."""
-    if found is None or not (isfinite(found.low) and isfinite(found.high)):
+    """The interval in the metric's own sign; None for an end that is open."""
+    if found is None:
         return None, None
-    low, high = sorted((way * found.low, way * found.high))
-    return low, high
+    low, high = (way * end if isfinite(end) else None for end in (found.low, found.high))
+    return (low, high) if way > 0 else (high, low)
 
 
 def _scores(group: Group, rows: Sequence[Row], seeds: Sequence[int]) -> list[float]:
@@ -181,22 +182,27 @@ def _sentence(found: Judged, cost: str, noise: ImageNoise, n_manual: int, n_lear
 def judgement(found: Judged, metric: str, choices: str, subject: str) -> str:
     """What the difference means, with its interval; ``choices`` says among what either best was chosen, if at all."""
     difference = signed(found.difference, metric)
-    if found.low is None or found.high is None:
-        return _of_one_seed(found, metric, difference)
+    if found.outcome == "unknown":
+        return _not_told(found, metric, difference)
     ground = f"{found.n_seeds} seeds{f' and {found.n_images} images' if found.n_images else ''}"
     corrected = f", corrected for choosing among {choices}" if choices else ""
     interval = (
-        f"{difference}, 95 % interval {signed(found.low, metric)} to {signed(found.high, metric)} "
-        f"over {ground}{corrected}"
+        f"{difference}, 95 % interval {_end(found.low, metric)} to {_end(found.high, metric)} over {ground}{corrected}"
     )
     if found.outcome == "no difference":
         return f"no difference at this number of seeds ({interval})"
     return f"{subject} {found.outcome} ({interval})"
 
 
-def _of_one_seed(found: Judged, metric: str, difference: str) -> str:
+def _end(value: float | None, metric: str) -> str:
+    return "any" if value is None else signed(value, metric)
+
+
+def _not_told(found: Judged, metric: str, difference: str) -> str:
     if found.n_seeds == 0:
         return f"they share no seed, so the difference of {difference} cannot be judged"
+    if found.n_seeds > 1:
+        return f"the difference of {difference} cannot be judged before every configuration has two seeds"
     words = f"one seed cannot tell whether the difference of {difference} is more than noise"
     if found.images_low is None or found.images_high is None:
         return words

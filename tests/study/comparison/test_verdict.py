@@ -90,6 +90,21 @@ def test_seeds_that_are_not_shared_cannot_be_paired() -> None:
     assert "they share no seed" in verdict.sentence
 
 
+def test_a_single_seed_of_another_configuration_leaves_open_only_what_it_could_change() -> None:
+    manual = seeds("dilation", [0.50, 0.51, 0.52], rate=2)
+    learned = seeds("learned_dilation", [0.60, 0.612, 0.62])
+    half_done = record("learned_dilation", 0.1, start=2)
+    verdict = compare("s", [*manual, *learned, half_done]).verdict
+    assert (verdict.outcome, verdict.difference_high, verdict.difference_ci95) == ("better", None, None)
+    assert verdict.difference_low is not None
+    assert 0 < verdict.difference_low < 0.1
+    assert "to any over 3 seeds" in verdict.sentence
+    worse = [record(one.configuration["method"], 0.5, one.seed) for one in learned]
+    open_end = compare("s", [*manual, *worse, half_done]).verdict
+    assert open_end.outcome == "unknown"
+    assert "before every configuration has two seeds" in open_end.sentence
+
+
 def test_identical_results_are_no_difference_of_zero_width() -> None:
     verdict = compare("s", [*seeds("dilation", [0.5] * 3, rate=2), *seeds("learned_dilation", [0.5] * 3)]).verdict
     assert (verdict.difference, verdict.difference_low, verdict.difference_high) == (0, 0, 0)
