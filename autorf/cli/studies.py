@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from autorf.cli.json_stdout import json_stdout
 from autorf.errors import InputError
 from autorf.study import builtin
 from autorf.study.comparison import compare_studies, results_of
+from autorf.study.course import ending
 from autorf.study.spec import StudySpec, parse_study, read_yaml
 from autorf.study.store import Store, open_store
 
@@ -43,10 +45,9 @@ def search(
             write_object(stream, "comparison", json.loads(final.to_json()))
         return _status(outcome)
     outcome = run(spec, source, root, retry_failed=retry_failed, quiet=quiet)
-    print_comparison(compare_studies([results_of(open_store(root, spec.name))]))
-    for line in (outcome.end and f"The search ended: {outcome.end}.", outcome.saved):
-        if line:
-            print(line)
+    store = open_store(root, spec.name)
+    print_comparison(compare_studies([results_of(store)]))
+    _print_endings([store])
     for warning in outcome.warnings:
         print(f"autorf: warning: {warning}", file=sys.stderr)
     where = "" if root == Path("runs") else f" --root {root}"
@@ -76,14 +77,22 @@ def compare(studies: list[str], root: Path, format: str, shown: Shown) -> int:
     """Print the comparison of studies as they stand."""
     if format not in FORMATS:
         raise InputError(f"--format {format}: one of {', '.join(FORMATS)}")
-    comparison = compare_studies([results_of(store) for store in _stores(studies, root)])
+    stores = _stores(studies, root)
+    comparison = compare_studies([results_of(store) for store in stores])
     if format == "json":
         print(comparison.to_json())
     elif format == "csv":
         print(comparison.to_csv(), end="")
     else:
         print_comparison(comparison, shown)
+        _print_endings(stores)
     return DONE
+
+
+def _print_endings(stores: Sequence[Store]) -> None:
+    for store in stores:
+        for line in ending(store):
+            print(line if len(stores) == 1 else f"{store.name}: {line}")
 
 
 def report(studies: list[str], root: Path, output: Path | None, *, force: bool) -> int:

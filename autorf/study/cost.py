@@ -15,8 +15,10 @@ from autorf.errors import InputError
 from autorf.surgery import freeze
 from autorf.surgery.dry_run import input_channels, random_like_parameters
 
-WARM_UP, REPEATS, SECONDS = 3, 30, 1.0
-"""Runs before latency is measured; runs at most; and no new run begins after so many seconds."""
+WARM_UP, REPEATS, SECONDS = 3, 300, 0.6
+"""Runs before latency is measured; runs at most; and no new run begins after so many seconds.
+
+Half a second outlasts most of what else a busy machine does for a moment."""
 
 
 def costs(model: nn.Module, image_size: tuple[int, int], device: torch.device) -> dict[str, Any]:
@@ -29,7 +31,8 @@ def costs(model: nn.Module, image_size: tuple[int, int], device: torch.device) -
 
     Returns:
         ``parameters``; ``flops`` of convolutions and matrix products, multiplication and addition counted apart;
-        ``latency_ms``, the median of repeated runs after a warm-up.
+        ``latency_ms``, the median of repeated runs after a warm-up; whatever else runs on the device slows them, so
+        compare trials with ``executor.workers: 1`` or on devices of their own where milliseconds count.
     """
     plain = _deployable(model).to(device)
     image = random_like_parameters(plain, (1, input_channels(plain), *image_size))

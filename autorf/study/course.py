@@ -7,8 +7,9 @@ from typing import Any
 
 from autorf.study.objectives import COSTS, parse_constraint, sign
 from autorf.study.plan import Plan
+from autorf.study.prior import saved
 from autorf.study.pruning import Arrival, Asha
-from autorf.study.ranking import manual, objective
+from autorf.study.ranking import manual, objective, ranked
 from autorf.study.record import Record
 from autorf.study.sampling import Suggestions, Tried
 from autorf.study.spec import StudySpec
@@ -19,6 +20,15 @@ from autorf.study.trial import trial_from, under_every_seed
 BUSY = "busy:"
 """Notes of that beginning hold when each driver began and was last heard of."""
 BUSY_SECONDS = 10.0
+WHOLE_GRID = "every trial of the grid was run"
+
+
+def ending(store: Store) -> list[str]:
+    """How a study's search ended, for people; nothing where it was a whole grid or has not."""
+    end = store.notes().get("end") or {}
+    reason = end.get("reason")
+    told = [f"The search ended: {reason}."] if reason and reason != WHOLE_GRID else []
+    return [*told, *([end["saved"]] if end.get("saved") else [])]
 
 
 class Course:
@@ -99,7 +109,14 @@ class Course:
         self._told = 0.0
         self.tick()
         if self.over:
-            self.store.note("end", {"reason": self.reason, "time": time.time()})
+            self.store.note("end", {"reason": self.reason, "time": time.time(), "saved": self._saved()})
+
+    def _saved(self) -> str | None:
+        best = ranked(self.store.records(), self.spec.search)
+        if self.planned.prior is None or self.planned.spaces or not best:
+            return None
+        trial = trial_from(best[0][0].configuration, best[0][0].seed)
+        return saved(self.planned.configurations, self.planned.unordered, trial, self.planned.prior)
 
     @property
     def _hours(self) -> float | None:
@@ -140,7 +157,7 @@ class Course:
             return "every configuration of the search spaces was run"
         if n is not None and (self.planned.spaces or n < len(self.planned.configurations)):
             return f"the budget of {n * len(self.planned.seeds)} trials is spent"
-        return "every trial of the grid was run"
+        return WHOLE_GRID
 
     def _room(self, records: Sequence[Record]) -> bool:
         limit = self.planned.n_configurations

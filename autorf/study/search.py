@@ -3,7 +3,6 @@
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,13 +13,10 @@ from autorf.files import write_atomically
 from autorf.study.course import Course
 from autorf.study.executors import Event, Executor, Job, make
 from autorf.study.others import Others
-from autorf.study.plan import Plan, plan
-from autorf.study.prior import saved
+from autorf.study.plan import plan
 from autorf.study.progress import Progress, open_progress
-from autorf.study.ranking import ranked
 from autorf.study.spec import StorageSpec, StudySpec
 from autorf.study.store import Record, Store, TakenOverError, study_folder
-from autorf.study.trial import trial_from
 from autorf.tracking import BackgroundMirror, open_mirror
 from autorf.training.resuming import clear_checkpoints
 
@@ -97,17 +93,9 @@ def search(
         failed=sum(record.state == "failed" for record in records),
         total=len(records),
         end=end.get("reason"),
-        saved=_saved(spec, planned, records),
+        saved=end.get("saved"),
         warnings=planned.warnings,
     )
-
-
-def _saved(spec: StudySpec, planned: Plan, records: Sequence[Record]) -> str | None:
-    best = ranked(records, spec.search)
-    if planned.prior is None or planned.spaces or not best:
-        return None
-    trial = trial_from(best[0][0].configuration, best[0][0].seed)
-    return saved(planned.configurations, planned.unordered, trial, planned.prior)
 
 
 def check_writable(root: Path) -> None:
