@@ -99,8 +99,10 @@ def view(title: str, alternative: str, draw: "Callable[..., Figure]", *arguments
 
 def table(caption: str, columns: Sequence[Column | str], lines: Sequence[Line | Sequence[str]]) -> Table:
     """A table; plain strings are titles of columns of numbers, plain sequences rows without a mark."""
-    return Table(
+    found = Table(
         caption,
         tuple(Column(one) if isinstance(one, str) else one for one in columns),
         tuple(one if isinstance(one, Line) else Line(tuple(one)) for one in lines),
     )
+    assert all(len(line.cells) == len(found.columns) for line in found.lines), caption
+    return found

@@ -78,19 +78,15 @@ def _draw_cell(axes: "Axes", found: FieldMap, row: int, column: int, level: floa
         va="center",
         color="white" if level < 0.55 else "black",
         fontweight="bold" if best else "normal",
+        zorder=6,
     )
     if best:
         axes.add_patch(Rectangle(corner, *sides, fill=False, edgecolor=PALETTE["ink"], linewidth=2.5, zorder=4))
 
 
 def _draw_line(axes: "Axes", found: FieldMap) -> None:
-    """Where ``ratio * size`` lies between the columns, for the sizes whose line crosses the grid."""
+    """Where ``ratio * size`` lies between the columns; at the border where it lies beyond them."""
     places = np.arange(len(found.fields), dtype=float)
-    wanted = found.ratio * np.array(found.sizes)
-    inside = (wanted >= found.fields[0]) & (wanted <= found.fields[-1])
-    across = np.interp(wanted, found.fields, places)
-    (line,) = axes.plot(
-        across[inside], np.arange(len(found.sizes))[inside], color=PALETTE["inflation"], linewidth=2.5, marker="o",
-        markersize=8, markeredgecolor=PALETTE["surface"], zorder=5,
-    )  # fmt: skip
+    across = np.interp(found.ratio * np.array(found.sizes), found.fields, places)
+    (line,) = axes.plot(across, range(len(found.sizes)), color=PALETTE["inflation"], linewidth=4, alpha=0.85, zorder=5)
     tooltip(line, f"{ratio_name(found)} {found.ratio:.2f}")

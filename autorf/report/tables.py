@@ -129,25 +129,18 @@ def between_table(comparison: Comparison) -> Table:
     """The best of each later study against the best of the first."""
     metric = comparison.metric
     lines = [
-        Line(
-            (
-                one["study"],
-                one["against"],
-                difference(one.get("difference"), metric),
-                _range(one.get("difference_low"), one.get("difference_high"), metric),
-                one["outcome"],
-            ),
-            note="",
+        (
+            one["study"],
+            one["against"],
+            difference(one.get("difference"), metric),
+            _range(one.get("difference_low"), one.get("difference_high"), metric),
+            one["outcome"],
         )
         for one in comparison.between
     ]
-    columns: list[Column | str] = [
-        Column("best of", False),
-        Column("against best of", False),
-        "difference",
-        "95 % interval",
-    ]
-    return table("Studies against the first", [*columns, Column("95 % interval"), Column("outcome", False)], lines)
+    titles = ("best of", "against best of", "difference", "95 % interval", "outcome")
+    is_number = (False, False, True, True, False)
+    return table("Studies against the first", [*map(Column, titles, is_number)], lines)
 
 
 def _range(low: float | None, high: float | None, metric: str) -> str:

@@ -1,15 +1,16 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from autorf.report import metric_figure, pareto_figure, trajectory_figure
+from autorf.report import cost_figure, heat_map_figure, metric_figure, pareto_figure, trajectory_figure
 from autorf.report.pareto import pareto_table
 from autorf.report.samples import Shown, sample_rows
 from autorf.report.svg import inline_svg
 from autorf.report.theme import LAYOUTS, PALETTE, colour, mark
 from autorf.report.trajectories import trajectories
-from autorf.study.comparison import compare
+from autorf.study.comparison import Curve, FieldMap, compare
 from autorf.study.store import Record
 from tests.report.conftest import make_evidence, make_findings, make_record
 
@@ -86,3 +87,22 @@ def test_a_prediction_is_said_in_words() -> None:
     right = make_evidence(sample_prediction=make_evidence().sample_truth)
     (first, *_) = sample_rows([Shown("best manual", right)], [])
     assert "100.0% of pixels right" in first.panels[2].text
+
+
+def test_the_fitted_line_lies_under_the_best_cells_where_one_ratio_fits_exactly() -> None:
+    found = FieldMap(
+        "images", (50, 100), ("rate 1", "rate 2", "rate 3"), (10, 20, 30), ((1, 0, 0), (0, 1, 0)), (0, 1), 0.2
+    )
+    (axes,) = heat_map_figure(found).axes
+    (line,) = axes.lines
+    assert list(line.get_xdata()) == [0, 1]
+    assert [text.get_fontweight() for text in axes.texts].count("bold") == 2
+
+
+@pytest.mark.parametrize(("shows", "first", "last"), [("regret", 0.2, 0.0), ("score", 0.3, 0.5)])
+def test_the_cost_curve_is_drawn_as_regret_or_as_score(shows: str, first: float, last: float) -> None:
+    points = ({"seconds": 60.0, "score": 0.3, "regret": 0.2}, {"seconds": 600.0, "score": 0.5, "regret": 0.0})
+    comparison = replace(compare("s", []), curves=(Curve("manual", "as run", points),))
+    (line,) = cost_figure(comparison, shows).axes[0].lines
+    assert list(line.get_xdata()) == [1, 10]
+    assert list(line.get_ydata()) == [first, last]
