@@ -142,7 +142,8 @@ def _of_group(group: Group, comparison: Comparison) -> Line:
     line |= {"seeds": str(group.n), "rf": side_text(group.rf), "rnorm": f"{group.rnorm:.2f}"}
     line |= {"f": _decimals(average(lambda row: row.f), 2), "dil.": _decimals(average(lambda row: row.dilation), 2)}
     line |= {NAMES.get(metric, metric): number(group.mean, metric)}
-    line |= {"± 95 %": "" if group.ci95 is None else number(group.ci95, metric)}
+    half = group.ci95 if group.ci95_images is None or group.n < 2 else group.ci95_images
+    line |= {"± 95 %": _of_cost(half, metric)}
     for name in comparison.objectives[1:]:
         known = [value for row in rows if (value := _measured(row, name)) is not None]
         line[NAMES.get(name, name)] = number(mean(known), name) if known else ""
