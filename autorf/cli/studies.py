@@ -91,7 +91,7 @@ def compare(studies: list[str], root: Path, format: str, shown: Shown) -> int:
 
 def _print_endings(stores: Sequence[Store]) -> None:
     for store in stores:
-        for line in ending(store):
+        for line in ending(store.notes()):
             print(line if len(stores) == 1 else f"{store.name}: {line}")
 
 

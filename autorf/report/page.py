@@ -1,7 +1,7 @@
 """The report as one HTML file."""
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from autorf.report.summary import Fact, Picture, facts, headline, picture, runni
 from autorf.report.sweep import Sweep, is_sweep
 from autorf.report.words import NONE
 from autorf.study.comparison import StudyResults
+from autorf.study.course import ending
 
 GENERATOR = '<meta name="generator" content="autorf'
 """What every report has in its first lines, and a file by someone else has not."""
@@ -67,7 +68,7 @@ def _sweep_page(sweep: Sweep) -> Page:
         headline=sweep.headline(),
         sentence=sweep.sentence(),
         running=sweep.running(),
-        notes=(),
+        notes=tuple(line for one in sweep.each for line in _endings(one)),
         picture=None,
         facts=tuple(sweep.facts()),
         sections=tuple(sweep.sections()),
@@ -83,12 +84,18 @@ def _page(found: Findings) -> Page:
         headline=headline(found),
         sentence=found.comparison.verdict.sentence,
         running=running(found),
-        notes=found.comparison.notes,
+        notes=(*_endings(found), *found.comparison.notes),
         picture=picture(found),
         facts=tuple(facts(found)),
         sections=sections(found),
         made=_made(),
     )
+
+
+def _endings(found: Findings) -> Iterator[str]:
+    for study in found.studies:
+        for line in ending(study.notes):
+            yield line if len(found.studies) == 1 else f"{study.name}: {line}"
 
 
 def _made() -> str:

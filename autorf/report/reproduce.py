@@ -1,19 +1,13 @@
 """How to get the same results again: the study file, the commands and the versions."""
 
-import platform
-from collections.abc import Iterator, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Iterable, Iterator, Sequence
 
 import yaml
 
-from autorf import __version__
 from autorf.report.blocks import Code
 from autorf.report.findings import Findings
-
-LIBRARIES = (
-    "torch", "torchvision", "timm", "segmentation-models-pytorch", "lightning", "optuna", "ray", "mlflow",
-    "numpy",
-)  # fmt: skip
+from autorf.study.comparison import StudyResults
+from autorf.study.versions import NOTE, versions
 
 
 def reproduction(all_found: Sequence[Findings]) -> Iterator[Code]:
@@ -28,15 +22,17 @@ def reproduction(all_found: Sequence[Findings]) -> Iterator[Code]:
         output = " --output report.html" if len(names) > 1 else ""
         commands = [*(f"search {name}.yaml" for name in names), f"compare {together}", f"report {together}{output}"]
         yield Code("Commands", "\n".join(f"autorf {command}" for command in commands))
-        yield Code("Versions where this report was made", "\n".join(versions()))
+        yield from _versions(studies)
 
 
-def versions() -> Iterator[str]:
-    """Python's version and those of the libraries that results depend on."""
-    yield f"autorf {__version__}"
-    yield f"python {platform.python_version()}"
-    for library in LIBRARIES:
-        try:
-            yield f"{library} {version(library)}"
-        except PackageNotFoundError:
-            continue
+def _versions(studies: Sequence[StudyResults]) -> Iterator[Code]:
+    """What the studies ran with, oldest first; of studies that did not note it, what is installed here."""
+    noted = [tuple(found.items()) for study in studies for found in study.notes.get(NOTE) or ()]
+    for found in dict.fromkeys(noted):
+        yield Code("Versions the study ran with", _listed(found))
+    if not noted:
+        yield Code("Versions where this report was made", _listed(versions().items()))
+
+
+def _listed(found: Iterable[tuple[str, str]]) -> str:
+    return "\n".join(f"{name} {number}" for name, number in found)

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from autorf.study.objectives import COSTS, parse_constraint, sign
@@ -23,9 +23,9 @@ BUSY_SECONDS = 10.0
 WHOLE_GRID = "every trial of the grid was run"
 
 
-def ending(store: Store) -> list[str]:
-    """How a study's search ended, for people; nothing where it was a whole grid or has not."""
-    end = store.notes().get("end") or {}
+def ending(notes: Mapping[str, Any]) -> list[str]:
+    """How a study's search ended, for people, from the store's notes; nothing where it was a whole grid or has not."""
+    end = notes.get("end") or {}
     reason = end.get("reason")
     told = [f"The search ended: {reason}."] if reason and reason != WHOLE_GRID else []
     return [*told, *([end["saved"]] if end.get("saved") else [])]

@@ -17,6 +17,7 @@ from autorf.study.plan import plan
 from autorf.study.progress import Progress, open_progress
 from autorf.study.spec import StorageSpec, StudySpec
 from autorf.study.store import Record, Store, TakenOverError, study_folder
+from autorf.study.versions import remember_versions
 from autorf.tracking import BackgroundMirror, open_mirror
 from autorf.training.resuming import clear_checkpoints
 
@@ -82,6 +83,7 @@ def search(
         mirror.begin(store.records())
         try:
             if course.due():
+                remember_versions(store)
                 _run_all(spec, store, course, mirror, progress)
         finally:
             with suppress(StorageLostError):

@@ -1,5 +1,6 @@
 import html
 import re
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -115,3 +116,13 @@ def test_trials_without_evidence_leave_the_pictures_out(tmp_path: Path, records:
 def test_the_study_file_on_the_page_is_the_study(page: str, whole: Findings) -> None:
     text = html.unescape(re.findall(r"<pre[^>]*>(.*?)</pre>", page, re.DOTALL)[0])
     assert parse_study(yaml.safe_load(text), "page").model_dump(mode="json") == whole.studies[0].spec
+
+
+def test_how_the_search_ended_and_what_it_ran_with_are_told(tmp_path: Path) -> None:
+    ended = {"end": {"reason": "the budget of 2 trials is spent", "saved": "The prior saved 3 trials."}}
+    study = replace(make_results(tmp_path, []), notes={**ended, "versions": [{"autorf": "0.0.7"}]})
+    page = report_page([study])
+    assert "The search ended: the budget of 2 trials is spent." in page
+    assert "The prior saved 3 trials." in page
+    assert "Versions the study ran with" in page
+    assert "autorf 0.0.7" in page

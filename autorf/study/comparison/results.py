@@ -23,6 +23,7 @@ class StudyResults:
         spec: the study file as it was when the study began; empty where it is not known.
         folder: of the study; None where there are no files.
         retrains: seconds and epochs of what was retrained, by trial key.
+        notes: what the store remembers of the study as a whole: how it ended, versions of libraries.
     """
 
     name: str
@@ -31,6 +32,7 @@ class StudyResults:
     spec: Mapping[str, Any] = field(default_factory=dict)
     folder: Path | None = None
     retrains: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def objectives(self) -> tuple[str, ...]:
@@ -56,7 +58,13 @@ def results_of(store: Store) -> StudyResults:
     """A study as it stands in its storage, read once."""
     attempts = store.attempts()
     return StudyResults(
-        store.name, tuple(newest_attempts(attempts)), tuple(attempts), store.spec or {}, store.folder, store.retrains()
+        name=store.name,
+        records=tuple(newest_attempts(attempts)),
+        attempts=tuple(attempts),
+        spec=store.spec or {},
+        folder=store.folder,
+        retrains=store.retrains(),
+        notes=store.notes(),
     )
 
 
