@@ -7,7 +7,7 @@ import pytest
 from autorf.errors import InputError
 from autorf.study import builtin
 from autorf.study.search_space import read_spaces
-from autorf.study.spec import parse_study, read_yaml
+from autorf.study.spec import StudySpec, parse_study, read_yaml
 from autorf.study.trial import grid
 from tests.study.conftest import TINY
 
@@ -153,3 +153,9 @@ def test_every_built_in_study_is_valid(name: str) -> None:
 def test_an_unknown_study_is_answered_with_near_names() -> None:
     with pytest.raises(InputError, match="no built-in study 'quickstrat'; did you mean quickstart"):
         builtin.locate("studies", "quickstrat", field="STUDY")
+
+
+def test_a_study_file_as_it_is_stored_can_be_read_again(tiny: StudySpec) -> None:
+    assert parse_study(tiny.model_dump(mode="json"), "stored") == tiny
+    with pytest.raises(InputError, match="resources is for kind: ray"):
+        parse_study(TINY, "tiny.yaml", ("executor.resources={gpu: 1}",))
