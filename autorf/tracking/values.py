@@ -67,7 +67,8 @@ def final_metrics(record: Record) -> "list[Metric]":
     values |= {**result.get("values", {}), "rnorm": result.get("rnorm")}
     values |= _sides(result["rf"]) if "rf" in result and result["rf"] != known.get("rf") else {}
     for score in ("iou", "f1"):
-        values |= {f"{score}/{name}": value for name, value in result.get(f"{score}_per_class", {}).items()}
+        # Without a slash: MLflow's page would show them as a section before all curves.
+        values |= {f"per_class_{score}.{name}": value for name, value in result.get(f"{score}_per_class", {}).items()}
     return metrics({name: value for name, value in values.items() if value != known.get(name)}, step)
 
 

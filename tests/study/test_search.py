@@ -121,9 +121,9 @@ def test_mlflow_the_storage_and_compare_agree(finished: tuple[Path, str]) -> Non
         for name in ("miou", "f1", "pixel_accuracy", "rnorm", "train_seconds", "dilation", "f"):
             assert metrics.get(name) == row[name]
         assert [metrics["rf_height"], metrics["rf_width"]] == row["rf"] == record.result["rf"]
-        assert {f"iou/{name}": iou for name, iou in record.result["iou_per_class"].items() if iou is not None} == {
-            name: value for name, value in metrics.items() if name.startswith("iou/")
-        }
+        assert {
+            f"per_class_iou.{name}": iou for name, iou in record.result["iou_per_class"].items() if iou is not None
+        } == {name: value for name, value in metrics.items() if name.startswith("per_class_iou.")}
         assert (row["miou"], row["state"]) == (record.result["miou"], mirrored[row["key"]].tags["autorf.state"])
     best = max(shown["rows"], key=lambda row: row["miou"])
     assert mirrored[None].metrics["best_miou"] == best["miou"]

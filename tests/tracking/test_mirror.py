@@ -18,9 +18,13 @@ def test_syncing_again_adds_only_what_is_new(mirror: Mirror) -> None:
     assert [(metric.step, round(metric.value, 3)) for metric in history] == [(0, 1.1), (1, 1.2), (2, 1.3), (3, 1.4)]
     assert run.info.status == "FINISHED"
     assert run.data.tags["autorf.state"] == "complete"
-    assert (run.data.metrics["rf"], run.data.metrics["rf_width"], run.data.metrics["iou/background"]) == (32, 27, 0.9)
-    assert run.data.metrics["iou/wall _old_"] == 0.3
-    assert "iou/one" not in run.data.metrics
+    assert (run.data.metrics["rf"], run.data.metrics["rf_width"], run.data.metrics["per_class_iou.background"]) == (
+        32,
+        27,
+        0.9,
+    )
+    assert run.data.metrics["per_class_iou.wall _old_"] == 0.3
+    assert "per_class_iou.one" not in run.data.metrics
     assert run.data.params == {"method": "inflation", "dilation": "3", "seed": "0"}
 
 
