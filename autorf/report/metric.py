@@ -126,7 +126,7 @@ def _draw_named(axes: "Axes", comparison: Comparison, against: Against) -> None:
         elif one.group is not None:
             place = field_of(one.group, against)
             axes.annotate(
-                one.name, (place, one.group.mean), xytext=(0, -12), textcoords="offset points", ha="center", va="top",
+                one.name, (place, one.group.mean), xytext=(10, -3), textcoords="offset points", va="top",
                 color=PALETTE["muted"],
             )  # fmt: skip
 

@@ -80,7 +80,8 @@ class Sweep:
     def facts(self) -> Iterator[Fact]:
         """The key numbers."""
         if self.map is not None:
-            note = "fitted to the best manual field of each size"
+            shares = [self.map.fields[at] / size for size, at in zip(self.map.sizes, self.map.best, strict=True)]
+            note = f"fitted to the best manual field of each size: {min(shares):.2f} to {max(shares):.2f}"
             yield Fact(ratio_name(self.map), f"{self.map.ratio:.2f}", note, "manual")
         sides = ", ".join(f"{size:g}" for size in sorted(set(self.sizes.values())))
         trials = plural(sum(len(one.records) for one in self.each), "trial")
