@@ -49,12 +49,18 @@ def is_stale(lease: Mapping[str, Any], now: float, seconds: float, *, one_machin
 
 
 def started(pid: int) -> str | None:
-    """When a process started, in clock ticks since the boot, or None where the system does not say."""
+    """When a process started, in clock ticks since the boot, or None where there is none or the system does not say."""
+    fields = _fields(pid)
+    return fields[19] if fields else None
+
+
+def _fields(pid: int) -> list[str]:
+    """The state of a process and what follows it, from the third field of its ``stat`` on."""
     try:
-        # The name in parentheses may hold spaces; the 22nd field is the 20th behind it.
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return None
+        # The name in parentheses may hold spaces.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
 
 
 def _is_alive(pid: int, process: str | None) -> bool:
@@ -64,7 +70,11 @@ def _is_alive(pid: int, process: str | None) -> bool:
         return False
     except PermissionError:
         pass
-    return process is None or started(pid) in (process, None)
+    fields = _fields(pid)
+    if not fields:
+        return True
+    # A killed process that nobody waited for keeps its number.
+    return fields[0] not in "ZX" and process in (None, fields[19])
 
 
 @lru_cache(maxsize=1)

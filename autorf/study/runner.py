@@ -60,7 +60,7 @@ def run(job: Job, report: Report, stopped: Callable[[], bool] = lambda: False) -
     field = FieldOf(model, spec)
     gatherer = Gatherer(splits)
     price = Price(spec, memory)
-    checkpoint = EpochCheckpoint(job.folder, job.seed, field, price.told_with(report, model), stopped)
+    checkpoint = EpochCheckpoint(job.folder, job.seed, field, price.told_with(report, model), stopped, job.reached)
     resumed, checkpoint.notes = newest_checkpoint(job.folder, job.reached)
     for note in checkpoint.notes:
         print(f"trial {job.key}: {note}", file=sys.stderr, flush=True)

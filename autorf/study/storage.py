@@ -74,6 +74,7 @@ class Storage:
         except ModuleNotFoundError:
             raise InputError("storage.url: PostgreSQL needs psycopg; run: pip install 'autorf[postgres]'") from None
         except (OptunaError, SQLAlchemyError, RuntimeError) as error:
+            self._engine.dispose()
             raise InputError(_opening_problem(self.label, url, error)) from None
         if url is not None:
             _leave_pointer(folder, url)
@@ -84,6 +85,12 @@ class Storage:
             return time.time()
         with self._engine.connect() as connection:
             return float(connection.scalar(sqlalchemy.text("SELECT extract(epoch FROM clock_timestamp())")) or 0)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.rdb.remove_session()
+        self.rdb.engine.dispose()
+        self._engine.dispose()
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:

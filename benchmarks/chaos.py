@@ -1,0 +1,290 @@
+"""Kill a study at random moments, resume it with the same command, and check that nothing was lost or repeated.
+
+    python benchmarks/chaos.py --kills 200 --output benchmarks/results/chaos.md
+    python benchmarks/chaos.py --kills 10 --executor ray
+
+Every kill is a SIGKILL, of the driver, of one of its workers, or under Ray of the node. Driver and local workers are
+forked from this process, which has imported everything: a kill takes seconds, most of them spent in the study.
+"""
+
+import argparse
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from autorf.study.record import Record
+from autorf.study.spec import StudySpec, parse_study
+from autorf.study.store import open_store
+
+STUDY: dict[str, Any] = {
+    "name": "chaos",
+    "data": {"name": "digits", "image_size": 48, "object_size": 20, "n_train": 64, "n_val": 8, "n_test": 0},
+    "model": {"name": "largefov:test_byobnet", "stage": 1, "channels": [8, 8], "head_norm": True},
+    "search_space": [
+        {"method": "dilation", "rate": [1, 3]},
+        {"method": "inflation", "dilation": 3},
+        {"method": "learned_dilation", "start": 4},
+    ],
+    "training": {"epochs": 4, "batch_size": 16, "seeds": [0, 1]},
+    "executor": {"workers": 2},
+}
+UNEQUAL = ("train_seconds", "seconds", "notes", "peak_memory_mb", "peak_memory", "latency_ms", "step_ms")
+"""What two runs of one trial may differ in."""
+
+
+@dataclass
+class Tally:
+    """What was killed, and what was found wrong after every study."""
+
+    kills: Counter[str] = field(default_factory=Counter)
+    studies: int = 0
+    attempts: int = 0
+    repeated_epochs: int = 0
+    seconds: float = 0.0
+    wrong: list[str] = field(default_factory=list)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--executor", choices=("local", "ray"), default="local")
+    parser.add_argument("--longest", type=float, default=6.0, help="seconds after a start or a kill until the next")
+    parser.add_argument("--output", type=Path, help="Markdown file to write the table to")
+    options = parser.parse_args()
+    _warm_up()
+    spec = parse_study({**STUDY, "executor": {**STUDY["executor"], "kind": options.executor}}, "chaos")
+    with tempfile.TemporaryDirectory() as folder:
+        tally = chaos(spec, Path(folder), options.kills, random.Random(options.seed), options.longest)
+    text = _table(options.executor, tally)
+    print(text)
+    if options.output:
+        options.output.write_text(text, encoding="utf-8")
+    return bool(tally.wrong)
+
+
+def chaos(spec: StudySpec, folder: Path, kills: int, draw: random.Random, longest: float) -> Tally:
+    """Kill studies until there were ``kills``, and compare each with an uninterrupted one."""
+    began, tally = time.monotonic(), Tally()
+    expected = folder / "expected"
+    _wait(_start(spec.model_copy(update={"executor": parse_study(STUDY, "chaos").executor}), expected))
+    while sum(tally.kills.values()) < kills:
+        root = folder / f"study-{tally.studies}"
+        _one_study(spec, root, kills, draw, longest, tally)
+        tally.wrong += [f"study {tally.studies}: {problem}" for problem in problems(root, expected, tally)]
+        tally.studies += 1
+        shutil.rmtree(root)
+    tally.seconds = time.monotonic() - began
+    return tally
+
+
+def _one_study(spec: StudySpec, root: Path, kills: int, draw: random.Random, longest: float, tally: Tally) -> None:
+    """Start and kill one study until it is complete."""
+    while True:
+        driver = _start(spec, root)
+        if draw.random() < 0.8:
+            _wait_for_workers(driver)
+        while sum(tally.kills.values()) < kills and _runs_for(driver, draw.uniform(0.0, longest)):
+            what, victim = _victim(driver, spec.executor.kind, draw)
+            tally.kills[what] += 1
+            _kill(victim)
+            print(f"kill {sum(tally.kills.values())}: {what}", file=sys.stderr, flush=True)
+            if what == "driver":
+                break
+        if what_failed := _wait(driver):
+            if what_failed > 0 and sum(tally.kills.values()) >= kills:
+                tally.wrong.append(f"study {tally.studies}: the driver ended with exit code {what_failed}")
+                return
+            continue
+        if all(record.state == "complete" for record in open_store(root, spec.name).records()):
+            return
+
+
+def problems(root: Path, expected: Path, tally: Tally) -> list[str]:
+    """What the promises do not hold for, of a study that was killed and resumed."""
+    wanted = {record.key: record for record in open_store(expected, "chaos").records()}
+    attempts = open_store(root, "chaos").attempts()
+    tally.attempts += len(attempts)
+    by_key: dict[str, list[Record]] = {}
+    for record in attempts:
+        by_key.setdefault(record.key, []).append(record)
+    found = [] if set(by_key) == set(wanted) else ["other trials than the grid's"]
+    for key, rows in by_key.items():
+        found += [f"{key}: {problem}" for problem in _of_trial(rows, wanted[key])]
+        tally.repeated_epochs += sum(len(row.history) for row in rows) - len(wanted[key].history)
+        files = [folder / "chaos" / "trials" / key / "model.safetensors" for folder in (root, expected)]
+        if files[0].read_bytes() != files[1].read_bytes():
+            found.append(f"{key}: other weights")
+    return found + _in_mlflow(root, set(wanted))
+
+
+def _of_trial(rows: list[Record], wanted: Record) -> list[str]:
+    found = []
+    complete = [row for row in rows if row.state == "complete"]
+    if len(complete) != 1 or rows[-1].state != "complete":
+        found.append(f"{len(complete)} complete attempts, the last one {rows[-1].state}")
+    if len({row.attempt for row in rows}) != len(rows):
+        found.append("an attempt is stored twice")
+    if complete and _bits(complete[0].result) != _bits(wanted.result):
+        names = [name for name, value in wanted.result.items() if complete[0].result.get(name) != value]
+        found.append(f"another result: {', '.join(name for name in names if name not in UNEQUAL)}")
+    reached = 0
+    for row in rows:
+        if row.history and row.history[0]["epoch"] < reached - 1:
+            found.append(f"attempt {row.attempt} repeated epochs from {row.history[0]['epoch']} after {reached}")
+        reached = max([reached, *(epoch["epoch"] + 1 for epoch in row.history)])
+    merged = {epoch["epoch"]: _bits(epoch) for row in rows for epoch in row.history}
+    if merged != {epoch["epoch"]: _bits(epoch) for epoch in wanted.history}:
+        found.append("other epochs")
+    return found
+
+
+def _bits(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in UNEQUAL}
+
+
+def _in_mlflow(root: Path, keys: set[str]) -> list[str]:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=f"sqlite:///{root / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("chaos")
+    runs = client.search_runs([experiment.experiment_id]) if experiment else []
+    trials = Counter(run.data.tags.get("autorf.trial_key") for run in runs if run.data.tags["autorf.kind"] == "trial")
+    found = [f"MLflow has {count} runs of {key}" for key, count in trials.items() if count > 1]
+    if set(trials) != keys:
+        found.append(f"MLflow has {len(trials)} trials of {len(keys)}")
+    if len(runs) - sum(trials.values()) != 1:
+        found.append(f"MLflow has {len(runs) - sum(trials.values())} runs of the study")
+    return found
+
+
+def _start(spec: StudySpec, root: Path) -> int:
+    """A forked driver of the study."""
+    child = os.fork()
+    if child:
+        return child
+    os.setsid()
+    status = 1
+    try:
+        from autorf.study.search import search
+
+        quiet = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(quiet, 1)
+        os.dup2(os.open(str(root) + ".log", os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
+        fork = multiprocessing.get_context("fork")
+        multiprocessing.get_context = lambda method=None: fork  # type: ignore[assignment, misc]
+        search(spec, "chaos", root, retry_failed=True, quiet=True)
+        status = 0
+    except BaseException as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+    finally:
+        os._exit(status)
+
+
+def _runs_for(driver: int, seconds: float) -> bool:
+    """Whether the driver still runs after so long."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if _gone(driver):
+            return False
+        time.sleep(0.05)
+    return not _gone(driver)
+
+
+def _wait_for_workers(driver: int) -> None:
+    """Most kills are to hit trials, few the driver's own beginning."""
+    while not _gone(driver) and not _descendants(driver):
+        time.sleep(0.05)
+
+
+def _gone(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return True
+    return state == "Z"
+
+
+def _wait(driver: int) -> int:
+    """The exit code of a driver that ended or is about to; a Ray driver without its node is helped along."""
+    until = time.monotonic() + 300
+    while not _gone(driver) and time.monotonic() < until:
+        time.sleep(0.05)
+    if not _gone(driver):
+        _kill(driver)
+    return os.waitstatus_to_exitcode(os.waitpid(driver, 0)[1])
+
+
+def _victim(driver: int, executor: str, draw: random.Random) -> tuple[str, int]:
+    children = _descendants(driver)
+    if executor == "ray":
+        nodes = [child for child, name in children.items() if name in ("raylet", "gcs_server")]
+        workers = [child for child, name in children.items() if name.startswith("ray::") and "IDLE" not in name]
+        kinds = [("driver", [driver]), ("worker", workers), ("node", nodes)]
+    else:
+        kinds = [("driver", [driver]), ("worker", list(children))]
+    what, processes = draw.choice([(what, processes) for what, processes in kinds if processes])
+    return what, draw.choice(processes)
+
+
+def _descendants(process: int) -> dict[int, str]:
+    found: dict[int, str] = {}
+    try:
+        children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+        for child in map(int, children):
+            found[child] = Path(f"/proc/{child}/comm").read_text().strip()
+            found |= _descendants(child)
+    except OSError:
+        return found
+    return found
+
+
+def _kill(process: int) -> None:
+    try:
+        os.kill(process, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def _warm_up() -> None:
+    """Import what drivers and workers need, once for all forks."""
+    import mlflow.tracking
+    import torch
+
+    import autorf.study.runner
+    import autorf.study.search
+
+    torch.set_num_threads(1)
+    assert mlflow.tracking
+    assert autorf.study.runner
+
+
+def _table(executor: str, tally: Tally) -> str:
+    rows = {
+        "kills": ", ".join(f"{count} of a {what}" for what, count in sorted(tally.kills.items())),
+        "studies completed": tally.studies,
+        "trials completed": tally.studies * 8,
+        "attempts at them": tally.attempts,
+        "epochs trained twice": tally.repeated_epochs,
+        "minutes": f"{tally.seconds / 60:.1f}",
+        "trials missing, twice complete, trained again, or with other results": len(tally.wrong),
+    }
+    lines = [f"# Chaos: {sum(tally.kills.values())} kills, executor {executor}", "", "| | |", "|---|---|"]
+    lines += [f"| {name} | {value} |" for name, value in rows.items()]
+    lines += ["", *(f"* {problem}" for problem in tally.wrong)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
