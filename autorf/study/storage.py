@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import time
 import warnings
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,6 +77,7 @@ class Storage:
         except (OptunaError, SQLAlchemyError, RuntimeError) as error:
             self._engine.dispose()
             raise InputError(_opening_problem(self.label, url, error)) from None
+        weakref.finalize(self, _dispose, self.rdb.engine, self._engine)
         if url is not None:
             _leave_pointer(folder, url)
 
@@ -85,12 +87,6 @@ class Storage:
             return time.time()
         with self._engine.connect() as connection:
             return float(connection.scalar(sqlalchemy.text("SELECT extract(epoch FROM clock_timestamp())")) or 0)
-
-    def close(self) -> None:
-        """Close every connection."""
-        self.rdb.remove_session()
-        self.rdb.engine.dispose()
-        self._engine.dispose()
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -114,6 +110,11 @@ class Storage:
         study = optuna.create_study(study_name=self.name, storage=rdb, direction="maximize", load_if_exists=True)
         _check_ours(self.label, study)
         return rdb, study
+
+
+def _dispose(*engines: sqlalchemy.Engine) -> None:
+    for engine in engines:
+        engine.dispose()
 
 
 def _check_ours(label: str, study: optuna.Study) -> None:
@@ -145,7 +146,8 @@ def stored_url(folder: Path) -> str | None:
 
 def _leave_pointer(folder: Path, url: str) -> None:
     plain = sqlalchemy.engine.make_url(url)
-    plain = plain.set(password=None, query={k: v for k, v in plain.query.items() if k != "password"})
+    query = {name: value for name, value in plain.query.items() if name != "password"}
+    plain = sqlalchemy.URL.create(plain.drivername, plain.username, None, plain.host, plain.port, plain.database, query)
     text = plain.render_as_string()
     if stored_url(folder) != text:
         write_atomically(folder / POINTER, text + "\n")

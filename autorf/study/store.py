@@ -84,10 +84,6 @@ class Store:
         """After how much silence another driver takes a trial over."""
         return self._spec.lease_seconds
 
-    def close(self) -> None:
-        """Close the connections to the storage."""
-        self._opened.close()
-
     def hurry(self) -> None:
         """From now on, wait for the storage only seconds, as someone who pressed Ctrl-C would."""
         self._patiently.minutes = min(self._patiently.minutes, 0.1)

@@ -20,6 +20,8 @@ from autorf.study.trial import grid
 from tests.postgres import PASSWORD, Server
 from tests.study.conftest import TINY
 
+# A connection whose server went away is closed by nobody.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 RATES = list(range(1, 25))
 
 
@@ -133,7 +135,9 @@ def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:
 def test_another_programs_study_is_refused(url: str, tmp_path: Path) -> None:
     import optuna
 
-    optuna.create_study(study_name="theirs", storage=url).add_trial(optuna.trial.create_trial(value=1.0))
+    storage = optuna.storages.RDBStorage(url)
+    optuna.create_study(study_name="theirs", storage=storage).add_trial(optuna.trial.create_trial(value=1.0))
+    storage.engine.dispose()
     with pytest.raises(InputError, match="another program's"):
         Store(tmp_path / "theirs", "theirs", StorageSpec(url=url))
 
