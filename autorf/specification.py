@@ -103,7 +103,7 @@ def _sentence(kind: type[BaseModel], detail: ErrorDetails) -> str:
                 return detail["msg"]
             # Of a whole part of a file its keys are known; repeating them all would hide the message.
             got = "" if isinstance(detail["input"], Mapping) else f" (got {detail['input']!r})"
-            return f"{field}: {context['error']}{got}"
+            return f"{field}: {context['error']}{got}" if location else f"{context['error']}{got}"
         case "union_tag_invalid":
             tag, expected = str(context["tag"]), str(context["expected_tags"])
             names = [name.strip(" '") for name in expected.split(",")]

@@ -1,6 +1,7 @@
 """What a trained network costs to run: parameters, FLOPs, latency, memory."""
 
 import copy
+import math
 import resource
 import statistics
 import time
@@ -30,20 +31,33 @@ def costs(model: nn.Module, image_size: tuple[int, int], device: torch.device) -
         device: the trial's.
 
     Returns:
-        ``parameters``; ``flops`` of convolutions and matrix products, multiplication and addition counted apart;
+        ``parameters``; ``flops`` of convolutions and matrix products, multiplication and addition counted apart, while
+        interpolation and gathering are not;
         ``latency_ms``, the median of repeated runs after a warm-up; whatever else runs on the device slows them, so
         compare trials with ``executor.workers: 1`` or on devices of their own where milliseconds count.
     """
     plain = _deployable(model).to(device)
     image = random_like_parameters(plain, (1, input_channels(plain), *image_size))
     with torch.no_grad():
-        with FlopCounterMode(display=False) as counter:
+        with FlopCounterMode(display=False, custom_mapping=_own_flops()) as counter:
             plain(image)
         return {
             "parameters": sum(parameter.numel() for parameter in plain.parameters()),
             "flops": counter.get_total_flops(),
             "latency_ms": round(_latency_ms(plain, image), 4),
         }
+
+
+def _own_flops() -> dict[Any, Any]:
+    """The per-pixel operators' products: those of one convolution, wherever each pixel looks."""
+    import autorf.ops  # noqa: F401 - the operators exist from here on
+
+    def products(input: Any, weight: Any, *_: Any, **__: Any) -> int:
+        n, _, height, width = input
+        return int(2 * n * height * width * math.prod(weight))
+
+    known = torch.ops.autorf
+    return {known.pixel_adaptive_conv2d.default: products, known.scale_adaptive_conv2d.default: products}
 
 
 def _deployable(model: nn.Module) -> nn.Module:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from autorf.methods import Dilation, Inflation, LearnedDilation
+from autorf.methods import Dilation, Inflation, LearnedDilation, Method, PixelAdaptive, ScaleAdaptive
 from autorf.networks import build
 from autorf.networks.spec import ModelSpec
 from autorf.study.cost import PeakMemory, costs
@@ -36,6 +36,13 @@ def test_a_search_that_is_not_over_and_a_region_have_a_cost_too() -> None:
     dilated = costs(adapt(build(spec, 5), Dilation(rate=3)), (48, 48), CPU)["flops"]
     assert costs(searching, (48, 48), CPU)["flops"] > dilated
     assert costs(adapt(build(spec, 5), Inflation(factor=2)), (48, 48), CPU)["flops"] > dilated
+
+
+@pytest.mark.parametrize("method", [PixelAdaptive(), ScaleAdaptive()])
+def test_a_field_for_every_pixel_has_at_least_the_plain_layers_flops(method: Method) -> None:
+    spec = ModelSpec(name="largefov:test_byobnet", stage=1, channels=(8, 8))
+    plain = costs(build(spec, 5), (48, 48), CPU)["flops"]
+    assert plain <= costs(adapt(build(spec, 5), method), (48, 48), CPU)["flops"] < 1.5 * plain
 
 
 def test_peak_memory_is_of_the_time_since() -> None:
