@@ -4,9 +4,10 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
 from autorf.errors import InputError
 from autorf.study.record import Record
-from autorf.study.search_spec import SearchSpec
 from autorf.study.spec import StudySpec
 
 _MAY_CHANGE = ("training.seeds",)
@@ -51,9 +52,13 @@ def check_none_gone(name: str, records: Iterable[Record], wanted: Iterable[str])
 
 
 def _comparable(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """A study file as plain values, settings that an older version did not know filled in."""
+    """A study file as plain values, settings that an older version did not know at their defaults."""
     plain: dict[str, Any] = json.loads(json.dumps(stored))
-    return {**plain, "search": SearchSpec.model_validate(plain.get("search", {})).model_dump(mode="json")}
+    try:
+        return StudySpec.model_validate(plain).model_dump(mode="json")
+    except ValidationError:
+        # It holds what this version no longer allows; the difference will say what.
+        return plain
 
 
 def _differences(path: str, old: Any, new: Any) -> list[tuple[str, Any, Any]]:

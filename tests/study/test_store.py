@@ -31,6 +31,17 @@ def claimed(store: Store) -> Record:
     return record
 
 
+def test_settings_that_an_older_version_did_not_know_are_no_change(store: Store, tiny: StudySpec) -> None:
+    stored = tiny.model_dump(mode="json")
+    del stored["search"]["pruning"], stored["training"]["weight_decay"]
+    store._study.set_user_attr("spec", stored)
+    store.register(tiny, grid(tiny, "tiny"))
+    stored["training"]["weight_decay"] = 0.5
+    store._study.set_user_attr("spec", stored)
+    with pytest.raises(InputError, match=r"training\.weight_decay: 0\.5 became 0\.01"):
+        store.register(tiny, grid(tiny, "tiny"))
+
+
 def test_registering_twice_enqueues_every_trial_once(store: Store, tiny: StudySpec) -> None:
     store.register(tiny, grid(tiny, "tiny"))
     again = Store(store.folder, "tiny")
