@@ -45,6 +45,9 @@ def main() -> None:
     try:
         status = app(standalone_mode=False)
         sys.stdout.flush()
+        if status == INTERRUPTED:
+            # Typer answers Ctrl-C itself, without a word.
+            raise KeyboardInterrupt
         sys.exit(status or DONE)
     except InputError as error:
         _stop(str(error), BAD_INPUT)

@@ -101,7 +101,11 @@ def evaluate(job: Job) -> Evidence:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
         images = loader(splits.val, spec.training.batch_size, job.seed, shuffle=False)
-        _trainer(spec, [gatherer]).validate(module, images, verbose=False)
+        try:
+            _trainer(spec, [gatherer]).validate(module, images, verbose=False)
+        except SystemExit as stopped:
+            # Lightning turns Ctrl-C into an exit of its own.
+            raise KeyboardInterrupt from stopped
     evidence = gatherer.evidence()
     assert evidence is not None
     return evidence

@@ -40,3 +40,14 @@ def test_retrain_trains_in_a_worker_and_export_takes_the_retrained_model(
 )
 def test_bad_input_is_one_line_and_exit_code_2(shell: Shell, arguments: list[str], said: str) -> None:
     assert said in shell.refused(*arguments)
+
+
+def test_ctrl_c_is_one_line_that_says_how_to_go_on(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    from autorf.cli import deployment
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(deployment, "run", interrupted)
+    answer = shell.run("retrain", "tiny")
+    assert (answer.code, answer.err.strip()) == (130, "autorf: interrupted; the same command continues")
