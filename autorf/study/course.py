@@ -81,7 +81,9 @@ class Course:
         records = self.store.records()
         if self._enough(records):
             return False
-        if any(not record.finished for record in records) or self.spec.search.pruning is not None:
+        if any(not record.finished for record in records):
+            return True
+        if self.spec.search.pruning is not None and (self._halving(records).promotable() or self._owed(records)):
             return True
         return self._suggestions is not None and self._room(records)
 
@@ -217,16 +219,22 @@ class Course:
             self.store.promote(next(record for record in records if record.key == key))
 
     def _finish_the_best(self, records: Sequence[Record]) -> Record | None:
-        """Without it a small study could end with every trial paused, or with nothing to compare learning with.
+        """Train what is owed to its end."""
+        for key in self._owed(records):
+            self._to_the_end.add(key)
+            self.store.promote(next(record for record in records if record.key == key))
+        return self.store.claim()
 
-        Of each seed, and of manual and learned ways, at least one trial is trained to its end.
+    def _owed(self, records: Sequence[Record]) -> list[str]:
+        """The furthest paused trial of each seed and of manual and learned ways that has no complete one.
+
+        Without them a small study could end with every trial paused, or with nothing to compare learning with.
         """
         asha = self._halving(records)
         kinds = {(record.seed, manual(record)) for record in records}
         done = {(record.seed, manual(record)) for record in records if record.state == "complete"}
-        for seed, by_hand in sorted(kinds - done):
-            of_kind = [r.key for r in records if (r.seed, manual(r)) == (seed, by_hand) and r.state == "pruned"]
-            if key := asha.furthest(of_kind):
-                self._to_the_end.add(key)
-                self.store.promote(next(record for record in records if record.key == key))
-        return self.store.claim()
+        owed = [
+            asha.furthest(r.key for r in records if (r.seed, manual(r)) == kind and r.state == "pruned")
+            for kind in sorted(kinds - done)
+        ]
+        return [key for key in owed if key is not None]

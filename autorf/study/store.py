@@ -7,25 +7,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from autorf.errors import InputError, near_names
 from autorf.study.changes import check_none_gone, check_unchanged
 from autorf.study.lease import is_stale, new_lease
+from autorf.study.parameters import waiting_row
 from autorf.study.patience import Patience
 from autorf.study.record import Record, newest_attempts, record_from
-from autorf.study.search_space import TRAINING
 from autorf.study.spec import StorageSpec, StudySpec
 from autorf.study.storage import FORMAT, POINTER, Storage, stored_url
 from autorf.study.trial import Trial
 
 __all__ = ["Record", "Store", "TakenOverError", "newest_attempts", "open_store", "study_folder"]
-
-_METHOD_NAMES = ("dilation", "inflation", "learned_dilation", "pixel_adaptive", "scale_adaptive")
-"""Fixed here because Optuna refuses a categorical parameter that grows."""
 
 
 class TakenOverError(RuntimeError):
@@ -337,23 +332,5 @@ class Store:
         self._enqueue(record.key, record.configuration, record.seed, attempt=record.attempt + 1, crashes=crashes)
 
     def _enqueue(self, key: str, configuration: Mapping[str, Any], seed: int, attempt: int, crashes: int = 0) -> None:
-        method = configuration["method"]
-        named = {n if n == "method" or n.startswith(TRAINING) else f"{method}.{n}": v for n, v in configuration.items()}
-        distributions = {name: d for name, value in named.items() if (d := _distribution(name, value))}
         facts = {"key": key, "configuration": configuration, "seed": seed, "attempt": attempt, "crashes": crashes}
-        self._study.add_trial(
-            optuna.trial.create_trial(
-                state=TrialState.WAITING,
-                params={name: named[name] for name in distributions},
-                distributions=distributions,
-                user_attrs=facts,
-            )
-        )
-
-
-def _distribution(name: str, value: object) -> BaseDistribution | None:
-    if name == "method":
-        return CategoricalDistribution(_METHOD_NAMES)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return IntDistribution(0, 2**16) if isinstance(value, int) else FloatDistribution(-1e9, 1e9)
+        self._study.add_trial(waiting_row(configuration, facts))

@@ -42,6 +42,17 @@ def test_settings_that_an_older_version_did_not_know_are_no_change(store: Store,
         store.register(tiny, grid(tiny, "tiny"))
 
 
+def test_a_pruned_trial_is_promoted_once_whoever_asks(store: Store) -> None:
+    record = claimed(store)
+    store.report(record, epoch(0))
+    store.prune(record, {**RESULT, "epochs": 1}, 0.5)
+    pruned = store.record(record.key)
+    Store(store.folder, "tiny").promote(pruned)
+    store.promote(pruned)
+    found = [one.state for one in store.attempts() if one.key == record.key]
+    assert found == ["pruned", "waiting"]
+
+
 def test_registering_twice_enqueues_every_trial_once(store: Store, tiny: StudySpec) -> None:
     store.register(tiny, grid(tiny, "tiny"))
     again = Store(store.folder, "tiny")

@@ -1,0 +1,34 @@
+"""A configuration as parameters that Optuna's own tools understand."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from autorf.study.search_space import TRAINING
+
+_METHOD_NAMES = ("dilation", "inflation", "learned_dilation", "pixel_adaptive", "scale_adaptive")
+"""Fixed here because Optuna refuses a categorical parameter that grows."""
+
+
+def waiting_row(configuration: Mapping[str, Any], facts: Mapping[str, Any]) -> FrozenTrial:
+    """A row of the storage that waits to be run: ``method``, ``METHOD.FIELD`` and ``training.SETTING`` where they are
+    numbers, and all of ``facts`` beside them."""
+    method = configuration["method"]
+    named = {n if n == "method" or n.startswith(TRAINING) else f"{method}.{n}": v for n, v in configuration.items()}
+    distributions = {name: d for name, value in named.items() if (d := _distribution(name, value))}
+    return create_trial(
+        state=TrialState.WAITING,
+        params={name: named[name] for name in distributions},
+        distributions=distributions,
+        user_attrs=dict(facts),
+    )
+
+
+def _distribution(name: str, value: object) -> BaseDistribution | None:
+    if name == "method":
+        return CategoricalDistribution(_METHOD_NAMES)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return IntDistribution(0, 2**16) if isinstance(value, int) else FloatDistribution(-1e9, 1e9)
