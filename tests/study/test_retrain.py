@@ -3,6 +3,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,9 +75,12 @@ def test_killed_in_an_epoch_the_same_call_ends_with_the_same_files(
     class KilledError(Exception):
         pass
 
+    before: list[dict[str, Any]] = []
+
     def kill(event: Event) -> None:
         if event.payload["epoch"] == 2:
             raise KilledError
+        before.append(event.payload)
 
     options = Options(trial=keys[LEARNED][:6], epochs=3)
     whole = files(retrain(root, "tiny", options, quiet=True, force=True).folder)
@@ -87,10 +91,11 @@ def test_killed_in_an_epoch_the_same_call_ends_with_the_same_files(
     assert not (root / "tiny" / "retrained" / keys[LEARNED]).exists()
     with pytest.raises(InputError, match="unfinished retrain of this trial has epochs 3"):
         retrain(root, "tiny", Options(trial=keys[LEARNED], epochs=2), quiet=True)
-    seen: list[int] = []
-    monkeypatch.setattr(module, "make_local", lambda *_: Here(lambda event: seen.append(event.payload["epoch"])))
+    seen: list[dict[str, Any]] = []
+    monkeypatch.setattr(module, "make_local", lambda *_: Here(lambda event: seen.append(event.payload)))
     resumed = files(retrain(root, "tiny", options, quiet=True).folder)
-    assert seen == [2]
+    # The first two are the checkpoint's own report, their seconds too: only the third was trained again.
+    assert (seen[:2], [epoch["epoch"] for epoch in seen]) == (before, [0, 1, 2])
     assert resumed["model.safetensors"] == whole["model.safetensors"]
     assert json.loads(resumed["metrics.json"])["metrics"] == json.loads(whole["metrics.json"])["metrics"]
 
