@@ -65,6 +65,8 @@ class Storage:
         self.label = hide_passwords(url) if url else str(folder / "study.db")
         self._settings = {"connect_args": {"timeout": 60}} if url is None else _POSTGRES
         _check_place(folder, name, url)
+        if url is None:
+            _check_whole(folder)
         try:
             self._engine = sqlalchemy.create_engine(self._url, pool_size=2, **self._settings)
             with warnings.catch_warnings():
@@ -135,6 +137,26 @@ def _check_place(folder: Path, name: str, url: str | None) -> None:
     if url is not None and (folder / "study.db").is_file():
         raise InputError(
             f"{folder / 'study.db'} already holds study {name!r}: leave storage.url out, or give the study another name"
+        )
+
+
+def _check_whole(folder: Path) -> None:
+    """Raise ``InputError`` where SQLite would begin anew, or read on until it comes to a page that is gone."""
+    path = folder / "study.db"
+    if not path.is_file() or (folder / "study.db-journal").exists():
+        return
+    size = path.stat().st_size
+    if size == 0 and not any((folder / "trials").glob("*")):
+        # Made by a search that was killed before it wrote anything.
+        return
+    with path.open("rb") as file:
+        header = file.read(100)
+    page = int.from_bytes(header[16:18], "big")
+    whole = (65536 if page == 1 else page) * int.from_bytes(header[28:32], "big")
+    if size < max(whole, 100):
+        raise InputError(
+            f"{path}: is cut: {size} bytes are left of {whole or 'a database'}; restore it from a backup, or remove "
+            f"{folder} to begin the study anew"
         )
 
 
