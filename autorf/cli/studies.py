@@ -14,6 +14,7 @@ from autorf.study import builtin
 from autorf.study.comparison import compare_studies, results_of
 from autorf.study.course import ending
 from autorf.study.spec import StudySpec, parse_study, read_yaml
+from autorf.study.storage import remember
 from autorf.study.store import Store, open_store
 
 if TYPE_CHECKING:
@@ -114,7 +115,12 @@ def _stores(studies: list[str], root: Path) -> list[Store]:
 
 def study_name(study: str) -> str:
     """The name of the study that a file describes, or ``study`` itself."""
-    return parse_study(read_yaml(Path(study)), study).name if Path(study).is_file() else study
+    if not Path(study).is_file():
+        return study
+    spec = parse_study(read_yaml(Path(study)), study)
+    if spec.storage.url is not None:
+        remember(spec.storage.url)
+    return spec.name
 
 
 def list_builtin() -> int:

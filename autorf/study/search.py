@@ -224,5 +224,7 @@ def _crashes(event: Event, record: Record) -> int:
 
 
 def _keep_traceback(folder: Path, event: Event) -> None:
-    if "traceback" in event.payload:
-        write_atomically(folder / "traceback.txt", event.payload["traceback"])
+    # On a full disk the reason, which is stored, has to do.
+    with suppress(OSError):
+        if "traceback" in event.payload:
+            write_atomically(folder / "traceback.txt", event.payload["traceback"])

@@ -161,18 +161,37 @@ def _check_whole(folder: Path) -> None:
 
 
 def stored_url(folder: Path) -> str | None:
-    """The URL, without password, of the storage that the study of ``folder`` was last opened in."""
+    """The URL of the storage that the study of ``folder`` was last opened in.
+
+    Without a password, unless this process was told the whole URL, see :func:`remember`.
+    """
     pointer = folder / POINTER
-    return pointer.read_text(encoding="utf-8").strip() if pointer.is_file() else None
+    if not pointer.is_file():
+        return None
+    plain = pointer.read_text(encoding="utf-8").strip()
+    return _remembered.get(plain, plain)
+
+
+_remembered: dict[str, str] = {}
+
+
+def remember(url: str) -> None:
+    """Know the password of ``url`` for as long as this process lives."""
+    _remembered[_plain(url)] = url
 
 
 def _leave_pointer(folder: Path, url: str) -> None:
-    plain = sqlalchemy.engine.make_url(url)
-    query = {name: value for name, value in plain.query.items() if name != "password"}
-    plain = sqlalchemy.URL.create(plain.drivername, plain.username, None, plain.host, plain.port, plain.database, query)
-    text = plain.render_as_string()
-    if stored_url(folder) != text:
-        write_atomically(folder / POINTER, text + "\n")
+    remember(url)
+    if stored_url(folder) != url:
+        write_atomically(folder / POINTER, _plain(url) + "\n")
+
+
+def _plain(url: str) -> str:
+    """``url`` without its password."""
+    parts = sqlalchemy.engine.make_url(url)
+    query = {name: value for name, value in parts.query.items() if name != "password"}
+    bare = sqlalchemy.URL.create(parts.drivername, parts.username, None, parts.host, parts.port, parts.database, query)
+    return bare.render_as_string(hide_password=False)
 
 
 def _opening_problem(label: str, url: str | None, error: Exception) -> str:

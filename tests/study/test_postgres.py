@@ -107,6 +107,10 @@ def test_a_study_is_found_again_by_its_name_with_the_password_from_the_environme
     url: str, tmp_path: Path, tiny: StudySpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registered(tmp_path, "named", tiny, StorageSpec(url=url))
+    assert len(open_store(tmp_path, "named").records()) == 4
+    monkeypatch.setattr("autorf.study.storage._remembered", {})
+    with pytest.raises(InputError, match="no password supplied"):
+        open_store(tmp_path, "named")
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
     assert len(open_store(tmp_path, "named").records()) == 4
     with pytest.raises(InputError, match=r"lives in postgresql\+psycopg://autorf@127.*set storage\.url"):

@@ -1,4 +1,5 @@
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -178,3 +179,45 @@ def test_seconds_of_repeated_retrains_add_up(tmp_path: Path) -> None:
     store.add_retrain("abc", {"seconds": 4.0, "epochs": 2})
     store.add_retrain("abc", {"seconds": 3.0, "epochs": 5})
     assert Store(tmp_path, "tiny").retrains() == {"abc": {"seconds": 7.0, "epochs": 5}}
+
+
+def test_a_study_grows_by_values_of_a_space_and_by_spaces(store: Store, tiny: StudySpec) -> None:
+    spaces = ({"method": "dilation", "rate": [1, 3, 5]}, *tiny.search_space[1:], {"method": "inflation", "dilation": 1})
+    grown = tiny.model_copy(update={"search_space": spaces})
+    before = [record.key for record in store.records()]
+    store.register(grown, grid(grown, "tiny"))
+    assert [record.key for record in store.records()][: len(before)] == before
+    assert len(store.records()) == len(before) + 2
+
+
+def test_a_study_file_of_another_study_in_the_folder_is_refused(store: Store) -> None:
+    with pytest.raises(InputError, match="holds study 'tiny', not 'other'"):
+        Store(store.folder, "other")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.99])
+def test_a_cut_storage_is_refused_with_what_is_left_of_it(store: Store, share: float) -> None:
+    path = store.folder / "study.db"
+    (store.folder / "trials" / "key").mkdir(parents=True)
+    os.truncate(path, int(path.stat().st_size * share))
+    with pytest.raises(InputError, match=r"study\.db: is cut: \d+ bytes are left"):
+        Store(store.folder, "tiny")
+
+
+def test_a_worker_that_died_between_the_end_of_an_attempt_and_the_next_one_is_made_up_for(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = claimed(store)
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_enqueue_next", killed)
+        with pytest.raises(KeyboardInterrupt):
+            store.requeue(record, "interrupted")
+    assert store.record(record.key).state == "failed"
+    store.recover()
+    assert (store.record(record.key).state, store.record(record.key).attempt) == ("waiting", 2)
+    store.recover()
+    assert sum(one.key == record.key for one in store.attempts()) == 2

@@ -1,3 +1,5 @@
+import errno
+import os
 import warnings
 from contextlib import suppress
 from itertools import chain, pairwise
@@ -17,7 +19,8 @@ from autorf.training.batches import EpochBatches, loader
 from autorf.training.callback import ReceptiveFieldCallback
 from autorf.training.checkpoint import EpochCheckpoint, SafetensorsIO
 from autorf.training.module import SegmentationModule, class_weights
-from autorf.training.resuming import NAMES, clear_checkpoints, newest_checkpoint
+from autorf.training.packing import pack, unpack
+from autorf.training.resuming import NAMES, clear_checkpoints, newest_checkpoint, write_checkpoint
 from autorf.training.schedule import warmup_cosine
 from autorf.training.spec import TrainingSpec
 
@@ -114,6 +117,21 @@ def test_a_truncated_checkpoint_falls_back_to_the_one_before_and_says_so(tmp_pat
     assert list(folder.iterdir()) == []
     assert newest_checkpoint(folder, reached=2) == (None, ["no checkpoint is left of 2 epochs; started afresh"])
     assert newest_checkpoint(folder, reached=1) == (None, [])
+
+
+def test_a_full_disk_leaves_the_checkpoint_that_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_checkpoint(tmp_path, pack({"epoch": 1}))
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_checkpoint(tmp_path, pack({"epoch": 2}))
+    assert [path.name for path in tmp_path.iterdir()] == [NAMES[0]]
+    path, _ = newest_checkpoint(tmp_path)
+    assert path is not None
+    assert unpack(path.read_bytes()) == {"epoch": 1}
 
 
 def test_a_loss_that_is_no_number_ends_the_training_with_that_reason(splits: Splits) -> None:

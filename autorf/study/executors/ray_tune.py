@@ -4,6 +4,7 @@ import json
 import queue
 import socket
 import threading
+import time
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from autorf.study.executors.base import Event
 
 RUNG_SECONDS = 300.0
 """How long a trial waits at a rung for the search's word; a search that waits for its storage may be silent."""
+
+IDLE_SECONDS = 60.0
+"""How long Tune is kept waiting for the next job when it has none."""
 
 NODE_SECONDS = 3.0
 """How long a node may take to answer before it counts as dead."""
@@ -133,17 +137,23 @@ class _Submitted(Searcher):
     def __init__(self, relay: Relay) -> None:
         super().__init__(metric="miou", mode="max")
         self._relay = relay
+        self._live: set[str] = set()
 
     def suggest(self, trial_id: str) -> Any:
-        if self._relay.closed:
-            return Searcher.FINISHED
-        try:
-            return self._relay.waiting.popleft()
-        except IndexError:
-            return None
+        # Without a trial to look after, Tune would sleep a second before it asks again.
+        until = time.monotonic() + (0.0 if self._live else IDLE_SECONDS)
+        while not self._relay.closed:
+            if self._relay.waiting:
+                self._live.add(trial_id)
+                return self._relay.waiting.popleft()
+            if time.monotonic() >= until:
+                return None
+            time.sleep(0.02)
+        return Searcher.FINISHED
 
     def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
         """Nothing is learned here."""
+        self._live.discard(trial_id)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing is kept here."""

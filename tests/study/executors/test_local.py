@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from autorf.errors import InputError
 from autorf.study.executors import Event, Job, RunTrial
 from autorf.study.executors.base import ended
-from autorf.study.executors.local import LocalExecutor
+from autorf.study.executors.local import LocalExecutor, failure_reason
 from autorf.study.spec import StudySpec
 from tests.study.executors.fake_trials import dying_trial, failing_trial, sleeping_trial
 
@@ -77,7 +79,7 @@ def test_a_killed_worker_is_a_failed_job_and_the_next_job_gets_a_new_worker(exec
 def test_an_exception_is_a_failed_job_with_its_reason_and_traceback(executor: LocalExecutor, job: Job) -> None:
     executor.submit(job)
     (event,) = until_end(executor)
-    assert "No space left on device" in event.payload["reason"]
+    assert event.payload["reason"].startswith("disk full: [Errno 28] No space left on device")
     assert "failing_trial" in event.payload["traceback"]
     assert "crashed" not in event.payload
 
@@ -108,3 +110,18 @@ def test_a_job_is_pruned_only_when_it_did_not_reach_the_end(tiny: StudySpec) -> 
         return _outcome(job, link, lambda *_: {"epochs": epochs}).kind
 
     assert (reached(1), reached(2)) == ("pruned", "done")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nmore"), "out of memory: CUDA out of"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "out of memory: DefaultCPUAllocator"),
+        (FloatingPointError("the training loss became nan at step 3"), "the training loss became nan at step 3"),
+        (InputError("photos/a.png: cannot be decoded"), "photos/a.png: cannot be decoded"),
+        (KeyError("logits"), "KeyError: 'logits'"),
+    ],
+)
+def test_a_failure_has_a_reason_of_one_line(error: Exception, reason: str) -> None:
+    assert failure_reason(error).startswith(reason)
+    assert "\n" not in failure_reason(error)
