@@ -126,7 +126,10 @@ def problems(root: Path, expected: Path, tally: Tally) -> list[str]:
         files = [folder / "chaos" / "trials" / key / "model.safetensors" for folder in (root, expected)]
         if files[0].read_bytes() != files[1].read_bytes():
             found.append(f"{key}: other weights")
-    return found + _in_mlflow(root, set(wanted))
+    try:
+        return found + _in_mlflow(root, set(wanted))
+    except Exception as error:
+        return [*found, f"MLflow cannot be read: {str(error).splitlines()[0]}"]
 
 
 def _of_trial(rows: list[Record], wanted: Record) -> list[str]:

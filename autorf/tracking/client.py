@@ -2,9 +2,10 @@
 
 import logging
 import os
+import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -69,4 +70,28 @@ def connect(uri: str) -> "MlflowClient":
         logging.getLogger(name).setLevel(logging.WARNING)
     # Each failed attempt would be a line; the mirror says it once.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
+    _make_whole(uri)
     return MlflowClient(tracking_uri=uri)
+
+
+def _make_whole(uri: str) -> None:
+    """Make the tables of a new SQLite file under another name.
+
+    MLflow makes them in many steps and cannot go on from the middle: a process killed there would leave a file that no
+    later one can use.
+    """
+    path = Path(uri.removeprefix("sqlite:///"))
+    if not uri.startswith("sqlite:///") or path.exists():
+        return
+    import sqlalchemy
+    from mlflow.store.db.utils import _initialize_tables
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".mlflow-") as folder:
+        made = Path(folder) / path.name
+        engine = sqlalchemy.create_engine(f"sqlite:///{made}")
+        _initialize_tables(engine)
+        engine.dispose()
+        # Another driver may have been faster; its file stays.
+        with suppress(FileExistsError):
+            os.link(made, path)
