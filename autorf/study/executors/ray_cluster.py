@@ -5,8 +5,10 @@ import os
 import shutil
 import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -61,8 +63,12 @@ class Cluster:
         import ray
 
         ray.shutdown()
-        if self._folder is not None:
+        # Ray's last processes may still write a line or two.
+        for _ in range(10):
+            if self._folder is None or not Path(self._folder).exists():
+                return
             shutil.rmtree(self._folder, ignore_errors=True)
+            time.sleep(0.1)
 
     def _start(self) -> None:
         with _loopback_only():
