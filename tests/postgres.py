@@ -60,7 +60,9 @@ def server() -> Iterator[Server]:
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
-    pytest.importorskip("psycopg", reason="psycopg is not installed (pip install 'autorf[postgres]')")
+    import psycopg
+
+    assert psycopg
     folder = Path(tempfile.mkdtemp(prefix="autorf-postgres-"))
     try:
         if os.geteuid() == 0:
