@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ def test_a_trial_killed_behind_its_last_epoch_ends_with_the_same_results(
 ) -> None:
     configuration = {"method": "inflation", "dilation": 3}
 
-    def job(name: str) -> Job:
-        return Job(1, "key", configuration, 0, tiny, tmp_path / name)
+    def job(name: str, reached: int = 0) -> Job:
+        return Job(1, "key", configuration, 0, tiny, tmp_path / name, reached=reached)
 
     def killed(*_: Any) -> None:
         raise KeyboardInterrupt
@@ -26,7 +27,7 @@ def test_a_trial_killed_behind_its_last_epoch_ends_with_the_same_results(
         patch.setattr(runner, "save", killed)
         with pytest.raises(KeyboardInterrupt):
             runner.run(job("cut"), reported.append)
-    resumed = runner.run(job("cut"), reported.append)
+    resumed = runner.run(job("cut", reached=len(reported)), reported.append)
     assert len(reported) == tiny.training.epochs
     unequal = {"train_seconds", "peak_memory_mb", "latency_ms"}
     assert {k: v for k, v in resumed.items() if k not in unequal} == {
@@ -52,5 +53,6 @@ def test_a_stopped_trial_keeps_its_checkpoint_and_continues_to_the_same_results(
     assert pruned["miou"] == reported[0]["miou"]
     assert not (job.folder / "model.safetensors").exists()
     whole = runner.run(Job(1, "key", job.configuration, 0, tiny, tmp_path / "whole"), lambda _: None)
-    assert runner.run(job, reported.append)["iou_per_class"] == whole["iou_per_class"]
-    assert len(reported) == 2
+    continued = runner.run(replace(job, reached=1), reported.append)
+    assert continued["iou_per_class"] == whole["iou_per_class"]
+    assert [epoch["epoch"] for epoch in reported] == [0, 1]
