@@ -76,6 +76,9 @@ class Storage:
                     self.rdb, self.study = self._open()
         except ModuleNotFoundError:
             raise InputError("storage.url: PostgreSQL needs psycopg; run: pip install 'autorf[postgres]'") from None
+        except InputError:
+            self._engine.dispose()
+            raise
         except (OptunaError, SQLAlchemyError, RuntimeError) as error:
             self._engine.dispose()
             raise InputError(_opening_problem(self.label, url, error)) from None
@@ -106,11 +109,17 @@ class Storage:
 
     def _open(self) -> tuple[optuna.storages.RDBStorage, optuna.Study]:
         rdb = optuna.storages.RDBStorage(self._url, engine_kwargs=self._settings)
-        found = [study.study_name for study in rdb.get_all_studies()]
-        if self.one_machine and found and self.name not in found:
-            raise InputError(f"{self.label}: holds study {found[0]!r}, not {self.name!r}; use another name or --root")
-        study = optuna.create_study(study_name=self.name, storage=rdb, direction="maximize", load_if_exists=True)
-        _check_ours(self.label, study)
+        try:
+            found = [study.study_name for study in rdb.get_all_studies()]
+            if self.one_machine and found and self.name not in found:
+                raise InputError(
+                    f"{self.label}: holds study {found[0]!r}, not {self.name!r}; use another name or --root"
+                )
+            study = optuna.create_study(study_name=self.name, storage=rdb, direction="maximize", load_if_exists=True)
+            _check_ours(self.label, study)
+        except BaseException:
+            rdb.engine.dispose()
+            raise
         return rdb, study
 
 

@@ -1,5 +1,6 @@
 """Storage in PostgreSQL: many drivers, a server that goes away, passwords that stay where they are."""
 
+import gc
 import json
 import os
 import signal
@@ -8,6 +9,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,12 @@ from tests.study.conftest import TINY
 # A connection whose server went away is closed by nobody.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 RATES = list(range(1, 25))
+
+
+@pytest.fixture(autouse=True)
+def connections_end_with_their_test() -> Iterator[None]:
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="module")
