@@ -98,3 +98,11 @@ def test_an_input_that_is_no_map_and_an_empty_size_are_refused() -> None:
         interpolate(torch.zeros(1, 1, 4, 4), 1.0, (0, 3))
     with pytest.raises(InputError, match="gradient"):
         interpolate(torch.zeros(1, 1, 4, 4), 1.0, (3, 3), gradient="other")  # type: ignore[arg-type]
+
+
+def test_the_memory_layout_of_the_input_is_kept() -> None:
+    input = torch.randn(2, 3, 5, 7)
+    last = input.to(memory_format=torch.channels_last)
+    assert inflate(last, 1.5).is_contiguous(memory_format=torch.channels_last)
+    assert inflate(input, 1.5).is_contiguous()
+    assert torch.equal(inflate(last, 1.0), input)
