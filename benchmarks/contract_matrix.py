@@ -106,7 +106,7 @@ def families() -> list[Family]:
                 "stages.3.blocks.0"),
         _family("timm mobilenetv3 (Conv2dSame)", same, r"blocks\.4\.[12]\.conv_dw", "blocks.4.1", "blocks.4.2"),
         _family("torchvision lraspp", lraspp, r"backbone\.15\.block\.1\.0", "backbone.15"),
-        _family("transformers SegFormer", segformer, r".*block\.3.*dwconv\.dwconv", "decode_head.linear_fuse",
+        _family("transformers SegFormer", segformer, r".*stages\.3.*dwconv\.dwconv", "decode_head.linear_fuse",
                 "decode_head.classifier"),
     ]  # fmt: skip
 
