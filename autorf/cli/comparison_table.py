@@ -12,7 +12,7 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from autorf.methods import MANUAL
-from autorf.study.comparison import ClassRow, Comparison, Cost, Group, Row, SizeRow
+from autorf.study.comparison import ClassRow, Comparison, Cost, Group, Row, SizeMean, SizeRow
 from autorf.study.comparison.rows import members_of
 from autorf.study.comparison.verdict import NAMES, number, signed
 from autorf.study.objectives import sign
@@ -201,8 +201,12 @@ def _print_classes(console: Console, comparison: Comparison) -> None:
 
 def _print_sizes(console: Console, comparison: Comparison) -> None:
     def line(row: SizeRow) -> Line:
-        side = f"{row.low:g} up" if row.high is None else f"{row.low:g}-{row.high:g}"
-        return {"side, px": side, "objects": str(row.objects), **_columns(row.share, comparison), **_difference(row)}
+        return {
+            "side, px": _side(row),
+            "objects": str(row.objects),
+            **_columns(row.share, comparison),
+            **_difference(row),
+        }
 
     title = "Share of pixels predicted right, by object size"
     missing = "no compared trial has per-image evidence"
@@ -210,11 +214,16 @@ def _print_sizes(console: Console, comparison: Comparison) -> None:
     for one in comparison.scales:
         if one.correlation is not None:
             spread = "" if one.correlation_ci95 is None else f" ± {one.correlation_ci95:.2f}"
+            means = "".join(f"{_side(size)} px {size.mean:.2f}, " for size in one.sizes)
             _say(
                 console,
-                f"{one.method}: rank correlation of {one.map} with object size {one.correlation:+.2f}{spread} "
-                f"({one.objects} objects)\n",
+                f"{one.method} ({one.setting}): mean {one.map} of objects of {means}"
+                f"rank correlation with their size {one.correlation:+.2f}{spread} ({one.objects} objects)\n",
             )
+
+
+def _side(size: SizeRow | SizeMean) -> str:
+    return f"{size.low:g} up" if size.high is None else f"{size.low:g}-{size.high:g}"
 
 
 def _columns(values: dict[str, float | None], comparison: Comparison) -> Line:

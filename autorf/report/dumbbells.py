@@ -8,7 +8,7 @@ from autorf.report.blocks import Column, Table, table
 from autorf.report.findings import BEST
 from autorf.report.svg import tooltip
 from autorf.report.theme import PALETTE, WIDE, Layout, colour, drawing, legend, mark, method_handle, new_figure
-from autorf.report.words import NONE, difference, fixed
+from autorf.report.words import NONE, difference, fixed, size_limits
 from autorf.study.comparison import ClassRow, SizeRow
 
 if TYPE_CHECKING:
@@ -34,7 +34,13 @@ def of_classes(rows: Sequence[ClassRow]) -> list[Dumbbell]:
 def of_sizes(rows: Sequence[SizeRow]) -> list[Dumbbell]:
     """The share of right pixels of every object size."""
     return [
-        Dumbbell(_limits(row), row.share, row.difference, row.difference_ci95, (("objects", f"{row.objects:,}"),))
+        Dumbbell(
+            size_limits(row.low, row.high),
+            row.share,
+            row.difference,
+            row.difference_ci95,
+            (("objects", f"{row.objects:,}"),),
+        )
         for row in rows
     ]
 
@@ -95,7 +101,3 @@ def dumbbell_table(caption: str, first: str, lines: Sequence[Dumbbell]) -> Table
 
 def _interval(line: Dumbbell) -> str:
     return NONE if line.half_width is None else f"± {line.half_width:.3f}"
-
-
-def _limits(row: SizeRow) -> str:
-    return f"{row.low:g} px and more" if row.high is None else f"{row.low:g} to {row.high:g} px"

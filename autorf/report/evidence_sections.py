@@ -6,11 +6,12 @@ from autorf.report.blocks import Block, Chart, Samples, Section, view
 from autorf.report.dumbbells import Dumbbell, dumbbell_figure, dumbbell_table, of_classes, of_sizes
 from autorf.report.findings import Findings
 from autorf.report.heat_map import heat_map_figure, heat_map_table, ratio_name
-from autorf.report.samples import Shown, class_legend, map_range, sample_rows
+from autorf.report.samples import Shown, class_legend, sample_rows
 from autorf.report.tables import scale_table
 from autorf.report.words import configuration, short
 from autorf.study.comparison import object_map
 from autorf.study.objectives import sign
+from autorf.study.pictures import map_bounds
 
 
 def sample_section(found: Findings) -> Iterator[Section]:
@@ -20,7 +21,7 @@ def sample_section(found: Findings) -> Iterator[Section]:
     if not shown:
         return
     maps = list(_maps(found))
-    ends = ((one.title, *map_range(one.evidence)) for one in maps)
+    ends = ((one.title, *map_bounds(one.evidence)) for one in maps)
     scales = tuple((title, short(low, 2), short(high, 2)) for title, low, high in ends)
     words = "; ".join(f"{name}: {configuration(group)}" for name, group in best.items())
     blocks: list[Block] = [

@@ -10,15 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from autorf.study.evidence import Evidence
-
-CLASS_COLOURS = (
-    "#2b2f36", "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7", "#9a9a9a", "#7a4fd0",
-    "#8c564b", "#17becf", "#bcbd22", "#a6cee3", "#fb9a99", "#33a02c", "#fdbf6f", "#6a3d9a", "#b15928", "#ffffff",
-)  # fmt: skip
-"""Class 0 first, usually background; the rest begins with Okabe and Ito's eight. Repeats beyond twenty classes."""
-
-NO_CLASS = "#ff00aa"
-"""The colour of pixels that have no class."""
+from autorf.study.pictures import NO_CLASS, class_colour, entries, heat, map_bounds, palette
 
 
 @dataclass(frozen=True)
@@ -58,21 +50,18 @@ def sample_rows(shown: Sequence[Shown], maps: Sequence[Shown]) -> tuple[SampleRo
     if not shown:
         return ()
     common = set.intersection(*({int(index) for index in one.evidence.sample_indices} for one in shown))
-    ranges = {id(one): _range([one.evidence]) for one in maps}
-    return tuple(_row(index, shown, maps, ranges) for index in sorted(common))
+    return tuple(_row(index, shown, maps) for index in sorted(common))
 
 
 def class_legend(evidence: Evidence) -> list[tuple[str, str]]:
     """Name and colour of every class that the samples' truth or predictions hold."""
     present = set(np.unique(evidence.sample_truth.numpy())) | set(np.unique(evidence.sample_prediction.numpy()))
     names = evidence.class_names
-    found = [(name, _class_colour(number)) for number, name in enumerate(names) if number in present]
+    found = [(name, class_colour(number)) for number, name in enumerate(names) if number in present]
     return [*found, ("no class", NO_CLASS)] if evidence.ignore_index in present else found
 
 
-def _row(
-    index: int, shown: Sequence[Shown], maps: Sequence[Shown], ranges: dict[int, tuple[float, float]]
-) -> SampleRow:
+def _row(index: int, shown: Sequence[Shown], maps: Sequence[Shown]) -> SampleRow:
     first = shown[0].evidence
     at = _position(first, index)
     truth = first.sample_truth[at].numpy()
@@ -90,22 +79,9 @@ def _row(
         if one.evidence.maps is None or index not in one.evidence.sample_indices.tolist():
             continue
         values = one.evidence.maps[_position(one.evidence, index)].float().numpy()
-        low, high = ranges[id(one)]
         text = f"{one.title} on image {index}: {values.min():.2f} to {values.max():.2f}, mean {values.mean():.2f}"
-        panels.append(Panel(one.title, _heat(values, low, high), text))
+        panels.append(Panel(one.title, _picture(heat(values, map_bounds(one.evidence))), text))
     return SampleRow(index, width, height, tuple(panels))
-
-
-def map_range(evidence: Evidence) -> tuple[float, float]:
-    """The least and largest value of a trial's maps over all samples: the ends of its colours."""
-    return _range([evidence])
-
-
-def _range(all_evidence: Sequence[Evidence]) -> tuple[float, float]:
-    values = [one.maps.float() for one in all_evidence if one.maps is not None and one.maps.numel()]
-    if not values:
-        return 0.0, 1.0
-    return min(float(one.min()) for one in values), max(float(one.max()) for one in values)
 
 
 def _position(evidence: Evidence, index: int) -> int:
@@ -122,31 +98,20 @@ def _present(labels: NDArray[np.int16], evidence: Evidence) -> str:
     return ", ".join(names) or "none"
 
 
-def _class_colour(number: int) -> str:
-    return CLASS_COLOURS[number % len(CLASS_COLOURS)]
-
-
 def _labels(labels: NDArray[np.int16], evidence: Evidence) -> str:
     """A label map as a palette image."""
-    shown = np.where((labels >= 0) & (labels < min(evidence.n_classes, 255)), labels, 255).astype(np.uint8)
-    picture = Image.fromarray(shown).convert("P")
-    codes = [_class_colour(number) for number in range(255)] + [NO_CLASS]
-    palette = [int(code[at : at + 2], 16) for code in codes for at in (1, 3, 5)]
-    picture.putpalette(palette)
+    picture = Image.fromarray(entries(labels, evidence.n_classes)).convert("P")
+    picture.putpalette(palette().flatten().tolist())
     return _uri(picture, "PNG", optimize=True)
 
 
 def photo(image: NDArray[np.uint8]) -> str:
     """An image ``(3, h, w)`` as a data URI."""
-    return _uri(Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0))), "WEBP", quality=82, method=6)
+    return _picture(np.ascontiguousarray(image.transpose(1, 2, 0)))
 
 
-def _heat(values: NDArray[np.float32], low: float, high: float) -> str:
-    from matplotlib import colormaps
-
-    level = (values - low) / max(high - low, 1e-6)
-    shades = (colormaps["cividis"](level.clip(0, 1))[..., :3] * 255).round().astype(np.uint8)
-    return _uri(Image.fromarray(shades), "WEBP", quality=82, method=6)
+def _picture(colours: NDArray[np.uint8]) -> str:
+    return _uri(Image.fromarray(colours), "WEBP", quality=82, method=6)
 
 
 def _uri(picture: Image.Image, kind: str, **options: object) -> str:

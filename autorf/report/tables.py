@@ -6,7 +6,18 @@ from functools import partial
 from autorf.report.blocks import Column, Line, Table, table
 from autorf.report.findings import BEST, Findings
 from autorf.report.metric import interval
-from autorf.report.words import COST_NAMES, NONE, configuration, difference, duration, fixed, named, score, short
+from autorf.report.words import (
+    COST_NAMES,
+    NONE,
+    configuration,
+    difference,
+    duration,
+    fixed,
+    named,
+    score,
+    short,
+    size_limits,
+)
 from autorf.study.comparison import Comparison, Group, Row
 from autorf.study.objectives import sign
 from autorf.study.trial import side_text
@@ -106,21 +117,26 @@ def search_free_table(comparison: Comparison) -> Table:
 
 
 def scale_table(comparison: Comparison) -> Table:
-    """Whether the learned maps follow the size of the objects."""
-    lines = [
-        (
-            f"{row.map} of {row.method}",
-            fixed(row.correlation, 2),
-            NONE if row.correlation_ci95 is None else f"± {row.correlation_ci95:.2f}",
-            f"{row.objects:,}",
+    """Whether the learned maps follow the size of the objects, and their mean over objects of each size."""
+    limits = sorted({(size.low, size.high) for row in comparison.scales for size in row.sizes}, key=lambda one: one[0])
+    lines = []
+    for row in comparison.scales:
+        means = {(size.low, size.high): size.mean for size in row.sizes}
+        lines.append(
+            (
+                f"{row.map} of {row.method} ({row.setting})",
+                fixed(row.correlation, 2),
+                NONE if row.correlation_ci95 is None else f"± {row.correlation_ci95:.2f}",
+                f"{row.objects:,}",
+                *(fixed(means.get(one), 2) for one in limits),
+            )
         )
-        for row in comparison.scales
-    ]
     columns: list[Column | str] = [
         Column("map", False),
         "correlation with object size",
         "95 % interval",
         "objects",
+        *(f"mean, {size_limits(*one)}" for one in limits),
     ]
     return table("Do the maps reach further on larger objects?", columns, lines)
 

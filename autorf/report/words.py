@@ -53,6 +53,11 @@ def percent(share: float) -> str:
     return f"{share:.0%}" if share >= 0.1 else f"{share:.1%}"
 
 
+def size_limits(low: float, high: float | None) -> str:
+    """Limits of an object's side in pixels."""
+    return f"{low:g} px and more" if high is None else f"{low:g} to {high:g} px"
+
+
 def plural(count: int, thing: str) -> str:
     """``1 seed``, ``3 seeds``."""
     return f"{count} {thing}{'s' * (count != 1)}"

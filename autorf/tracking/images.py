@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from autorf.study.evidence import Evidence
+from autorf.study.pictures import Picture, entries, heat, map_bounds, palette
 from autorf.study.store import Record
 
 if TYPE_CHECKING:
@@ -15,21 +15,18 @@ if TYPE_CHECKING:
 LEARNED = ("f", "dilation", "scale")
 _GAP = 4
 _LEGEND = 12  # trials named at most
-_IGNORED = (90, 90, 90)
-
-Picture = NDArray[np.uint8]
 
 
 def sample_strips(evidence: Evidence) -> list[Picture]:
     """One picture a sample, ``(h, w, 3)``: image, truth, prediction and, where the method has one, its map."""
-    colors = _class_colors(evidence.n_classes)
+    colours, bounds = palette(), map_bounds(evidence)
     strips = []
     for index in range(len(evidence.samples)):
         parts = [evidence.samples[index].permute(1, 2, 0).numpy()]
         for labels in (evidence.sample_truth[index], evidence.sample_prediction[index]):
-            parts.append(_painted(labels.numpy(), colors))
+            parts.append(colours[entries(labels.numpy(), evidence.n_classes)])
         if evidence.maps is not None:
-            parts.append(_heat(evidence.maps[index].float().numpy(), _bounds(evidence)))
+            parts.append(heat(evidence.maps[index].float().numpy(), bounds))
         strips.append(_beside(parts))
     return strips
 
@@ -78,34 +75,6 @@ def _axes(title: str) -> tuple[Any, Any]:
     axes.set_title(title)
     axes.set_xlabel("epoch")
     return figure, axes
-
-
-def _class_colors(count: int) -> Picture:
-    from matplotlib import colormaps
-
-    palette = colormaps["tab20"](np.arange(count) % 20)[:, :3]
-    return (palette * 255).astype(np.uint8)
-
-
-def _painted(labels: NDArray[np.integer[Any]], colors: Picture) -> Picture:
-    known = (labels >= 0) & (labels < len(colors))
-    painted = colors[np.where(known, labels, 0)]
-    painted[~known] = _IGNORED
-    return painted
-
-
-def _bounds(evidence: Evidence) -> tuple[float, float]:
-    assert evidence.maps is not None
-    return float(evidence.maps.min()), float(evidence.maps.max())
-
-
-def _heat(map: NDArray[np.float32], bounds: tuple[float, float]) -> Picture:
-    from matplotlib import colormaps
-
-    low, high = bounds
-    shares = (map - low) / max(high - low, 1e-6)
-    heat: Picture = (colormaps["viridis"](shares)[..., :3] * 255).astype(np.uint8)
-    return heat
 
 
 def _beside(parts: Sequence[Picture]) -> Picture:

@@ -1,7 +1,7 @@
 """Manual against learned receptive fields: rows, groups over seeds, cost, tables, and a verdict."""
 
 from autorf.statistics import half_width
-from autorf.study.comparison.breakdown import ClassRow, ScaleRow, SizeRow
+from autorf.study.comparison.breakdown import ClassRow, ScaleRow, SizeMean, SizeRow
 from autorf.study.comparison.comparison import Comparison, compare, compare_studies
 from autorf.study.comparison.costs import Cost, Curve
 from autorf.study.comparison.field_map import FieldMap, object_map, study_map
@@ -20,6 +20,7 @@ __all__ = [
     "NamedGroup",
     "Row",
     "ScaleRow",
+    "SizeMean",
     "SizeRow",
     "StudyResults",
     "Verdict",

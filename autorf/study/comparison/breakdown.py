@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from autorf.statistics import half_width, rank_correlation
 from autorf.study.comparison.results import StudyResults
 from autorf.study.comparison.rows import Group, Row, mean_of, members_of
 from autorf.study.evidence import Evidence, read_evidence
+from autorf.study.trial import trial_from
 
 Chosen = Mapping[str, Group]
 """The configurations that tables show, by name: ``best manual``, ``best learned``, ``default``, ..."""
@@ -59,6 +61,15 @@ class SizeRow:
 
 
 @dataclass(frozen=True)
+class SizeMean:
+    """The mean of a map over the pixels of all objects of one size, and over seeds; limits as of a :class:`SizeRow`."""
+
+    low: float
+    high: float | None
+    mean: float
+
+
+@dataclass(frozen=True)
 class ScaleRow:
     """Whether a per-pixel method reaches further on larger objects.
 
@@ -68,6 +79,8 @@ class ScaleRow:
         correlation: Spearman's between an object's side and the mean of the map over it, the mean over seeds.
         correlation_ci95: half-width over seeds; None for fewer than two.
         objects: how many; background left out.
+        sizes: the mean of the map by object size, small ones first; background left out.
+        classes: the same by class, background too.
     """
 
     method: str
@@ -76,6 +89,13 @@ class ScaleRow:
     correlation: float | None
     correlation_ci95: float | None
     objects: int
+    sizes: tuple[SizeMean, ...]
+    classes: dict[str, float]
+
+    @property
+    def setting(self) -> str:
+        """The parameters in a few words."""
+        return trial_from({"method": self.method, **self.params}, 0).setting
 
 
 def class_rows(chosen: Chosen, studies: Sequence[StudyResults], rows: Sequence[Row]) -> tuple[ClassRow, ...]:
@@ -171,10 +191,41 @@ def scale_rows(groups: Sequence[Group], evidence_of: EvidenceOf) -> tuple[ScaleR
 
 
 def _scale_row(group: Group, maps: Sequence[Evidence]) -> ScaleRow:
-    things = maps[0].is_thing[maps[0].objects[:, 1].long()]
+    first = maps[0]
+    things = first.is_thing[first.objects[:, 1].long()].numpy()
     found = [rank_correlation(one.object_sides[things], one.object_scales[things]) for one in maps]
     known = [value for value in found if value is not None]
-    correlation = sum(known) / len(known) if known else None
     return ScaleRow(
-        group.method, group.params, str(maps[0].map_name), correlation, half_width(known), int(things.sum())
+        method=group.method,
+        params=group.params,
+        map=str(first.map_name),
+        correlation=sum(known) / len(known) if known else None,
+        correlation_ci95=half_width(known),
+        objects=int(things.sum()),
+        sizes=_size_means(first, maps, things),
+        classes={
+            name: mean
+            for label, name in enumerate(first.class_names)
+            if (mean := _map_mean(maps, first.objects[:, 1].numpy() == label)) is not None
+        },
     )
+
+
+def _size_means(first: Evidence, maps: Sequence[Evidence], things: NDArray[np.bool_]) -> tuple[SizeMean, ...]:
+    limits = (0.0, *first.size_edges, np.inf)
+    sides = first.object_sides.numpy()
+    found = []
+    for low, high in pairwise(limits):
+        mean = _map_mean(maps, things & (sides >= low) & (sides < high))
+        if mean is not None:
+            found.append(SizeMean(low, None if high == np.inf else high, mean))
+    return tuple(found)
+
+
+def _map_mean(maps: Sequence[Evidence], objects: NDArray[np.bool_]) -> float | None:
+    """The mean of the map over the pixels of these objects and over seeds; None where there is no such pixel."""
+    if not objects.any():
+        return None
+    means = [np.average(one.object_scales.numpy()[objects], weights=one.objects[:, 2].numpy()[objects]) for one in maps]
+    found = float(np.mean(means))
+    return found if np.isfinite(found) else None

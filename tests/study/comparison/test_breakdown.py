@@ -46,6 +46,16 @@ def test_learned_scales_are_correlated_with_the_sizes_of_objects(trials: list[Re
     assert (row.method, row.map, row.correlation, row.objects) == ("scale_adaptive", "scale", pytest.approx(1), 4)
 
 
+def test_learned_scales_are_averaged_over_the_pixels_of_each_size_and_class(
+    trials: list[Record], tmp_path: Path
+) -> None:
+    (row,) = compared(trials, tmp_path).scales  # scales 1 to 4 over 100, 200, 300 and 400 pixels
+    small, large = row.sizes
+    assert (small.low, small.high, small.mean) == (8, 16, pytest.approx(500 / 300))
+    assert (large.low, large.high, large.mean) == (16, 32, pytest.approx(2500 / 700))
+    assert row.classes == {"a": pytest.approx(3.0)}
+
+
 def test_trials_without_evidence_have_classes_but_no_sizes(trials: list[Record], tmp_path: Path) -> None:
     found = compared(trials, tmp_path / "elsewhere")
     assert found.classes
