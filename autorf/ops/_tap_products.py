@@ -44,7 +44,8 @@ def to_rows(maps: Tensor, dtype: torch.dtype) -> Tensor:
 def store_rows(rows: Tensor, maps: Tensor) -> None:
     """Write ``(N H W, C)`` into ``maps (N, C, H, W)``."""
     for source, image in zip(rows.view(len(maps), -1, rows.shape[1]), maps, strict=True):
-        image.view(len(image), -1).copy_(source.T)
+        # With three dimensions torch shares the copy out to its threads; two have a path of one thread.
+        image.view(1, len(image), -1).copy_(source.T.unsqueeze(0))
 
 
 def rows_to_fill(maps: Tensor, dtype: torch.dtype) -> Tensor:
@@ -106,7 +107,10 @@ def tap_products(rows: Tensor, kernel: Tensor, block: Block, extra_rows: int = 0
     table = _scratch((size + extra_rows, taps.shape[0] * taps.shape[2]), rows)
     table[size:] = 0
     if len(kernel) == 1:
-        torch.mm(rows, taps.reshape(-1, rows.shape[1]).T, out=table[:size].view(len(rows), -1))
+        flat = taps.reshape(-1, rows.shape[1]).T
+        # The product of two transposed views is the slowest one.
+        flat = flat if rows.is_contiguous() else flat.contiguous()
+        torch.mm(rows, flat, out=table[:size].view(len(rows), -1))
     else:
         products = torch.einsum("pgi,gtoi->ptgo", _grouped(rows, kernel)[:, block.groups], taps)
         table[:size].view(products.shape).copy_(products)
