@@ -2,40 +2,45 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Literal, Self
+from itertools import pairwise
+from typing import Annotated, Any, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from autorf.methods.base import AdaptiveConv2d, LayerMethod, LearningRule, square_dilation
+from autorf.methods.base import AdaptiveConv2d, LayerMethod, square_dilation
 from autorf.methods.convolutions import plain_convolution
 from autorf.methods.dilation import Rate
+from autorf.ops.blended_dilation import blended_dilated_conv2d
 from autorf.ops.capture import real_dilated_conv2d
-from autorf.ops.windowed_dilation import check_rates, windowed_dilated_conv2d
+from autorf.ops.windowed_dilation import check_rates
 from autorf.specification import PositiveFloat
 
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
 class LearnedDilation(LayerMethod):
-    """Learn one dilation a layer in a single training: a window over dilations narrows, then the nearest is fixed.
+    """Learn one dilation a layer in a single training: options are compared on the way, then the best is fixed.
 
-    The window is Gaussian in ``log(dilation)`` around a learned centre. It starts wide enough to compare every option
-    with shared weights, so the start hardly matters, and narrows geometrically; after the search phase the layer is a
-    plain dilated convolution and training goes on.
+    While searching, every image of a batch gets a dilation between two neighbouring options, drawn from a Gaussian
+    window in ``log(dilation)``. The derivative of the loss with respect to where it lies between the two is, on
+    average, the difference of their losses; summed along the options this is the loss's profile over all of them. It
+    comes with the backward pass, needs no further look at the loss, and works with any optimizer. The window's centre
+    is the lowest option of the profile; its width starts over every option, so the start hardly matters, and shrinks
+    geometrically. After the search phase the layer is a plain dilated convolution and training goes on.
 
     Attributes:
-        start: the dilation at which the window is centred first; None for the layer's own.
+        start: the dilation at which the window is centred until ``hold``; None for the layer's own.
         rates: the options, increasing positive integers.
         window: the window's standard deviation at the start of the search, in log-units; > ``final_window``.
         final_window: and at its end.
         search: the share of the training's steps that the search phase takes, in (0, 1].
         hold: the share of the search phase before the centre may move, in [0, 1).
-        learning_rate: of the centre (in log-units a step under Adam); it has its own optimizer group, no decay.
-        threshold: options with a smaller share of the window are skipped and cost nothing.
-        shared: whether all targeted layers share one centre.
+        memory: the share of the search phase over which the profile is averaged; older steps fade exponentially.
+        threshold: pairs of options with a smaller share of the window are not drawn and cost nothing.
+        shared: whether all targeted layers share one dilation, the lowest of the sum of their profiles.
     """
 
     method: Literal["learned_dilation"] = "learned_dilation"
@@ -45,7 +50,7 @@ class LearnedDilation(LayerMethod):
     final_window: PositiveFloat = 0.15
     search: Share = 0.3
     hold: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    learning_rate: PositiveFloat = 0.03
+    memory: PositiveFloat = 0.3
     threshold: Annotated[float, Field(ge=0, lt=0.5)] = 0.02
     shared: bool = False
 
@@ -60,82 +65,108 @@ class LearnedDilation(LayerMethod):
 
     def replacements(self, layers: Mapping[str, nn.Conv2d]) -> dict[str, nn.Module]:
         """One :class:`LearnedDilationConv2d` a layer."""
-        made: dict[str, nn.Module] = {}
-        centre: nn.Parameter | None = None
-        for name, layer in layers.items():
-            module = LearnedDilationConv2d(layer, self, square_dilation(name, layer))
-            if self.shared and centre is not None:
-                module.mu = centre
-            centre, made[name] = module.mu, module
-        return made
+        made = {
+            name: LearnedDilationConv2d(layer, self, square_dilation(name, layer)) for name, layer in layers.items()
+        }
+        if self.shared:
+            # One dilation for all: each begins where the first layer does.
+            group = tuple(made.values())
+            for module in group:
+                module.group, module.mu = group, group[0].mu
+        return dict(made)
 
 
 class LearnedDilationConv2d(AdaptiveConv2d):
     """A convolution whose dilation is searched during the first part of a training.
 
-    Before :meth:`advance` is first called it is the plain convolution of its original dilation, bit for bit.
+    Before :meth:`advance` is first called it is the plain convolution of its original dilation, bit for bit. While it
+    is searching, in evaluation mode, it is the plain convolution of the option nearest to the window's centre.
+
+    Attributes:
+        mu: ``log(dilation)`` at the window's centre.
+        sigma: the window's standard deviation in log-units; 0 while the window is closed.
+        rate: the dilation while the window is closed.
+        group: the layers whose profiles are summed; the layer alone unless its method is ``shared``.
     """
 
-    own = ("mu", "window_state")
-    mu: nn.Parameter
+    own = ("profile", "window_state")
+    profile: Tensor
     window_state: Tensor
 
     def __init__(self, layer: nn.Conv2d, method: LearnedDilation, original: int) -> None:
         super().__init__(layer)
         self.method = method
+        self.group: tuple[LearnedDilationConv2d, ...] = (self,)
         start = min(max(method.start or original, method.rates[0]), method.rates[-1])
-        device = layer.weight.device
-        self.mu = nn.Parameter(torch.tensor(math.log(start), device=device))
-        self.sigma, self.rate, self._held = 0.0, original, True
-        self._options: tuple[int, ...] = (original,)
-        self.register_buffer("window_state", torch.tensor([self.sigma, self.rate], dtype=torch.float64, device=device))
+        self.mu, self.sigma, self.rate, self._progress = math.log(start), 0.0, original, 0.0
+        self._pairs: tuple[int, ...] = ()
+        self._drawn: list[tuple[list[int], Tensor]] = []
+        pairs, device = len(method.rates) - 1, layer.weight.device
+        self.register_buffer("profile", torch.zeros(2, pairs, dtype=torch.float64, device=device))
+        self.register_buffer("window_state", torch.tensor(self._state(), dtype=torch.float64, device=device))
 
     @property
     def searching(self) -> bool:
-        """Whether the window is open: the layer averages several dilations."""
+        """Whether the window is open: images differ in their dilation."""
         return self.sigma > 0
 
     def advance(self, progress: float) -> None:
-        """Open, narrow or close the window for this share of the training; keep the centre within the options."""
+        """Open, move, narrow or close the window for this share of the training."""
         done = progress / self.method.search
-        if done < 1:
-            self._clamp_centre()
+        if self.searching:
+            for module in self.group:
+                module._listen(done)
+            if done >= self.method.hold:
+                self._move()
+        if done < 1 and len(self.method.rates) > 1:
             ratio = self.method.final_window / self.method.window
-            self._set(self.method.window * ratio**done, self.rate, held=done < self.method.hold)
-        elif self.searching:
-            self._clamp_centre()
-            self._set(0.0, self.nearest_option(), held=True)
+            self._set(self.method.window * ratio**done, self.rate, done)
+        elif self.searching or len(self.method.rates) == 1:
+            self._set(0.0, self.nearest_option(), done)
 
     def nearest_option(self) -> int:
         """The option nearest to the window's centre, in log-units."""
-        centre = self.mu.item()
-        return min(self.method.rates, key=lambda rate: abs(math.log(rate) - centre))
+        return min(self.method.rates, key=lambda rate: abs(math.log(rate) - self.mu))
 
-    def window(self) -> Tensor:
-        """Every option's share, ``(len(rates),)``, summing to 1, before small shares are dropped."""
-        options = torch.tensor(self.method.rates, device=self.mu.device, dtype=self.mu.dtype).log()
-        centre = self.mu.detach() if self._held else self.mu
-        return torch.softmax(-((options - centre) ** 2) / (2 * self.sigma**2), 0)
+    def losses(self) -> list[float]:
+        """What the search knows of the loss at every option, less the loss at the first; nan where it never was.
+
+        In units of the training's loss; averaged over the recent part of the search (``memory``).
+        """
+        weight, total = (sum(module.profile[row] for module in self.group) for row in (0, 1))
+        assert isinstance(weight, Tensor)
+        assert isinstance(total, Tensor)
+        seen = weight > 0
+        differences = torch.where(seen, total / weight.where(seen, torch.ones_like(weight)), 0.0)
+        heights = [0.0, *differences.cumsum(0).tolist()]
+        known = [False, *seen.tolist(), False]
+        return [
+            height if before or after else math.nan
+            for height, (before, after) in zip(heights, pairwise(known), strict=True)
+        ]
+
+    def window(self) -> list[float]:
+        """Every option's share of the images, summing to 1; of the fixed dilation alone while the window is closed."""
+        if not self.searching:
+            return [float(rate == self.rate) for rate in self.method.rates]
+        shares = dict(zip(self._pairs, self._shares(), strict=True))
+        return [(shares.get(at - 1, 0.0) + shares.get(at, 0.0)) / 2 for at in range(len(self.method.rates))]
 
     def forward(self, input: Tensor) -> Tensor:
-        """The windowed convolution while searching, a plain dilated one before and after; ``(N, C, H, W)``."""
+        """Images of several dilations while searching, a plain dilated convolution before and after; (N, C, H, W)."""
         if not self.searching:
-            return self._dilated(input)
-        chosen = [self.method.rates.index(option) for option in self._options]
-        share = self.window()[chosen]
-        return windowed_dilated_conv2d(input, self.kernel(), self.bias, share / share.sum(), self._options, self.groups)
-
-    def _dilated(self, input: Tensor) -> Tensor:
-        padding = (self.rate * (self.kernel_size[0] // 2), self.rate * (self.kernel_size[1] // 2))
-        return functional.conv2d(input, self.kernel(), self.bias, 1, padding, self.rate, self.groups)
+            return self._dilated(input, self.rate)
+        if not self.training:
+            return self._dilated(input, self.nearest_option())
+        lower, blend = self._draw(len(input))
+        blend = blend.to(input.device).requires_grad_(torch.is_grad_enabled())
+        if blend.requires_grad:
+            self._drawn.append((lower, blend))
+        return blended_dilated_conv2d(input, self.kernel(), self.bias, lower, blend, self.method.rates, self.groups)
 
     def values(self) -> dict[str, float]:
         """The dilation: the window's centre while searching, the fixed option otherwise."""
-        return {"dilation": math.exp(self.mu.item()) if self.searching else float(self.rate)}
-
-    def learning_rules(self) -> list[LearningRule]:
-        """The centre learns at its own constant rate."""
-        return [LearningRule((self.mu,), learning_rate=self.method.learning_rate, scheduled=False)]
+        return {"dilation": math.exp(self.mu) if self.searching else float(self.rate)}
 
     def receptive_field_form(self) -> Callable[..., Tensor]:
         """A convolution of the current, possibly fractional, dilation."""
@@ -148,22 +179,81 @@ class LearnedDilationConv2d(AdaptiveConv2d):
         rate = self.nearest_option() if self.searching else self.rate
         return plain_convolution(self, self.kernel(), self.bias, (rate, rate))
 
-    def _clamp_centre(self) -> None:
-        with torch.no_grad():
-            self.mu.clamp_(math.log(self.method.rates[0]), math.log(self.method.rates[-1]))
+    def _dilated(self, input: Tensor, rate: int) -> Tensor:
+        padding = (rate * (self.kernel_size[0] // 2), rate * (self.kernel_size[1] // 2))
+        return functional.conv2d(input, self.kernel(), self.bias, 1, padding, rate, self.groups)
 
-    def _set(self, sigma: float, rate: int, *, held: bool) -> None:
-        self.sigma, self.rate, self._held = sigma, rate, held
-        self.window_state.copy_(torch.tensor([sigma, rate], dtype=torch.float64))
-        self._options = _kept(self.method.rates, self.window(), self.method.threshold) if sigma > 0 else (rate,)
+    def _shares(self) -> list[float]:
+        """The window's share of every drawn pair of neighbouring options, at the middle of the two."""
+        logs = [math.log(rate) for rate in self.method.rates]
+        middles = [(low + high) / 2 for low, high in pairwise(logs)]
+        heights = [-((middles[pair] - self.mu) ** 2) / (2 * self.sigma**2) for pair in self._pairs]
+        return torch.softmax(torch.tensor(heights, dtype=torch.float64), 0).tolist()
+
+    def _draw(self, n_images: int) -> tuple[list[int], Tensor]:
+        """For every image the lower option's index and the upper one's share; spread evenly over the window."""
+        edges = torch.tensor([0.0, *self._shares()], dtype=torch.float64).cumsum(0)
+        drawn = (torch.randperm(n_images) + torch.rand(n_images, dtype=torch.float64)) / n_images
+        at = (torch.searchsorted(edges, drawn, right=True) - 1).clamp(0, len(self._pairs) - 1)
+        blend = ((drawn - edges[at]) / (edges[at + 1] - edges[at])).clamp(0, 1)
+        return [self._pairs[index] for index in at.tolist()], blend.float()
+
+    def _heard(self) -> Tensor:
+        """The profile with what the last backward passes said of the images drawn."""
+        profile = self.profile.clone()
+        for lower, blend in self._drawn:
+            if blend.grad is None or not blend.grad.isfinite().all():
+                continue
+            # The loss is a mean over images: an image's own is as many times larger.
+            slope = blend.grad.to(profile) * len(lower)
+            pairs = torch.tensor(lower, device=profile.device)
+            profile[0].index_add_(0, pairs, torch.ones_like(slope))
+            profile[1].index_add_(0, pairs, slope)
+        return profile
+
+    def _listen(self, done: float) -> None:
+        """Take in what was drawn since the last step, and let older steps fade."""
+        profile = self._heard()
+        self._drawn = []
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            # Every process must come to the same centre.
+            profile -= self.profile
+            torch.distributed.all_reduce(profile)
+            profile += self.profile
+        passed = max(done - self._progress, 0.0)
+        self.profile.copy_(profile * math.exp(-passed / self.method.memory))
+        self._progress = max(done, self._progress)
+
+    def _move(self) -> None:
+        """Centre the window on the lowest option of the profile."""
+        known = [(loss, rate) for loss, rate in zip(self.losses(), self.method.rates, strict=True) if loss == loss]
+        if known:
+            self.mu = math.log(min(known)[1])
+
+    def _state(self) -> list[float]:
+        return [self.sigma, self.rate, self.mu, self._progress]
+
+    def _set(self, sigma: float, rate: int, progress: float) -> None:
+        self.sigma, self.rate, self._progress = sigma, rate, progress
+        self.window_state.copy_(torch.tensor(self._state(), dtype=torch.float64))
+        every = tuple(range(len(self.method.rates) - 1))
+        self._pairs = every
+        if sigma > 0:
+            self._pairs = _kept(every, self._shares(), self.method.threshold)
+
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if self._drawn:
+            # The next step would hear it first; whoever resumes has only what is saved.
+            destination[f"{prefix}profile"] = self._heard()
 
     def _loaded(self) -> None:
-        sigma, rate = self.window_state.tolist()
-        self._set(sigma, int(rate), held=True)
+        sigma, rate, self.mu, progress = self.window_state.tolist()
+        self._drawn = []
+        self._set(sigma, int(rate), progress)
 
 
-def _kept(rates: Sequence[int], window: Tensor, threshold: float) -> tuple[int, ...]:
-    """The options whose share reaches the threshold; the largest always does."""
-    shares = window.tolist()
+def _kept(pairs: Sequence[int], shares: Sequence[float], threshold: float) -> tuple[int, ...]:
+    """The pairs whose share reaches the threshold; the largest always does."""
     limit = min(threshold, max(shares))
-    return tuple(rate for rate, share in zip(rates, shares, strict=True) if share >= limit)
+    return tuple(pair for pair, share in zip(pairs, shares, strict=True) if share >= limit)

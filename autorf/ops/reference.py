@@ -46,6 +46,24 @@ def windowed_dilated_conv2d_reference(
     return output if bias is None else output + bias.view(1, -1, 1, 1)
 
 
+def blended_dilated_conv2d_reference(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    lower: Sequence[int],
+    blend: Tensor,
+    rates: Sequence[int],
+    groups: int = 1,
+) -> Tensor:
+    """:func:`autorf.ops.blended_dilated_conv2d`, image by image."""
+    images = []
+    for n, index in enumerate(lower):
+        share = torch.stack([1 - blend[n], blend[n]])
+        pair = rates[index : index + 2]
+        images.append(windowed_dilated_conv2d_reference(input[n : n + 1], weight, bias, share, pair, groups))
+    return torch.cat(images)
+
+
 def pixel_adaptive_conv2d_reference(
     input: Tensor,
     weight: Tensor,

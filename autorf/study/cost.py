@@ -65,7 +65,7 @@ def _deployable(model: nn.Module) -> nn.Module:
     try:
         freeze(plain)
     except InputError:
-        # Still searching: it costs what it is now.
+        # What has no plain form costs what it is now.
         return plain
     return plain
 

@@ -29,12 +29,12 @@ def test_a_learned_field_costs_what_its_plain_form_does_and_the_model_stays_adap
     assert isinstance(learned.get_submodule("head.conv6").method, LearnedDilation)
 
 
-def test_a_search_that_is_not_over_and_a_region_have_a_cost_too() -> None:
+def test_a_search_that_is_not_over_costs_what_its_evaluation_does_and_a_region_more() -> None:
     spec = ModelSpec(name="largefov:test_byobnet", stage=1, channels=(8, 8))
     searching = adapt(build(spec, 5), LearnedDilation())
     advance(searching, 1, 10)
     dilated = costs(adapt(build(spec, 5), Dilation(rate=3)), (48, 48), CPU)["flops"]
-    assert costs(searching, (48, 48), CPU)["flops"] > dilated
+    assert costs(searching, (48, 48), CPU)["flops"] == dilated
     assert costs(adapt(build(spec, 5), Inflation(factor=2)), (48, 48), CPU)["flops"] > dilated
 
 

@@ -33,9 +33,10 @@ def build():
 def adapted(branching):
     adapt(branching, *METHODS)
     advance(branching, 10, 100)
+    branching.first.mu = branching.third.mu = 1.1
     with torch.no_grad():
-        branching.first.mu.fill_(1.1)
         region_at(branching.second).factor.fill_(1.5)
+    advance(branching, 11, 100)
     return branching
 
 
@@ -46,7 +47,7 @@ def folder(adapted, tmp_path):
 
 def test_a_saved_model_is_two_files(folder):
     assert sorted(path.name for path in folder.iterdir()) == ["autorf.json", "model.safetensors"]
-    assert "first.mu" in load_file(folder / "model.safetensors")
+    assert "first.profile" in load_file(folder / "model.safetensors")
 
 
 def test_a_loaded_model_goes_on_where_the_saved_one_stopped(adapted, folder, image):
@@ -54,7 +55,7 @@ def test_a_loaded_model_goes_on_where_the_saved_one_stopped(adapted, folder, ima
     assert torch.equal(loaded(image), adapted(image))
     assert describe(loaded) == describe(adapted)
     assert adaptations(loaded) == adaptations(adapted)
-    assert loaded.first.mu is loaded.third.mu
+    assert loaded.first.group == (loaded.first, loaded.third)
     for model in (loaded, adapted):
         advance(model, 90, 100)
     assert torch.equal(loaded(image), adapted(image))

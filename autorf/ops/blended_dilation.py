@@ -1,0 +1,63 @@
+"""A convolution whose dilation lies, image by image, between two of several options."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from autorf.errors import InputError
+from autorf.ops.windowed_dilation import check_rates
+
+
+def blended_dilated_conv2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    lower: Sequence[int],
+    blend: Tensor,
+    rates: Sequence[int],
+    groups: int = 1,
+) -> Tensor:
+    """Image ``n`` becomes ``(1 - b) conv2d(dilation=rates[l]) + b conv2d(dilation=rates[l + 1])``, as large as it was.
+
+    Here ``l = lower[n]`` and ``b = blend[n]``. For a ``b`` drawn uniformly from [0, 1] the derivative of a loss with
+    respect to it is an unbiased estimate of that image's loss at ``rates[l + 1]`` minus its loss at ``rates[l]``
+    (the mean of a derivative over a path is the difference of its ends). Every image costs two convolutions, however
+    many options there are.
+
+    Args:
+        input: ``(N, C_in, H, W)``.
+        weight: ``(C_out, C_in / groups, K_h, K_w)``, odd kernel sides; shared by all rates.
+        bias: ``(C_out,)`` or None.
+        lower: for each image the index of the smaller of its two options, in ``0..len(rates) - 2``.
+        blend: ``(N,)``, for each image the share of the larger one, in [0, 1].
+        rates: at least two increasing positive integers, the dilations.
+        groups: as in ``conv2d``.
+
+    Raises:
+        InputError: for rates that are not increasing positive integers, an even kernel, or images without an option.
+    """
+    check_rates(rates)
+    if weight.shape[2] % 2 == 0 or weight.shape[3] % 2 == 0:
+        raise InputError(f"kernel sides must be odd, got {tuple(weight.shape[2:])}")
+    if len(lower) != len(input) or blend.shape != (len(input),):
+        raise InputError(f"lower and blend need one value an image: {len(input)} images, {len(lower)}, {len(blend)}")
+    if not all(0 <= index < len(rates) - 1 for index in lower):
+        raise InputError(f"lower must lie in 0..{len(rates) - 2}, one less than the options, got {list(lower)}")
+    output: Tensor | None = None
+    for option, rate in enumerate(rates):
+        images = [n for n, index in enumerate(lower) if index in (option - 1, option)]
+        if not images:
+            continue
+        chosen = torch.tensor(images, device=input.device)
+        above = torch.tensor([lower[n] < option for n in images], device=input.device)
+        share = torch.where(above, blend[chosen], 1 - blend[chosen]).view(-1, 1, 1, 1)
+        padding = (rate * (weight.shape[2] // 2), rate * (weight.shape[3] // 2))
+        term = functional.conv2d(input[chosen], weight, None, padding=padding, dilation=rate, groups=groups)
+        if output is None:
+            output = term.new_zeros(len(input), *term.shape[1:])
+        output = output.index_add(0, chosen, term * share.to(term.dtype))
+    if output is None:
+        raise InputError("input holds no image")
+    return output if bias is None else output + bias.to(output.dtype).view(1, -1, 1, 1)
