@@ -64,6 +64,21 @@ class LearningRule:
     scheduled: bool = True
 
 
+@dataclass(frozen=True)
+class SearchState:
+    """How a search among options stands.
+
+    Attributes:
+        rates: the options.
+        window: each one's share of what is tried now, summing to 1.
+        losses: each one's loss less the first one's, as far as it is known; nan where it was never tried.
+    """
+
+    rates: tuple[int, ...]
+    window: tuple[float, ...]
+    losses: tuple[float, ...]
+
+
 class AdaptiveModule(nn.Module):
     """A module that a method has put into a model.
 
@@ -81,6 +96,10 @@ class AdaptiveModule(nn.Module):
     def values(self) -> dict[str, float]:
         """What describes the receptive field now, for logs: the dilation, the factor, the mean scale."""
         return {}
+
+    def search_state(self) -> SearchState | None:
+        """How the search stands, of a module that is searching among options now."""
+        return None
 
     def learning_rules(self) -> list[LearningRule]:
         """How the optimizer treats this module's own parameters."""

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from autorf.methods.base import AdaptiveConv2d, LayerMethod, square_dilation
+from autorf.methods.base import AdaptiveConv2d, LayerMethod, SearchState, square_dilation
 from autorf.methods.convolutions import plain_convolution
 from autorf.methods.dilation import Rate
 from autorf.ops.blended_dilation import blended_dilated_conv2d
@@ -167,6 +167,10 @@ class LearnedDilationConv2d(AdaptiveConv2d):
     def values(self) -> dict[str, float]:
         """The dilation: the window's centre while searching, the fixed option otherwise."""
         return {"dilation": math.exp(self.mu) if self.searching else float(self.rate)}
+
+    def search_state(self) -> SearchState | None:
+        """The window and the profile, while searching."""
+        return SearchState(self.method.rates, tuple(self.window()), tuple(self.losses())) if self.searching else None
 
     def receptive_field_form(self) -> Callable[..., Tensor]:
         """A convolution of the current, possibly fractional, dilation."""

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from autorf.methods import MANUAL, Inflation, LearnedDilation
+from autorf.report.search_window import draw_window
 from autorf.report.theme import PALETTE, WIDE, Layout, colour, drawing, new_figure
 from autorf.study.store import Record
+from autorf.study.traces import stepped
 from autorf.study.trial import trial_from
 
 if TYPE_CHECKING:
@@ -93,23 +95,14 @@ def _draw(axes: "Axes", trajectory: Trajectory, *, label_field: bool) -> "Axes":
 
     field = axes.twinx()
     hue, quantity = colour(trajectory.method), trajectory.quantity
+    draw_window(axes, stepped(trajectory.records[0]), hue)
     for record in trajectory.records:
         epochs = [int(epoch["epoch"]) + 1 for epoch in record.history]
         values = [float(epoch[quantity]) for epoch in record.history]
-        start = _start(record)
-        before = [] if start is None or epochs[0] > 1 else [start]
-        mark = "." if len(epochs) < 3 else ""
-        (line,) = axes.plot(
-            [*(0 for _ in before), *epochs],
-            [*before, *values],
-            color=hue,
-            linewidth=1.8,
-            marker=mark,
-            alpha=_fade(trajectory),
-        )
-        tooltip(
-            line, f"{trajectory.label}, seed {record.seed}: {quantity} {[*before, *values][0]:.3g} to {values[-1]:.3g}"
-        )
+        times, course = _course(record, quantity)
+        mark = "." if len(times) < 4 else ""
+        (line,) = axes.plot(times, course, color=hue, linewidth=1.8, marker=mark, alpha=_fade(trajectory))
+        tooltip(line, f"{trajectory.label}, seed {record.seed}: {quantity} {course[0]:.3g} to {course[-1]:.3g}")
         _draw_spread(axes, record.history, epochs, values, quantity, hue)
         sides = [max(epoch["rf"]) for epoch in record.history]
         (dashes,) = field.plot(epochs, sides, color=PALETTE["muted"], linewidth=1.2, linestyle=(0, (4, 3)), alpha=0.8)
@@ -126,6 +119,18 @@ def _draw(axes: "Axes", trajectory: Trajectory, *, label_field: bool) -> "Axes":
     field.tick_params(length=0, labelcolor=PALETTE["muted"])
     field.set_ylabel("rf in pixels, dashed" if label_field else "", color=PALETTE["muted"])
     return field
+
+
+def _course(record: Record, quantity: str) -> tuple[list[float], list[float]]:
+    """When, in epochs, and what: step by step where the trial kept that, else after every epoch."""
+    trace = stepped(record)
+    ends = [(float(epoch["epoch"]) + 1, float(epoch[quantity])) for epoch in record.history]
+    if quantity in trace.values:
+        points = [*zip(trace.epochs, trace.values[quantity], strict=True), ends[-1]]
+    else:
+        start = _start(record)
+        points = [*([(0.0, start)] if start is not None and ends[0][0] == 1 else []), *ends]
+    return [time for time, _ in points], [value for _, value in points]
 
 
 def _draw_spread(

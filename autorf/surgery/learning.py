@@ -1,10 +1,12 @@
 """What a training loop needs of an adapted model: optimizer groups, the schedule, the learned values."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from torch import nn
 
 from autorf.errors import InputError
+from autorf.methods.base import SearchState
 from autorf.surgery.adaptation import adaptive_modules
 
 
@@ -68,3 +70,16 @@ def learned_values(model: nn.Module) -> dict[str, float]:
     factors = gathered.get("f", [])
     each = {f"f.{index}": value for index, value in enumerate(factors, 1)} if len(factors) > 1 else {}
     return {**means, **each}
+
+
+def search_state(model: nn.Module) -> SearchState | None:
+    """How the search among options stands: the mean over the layers that search among those of the first; or None."""
+    states = [state for module in adaptive_modules(model).values() if (state := module.search_state()) is not None]
+    alike = [state for state in states if state.rates == states[0].rates]
+    if not alike:
+        return None
+    return SearchState(alike[0].rates, _means(state.window for state in alike), _means(state.losses for state in alike))
+
+
+def _means(rows: Iterable[tuple[float, ...]]) -> tuple[float, ...]:
+    return tuple(sum(column) / len(column) for column in zip(*rows, strict=True))

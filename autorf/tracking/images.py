@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from autorf.report.search_window import draw_window
 from autorf.study.evidence import Evidence
 from autorf.study.pictures import Picture, entries, heat, map_bounds, palette
 from autorf.study.store import Record
+from autorf.study.traces import stepped
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,8 +40,13 @@ def trajectory(record: Record) -> "Figure | None":
         return None
     figure, axes = _axes(record.label)
     epochs = [epoch["epoch"] + 1 for epoch in record.history]
+    trace = stepped(record)
+    draw_window(axes, trace, "C0")
     for name in learned:
-        axes.plot(epochs, [epoch.get(name) for epoch in record.history], marker="o", label=name)
+        if name in trace.values:
+            axes.plot(trace.epochs, trace.values[name], marker=".", label=name)
+        else:
+            axes.plot(epochs, [epoch.get(name) for epoch in record.history], marker="o", label=name)
     axes.set_ylabel(", ".join(learned))
     side = axes.twinx()
     side.plot(epochs, [max(epoch["rf"]) for epoch in record.history], color="0.5", linestyle="--", label="rf")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from autorf.study.spec import StudySpec
 from autorf.study.store import Record
+from autorf.study.traces import KEPT_APART
 from autorf.study.trial import trial_from
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 LONGEST_VALUE = 5_000
 """Characters of a tag or parameter; MLflow refuses more than 6 000."""
 
-_NOT_METRICS = ("seconds",)
+_NOT_METRICS = ("seconds", "trace")
 _FINAL = ("miou", "f1", "pixel_accuracy", "train_seconds", "parameters", "peak_memory_mb")
 
 
@@ -55,6 +56,18 @@ def epoch_metrics(record: Record, after: int) -> "list[Metric]":
         if epoch["epoch"] > after:
             values = {"dilation": fixed, **{k: v for k, v in epoch.items() if k not in _NOT_METRICS}}
             found += metrics({**values, **_sides(epoch["rf"])}, int(epoch["epoch"]))
+            found += _step_metrics(epoch.get("trace") or {})
+    return found
+
+
+def _step_metrics(trace: Mapping[str, Any]) -> "list[Metric]":
+    """Learned values, and the window's share of every option, against the step of the training."""
+    found: list[Metric] = []
+    for at, step in enumerate(trace.get("step", ())):
+        values = {f"{name}_by_step": numbers[at] for name, numbers in trace.items() if name not in KEPT_APART}
+        if at < len(trace.get("window", ())):
+            values |= {f"window.{rate}": share for rate, share in zip(trace["rates"], trace["window"][at], strict=True)}
+        found += metrics(values, step)
     return found
 
 

@@ -14,6 +14,7 @@ from autorf.surgery import learned_values
 from autorf.training.module import SegmentationModule
 from autorf.training.packing import moved, pack, unpack
 from autorf.training.resuming import NAMES, write_checkpoint
+from autorf.training.trace import Trace
 
 
 class EpochCheckpoint(Checkpoint):
@@ -50,6 +51,7 @@ class EpochCheckpoint(Checkpoint):
         self.history: list[dict[str, Any]] = []
         self.seconds = 0.0
         self.notes: list[str] = []
+        self._trace = Trace()
         self._since = time.perf_counter()
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -59,6 +61,12 @@ class EpochCheckpoint(Checkpoint):
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Draw this epoch's random numbers from its own state."""
         torch.manual_seed(self.seed * 100_003 + trainer.current_epoch)
+
+    def on_train_batch_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: object, batch_idx: int
+    ) -> None:
+        """Note what the methods learned so far; they have entered this step before, as checkpoints come last."""
+        self._trace.note(pl_module, trainer.global_step, batch_idx, int(trainer.num_training_batches))
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Report and save; Lightning calls checkpoint callbacks last."""
@@ -82,6 +90,7 @@ class EpochCheckpoint(Checkpoint):
             **learned_values(module.model),
             **self.field(),
             "seconds": round(self.seconds, 2),
+            **({"trace": trace} if (trace := self._trace.taken()) else {}),
         }
 
     def state_dict(self) -> dict[str, Any]:

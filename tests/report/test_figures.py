@@ -4,7 +4,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from autorf.report import cost_figure, heat_map_figure, metric_figure, pareto_figure, trajectory_figure
+from autorf.report import (
+    cost_figure,
+    heat_map_figure,
+    loss_profile_figure,
+    metric_figure,
+    pareto_figure,
+    trajectory_figure,
+)
 from autorf.report.pareto import pareto_table
 from autorf.report.samples import Shown, sample_rows
 from autorf.report.svg import inline_svg
@@ -106,3 +113,19 @@ def test_the_cost_curve_is_drawn_as_regret_or_as_score(shows: str, first: float,
     (line,) = cost_figure(comparison, shows).axes[0].lines
     assert list(line.get_xdata()) == [1, 10]
     assert list(line.get_ydata()) == [first, last]
+
+
+def test_a_search_is_shaded_by_its_window_and_its_profile_stands_above_the_grid() -> None:
+    trace = {
+        "steps_per_epoch": 4, "step": [0, 1, 2, 3], "dilation": [4.0, 2.0, 2.0, 2.0], "rates": [1, 2, 4],
+        "window": [[0.3, 0.4, 0.3]] * 3, "losses": [0.0, -0.1, 0.2],
+    }  # fmt: skip
+    learned = make_record(9, {"method": "learned_dilation", "start": 4.0})
+    learned = replace(learned, history=[{**learned.history[0], "trace": trace}, *learned.history[1:]])
+    grid = [make_record(rate, {"method": "dilation", "rate": rate}) for rate in (1, 2, 4)]
+    (panel, _) = trajectory_figure([learned, *grid]).axes
+    assert [mesh.get_array().shape for mesh in panel.collections] == [(3, 3)]
+    assert list(panel.lines[0].get_xdata()) == [0.0, 0.25, 0.5, 0.75, 2.0]
+    profile, manual = loss_profile_figure([learned, *grid]).axes
+    assert list(profile.lines[0].get_ydata()) == pytest.approx([0.1, 0.0, 0.3])
+    assert list(manual.lines[0].get_xdata()) == [1, 2, 4]

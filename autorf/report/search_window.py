@@ -1,0 +1,77 @@
+"""A search among options, drawn: how its window narrows, and what it knew of every option's loss."""
+
+import math
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from autorf.report.theme import PALETTE, WIDE, Layout, colour, drawing, new_figure
+from autorf.study.record import Record
+from autorf.study.traces import SteppedTrace, stepped
+from autorf.study.trial import trial_from
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def draw_window(axes: "Axes", trace: SteppedTrace, hue: str) -> None:
+    """Shade every option's share of the window behind a trajectory whose x axis is in epochs."""
+    from matplotlib.colors import LinearSegmentedColormap, to_rgb
+
+    if len(trace.window) < 2:
+        return
+    times = trace.epochs[: len(trace.window)]
+    between = [(first + second) / 2 for first, second in pairwise(trace.rates)]
+    low = 1.5 * trace.rates[0] - 0.5 * trace.rates[1]
+    edges = [max(low, 0.0), *between, 1.5 * trace.rates[-1] - 0.5 * trace.rates[-2]]
+    shades = LinearSegmentedColormap.from_list("share", [(*to_rgb(hue), 0.0), (*to_rgb(hue), 0.55)])
+    shares = [list(row) for row in zip(*trace.window, strict=True)]
+    columns = [*times, 2 * times[-1] - times[-2]]
+    mesh = axes.pcolormesh(columns, edges, shares, cmap=shades, vmin=0.0, vmax=0.5, zorder=0)
+    mesh.set_rasterized(True)
+
+
+def searches(records: Iterable[Record]) -> list[tuple[Record, SteppedTrace]]:
+    """The trials that know of the loss of several options, each with its trace."""
+    traced = [(record, stepped(record)) for record in records]
+    return [(record, trace) for record, trace in traced if sum(loss is not None for loss in trace.losses) > 1]
+
+
+@drawing
+def loss_profile_figure(records: Iterable[Record], layout: Layout = WIDE) -> "Figure":
+    """What every search knew of its options' losses, above the mIoU of separate trainings at the same dilations.
+
+    Args:
+        records: trials of a study.
+        layout: the size to draw in.
+    """
+    listed = list(records)
+    figure, axes = new_figure(layout, 1, 1, height=300)
+    axis = axes.flat[0]
+    for record, trace in searches(listed):
+        known = [(rate, loss) for rate, loss in zip(trace.rates, trace.losses, strict=True) if loss is not None]
+        hue, least = colour(str(record.configuration["method"])), min(loss for _, loss in known)
+        axis.plot(
+            [rate for rate, _ in known], [loss - least for _, loss in known],
+            color=hue, linewidth=1.4, alpha=0.6, marker=".",
+        )  # fmt: skip
+    axis.set_xscale("log", base=2)
+    axis.set_xlabel("dilation")
+    axis.set_ylabel("loss above the lowest, in the search")
+    scores: dict[float, list[float]] = {}
+    for record in listed:
+        method = trial_from(record.configuration, record.seed).method
+        rate, miou = getattr(method, "rate", None), (record.result or {}).get("miou")
+        if method.method == "dilation" and isinstance(rate, int) and miou is not None and math.isfinite(miou):
+            scores.setdefault(rate, []).append(float(miou))
+    ticks = sorted({*scores, *(rate for _, trace in searches(listed) for rate in trace.rates)})
+    axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axis.minorticks_off()
+    if scores:
+        side = axis.twinx()
+        means = [sum(scores[rate]) / len(scores[rate]) for rate in sorted(scores)]
+        side.plot(sorted(scores), means, color=PALETTE["manual"], marker="o", linestyle=(0, (4, 3)), linewidth=1.4)
+        side.set_ylabel("mIoU of separate trainings (dashed)", color=PALETTE["manual"])
+        side.grid(visible=False)
+    return figure

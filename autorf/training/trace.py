@@ -1,0 +1,52 @@
+"""What the methods learn from step to step, at most a few points an epoch."""
+
+import math
+from typing import Any
+
+from torch import nn
+
+from autorf.surgery import learned_values, search_state
+
+POINTS = 20
+"""How many steps of an epoch are kept at most."""
+
+
+class Trace:
+    """Learned values, and how a search among options stands, against the step.
+
+    :meth:`taken` gives what was noted since it was last asked, as plain lists: ``step``, every learned value under its
+    name and, while a search runs, ``rates``, ``window`` (a list of shares a step) and ``losses`` (of the last step).
+    ``steps_per_epoch`` is the length of an epoch.
+    """
+
+    def __init__(self) -> None:
+        self._noted: dict[str, Any] = {}
+
+    def note(self, model: nn.Module, step: int, batch: int, n_batches: int) -> None:
+        """Keep the values at the start of a step, if it is one of those that are kept.
+
+        Args:
+            model: adapted or not.
+            step: of the whole training, from 0.
+            batch: of the epoch, from 0.
+            n_batches: of an epoch.
+        """
+        if batch % max(1, math.ceil(n_batches / POINTS)):
+            return
+        values = learned_values(model)
+        if not values:
+            return
+        self._noted.setdefault("steps_per_epoch", n_batches)
+        self._noted.setdefault("step", []).append(step)
+        for name, value in values.items():
+            self._noted.setdefault(name, []).append(float(f"{value:.5g}"))
+        state = search_state(model)
+        if state is not None:
+            self._noted["rates"] = list(state.rates)
+            self._noted.setdefault("window", []).append([round(share, 4) for share in state.window])
+            self._noted["losses"] = [None if math.isnan(loss) else float(f"{loss:.5g}") for loss in state.losses]
+
+    def taken(self) -> dict[str, Any]:
+        """What was noted since the last call; empty where nothing is learned."""
+        noted, self._noted = self._noted, {}
+        return noted

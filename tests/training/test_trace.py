@@ -1,0 +1,59 @@
+import pytest
+import torch
+from torch import nn
+
+from autorf.methods import LearnedDilation
+from autorf.surgery import adapt, advance, search_state
+from autorf.training.trace import POINTS, Trace
+
+
+@pytest.fixture
+def model() -> nn.Module:
+    return adapt(nn.Sequential(nn.Conv2d(3, 3, 3, padding=1)), LearnedDilation(targets=("0",), rates=(1, 2, 4)))
+
+
+def test_long_epochs_are_thinned_and_taken_once(model: nn.Module) -> None:
+    trace = Trace()
+    for step in range(95):
+        advance(model, step, 1000)
+        trace.note(model, step, step, 95)
+    found = trace.taken()
+    assert found["step"] == list(range(0, 95, 5))
+    assert len(found["step"]) <= POINTS
+    assert len(found["dilation"]) == len(found["window"]) == len(found["step"])
+    assert found["steps_per_epoch"] == 95
+    assert trace.taken() == {}
+
+
+def test_the_window_and_the_losses_are_kept_while_searching_only(model: nn.Module) -> None:
+    trace = Trace()
+    advance(model, 0, 10)
+    model(torch.randn(8, 3, 6, 6)).square().mean().backward()
+    advance(model, 1, 10)
+    trace.note(model, 1, 0, 5)
+    found = trace.taken()
+    assert sum(found["window"][0]) == pytest.approx(1, abs=1e-3)
+    assert found["losses"][0] == 0
+    assert found["rates"] == [1, 2, 4]
+    advance(model, 10, 10)
+    trace.note(model, 10, 0, 5)
+    assert "window" not in trace.taken()
+    assert search_state(model) is None
+
+
+def test_a_model_that_learns_nothing_leaves_nothing() -> None:
+    trace = Trace()
+    trace.note(nn.Conv2d(1, 1, 1), 0, 0, 5)
+    assert trace.taken() == {}
+
+
+def test_layers_that_search_the_same_options_are_averaged() -> None:
+    layers = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 3, 3, padding=1))
+    adapt(layers, LearnedDilation(targets=("0", "1"), rates=(1, 2, 4), start=1))
+    advance(layers, 0, 10)
+    layers[1].mu = 1.0
+    advance(layers, 1, 10)
+    state = search_state(layers)
+    assert state is not None
+    first, second = layers[0].window(), layers[1].window()
+    assert state.window == pytest.approx([(a + b) / 2 for a, b in zip(first, second, strict=True)])
