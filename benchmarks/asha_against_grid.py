@@ -3,14 +3,16 @@
     python benchmarks/asha_against_grid.py [--root DIR] [--workers 2] [--write]
 
 1. The grid is trained whole, and its best configuration under three more seeds, for the noise between seeds.
-2. The same study is searched with ``pruning: {kind: asha}``, from scratch.
-3. ASHA is replayed on the grid's recorded curves in a thousand random orders with 1, 2 and 4 workers.
+2. The same study is searched with ``pruning: {kind: asha, reduction: 3}``, from scratch.
+3. ASHA is replayed on the grid's recorded curves in a thousand random orders with 1, 2 and 4 workers, for several
+   reductions: what one order shows, another may not.
 
 Asked for: a configuration within one seed standard deviation of the grid's best, measured by what the grid says of it,
 at no more than 35 % of the grid's epochs. Studies that are done are not run again. ``--write`` records the tables.
 """
 
 import argparse
+import itertools
 import platform
 import random
 import statistics
@@ -33,6 +35,7 @@ from autorf.study.trial import trial_from
 
 RATES, LEARNING_RATES = [1, 2, 3, 4, 6, 8], [1.5e-3, 3.0e-3, 6.0e-3, 1.2e-2]
 SEEDS, ORDERS, WORKERS = [1, 2, 3], 1000, (1, 2, 4)
+SEARCHED, REPLAYED = 3, (2, 3, 4, 5)
 GRID = {"method": "dilation", "rate": RATES, "training.lr": LEARNING_RATES}
 Curves = Mapping[str, Sequence[float]]
 
@@ -58,10 +61,13 @@ def more_seeds(root: Path, best: Record, workers: int) -> list[float]:
     return [float(record.result["miou"]) for record in found]
 
 
-def replay(curves: Curves, order: Sequence[str], workers: int) -> tuple[str, int]:
-    """The best trial that ASHA trains to its end, and the epochs it spends, when trials come in this order."""
+def replay(curves: Curves, order: Sequence[str], workers: int, reduction: int) -> tuple[str | None, int]:
+    """The best trial that ASHA trains to its end, and the epochs it spends, when trials come in this order.
+
+    Where none gets there, as in the search itself, the search would take the furthest one on; None then.
+    """
     n_epochs = len(next(iter(curves.values())))
-    asha, waiting, epochs = Asha(1, 3, n_epochs), list(order), 0
+    asha, waiting, epochs = Asha(1, reduction, n_epochs), list(order), 0
     reached, running = dict.fromkeys(order, 0), list[str]()
     while True:
         while len(running) < workers and (key := asha.promotable() or (waiting.pop(0) if waiting else None)):
@@ -75,21 +81,23 @@ def replay(curves: Curves, order: Sequence[str], workers: int) -> tuple[str, int
             if reached[key] == n_epochs or not asha.arrive(seen, reached[key]):
                 running.remove(key)
     finished = [key for key in order if reached[key] == n_epochs]
-    return max(finished, key=lambda key: curves[key][-1]), epochs
+    return max(finished, key=lambda key: curves[key][-1], default=None), epochs
 
 
 def replayed(curves: Curves, noise: float) -> list[str]:
-    """One table row a number of workers: how often the noise is kept, the regret and the share of epochs."""
+    """One table row a reduction and number of workers: how often noise and epochs are kept, regret, share of epochs."""
     best, total = max(curve[-1] for curve in curves.values()), sum(len(curve) for curve in curves.values())
     rows = []
-    for workers in WORKERS:
-        found = [replay(curves, random.Random(at).sample(list(curves), len(curves)), workers) for at in range(ORDERS)]
-        regrets = [best - curves[key][-1] for key, _ in found]
-        shares = sorted(epochs / total for _, epochs in found)
-        within = sum(regret <= noise for regret in regrets) / ORDERS
+    orders = [random.Random(at).sample(list(curves), len(curves)) for at in range(ORDERS)]
+    for reduction, workers in itertools.product(REPLAYED, WORKERS):
+        found = [replay(curves, order, workers, reduction) for order in orders]
+        regrets = [best - (curves[key][-1] if key else 0.0) for key, _ in found]
+        shares = [epochs / total for _, epochs in found]
+        both = [regret <= noise and share <= 0.35 for regret, share in zip(regrets, shares, strict=True)]
         rows.append(
-            f"| {workers} | {within:.1%} | {statistics.mean(regrets):.4f} | {max(regrets):.4f} | "
-            f"{statistics.mean(shares):.1%} | {shares[int(0.95 * ORDERS)]:.1%} | {shares[-1]:.1%} |"
+            f"| {reduction} | {workers} | {sum(regret <= noise for regret in regrets) / ORDERS:.1%} | "
+            f"{max(regrets):.4f} | {statistics.mean(shares):.1%} | {sorted(shares)[int(0.95 * ORDERS)]:.1%} | "
+            f"{max(shares):.1%} | {sum(both) / ORDERS:.1%} |"
         )
     return rows
 
@@ -114,7 +122,7 @@ def report(root: Path, workers: int) -> str:
     best = grid[max(miou, key=lambda key: miou[key])]
     values = [miou[best.key], *more_seeds(root, best, workers)]
     noise = statistics.stdev(values)
-    pruned = run(root, "asha24", workers, search={"pruning": {"kind": "asha"}})
+    pruned = run(root, "asha24", workers, search={"pruning": {"kind": "asha", "reduction": SEARCHED}})
     found = max((r for r in pruned if r.state == "complete"), key=lambda record: float(record.result["miou"]))
     total, spent = (sum(len(record.history) for record in some) for some in (grid.values(), pruned))
     regret = miou[best.key] - miou[found.key]
@@ -146,10 +154,12 @@ brackets after how many epochs ASHA (rungs 1 and 3, reduction 3) left the trial.
 | curves equal to the grid's, epoch by epoch | {"yes" if same else "no"} |
 | within one standard deviation at no more than 35 % of the epochs | {"yes" if held else "**no**"} |
 
-Replayed on the recorded curves in {ORDERS} random orders of the trials:
+Replayed on the recorded curves in {ORDERS} random orders of the trials. With reduction 3, one order in seven needs more
+than 35 % of the epochs; the default is 4, as in the paper. Reduction 5 promotes too few of 24 trials. (Chosen on these
+curves: another grid may differ.)
 
-| workers | within one s.d. | mean regret | largest | mean epochs | 95 % of orders below | most |
-|---|---|---|---|---|---|---|
+| reduction | workers | within one s.d. | largest regret | mean epochs | 95 % of orders below | most | both kept |
+|---|---|---|---|---|---|---|---|
 {chr(10).join(replayed(curves, noise))}
 """
 

@@ -1,10 +1,13 @@
 """Kill a study at random moments, resume it with the same command, and check that nothing was lost or repeated.
 
     python benchmarks/chaos.py --kills 200 --output benchmarks/results/chaos.md
-    python benchmarks/chaos.py --kills 10 --executor ray
+    python benchmarks/chaos.py --kills 60 --epochs 30 --in-training --longest 3
+    python benchmarks/chaos.py --kills 20 --executor ray
 
 Every kill is a SIGKILL, of the driver, of one of its workers, or under Ray of the node. Driver and local workers are
-forked from this process, which has imported everything: a kill takes seconds, most of them spent in the study.
+forked from this process, which has imported everything: a kill takes seconds, most of them spent in the study. With
+``--in-training`` a kill is drawn only once an epoch was finished since the one before; local workers then also note
+every epoch they begin, so what a kill cost is counted: at most one epoch of each trial that it interrupted.
 """
 
 import argparse
@@ -19,7 +22,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -51,6 +54,8 @@ class Tally:
     studies: int = 0
     attempts: int = 0
     repeated_epochs: int = 0
+    begun_epochs: int = 0
+    needed_epochs: int = 0
     seconds: float = 0.0
     wrong: list[str] = field(default_factory=list)
 
@@ -60,28 +65,43 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--executor", choices=("local", "ray"), default="local")
+    parser.add_argument("--epochs", type=int, default=4, help="of each trial")
+    parser.add_argument(
+        "--in-training", action="store_true", help="kill only behind an epoch finished since the last kill"
+    )
     parser.add_argument("--longest", type=float, default=6.0, help="seconds after a start or a kill until the next")
     parser.add_argument("--output", type=Path, help="Markdown file to write the table to")
     options = parser.parse_args()
     _warm_up()
-    spec = parse_study({**STUDY, "executor": {**STUDY["executor"], "kind": options.executor}}, "chaos")
+    training = {**STUDY["training"], "epochs": options.epochs}
+    spec = parse_study({**STUDY, "training": training, "executor": {"workers": 2, "kind": options.executor}}, "chaos")
+    when = When(random.Random(options.seed), options.longest, options.in_training)
     with tempfile.TemporaryDirectory() as folder:
-        tally = chaos(spec, Path(folder), options.kills, random.Random(options.seed), options.longest)
-    text = _table(options.executor, tally)
+        tally = chaos(spec, Path(folder), options.kills, when)
+    text = _table(spec, tally)
     print(text)
     if options.output:
         options.output.write_text(text, encoding="utf-8")
     return bool(tally.wrong)
 
 
-def chaos(spec: StudySpec, folder: Path, kills: int, draw: random.Random, longest: float) -> Tally:
+class When(NamedTuple):
+    """When kills are drawn: up to ``longest`` seconds after a start, a kill or, ``in_training``, an epoch since."""
+
+    draw: random.Random
+    longest: float
+    in_training: bool
+
+
+def chaos(spec: StudySpec, folder: Path, kills: int, when: When) -> Tally:
     """Kill studies until there were ``kills``, and compare each with an uninterrupted one."""
     began, tally = time.monotonic(), Tally()
     expected = folder / "expected"
     _wait(_start(spec.model_copy(update={"executor": parse_study(STUDY, "chaos").executor}), expected))
+    _begun(expected).unlink(missing_ok=True)
     while sum(tally.kills.values()) < kills:
         root = folder / f"study-{tally.studies}"
-        _one_study(spec, root, kills, draw, longest, tally)
+        _one_study(spec, root, kills, when, tally)
         tally.wrong += [f"study {tally.studies}: {problem}" for problem in problems(root, expected, tally)]
         tally.studies += 1
         shutil.rmtree(root)
@@ -89,13 +109,14 @@ def chaos(spec: StudySpec, folder: Path, kills: int, draw: random.Random, longes
     return tally
 
 
-def _one_study(spec: StudySpec, root: Path, kills: int, draw: random.Random, longest: float, tally: Tally) -> None:
+def _one_study(spec: StudySpec, root: Path, kills: int, when: When, tally: Tally) -> None:
     """Start and kill one study until it is complete."""
+    draw = when.draw
     while True:
         driver = _start(spec, root)
         if draw.random() < 0.8:
             _wait_for_workers(driver)
-        while sum(tally.kills.values()) < kills and _runs_for(driver, draw.uniform(0.0, longest)):
+        while sum(tally.kills.values()) < kills and _runs_on(driver, root, when):
             what, victim = _victim(driver, spec.executor.kind, draw)
             tally.kills[what] += 1
             _kill(victim)
@@ -122,10 +143,17 @@ def problems(root: Path, expected: Path, tally: Tally) -> list[str]:
     found = [] if set(by_key) == set(wanted) else ["other trials than the grid's"]
     for key, rows in by_key.items():
         found += [f"{key}: {problem}" for problem in _of_trial(rows, wanted[key])]
+        tally.needed_epochs += len(wanted[key].history)
         tally.repeated_epochs += sum(len(row.history) for row in rows) - len(wanted[key].history)
         files = [folder / "chaos" / "trials" / key / "model.safetensors" for folder in (root, expected)]
         if files[0].read_bytes() != files[1].read_bytes():
             found.append(f"{key}: other weights")
+    if _begun(root).exists():
+        begun = len(_begun(root).read_text().splitlines())
+        tally.begun_epochs += begun
+        needed, interrupted = sum(len(one.history) for one in wanted.values()), len(attempts) - len(wanted)
+        if begun > needed + interrupted:
+            found.append(f"{begun} epochs begun, {needed} needed, {interrupted} interruptions")
     try:
         return found + _in_mlflow(root, set(wanted))
     except Exception as error:
@@ -193,6 +221,28 @@ def _start(spec: StudySpec, root: Path) -> int:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
     finally:
         os._exit(status)
+
+
+def _runs_on(driver: int, root: Path, when: When) -> bool:
+    """Whether the driver still runs when the next kill is due."""
+    if when.in_training:
+        before = time.time()
+        checkpoints = "chaos/trials/*/checkpoint.safetensors"
+        while not _gone(driver) and not any(_mtime(path) > before for path in root.glob(checkpoints)):
+            time.sleep(0.05)
+    return _runs_for(driver, when.draw.uniform(0.0, when.longest))
+
+
+def _mtime(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _begun(root: Path) -> Path:
+    """Where workers of the study of ``root`` note the epochs they begin."""
+    return root / "begun"
 
 
 def _runs_for(driver: int, seconds: float) -> bool:
@@ -267,23 +317,37 @@ def _warm_up() -> None:
 
     import autorf.study.runner
     import autorf.study.search
+    from autorf.training.checkpoint import EpochCheckpoint
 
     torch.set_num_threads(1)
+    start = EpochCheckpoint.on_train_epoch_start
+
+    def noted(self: EpochCheckpoint, trainer: Any, pl_module: Any) -> None:
+        with _begun(self.folder.parents[2]).open("a") as file:
+            file.write(f"{self.folder.name} {trainer.current_epoch}\n")
+        start(self, trainer, pl_module)
+
+    EpochCheckpoint.on_train_epoch_start = noted  # type: ignore[method-assign]
     assert mlflow.tracking
     assert autorf.study.runner
 
 
-def _table(executor: str, tally: Tally) -> str:
+def _table(spec: StudySpec, tally: Tally) -> str:
+    begun = f"{tally.begun_epochs} of {tally.needed_epochs} needed" if tally.begun_epochs else "not counted"
+    interrupted = tally.attempts - tally.studies * 8
     rows = {
         "kills": ", ".join(f"{count} of a {what}" for what, count in sorted(tally.kills.items())),
         "studies completed": tally.studies,
         "trials completed": tally.studies * 8,
         "attempts at them": tally.attempts,
-        "epochs trained twice": tally.repeated_epochs,
+        "epochs of a trial": spec.training.epochs,
+        "trials interrupted by kills": interrupted,
+        "epochs begun": begun,
+        "epochs reported twice": tally.repeated_epochs,
         "minutes": f"{tally.seconds / 60:.1f}",
         "trials missing, twice complete, trained again, or with other results": len(tally.wrong),
     }
-    lines = [f"# Chaos: {sum(tally.kills.values())} kills, executor {executor}", "", "| | |", "|---|---|"]
+    lines = [f"# Chaos: {sum(tally.kills.values())} kills, executor {spec.executor.kind}", "", "| | |", "|---|---|"]
     lines += [f"| {name} | {value} |" for name, value in rows.items()]
     lines += ["", *(f"* {problem}" for problem in tally.wrong)]
     return "\n".join(lines).rstrip() + "\n"

@@ -15,6 +15,7 @@ from autorf.data.segmentation_set import MEAN, STD
 from autorf.methods.pixelwise import PixelwiseConv2d
 from autorf.metrics import confusion
 from autorf.study.evidence import Evidence
+from autorf.training.parallel import joined, own_share
 
 N_SAMPLES = 6
 SAMPLE_SIDE = 256
@@ -32,11 +33,12 @@ class Gatherer(lightning.Callback):
     def __init__(self, splits: Splits, samples: int = N_SAMPLES) -> None:
         self.splits = splits
         total = len(splits.val)
+        self._block = own_share().of(total)
         self._wanted = sorted({round(at) for at in np.linspace(0, total - 1, min(samples, total)).tolist()})
         self._begin()
 
     def _begin(self) -> None:
-        self._seen = 0
+        self._seen = self._block.start
         self._cells: list[Tensor] = []
         self._objects: list[NDArray[np.float64]] = []
         self._samples: list[tuple[Tensor, ...]] = []
@@ -101,15 +103,21 @@ class Gatherer(lightning.Callback):
         self._objects.append(np.column_stack([np.full(len(found), self._seen), found]))
 
     def evidence(self) -> Evidence | None:
-        """What was gathered; None before the last validation."""
-        if not self._seen:
+        """What was gathered; None before the last validation.
+
+        Of several processes all must ask, and the first is answered.
+        """
+        if self._seen == self._block.start:
             return None
-        cells, found = torch.cat(self._cells), torch.from_numpy(np.concatenate(self._objects))
-        samples, truth, prediction, *maps = (torch.stack(part) for part in zip(*self._samples, strict=True))
+        counted, components, kept = (joined(part) for part in (self._cells, self._objects, self._samples))
+        if not counted:
+            return None
+        cells, found = torch.cat(counted), torch.from_numpy(np.concatenate(components))
+        samples, truth, prediction, *maps = (torch.stack(part) for part in zip(*kept, strict=True))
         return Evidence(
             class_names=tuple(self.splits.class_names),
             ignore_index=self.splits.ignore_index,
-            n_images=self._seen,
+            n_images=len(counted),
             cells=cells[:, :3],
             counts=cells[:, 3],
             objects=found[:, :4].int(),

@@ -4,7 +4,7 @@ import json
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -29,12 +29,18 @@ from autorf.training.batches import loader
 from autorf.training.callback import ReceptiveFieldCallback
 from autorf.training.checkpoint import EpochCheckpoint, SafetensorsIO
 from autorf.training.module import SegmentationModule
+from autorf.training.parallel import check_shares, own_share
 from autorf.training.resuming import newest_checkpoint
 
 Report = Callable[[dict[str, Any]], None]
 
 
-def run(job: Job, report: Report, stopped: Callable[[], bool] = lambda: False) -> dict[str, Any]:
+def run(
+    job: Job,
+    report: Report,
+    stopped: Callable[[], bool] = lambda: False,
+    processes: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Train one trial, from its last checkpoint where there is one, and return its results.
 
     The checkpoints stay until whoever asked has stored the result and clears them: a driver killed in between loses
@@ -44,9 +50,12 @@ def run(job: Job, report: Report, stopped: Callable[[], bool] = lambda: False) -
         job: what to run.
         report: called after every epoch with its measurements.
         stopped: asked after every epoch's checkpoint; True ends the training there and keeps the checkpoint.
+        processes: Lightning's ``strategy`` and ``plugins`` where this is one process of a data-parallel training, whose
+            first process reports, is asked, and writes all files.
 
     Returns:
         Validation metrics with per-class values, receptive field, learned values, cost; ``epochs`` is how far it came.
+        Of several processes, the first's does.
     """
     spec = job.spec.model_copy(update={"training": training_of(job.spec.training, job.configuration)})
     torch.set_num_threads(spec.training.threads)
@@ -54,6 +63,8 @@ def run(job: Job, report: Report, stopped: Callable[[], bool] = lambda: False) -
     splits = _splits(spec.data)
     if job.with_val:
         splits = splits.val_joined()
+    share = own_share()
+    check_shares(share.processes, spec.training.batch_size, len(splits.train), len(splits.val))
     train = splits.train.with_augmentation(spec.data.augmentation, job.seed)
     model = trial_model(spec, job.configuration, job.seed, splits.class_names)
     module = SegmentationModule(model, spec.training, splits)
@@ -62,9 +73,9 @@ def run(job: Job, report: Report, stopped: Callable[[], bool] = lambda: False) -
     price = Price(spec, memory)
     checkpoint = EpochCheckpoint(job.folder, job.seed, field, price.told_with(report, model), stopped, job.reached)
     resumed, checkpoint.notes = newest_checkpoint(job.folder, job.reached)
-    for note in checkpoint.notes:
+    for note in checkpoint.notes if share.first else ():
         print(f"trial {job.key}: {note}", file=sys.stderr, flush=True)
-    trainer = _trainer(spec, [ReceptiveFieldCallback(), gatherer, checkpoint])
+    trainer = _trainer(spec, [ReceptiveFieldCallback(), gatherer, checkpoint], processes)
     price.device = trainer.strategy.root_device
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
@@ -82,12 +93,13 @@ def run(job: Job, report: Report, stopped: Callable[[], bool] = lambda: False) -
             trainer.validate(
                 module, loader(splits.val, spec.training.batch_size, job.seed, shuffle=False), verbose=False
             )
-    if len(checkpoint.history) < spec.training.epochs:
-        return _result(module, checkpoint, field, price)
     evidence = gatherer.evidence()
-    assert evidence is not None
-    write_evidence(job.folder, evidence)
-    save(model, job.folder)
+    if not share.first:
+        return {}
+    if len(checkpoint.history) == spec.training.epochs:
+        assert evidence is not None
+        write_evidence(job.folder, evidence)
+        save(model, job.folder)
     return _result(module, checkpoint, field, price)
 
 
@@ -184,11 +196,16 @@ def _splits(spec: DataSpec) -> Splits:
     return load(spec)
 
 
-def _trainer(spec: StudySpec, callbacks: list[lightning.Callback]) -> lightning.Trainer:
+def _trainer(
+    spec: StudySpec, callbacks: list[lightning.Callback], processes: Mapping[str, Any] | None = None
+) -> lightning.Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     return lightning.Trainer(
         max_epochs=spec.training.epochs,
-        devices=1,
+        devices=1 if processes is None else "auto",
+        strategy="auto" if processes is None else processes["strategy"],
+        # Every process takes its own share of the images.
+        use_distributed_sampler=False,
         precision="bf16-mixed" if spec.training.precision == "bf16" else "32-true",
         logger=False,
         enable_checkpointing=True,
@@ -196,7 +213,7 @@ def _trainer(spec: StudySpec, callbacks: list[lightning.Callback]) -> lightning.
         enable_model_summary=False,
         num_sanity_val_steps=0,
         callbacks=callbacks,
-        plugins=[SafetensorsIO()],
+        plugins=[SafetensorsIO(), *(processes or {}).get("plugins", ())],
     )
 
 

@@ -46,12 +46,12 @@ class PruningSpec(Specification):
 
     Attributes:
         kind: ``asha``.
-        reduction: at least 2.
+        reduction: at least 2; the paper's is 4.
         min_epochs: epochs that every trial gets; fewer than ``training.epochs``.
     """
 
     kind: Literal["asha"] = "asha"
-    reduction: Annotated[int, Field(ge=2, le=100)] = 3
+    reduction: Annotated[int, Field(ge=2, le=100)] = 4
     min_epochs: PositiveInt = 1
 
 

@@ -49,13 +49,32 @@ def _address(address: str) -> str:
 class ResourcesSpec(Specification):
     """What one trial gets under Ray.
 
+    A trial in several processes is trained data-parallel, through Ray Train: ``training.batch_size`` images a step are
+    shared equally among them, batch norm normalises each process's part with that part's own statistics (the first
+    process's running ones are kept), and validation counts every image once.
+
     Attributes:
-        cpu: CPUs, fractions too; None for ``training.threads``.
-        gpu: GPUs; a fraction shares one among trials.
+        cpu: CPUs, fractions too; None for ``training.threads`` a process.
+        gpu: GPUs; a fraction shares one among trials, more than one gives each a process.
+        processes: of a trial without GPUs.
     """
 
     cpu: PositiveFloat | None = None
-    gpu: Annotated[float, Field(ge=0, le=1)] = 0.0
+    gpu: Annotated[float, Field(ge=0)] = 0.0
+    processes: PositiveInt = 1
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.gpu > 1 and self.gpu != int(self.gpu):
+            raise ValueError(f"gpu must be a share of one GPU or a whole number of them, got {self.gpu:g}")
+        if self.gpu and self.processes > 1:
+            raise ValueError("processes is for trials without GPUs; gpu above 1 gives each GPU one")
+        return self
+
+    @property
+    def count(self) -> int:
+        """How many processes train a trial."""
+        return int(self.gpu) if self.gpu > 1 else self.processes
 
 
 class ExecutorSpec(Specification):

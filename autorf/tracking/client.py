@@ -70,6 +70,7 @@ def connect(uri: str) -> "MlflowClient":
         logging.getLogger(name).setLevel(logging.WARNING)
     # Each failed attempt would be a line; the mirror says it once.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
+    logging.getLogger("mlflow.store.db").setLevel(logging.CRITICAL)
     _make_whole(uri)
     return MlflowClient(tracking_uri=uri)
 

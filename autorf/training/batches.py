@@ -7,13 +7,20 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from autorf.data import SegmentationSet
+from autorf.training.parallel import ALONE, Share, own_share
 
 
 class EpochBatches(Sampler[list[int]]):
-    """Index lists of ``batch_size``, shuffled by seed and epoch; Lightning calls ``set_epoch``."""
+    """Index lists of ``batch_size``, shuffled by seed and epoch; Lightning calls ``set_epoch``.
 
-    def __init__(self, images: SegmentationSet, batch_size: int, seed: int, *, shuffle: bool) -> None:
-        self.images, self.batch_size, self.seed, self.shuffle = images, batch_size, seed, shuffle
+    Of several processes, each gets an equal part of every shuffled batch, so that all take the same steps, and in a
+    given order its own block of the split, so that each image is seen once.
+    """
+
+    def __init__(
+        self, images: SegmentationSet, batch_size: int, seed: int, *, shuffle: bool, share: Share = ALONE
+    ) -> None:
+        self.images, self.batch_size, self.seed, self.shuffle, self.share = images, batch_size, seed, shuffle, share
         self.length = len(images)
         self.epoch = 0
 
@@ -23,15 +30,27 @@ class EpochBatches(Sampler[list[int]]):
         self.images.set_epoch(epoch)
 
     def __len__(self) -> int:
+        if not self.shuffle:
+            return -(-len(self.share.of(self.length)) // self._part)
         whole, rest = divmod(self.length, self.batch_size)
         # A last batch of one image breaks batch norm; in training it is left out, other images come first next time.
-        return whole + (rest > (1 if self.shuffle else 0) or whole == 0)
+        return whole + (rest >= 2 * self.share.processes or whole == 0)
 
     def __iter__(self) -> Iterator[list[int]]:
+        if not self.shuffle:
+            block = self.share.of(self.length)
+            yield from (list(block[start : start + self._part]) for start in range(0, len(block), self._part))
+            return
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        order = torch.randperm(self.length, generator=generator) if self.shuffle else torch.arange(self.length)
-        for start in list(range(0, self.length, self.batch_size))[: len(self)]:
-            yield order[start : start + self.batch_size].tolist()
+        order = torch.randperm(self.length, generator=generator).tolist()
+        rank, processes = self.share
+        for start in range(0, len(self) * self.batch_size, self.batch_size):
+            batch = order[start : start + self.batch_size]
+            yield batch[: len(batch) // processes * processes][rank::processes]
+
+    @property
+    def _part(self) -> int:
+        return max(1, self.batch_size // self.share.processes)
 
 
 class _Batched(Dataset[tuple[Tensor, Tensor]]):
@@ -45,6 +64,6 @@ class _Batched(Dataset[tuple[Tensor, Tensor]]):
 
 
 def loader(images: SegmentationSet, batch_size: int, seed: int, *, shuffle: bool) -> DataLoader[tuple[Tensor, Tensor]]:
-    """Batches ``(image (N, 3, H, W), mask (N, H, W))`` of a split, in this process."""
-    order = EpochBatches(images, batch_size, seed, shuffle=shuffle)
+    """Batches ``(image (N, 3, H, W), mask (N, H, W))`` of this process's share of a split."""
+    order = EpochBatches(images, batch_size, seed, shuffle=shuffle, share=own_share())
     return DataLoader(_Batched(images), sampler=order, batch_size=None)

@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from autorf.surgery import learned_values
 from autorf.training.module import SegmentationModule
 from autorf.training.packing import moved, pack, unpack
+from autorf.training.parallel import own_share
 from autorf.training.resuming import NAMES, write_checkpoint
 from autorf.training.trace import Trace
 
@@ -27,7 +28,7 @@ class EpochCheckpoint(Checkpoint):
         folder: the trial's own.
         seed: of the trial.
         field: measures the receptive field now.
-        report: receives one mapping an epoch.
+        report: receives one mapping an epoch; of several processes, the first's does.
         stopped: asked after each epoch's checkpoint whether to end the training there.
         reached: how many epochs were received before; those that only the checkpoint knows are reported again.
 
@@ -74,9 +75,15 @@ class EpochCheckpoint(Checkpoint):
         now = time.perf_counter()
         self.seconds, self._since = self.seconds + now - self._since, now
         self.history.append(self._measured(trainer.current_epoch, pl_module))
-        self.report(self.history[-1])
+        self._say(self.history[-1])
+        # Asked of every process, written by the first.
         trainer.save_checkpoint(self.folder / NAMES[0])
-        trainer.should_stop = trainer.should_stop or self.stopped()
+        stopped = trainer.strategy.broadcast(own_share().first and self.stopped())
+        trainer.should_stop = trainer.should_stop or stopped
+
+    def _say(self, epoch: dict[str, Any]) -> None:
+        if own_share().first:
+            self.report(epoch)
 
     def _measured(self, epoch: int, module: SegmentationModule) -> dict[str, Any]:
         validation = module.validation_scores
@@ -103,7 +110,7 @@ class EpochCheckpoint(Checkpoint):
         self.seconds = state_dict["seconds"]
         self.notes = [*state_dict["notes"], *self.notes]
         for epoch in self.history[self.reached :] if self.reached is not None else ():
-            self.report(epoch)
+            self._say(epoch)
 
 
 class SafetensorsIO(CheckpointIO):

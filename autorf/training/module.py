@@ -14,6 +14,7 @@ from autorf.methods.labels import labels
 from autorf.metrics import Scores, confusion, scores
 from autorf.surgery import parameter_groups
 from autorf.training.outputs import class_scores
+from autorf.training.parallel import own_share, summed
 from autorf.training.schedule import constant, schedule
 from autorf.training.spec import TrainingSpec
 
@@ -47,7 +48,7 @@ class SegmentationModule(lightning.LightningModule):
         self._losses = []
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Cross-entropy of a batch.
+        """Cross-entropy of a batch; of several processes' parts of one, what averages to the whole batch's.
 
         Raises:
             FloatingPointError: when the loss is no longer finite.
@@ -56,15 +57,26 @@ class SegmentationModule(lightning.LightningModule):
         weight = None if self.class_weights is None else self.class_weights.to(image.device)
         with labels(self.model, mask):
             output = self(image)
-        loss = functional.cross_entropy(output, mask, weight=weight, ignore_index=self.ignored)
+        loss = self._mean_loss(output, mask, weight)
         self._losses.append(loss.detach())
         if not torch.isfinite(loss):
             raise FloatingPointError(f"the training loss became {loss.item()} at step {self.global_step}")
         return loss
 
+    def _mean_loss(self, output: Tensor, mask: Tensor, weight: Tensor | None) -> Tensor:
+        processes = own_share().processes
+        if processes == 1:
+            return functional.cross_entropy(output, mask, weight=weight, ignore_index=self.ignored)
+        # Each process has other shares of labelled pixels and of classes; gradients are averaged over processes.
+        labelled = mask[mask != self.ignored]
+        total = labelled.numel() if weight is None else weight[labelled].sum()
+        loss = functional.cross_entropy(output, mask, weight=weight, ignore_index=self.ignored, reduction="sum")
+        return loss * processes / summed(torch.as_tensor(total, dtype=loss.dtype, device=loss.device))
+
     def on_train_epoch_end(self) -> None:
         """Take the epoch's mean loss."""
-        self.train_loss = torch.stack(self._losses).mean().item()
+        processes = own_share().processes
+        self.train_loss = (summed(torch.stack(self._losses).mean()) / processes).item()
 
     def on_validation_epoch_start(self) -> None:
         """Begin a new confusion matrix."""
@@ -81,7 +93,7 @@ class SegmentationModule(lightning.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Turn the confusion matrix into scores."""
         assert self._confusion is not None
-        self.validation_scores = scores(self._confusion, self.splits.class_names, self.splits.label_groups)
+        self.validation_scores = scores(summed(self._confusion), self.splits.class_names, self.splits.label_groups)
 
     def configure_optimizers(self) -> Any:
         """AdamW or SGD; the learning-rate schedule for every group that follows it."""

@@ -64,7 +64,7 @@ def test_settings_survive_json() -> None:
     spec = with_search({**search, "budget": {"trials": 6, "hours": 0.5}, "prior": {"rnorm": 0.4}}).search
     assert SearchSpec.model_validate(json.loads(json.dumps(spec.model_dump(mode="json")))) == spec
     assert spec.pruning is not None
-    assert (spec.pruning.reduction, spec.pruning.min_epochs) == (3, 1)
+    assert (spec.pruning.reduction, spec.pruning.min_epochs) == (4, 1)
 
 
 def test_a_constraint_says_whether_and_how_far_a_result_breaks_it() -> None:

@@ -1,22 +1,23 @@
 """Trials on a Ray cluster, scheduled by Ray Tune.
 
 Ray is told what to run; the study's own storage says what is done. So Tune searches nothing (its searcher hands over
-the jobs that were submitted), decides nothing (its scheduler stops what the search stopped), repeats nothing (a trial
-whose worker or node died is reported, and the search enqueues its next attempt), and keeps nothing.
+the jobs that were submitted), decides nothing (its scheduler stops what the search stopped; its own ASHA cannot promote
+a trial that it stopped), repeats nothing (a trial whose worker or node died is reported, and the search enqueues its
+next attempt), and keeps nothing.
 """
 
 import queue
-import shutil
-import tempfile
 import threading
 import time
 from pathlib import Path
 
 from autorf.errors import InputError
 from autorf.study.executors.base import Event, Job, RunTrial
+from autorf.study.executors.depot import Depot
 from autorf.study.executors.ray_cluster import Cluster
 from autorf.study.executors.ray_tune import Relay, run_tune
-from autorf.study.executors.ray_worker import Depot, config_of, make_trainable
+from autorf.study.executors.ray_worker import config_of, make_trainable
+from autorf.study.executors.scratch import Scratch
 from autorf.study.spec import ExecutorSpec
 
 
@@ -48,14 +49,14 @@ class RayExecutor:
         self._cluster = Cluster(spec, threads)
         self.capacity = min(self._cluster.capacity, jobs or self._cluster.capacity)
         self._relay = Relay()
-        self._scratch = Path(tempfile.mkdtemp(dir=folder, prefix=".ray-")).resolve()
+        self._scratch = Scratch(folder, ".ray-")
         depot = None if self._cluster.ours else Depot.start(folder.resolve())
-        probe = self._scratch / "probe" if share_files else None
+        probe = self._scratch.path / "probe" if share_files else None
         if probe is not None:
             probe.touch()
-        trainable = make_trainable(run_trial, depot, probe, self._cluster.resources)
+        trainable = make_trainable(run_trial, depot, probe, self._cluster.trial)
         self._thread = threading.Thread(
-            target=run_tune, args=(trainable, self._relay, self._scratch, self.capacity), daemon=True
+            target=run_tune, args=(trainable, self._relay, self._scratch.path, self.capacity), daemon=True
         )
         self._thread.start()
 
@@ -93,4 +94,4 @@ class RayExecutor:
         self._relay.close()
         self._thread.join(15)
         self._cluster.leave()
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._scratch.remove()

@@ -2,10 +2,8 @@
 
 import logging
 import os
-import shutil
 import socket
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +11,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from autorf.errors import InputError
+from autorf.study.executors.ray_worker import Processes
+from autorf.study.executors.scratch import Scratch
 from autorf.study.spec import ExecutorSpec
 
 ANSWER_SECONDS = 10
@@ -37,7 +37,7 @@ class Cluster:
 
     Attributes:
         ours: whether it was started here and ends with the search.
-        resources: of one trial, as Ray names them.
+        trial: what one trial gets.
         capacity: how many trials fit at once.
     """
 
@@ -45,9 +45,11 @@ class Cluster:
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         wanted = spec.resources
-        self.resources = {"CPU": float(wanted.cpu if wanted.cpu is not None else threads), "GPU": wanted.gpu}
         self.ours = spec.address is None
-        self._folder = tempfile.mkdtemp(prefix="autorf-ray-") if self.ours else None
+        count = wanted.count
+        cpu = wanted.cpu / count if wanted.cpu is not None else float(threads)
+        self.trial = Processes(count, {"CPU": cpu, "GPU": wanted.gpu / count}, self.ours)
+        self._scratch = Scratch(Path(tempfile.gettempdir()), "autorf-ray-") if self.ours else None
         try:
             self._start() if spec.address is None else _join(spec.address)
             fitting = self._fitting(spec)
@@ -63,14 +65,12 @@ class Cluster:
         import ray
 
         ray.shutdown()
-        # Ray's last processes may still write a line or two.
-        for _ in range(10):
-            if self._folder is None or not Path(self._folder).exists():
-                return
-            shutil.rmtree(self._folder, ignore_errors=True)
-            time.sleep(0.1)
+        if self._scratch is not None:
+            self._scratch.remove()
 
     def _start(self) -> None:
+        """Start a node; its API server answers health checks on loopback, with neither pages nor jobs."""
+        assert self._scratch is not None
         with _loopback_only():
             import ray
 
@@ -79,33 +79,34 @@ class Cluster:
                 num_cpus=len(os.sched_getaffinity(0)),
                 _node_ip_address="127.0.0.1",
                 include_dashboard=False,
-                _temp_dir=self._folder,
+                _temp_dir=str(self._scratch.path),
                 object_store_memory=256 * 2**20,
                 **_quiet(),
             )
 
     def _fitting(self, spec: ExecutorSpec) -> int:
-        """How many trials fit on all nodes at once.
+        """How many trials fit on all nodes at once; the processes of one may lie on several.
 
         Raises:
-            InputError: when no node can hold one.
+            InputError: when none fits.
         """
         import ray
 
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        per_node = [
-            min(int(node.get(name, 0) / amount + 1e-9) for name, amount in self.resources.items() if amount > 0)
+        count, resources, _ = self.trial
+        fitting = sum(
+            min(int(node.get(name, 0) / amount + 1e-9) for name, amount in resources.items() if amount > 0)
             for node in nodes
-        ]
-        if not any(per_node):
+        )
+        if fitting < count:
             place = spec.address or "this machine"
+            wanted = " and ".join(f"{amount:g} {name}" for name, amount in resources.items() if amount)
             raise InputError(
-                "executor.resources: a trial asks for "
-                + " and ".join(f"{amount:g} {name}" for name, amount in self.resources.items() if amount)
-                + f", and no node of {place} has that: "
+                f"executor.resources: a trial asks for {f'{count} processes of ' if count > 1 else ''}{wanted}, and "
+                f"{f'the nodes of {place} hold {fitting} of them' if count > 1 else f'no node of {place} has that'}: "
                 + "; ".join(f"{node.get('CPU', 0):g} CPU, {node.get('GPU', 0):g} GPU" for node in nodes)
             )
-        return sum(per_node)
+        return fitting // count
 
 
 @contextmanager

@@ -190,11 +190,15 @@ class _Ends(Callback):
 
 def _death(trial: Any, node: str | None) -> dict[str, Any]:
     """What is known of the end of a trial whose process is gone, last heard from on ``node``."""
-    text = str(trial.get_pickled_error() or trial.get_error())
+    # Tune's own getters read the trial's storage, which the file has not reached yet.
+    text = Path(trial.error_file).read_text(errors="replace") if trial.error_file else ""
     if "OutOfMemory" in text or "OOM" in text:
         return {"reason": "out of memory: Ray killed the worker to keep its node alive"}
     if _has_died(node):
         return {"reason": "its node died or left the cluster", "lost_node": True}
+    if "ControllerError" in text:
+        # Ray Train could not begin; its last line says why.
+        return {"reason": text.strip().splitlines()[-1]}
     return {"reason": "the worker process died: most often it was killed for want of memory"}
 
 

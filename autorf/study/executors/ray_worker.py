@@ -2,19 +2,34 @@
 
 import json
 import os
-import shutil
 import tempfile
 import traceback
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from autorf.files import write_atomically
 from autorf.study.executors.base import Job, RunTrial
+from autorf.study.executors.depot import Carrier
 from autorf.study.executors.local import default_runner, failure_reason
+from autorf.study.executors.scratch import Scratch
 from autorf.study.spec import StudySpec
 
-SHIPPED = 512 * 2**20
-"""Bytes a file may have to be shipped through Ray's object store."""
+Say = Callable[[str, dict[str, Any]], bool]
+
+
+class Processes(NamedTuple):
+    """What a trial gets.
+
+    Attributes:
+        number: of processes; data-parallel where there are several.
+        resources: of each, as Ray names them.
+        one_machine: whether all run on this machine, and are to open no port that another one reaches.
+    """
+
+    number: int
+    resources: Mapping[str, float]
+    one_machine: bool
 
 
 def config_of(job: Job) -> dict[str, Any]:
@@ -40,113 +55,83 @@ def _job_from(config: dict[str, Any], folder: Path) -> Job:
     )
 
 
-class Depot:
-    """An actor on the driver's node: reads and writes the files of trials for nodes that do not see the folder.
-
-    Args:
-        folder: of the study; nothing outside it is touched.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    @staticmethod
-    def start(folder: Path) -> Any:
-        """The handle of a depot on this node."""
-        import ray
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        return ray.remote(num_cpus=0)(Depot).options(scheduling_strategy=here).remote(folder)
-
-    def fetch(self, key: str) -> dict[str, bytes]:
-        """The files of a trial."""
-        folder = self._folder / "trials" / key
-        return {path.name: path.read_bytes() for path in folder.glob("[!.]*") if path.is_file()}
-
-    def store(self, key: str, files: dict[str, bytes]) -> None:
-        """Write files of a trial, each whole."""
-        for name, content in files.items():
-            write_atomically(self._folder / "trials" / key / Path(name).name, content)
-
-
-def make_trainable(run_trial: RunTrial | None, depot: Any, probe: Path | None, resources: dict[str, float]) -> Any:
+def make_trainable(run_trial: RunTrial | None, depot: Any, probe: Path | None, processes: Processes) -> Any:
     """The function that Tune runs for every trial.
 
     Args:
         run_trial: what runs a trial; None for :func:`autorf.study.runner.run`.
         depot: where files are fetched from and brought back to, or None when all nodes see the study's folder.
         probe: a file that only nodes which see the folder find; None when files are always shipped.
-        resources: of one trial.
+        processes: of one trial.
     """
     from ray import tune
 
-    def trial(config: dict[str, Any]) -> None:
+    def process(config: dict[str, Any], mailbox: Any = None) -> None:
         sees = depot is None or (probe is not None and probe.exists())
         if Path(config["started_in"]).is_dir():
             # Paths in a study file are relative to where the search was started.
             os.chdir(config["started_in"])
         if sees:
-            _run(_job_from(config, Path(config["folder"])), run_trial, None)
+            _run(_job_from(config, Path(config["folder"])), run_trial, None, mailbox)
             return
-        away = Path(tempfile.mkdtemp(prefix="autorf-trial-"))
+        away = Scratch(Path(tempfile.gettempdir()), "autorf-trial-")
         try:
-            _run(_job_from(config, away), run_trial, depot)
+            _run(_job_from(config, away.path), run_trial, depot, mailbox)
         finally:
-            shutil.rmtree(away, ignore_errors=True)
+            away.remove()
 
-    return tune.with_resources(trial, {name.lower(): amount for name, amount in resources.items()})
+    def together(config: dict[str, Any]) -> None:
+        from autorf.study.executors.ray_parallel import run_processes
+
+        run_processes(process, config, processes, partial(_tell, known_node=False))
+
+    if processes.number == 1:
+        return tune.with_resources(process, {name.lower(): amount for name, amount in processes.resources.items()})
+    # Ray Train asks for the processes' resources; the trial itself only listens.
+    return tune.with_resources(together, {"memory": 1})
 
 
 class _Link:
-    """What a running trial says and hears; files go home before what they hold is said."""
+    """What a running trial says and hears; files go home before what they hold is said.
 
-    def __init__(self, job: Job, depot: Any) -> None:
-        self._job, self._depot = job, depot
+    Args:
+        job: the trial.
+        depot: where its files come from and go to, or None.
+        say: passes ``(kind, payload)`` on, and returns whether to stop.
+    """
+
+    def __init__(self, job: Job, depot: Any, say: Say) -> None:
+        self._say = say
         self._held: list[dict[str, Any]] = []
-        self._sent: dict[str, tuple[int, int]] = {}
-        if depot is not None:
-            import ray
-
-            for name, content in ray.get(depot.fetch.remote(job.key)).items():
-                (job.folder / name).write_bytes(content)
-            self._changed()
+        self._stopping = False
+        self._carrier = None if depot is None else Carrier(depot, job.key, job.folder)
+        if self._carrier is not None:
+            self._carrier.fetch()
 
     def report(self, epoch: dict[str, Any]) -> None:
         self._held.append(epoch)
 
     def stopped(self) -> bool:
         self._flush()
-        # A trial that is stopped never returns from the report.
-        return False
+        return self._stopping
 
     def end(self, kind: str, payload: dict[str, Any]) -> None:
         self._flush()
-        _tell(kind, payload)
+        self._say(kind, payload)
 
     def _flush(self) -> None:
-        if self._depot is not None:
-            import ray
-
-            changed = self._changed()
-            if changed:
-                ray.get(self._depot.store.remote(self._job.key, changed))
+        if self._carrier is not None:
+            self._carrier.send()
         for epoch in self._held:
-            _tell("epoch", epoch)
+            self._stopping |= self._say("epoch", epoch)
         self._held.clear()
 
-    def _changed(self) -> dict[str, bytes]:
-        found: dict[str, bytes] = {}
-        for path in sorted(self._job.folder.glob("[!.]*")):
-            state = (path.stat().st_mtime_ns, path.stat().st_size)
-            if path.is_file() and self._sent.get(path.name) != state and state[1] <= SHIPPED:
-                found[path.name] = path.read_bytes()
-                self._sent[path.name] = state
-        return found
 
-
-def _run(job: Job, run_trial: RunTrial | None, depot: Any) -> None:
-    link = _Link(job, depot)
+def _run(job: Job, run_trial: RunTrial | None, depot: Any, mailbox: Any) -> None:
+    if mailbox is not None:
+        _run_share(job, run_trial, depot, mailbox)
+        return
+    link = _Link(job, depot, _tell)
     try:
         result = (run_trial or default_runner())(job, link.report, link.stopped)
     except Exception as error:
@@ -155,9 +140,33 @@ def _run(job: Job, run_trial: RunTrial | None, depot: Any) -> None:
         link.end("done", result)
 
 
-def _tell(kind: str, payload: dict[str, Any]) -> None:
+def _run_share(job: Job, run_trial: RunTrial | None, depot: Any, mailbox: Any) -> None:
+    """Run one of the processes of a trial; the first one says what all have come to."""
     import ray
 
-    said = {"kind": kind, "payload": payload, "node": ray.get_runtime_context().get_node_id()}
+    from autorf.study.executors.ray_parallel import lightning_settings, lost_another
+    from autorf.training.parallel import own_share
+
+    def say(kind: str, payload: dict[str, Any]) -> bool:
+        return bool(ray.get(mailbox.say.remote((kind, payload))))
+
+    link = _Link(job, depot, say)
+    try:
+        run = run_trial or partial(default_runner(), processes=lightning_settings())  # type: ignore[call-arg]
+        result = run(job, link.report, link.stopped)
+    except Exception as error:
+        failure = {"reason": failure_reason(error), "traceback": traceback.format_exc(), "lost": lost_another(error)}
+        ray.get(mailbox.fail.remote(failure))
+        raise
+    if own_share().first:
+        link.end("done", result)
+
+
+def _tell(kind: str, payload: dict[str, Any], *, known_node: bool = True) -> bool:
+    """Report to Tune; a trial that is stopped never returns from that."""
+    import ray
+
+    node = ray.get_runtime_context().get_node_id() if known_node else None
     # As text, for Tune flattens what is nested.
-    ray.tune.report({"said": json.dumps(said)})
+    ray.tune.report({"said": json.dumps({"kind": kind, "payload": payload, "node": node})})
+    return False

@@ -41,6 +41,26 @@ def sleeping_trial(
     return {**last, "epochs": epoch, "train_seconds": seconds * epoch, "iou_per_class": {}, "values": {}}
 
 
+def shared_trial(job: Job, report: Callable[[dict[str, Any]], None], stopped: Callable[[], bool]) -> dict[str, Any]:
+    """Epochs that the processes of a data-parallel trial add up; the ranks' process ids are files."""
+    import torch
+
+    rank = torch.distributed.get_rank()
+    job.folder.mkdir(parents=True, exist_ok=True)
+    (job.folder / f"process{rank}").write_text(str(os.getpid()))
+    for epoch in range(job.spec.training.epochs):
+        time.sleep(0.3)
+        told = torch.tensor([10.0**rank, 0.0])
+        torch.distributed.all_reduce(told)
+        if rank == 0:
+            report({**measured(job, epoch), "loss": float(told[0])})
+            told[1] = float(stopped())
+        torch.distributed.broadcast(told, 0)
+        if told[1]:
+            break
+    return {**measured(job, epoch), "epochs": epoch + 1, "train_seconds": 0.1, "iou_per_class": {}, "values": {}}
+
+
 def dying_trial(job: Job, report: Callable[[dict[str, Any]], None], stopped: Callable[[], bool]) -> dict[str, Any]:
     """Reports an epoch, then kills its process."""
     report(measured(job, 0))

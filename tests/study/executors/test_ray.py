@@ -16,11 +16,12 @@ import pytest
 from autorf.errors import InputError
 from autorf.study.executors import Event, Job
 from autorf.study.executors.base import ended
+from autorf.study.executors.depot import Depot
 from autorf.study.executors.ray_cluster import Cluster
-from autorf.study.executors.ray_worker import Depot, _job_from, config_of
+from autorf.study.executors.ray_worker import _job_from, config_of
 from autorf.study.spec import ExecutorSpec, ResourcesSpec, StudySpec, parse_study
 from tests.study.conftest import TINY
-from tests.study.executors.fake_trials import sleeping_trial
+from tests.study.executors.fake_trials import shared_trial, sleeping_trial
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -44,7 +45,7 @@ def job(spec: StudySpec, root: Path, row: int, rungs: tuple[int, ...] = ()) -> J
 def collect(executor: Any, jobs: int, react: Any = lambda event: None) -> dict[int, list[Event]]:
     """Every job's events until each has ended."""
     events: dict[int, list[Event]] = {}
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 400
     while sum(ended(said[-1]) for said in events.values()) < jobs:
         assert time.monotonic() < deadline, events
         for event in executor.wait(1.0):
@@ -82,7 +83,7 @@ def test_a_local_cluster_is_reached_from_this_machine_only_runs_stops_survives_a
 
     executor = RayExecutor(four_epochs.executor, 1, tmp_path, 2, partial(sleeping_trial, seconds=0.1))
     try:
-        heard = listeners(str(executor._cluster._folder))
+        heard = listeners(str(executor._cluster._scratch.path))
         assert heard
         assert heard <= {"0100007F", "0000000000000000FFFF00000100007F"}
         executor.submit(job(four_epochs, tmp_path, 1, rungs=(2,)))
@@ -110,6 +111,39 @@ def test_a_local_cluster_is_reached_from_this_machine_only_runs_stops_survives_a
         executor.close()
     assert [path.name for path in tmp_path.iterdir()] == ["trials"]
     assert not (Path.home() / "ray_results").exists()
+
+
+def test_a_trial_in_two_processes_runs_stops_and_tells_of_a_killed_one(four_epochs: StudySpec, tmp_path: Path) -> None:
+    from autorf.study.executors.ray import RayExecutor
+
+    spec = ExecutorSpec(kind="ray", resources=ResourcesSpec(cpu=1, processes=2))
+    executor = RayExecutor(spec, 1, tmp_path, 1, shared_trial)
+    try:
+        executor.submit(job(four_epochs, tmp_path, 1))
+        marker = str(executor._cluster._scratch.path)  # type: ignore[union-attr]
+        heard: set[str] = set()
+
+        def listen(event: Event) -> None:
+            heard.update(listeners(marker), listeners("RayTrainWorker"))
+
+        events = collect(executor, 1, listen)[1]
+        assert kinds(events) == [*["epoch"] * 4, "done"], events[-1].payload
+        assert {event.payload["loss"] for event in events[:-1]} == {11.0}
+        assert heard <= {"0100007F", "0000000000000000FFFF00000100007F"}
+        executor.submit(job(four_epochs, tmp_path, 2, rungs=(2,)))
+        stopped = collect(executor, 1, lambda event: executor.stop(2) if event.payload["epoch"] == 1 else None)[2]
+        assert kinds(stopped) == ["epoch", "epoch", "pruned"]
+        executor.submit(job(four_epochs, tmp_path, 3))
+
+        def kill(event: Event) -> None:
+            if event.kind == "epoch" and event.payload["epoch"] == 0:
+                os.kill(int((tmp_path / "trials" / "key3" / "process1").read_text()), signal.SIGKILL)
+
+        third = collect(executor, 1, kill)[3]
+        assert third[-1].kind == "failed"
+        assert third[-1].payload["crashed"]
+    finally:
+        executor.close()
 
 
 def test_a_trial_goes_on_when_its_node_dies_and_files_come_home_without_a_shared_folder(
@@ -156,9 +190,24 @@ def test_a_job_survives_the_journey_to_a_worker(four_epochs: StudySpec, tmp_path
 
 def test_the_depot_reads_and_writes_inside_the_study_only(tmp_path: Path) -> None:
     depot = Depot(tmp_path)
-    depot.store("key", {"../../outside": b"1", "epochs": b"2"})
-    assert depot.fetch("key") == {"outside": b"1", "epochs": b"2"}
+    for name in ("../../outside", "epochs"):
+        part = depot.begin("../key", name)
+        for piece in (b"12", b"3"):
+            depot.add("key", part, piece)
+        assert name not in depot.names("key")
+        depot.finish("key", part, name)
+    assert depot.names("key") == ["epochs", "outside"]
+    assert depot.read("key", "epochs", 1) == b"23"
+    assert depot.read("key", "epochs", 3) == b""
     assert sorted(path.name for path in tmp_path.iterdir()) == ["trials"]
+
+
+def test_a_file_that_another_process_began_anew_takes_no_more_pieces(tmp_path: Path) -> None:
+    depot = Depot(tmp_path)
+    part = depot.begin("key", "epochs")
+    depot.begin("key", "epochs")
+    with pytest.raises(FileNotFoundError):
+        depot.add("key", part, b"1")
 
 
 def test_an_address_that_nobody_answers_is_said_within_seconds() -> None:
@@ -181,6 +230,12 @@ def test_more_than_any_node_has_is_said_at_once(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(InputError, match=r"a trial asks for 1 CPU and 1 GPU, and no node .* 2 CPU, 0 GPU"):
         Cluster(ExecutorSpec(kind="ray", resources=ResourcesSpec(gpu=1)), 1)
     assert Cluster(ExecutorSpec(kind="ray", resources=ResourcesSpec(cpu=0.5)), 1).capacity == 4
+    with pytest.raises(
+        InputError, match=r"asks for 3 processes of 1 CPU, and the nodes of this machine hold 2 of them"
+    ):
+        Cluster(ExecutorSpec(kind="ray", resources=ResourcesSpec(processes=3)), 1)
+    with pytest.raises(InputError, match=r"asks for 4 processes of 1 CPU and 1 GPU, and the nodes .* hold 0 of them"):
+        Cluster(ExecutorSpec(kind="ray", resources=ResourcesSpec(gpu=4)), 1)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +243,8 @@ def test_more_than_any_node_has_is_said_at_once(monkeypatch: pytest.MonkeyPatch)
     [
         ({"kind": "ray", "address": "somewhere"}, "must be host:port"),
         ({"kind": "local", "address": "auto"}, "address is for kind: ray"),
-        ({"kind": "ray", "resources": {"gpu": 1.5}}, "resources.gpu"),
+        ({"kind": "ray", "resources": {"gpu": 1.5}}, "gpu must be a share of one GPU or a whole number of them"),
+        ({"kind": "ray", "resources": {"gpu": 2, "processes": 2}}, "processes is for trials without GPUs"),
         ({"kind": "ray", "resources": {"cpu": 0}}, "resources.cpu"),
     ],
 )

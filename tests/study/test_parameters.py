@@ -1,0 +1,8 @@
+from autorf.study.parameters import waiting_row
+
+
+def test_a_value_that_optuna_has_no_range_for_is_kept_beside_its_parameters() -> None:
+    configuration = {"method": "dilation", "rate": 3, "training.lr": 1e30, "training.batch_size": 100_000}
+    row = waiting_row(configuration, {"configuration": configuration})
+    assert row.params == {"method": "dilation", "dilation.rate": 3}
+    assert row.user_attrs["configuration"] == configuration
