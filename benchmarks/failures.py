@@ -311,13 +311,23 @@ def mlflow_server(folder: Path, port: int) -> Iterator[None]:
         start_new_session=True,
     )
     try:
-        while socket.socket().connect_ex(("127.0.0.1", port)):
-            assert process.poll() is None, "MLflow's server ended"
-            time.sleep(0.2)
+        until = time.monotonic() + 300
+        while not answers(port):
+            if process.poll() is not None or time.monotonic() > until:
+                raise TimeoutError("MLflow's server does not answer")
+            time.sleep(0.3)
         yield
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait()
+
+
+def answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def runs_in(folder: Path) -> int:
@@ -346,7 +356,7 @@ def table(rows: list[Shown]) -> str:
     """Everything seen, as Markdown."""
     parts = ["# Failures, provoked for real through the command line\n"]
     for row in rows:
-        said = "\n".join(row.stderr[:6]) or "(nothing)"
+        said = "\n".join([line[:300] for line in row.stderr[:12]]) or "(nothing)"
         reasons = "\n".join(row.reasons) or "(none)"
         parts += [
             f"## {row.kind}: {row.done}\n\nOn stderr:\n\n```\n{said}\n```\n\nReasons in `compare`:\n",

@@ -13,7 +13,7 @@ SPEC = parse_study(
         "name": "parallel",
         "data": {"name": "digits", "image_size": 32, "object_size": 16, "n_train": 16, "n_val": N_VAL, "n_test": 0},
         "model": {"name": "largefov:test_convnext", "stage": 1, "channels": [8, 8], "head_norm": False},
-        "search_space": [{"method": "learned_dilation", "start": 2}],
+        "search_space": [{"method": "inflation", "dilation": 2}],
         "training": {"epochs": EPOCHS, "batch_size": 8, "class_weights": "balanced", "optimizer": "sgd"},
     },
     "parallel",
@@ -33,7 +33,7 @@ def without_batch_norm(*arguments: Any) -> Any:
 
 
 def job(folder: Path, reached: int = 0) -> Job:
-    return Job(1, "key", {"method": "learned_dilation", "start": 2}, 0, SPEC, folder, reached=reached)
+    return Job(1, "key", {"method": "inflation", "dilation": 2}, 0, SPEC, folder, reached=reached)
 
 
 def main(root: Path, rank: int) -> None:
