@@ -25,8 +25,11 @@ def write_atomically(path: Path, content: bytes | str) -> None:
             os.fsync(file.fileno())
         Path(temporary).replace(path)
         flush_folder(path.parent)
-    except BaseException:
+    except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+            # A full disk is noticed by a write, which knows no name.
+            error.filename = str(path)
         raise
 
 

@@ -205,7 +205,7 @@ def _start(spec: StudySpec, root: Path) -> int:
     child = os.fork()
     if child:
         return child
-    os.setsid()
+    os.setpgid(0, 0)
     status = 1
     try:
         from autorf.study.search import search

@@ -32,7 +32,7 @@ STUDY: dict[str, Any] = {
     "data": {"name": "digits", "image_size": 48, "object_size": 20, "n_train": 64, "n_val": 8, "n_test": 0},
     "model": {"name": "largefov:test_byobnet", "stage": 1, "channels": [8, 8], "head_norm": True},
     "search_space": [{"method": "dilation", "rate": [1, 2, 3, 4, 5, 6, 7, 8]}],
-    "training": {"epochs": 6, "batch_size": 16, "seeds": [0, 1, 2]},
+    "training": {"epochs": 3, "batch_size": 16, "seeds": [0, 1, 2]},
     "executor": {"workers": 1},
 }
 
@@ -93,7 +93,7 @@ def run(file: Path, root: Path, url: str) -> tuple[str, bool]:
 def drive(file: Path, root: Path) -> "subprocess.Popen[bytes]":
     """The command line on the study."""
     command = [sys.executable, "-c", "from autorf.cli import main; main()", "search", str(file), "--root", str(root)]
-    return subprocess.Popen([*command, "--quiet"], stdout=subprocess.DEVNULL, start_new_session=True)
+    return subprocess.Popen([*command, "--quiet"], stdout=subprocess.DEVNULL)
 
 
 def wait_for_store(root: Path, url: str) -> Store:

@@ -182,8 +182,8 @@ def failure_reason(error: BaseException) -> str:
     line = text[0] if text else ""
     if isinstance(error, MemoryError) or "out of memory" in line.lower() or "can't allocate memory" in line.lower():
         return f"out of memory: {line}"
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"disk full: {line}"
+    if isinstance(error, OSError) and (error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in line):
+        return f"disk full: {line.removeprefix(f'[Errno {error.errno}] ')}"
     return line if isinstance(error, ValueError | FloatingPointError) and line else f"{type(error).__name__}: {line}"
 
 

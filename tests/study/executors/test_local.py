@@ -79,7 +79,7 @@ def test_a_killed_worker_is_a_failed_job_and_the_next_job_gets_a_new_worker(exec
 def test_an_exception_is_a_failed_job_with_its_reason_and_traceback(executor: LocalExecutor, job: Job) -> None:
     executor.submit(job)
     (event,) = until_end(executor)
-    assert event.payload["reason"].startswith("disk full: [Errno 28] No space left on device")
+    assert event.payload["reason"].startswith("disk full: No space left on device: 'checkpoint'")
     assert "failing_trial" in event.payload["traceback"]
     assert "crashed" not in event.payload
 
@@ -125,3 +125,8 @@ def test_a_job_is_pruned_only_when_it_did_not_reach_the_end(tiny: StudySpec) -> 
 def test_a_failure_has_a_reason_of_one_line(error: Exception, reason: str) -> None:
     assert failure_reason(error).startswith(reason)
     assert "\n" not in failure_reason(error)
+
+
+def test_a_full_disk_is_named_whoever_tells_of_it() -> None:
+    told = OSError("evidence.safetensors could not be written: No space left on device")
+    assert failure_reason(told) == "disk full: evidence.safetensors could not be written: No space left on device"
