@@ -2,11 +2,10 @@
 
     python benchmarks/dilation_estimators.py --camvid DIR [--root runs] [--workers 2] [--write]
 
-The manual grid (three seeds) and complete trainings of ``learned_dilation`` are studies of their own, searched first.
-Each rival gets the same network, seeds, starts and search phase, and stops behind it; what it would fix is judged by
-the grid's mean there:
+The manual grid (three seeds) and complete trainings of ``learned_dilation`` are studies of their own. Each rival gets
+the same network, seeds, starts and search phase, and stops behind it; what it would fix is judged by the grid's mean:
 
-* ``profile``: ``learned_dilation``; the loss's derivative along blends of neighbouring options.
+* ``profile``: ``learned_dilation``; the loss's derivative along blends of neighbouring options (from the studies).
 * ``mixture``: one output averaged over a Gaussian window in log(dilation), its centre moved by the gradient (Adam).
 * ``differences``: the batch's loss at both neighbouring dilations moves the centre (two further forward passes).
 * ``single path``: one option a step; by its losses the worse half is dropped three times.
@@ -45,6 +44,7 @@ from autorf.study import builtin
 from autorf.study.search import search
 from autorf.study.spec import StudySpec, parse_study
 from autorf.study.store import open_store
+from autorf.study.traces import stepped
 from autorf.surgery import adapt
 from autorf.training.batches import loader
 from autorf.training.callback import ReceptiveFieldCallback
@@ -207,8 +207,7 @@ class Branches(Rival):
         return windowed_dilated_conv2d(input, self.kernel(), self.bias, self._weights(), self._rates(), self.groups)
 
 
-LAYERS: dict[str, type[LearnedDilationConv2d]] = {
-    "profile": LearnedDilationConv2d,
+RIVALS: dict[str, type[Rival]] = {
     "mixture": Mixture,
     "differences": Differences,
     "single path": SinglePath,
@@ -219,11 +218,11 @@ LAYERS: dict[str, type[LearnedDilationConv2d]] = {
 class Estimator(LearnedDilation):
     """``learned_dilation`` with another layer."""
 
-    kind: str = "profile"
+    kind: str = "mixture"
 
     def replacements(self, layers: Any) -> dict[str, nn.Module]:
         """One layer of the estimator's kind each."""
-        return {name: LAYERS[self.kind](layer, self, 1) for name, layer in layers.items()}
+        return {name: RIVALS[self.kind](layer, self, 1) for name, layer in layers.items()}
 
 
 class Listening(lightning.Callback):
@@ -288,7 +287,7 @@ def tasks() -> Iterator[tuple[str, str, float, int]]:
     """Everything to run: data, estimator, start, seed."""
     for seed in SEEDS:
         for data in DATA:
-            for estimator in LAYERS:
+            for estimator in RIVALS:
                 for start in STARTS[:1] if estimator in ONE_START else STARTS:
                     yield data, estimator, start, seed
 
@@ -328,6 +327,17 @@ class Grid:
         self.pooled = math.sqrt(statistics.mean(statistics.variance(scores) for scores in self.scores.values()))
         self.seconds = statistics.median(float(one.result["train_seconds"]) for one in manual)
 
+    def searches(self, data: str) -> list[dict[str, Any]]:
+        """What the complete trainings fixed, and how their profiles rank the grid's options."""
+        found = []
+        for record in self.learned:
+            trace = stepped(record)
+            losses = dict(zip(trace.rates, trace.losses, strict=True))
+            key = {"data": data, "estimator": "profile", "start": record.configuration["start"], "seed": record.seed}
+            fixed = round(record.result["values"]["dilation"])
+            found.append({**key, "fixed": fixed, "losses": [losses[rate] for rate in GRID]})
+        return found
+
     def at(self, rate: float) -> float:
         """The grid's mean at the option of the grid nearest to a dilation, in log-units."""
         return self.means[min(GRID, key=lambda option: abs(math.log(option / rate)))]
@@ -360,8 +370,9 @@ def estimator_table(grids: dict[str, Grid], done: Sequence[dict[str, Any]]) -> l
     ]
     for data, grid in grids.items():
         quality = [-grid.means[rate] for rate in GRID]
-        for estimator in LAYERS:
-            runs = [one for one in done if (one["data"], one["estimator"]) == (data, estimator)]
+        for estimator in ("profile", *RIVALS):
+            known = grid.searches(data) if estimator == "profile" else done
+            runs = [one for one in known if (one["data"], one["estimator"]) == (data, estimator)]
             runs.sort(key=lambda one: one["seed"])
             if not runs:
                 continue

@@ -31,7 +31,8 @@ class ReceptiveFieldCallback(lightning.Callback):
         advance(pl_module, min(trainer.global_step, self.total_steps), self.total_steps)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Log what was learned so far."""
+        """Take in the epoch's last step, in every process, before anything is saved; log what was learned so far."""
+        advance(pl_module, min(trainer.global_step, self.total_steps), self.total_steps)
         values = learned_values(pl_module)
         if trainer.logger is not None and values:
             pl_module.log_dict(values)
