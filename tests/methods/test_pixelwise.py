@@ -7,7 +7,7 @@ import segmentation_models_pytorch as smp
 import timm
 import torch
 from torch import nn
-from torchvision.models.segmentation import lraspp_mobilenet_v3_large
+from torchvision.models.segmentation import deeplabv3_mobilenet_v3_large
 
 from autorf.methods import PixelAdaptive, ScaleAdaptive
 from autorf.methods.pixelwise import PixelwiseConv2d
@@ -21,8 +21,8 @@ MODELS = {
         partial(smp.Unet, "resnet18", encoder_weights=None, decoder_channels=(32, 16, 16, 8, 8)),
         r"encoder\.layer4\.(0\.conv2|1\.conv.)",
     ),
-    "torchvision lraspp": (
-        partial(lraspp_mobilenet_v3_large, weights=None, weights_backbone=None),
+    "torchvision deeplabv3": (
+        partial(deeplabv3_mobilenet_v3_large, weights=None, weights_backbone=None),
         r"backbone\.1[345]\.block\.1\.0",
     ),
     "timm classifier": (partial(timm.create_model, "resnet10t", num_classes=5), r"layer[34]\.0\.conv2"),
