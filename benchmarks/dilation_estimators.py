@@ -438,7 +438,7 @@ def main() -> None:
             "",
             *grid_table(grids),
             "",
-            "## What an estimator fixes after the same search phase (30 % of a training)",
+            "## What an estimator fixes after the same search phase (a quarter of a training)",
             "",
             "The loss of mIoU is the grid's best mean less its mean at the option nearest to what was fixed. tau is",
             "Kendall's, between the estimator's order of the grid's options and the order of the grid's means.",

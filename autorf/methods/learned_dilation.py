@@ -47,8 +47,8 @@ class LearnedDilation(LayerMethod):
     start: PositiveFloat | None = None
     rates: tuple[Rate, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 12)
     window: PositiveFloat = 3.0
-    final_window: PositiveFloat = 0.15
-    search: Share = 0.3
+    final_window: PositiveFloat = 0.1
+    search: Share = 0.25
     hold: Annotated[float, Field(ge=0, lt=1)] = 0.1
     memory: PositiveFloat = 0.3
     threshold: Annotated[float, Field(ge=0, lt=0.5)] = 0.02
