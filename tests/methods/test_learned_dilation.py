@@ -117,7 +117,7 @@ def test_a_narrow_window_draws_no_far_options() -> None:
     layer = layer_of(model)
     advance(model, 0, 100)
     wide = sum(share > 0 for share in layer.window())
-    advance(model, 29, 100)
+    advance(model, 24, 100)
     assert wide == 9
     assert [rate for rate, share in zip(layer.method.rates, layer.window(), strict=True) if share > 0] == [2, 3, 4]
 
@@ -230,7 +230,7 @@ def test_depthwise_layers_are_searched_too() -> None:
         ({"rates": [1, 2.5]}, "positive integer"),
         ({"start": 20}, "within the rates 1..12"),
         ({"start": 0}, "greater than 0"),
-        ({"window": 0.1}, "must not exceed window"),
+        ({"window": 0.05}, "must not exceed window"),
         ({"search": 0}, "greater than 0"),
         ({"memory": 0}, "greater than 0"),
         ({"speed": 3}, "unknown key"),
