@@ -73,5 +73,7 @@ def loss_profile_figure(records: Iterable[Record], layout: Layout = WIDE) -> "Fi
         means = [sum(scores[rate]) / len(scores[rate]) for rate in sorted(scores)]
         side.plot(sorted(scores), means, color=PALETTE["manual"], marker="o", linestyle=(0, (4, 3)), linewidth=1.4)
         side.set_ylabel("mIoU of separate trainings (dashed)", color=PALETTE["manual"])
-        side.grid(visible=False)
+        for spine in side.spines.values():
+            spine.set_visible(False)
+        side.tick_params(length=0, labelcolor=PALETTE["manual"])
     return figure
