@@ -15,14 +15,14 @@ def test_every_layer_and_region_has_a_line_with_its_value_and_the_options_that_w
     adapt(
         branching,
         Dilation(targets=("first",), rate=2),
-        LearnedDilation(targets=("third",), start=3.0, search=0.25),
+        LearnedDilation(targets=("third",), start=3.0, search=0.4),
         Inflation(start="second", end="second", high=2.0),
     )
     with torch.no_grad():
         region_at(branching.second).factor.fill_(1.25)
     assert str(describe(branching)).splitlines() == [
         "first             dilation          dilation 2  (rate=2)",
-        "third             learned_dilation  dilation 1  (start=3.0, search=0.25)",
+        "third             learned_dilation  dilation 1  (start=3.0, search=0.4)",
         "second to second  inflation         f 1.25  (high=2.0)",
     ]
 
