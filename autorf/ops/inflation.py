@@ -94,7 +94,10 @@ def _resample(input: Tensor, factor_h: Tensor, factor_w: Tensor, size: tuple[int
     with torch.autocast(input.device.type, enabled=False):
         rows = _bilinear_weights(factor_h, input.shape[2], size[0]).to(dtype)
         columns = _bilinear_weights(factor_w, input.shape[3], size[1]).to(dtype)
-        output = (rows @ (input.to(dtype) @ columns.T)).to(input.dtype)
+        map = input.to(dtype)
+        # The product with rows is a small one for each channel: it goes where the map is narrower.
+        wider = size[1] > input.shape[3]
+        output = ((rows @ map) @ columns.T if wider else rows @ (map @ columns.T)).to(input.dtype)
     # In the input's memory layout: convolutions behind it then compute as they would have without it.
     channels_last = not input.is_contiguous() and input.is_contiguous(memory_format=torch.channels_last)
     return output.contiguous(memory_format=torch.channels_last) if channels_last else output
