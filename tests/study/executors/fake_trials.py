@@ -20,14 +20,20 @@ def measured(job: Job, epoch: int) -> dict[str, Any]:
 
 
 def sleeping_trial(
-    job: Job, report: Callable[[dict[str, Any]], None], stopped: Callable[[], bool], seconds: float = 0.0
+    job: Job,
+    report: Callable[[dict[str, Any]], None],
+    stopped: Callable[[], bool],
+    seconds: float = 0.0,
+    gate: Path | None = None,
 ) -> dict[str, Any]:
-    """Epochs of ``seconds`` that keep their count in a file, as a checkpoint would."""
+    """Epochs of ``seconds`` that keep their count in a file, as a checkpoint would; two until ``gate`` exists."""
     job.folder.mkdir(parents=True, exist_ok=True)
     reached = job.folder / "epochs"
     epoch = int(reached.read_text()) if reached.exists() else 0
     (job.folder / "process").write_text(str(os.getpid()))
     while epoch < job.spec.training.epochs:
+        while gate is not None and epoch == 2 and not gate.exists():
+            time.sleep(0.05)
         time.sleep(seconds)
         last = measured(job, epoch)
         report(last)

@@ -159,18 +159,24 @@ def test_a_trial_goes_on_when_its_node_dies_and_files_come_home_without_a_shared
         leave.callback(cluster.shutdown)
         second = cluster.add_node(**node)
         spec = ExecutorSpec(kind="ray", address=cluster.address)
-        trial = partial(sleeping_trial, seconds=0.3)
+        gate = tmp_path / "gate"
+        trial = partial(sleeping_trial, gate=gate)
         executor = RayExecutor(spec, 1, tmp_path, 2, trial, share_files=False)
         leave.callback(executor.close)
         assert executor.capacity == 2
+        halfway: set[int] = set()
         lost: list[int] = []
 
         def take_the_node_away(event: Event) -> None:
-            if event.kind == "epoch" and event.payload["epoch"] == 1 and cluster.worker_nodes:
-                cluster.remove_node(second, allow_graceful=False)
+            if event.kind == "epoch" and event.payload["epoch"] == 1:
+                halfway.add(event.row)
+                if halfway == {1, 2} and cluster.worker_nodes:
+                    cluster.remove_node(second, allow_graceful=False)
             if event.kind == "failed":
                 assert "lost_node" in event.payload, event.payload
                 lost.append(event.row)
+                # Not before: a worker outlives its node's other processes long enough to finish two short epochs.
+                gate.touch()
 
         for row in (1, 2):
             executor.submit(job(four_epochs, tmp_path, row))
