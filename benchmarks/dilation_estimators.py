@@ -264,11 +264,12 @@ def searched(data: str, camvid: Path | None, estimator: str, start: float, seed:
     splits = load(spec.data)
     torch.manual_seed(seed)
     method = Estimator(kind=estimator, start=start)
+    epochs = method.epochs(spec.training.epochs)
     model = adapt(build(spec.model, splits.class_names), method)
-    module = SegmentationModule(model, spec.training, splits)
-    steps = spec.training.epochs * math.ceil(len(splits.train) / spec.training.batch_size)
+    module = SegmentationModule(model, spec.training.model_copy(update={"epochs": epochs}), splits)
+    steps = epochs * math.ceil(len(splits.train) / spec.training.batch_size)
     trainer = lightning.Trainer(
-        max_epochs=spec.training.epochs, accelerator="cpu", devices=1, logger=False, enable_checkpointing=False,
+        max_epochs=epochs, accelerator="cpu", devices=1, logger=False, enable_checkpointing=False,
         enable_progress_bar=False, enable_model_summary=False, limit_val_batches=0,
         callbacks=[ReceptiveFieldCallback(), Listening(math.ceil(method.search * steps))],
     )  # fmt: skip
@@ -438,7 +439,7 @@ def main() -> None:
             "",
             *grid_table(grids),
             "",
-            "## What an estimator fixes after the same search phase (a quarter of a training)",
+            "## What an estimator fixes after the same search phase (as long as a quarter of a grid training)",
             "",
             "The loss of mIoU is the grid's best mean less its mean at the option nearest to what was fixed. tau is",
             "Kendall's, between the estimator's order of the grid's options and the order of the grid's means.",

@@ -17,7 +17,7 @@ from autorf.study.trial import Trial, side_text
 def dry_run(spec: StudySpec, source: str, root: Path) -> int:
     """Print the study's trials with the receptive field, time and memory of each, and train nothing."""
     from autorf.data import load
-    from autorf.study.estimate import Estimate, estimates, study_seconds
+    from autorf.study.estimate import estimates, study_seconds
     from autorf.study.executors import worker_count
     from autorf.study.runner import field_at_start
 
@@ -26,26 +26,31 @@ def dry_run(spec: StudySpec, source: str, root: Path) -> int:
     measured = estimates(spec, planned.examples, splits)
     fields = {trial.method: field_at_start(spec, trial, splits.class_names) for trial in planned.trials}
 
-    def seconds(found: Estimate) -> float:
-        return found.trial_seconds(spec.training.epochs, len(splits.train), len(splits.val))
+    def seconds(trial: Trial) -> float:
+        found, epochs = measured[trial.method.method], trial.method.epochs(spec.training.epochs)
+        return found.trial_seconds(epochs, len(splits.train), len(splits.val))
 
-    title = f"{spec.name}: {_count(planned, spec)}, {spec.training.epochs} epochs each"
+    longest = max(trial.method.epochs(spec.training.epochs) for trial in planned.examples)
+    more = f" ({longest} where a search takes more)" if longest > spec.training.epochs else ""
+    title = f"{spec.name}: {_count(planned, spec)}, {spec.training.epochs} epochs each{more}"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in ("key", "method", "setting", "seed", "rf at start", "rnorm", "time", "memory"):
         table.add_column(column, justify="left" if column in ("key", "method", "setting") else "right", no_wrap=True)
     for trial in planned.trials:
         found = measured[trial.method.method]
-        table.add_row(*_cells(trial, fields[trial.method]), _time(seconds(found)), f"{found.memory_mb} MB")
+        table.add_row(*_cells(trial, fields[trial.method]), _time(seconds(trial)), f"{found.memory_mb} MB")
     console = Console()
     if not console.is_terminal:
         console.width = 200
     console.print(table)
-    lengths = [seconds(measured[trial.method.method]) for trial in planned.trials]
+    lengths = [seconds(trial) for trial in planned.trials]
     if planned.spaces:
-        for name, found in sorted(measured.items()):
-            console.print(f"a trial of {name}: about {_time(seconds(found))}, {found.memory_mb} MB", highlight=False)
+        examples = sorted(planned.examples, key=lambda trial: trial.method.method)
+        for trial in examples:
+            name, found = trial.method.method, measured[trial.method.method]
+            console.print(f"a trial of {name}: about {_time(seconds(trial))}, {found.memory_mb} MB", highlight=False)
         drawn = (planned.n_configurations or 0) * len(planned.seeds) - len(lengths)
-        lengths += [sum(map(seconds, measured.values())) / len(measured)] * max(0, drawn)
+        lengths += [sum(map(seconds, examples)) / len(examples)] * max(0, drawn)
     workers = min(worker_count(spec), len(lengths))
     console.print(_summary(planned, spec, workers, study_seconds(lengths, workers)), highlight=False, soft_wrap=True)
     for warning in planned.warnings:
@@ -69,10 +74,7 @@ def _cells(trial: Trial, field: dict[str, object]) -> tuple[str, ...]:
 
 def _summary(planned: Plan, spec: StudySpec, workers: int, seconds: float) -> str:
     n_trials = (planned.n_configurations or 0) * len(planned.seeds) or len(planned.trials)
-    lines = [
-        f"{n_trials * spec.training.epochs} epochs in all, {workers} trials at once: about {_time(seconds)}, "
-        "from one measured step a method"
-    ]
+    lines = [f"{n_trials} trials, {workers} at once: about {_time(seconds)}, from one measured step a method"]
     if spec.search.pruning is not None:
         asha = Asha(spec.search.pruning.min_epochs, spec.search.pruning.reduction, spec.training.epochs)
         rungs = ", ".join(str(rung) for rung in asha.rungs)

@@ -22,6 +22,10 @@ class Method(Specification):
 
     method: str
 
+    def epochs(self, given: int) -> int:
+        """How many epochs a study trains it, where a method that searches nothing while it trains gets ``given``."""
+        return given
+
     def finish(self, model: nn.Module) -> None:
         """Do what concerns more of ``model`` than the targets; called once they are changed."""
 

@@ -73,9 +73,14 @@ def _trial(configuration: Mapping[str, Any], seed: int, study: TrainingSpec | No
 
 
 def training_of(study: TrainingSpec, configuration: Mapping[str, Any]) -> TrainingSpec:
-    """The study's training with what a stored configuration changes in it."""
-    changes = {n.removeprefix(TRAINING): value for n, value in configuration.items() if n.startswith(TRAINING)}
-    return TrainingSpec.model_validate({**study.model_dump(), **changes})
+    """The study's training with what a stored configuration changes in it, and as long as its method asks for.
+
+    Raises:
+        InputError: for a configuration this version of autorf does not know.
+    """
+    method, changes = split(configuration, "stored trial")
+    epochs = method.epochs(study.epochs)
+    return TrainingSpec.model_validate({**study.model_dump(), **changes, "epochs": epochs})
 
 
 def grid(spec: StudySpec, source: str) -> list[Trial]:

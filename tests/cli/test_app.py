@@ -68,7 +68,7 @@ def test_a_dry_run_shows_every_trial_with_its_field_and_writes_nothing(shell: Sh
     rows = [line.split() for line in done.out.splitlines() if " rate " in line]
     assert [row[5] for row in rows] == ["19", "35"]
     assert all(row[-1] == "MB" and int(row[-2]) > 50 for row in rows)
-    assert "8 epochs in all, 2 trials at once: about " in done.out
+    assert "4 trials, 2 at once: about " in done.out
     assert sorted(shell.folder.rglob("*")) == before
 
 

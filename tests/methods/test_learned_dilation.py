@@ -113,7 +113,7 @@ def test_the_window_narrows_geometrically_and_then_the_centre_is_fixed() -> None
 
 
 def test_a_narrow_window_draws_no_far_options() -> None:
-    model = adapted(start=3, window=2.0, final_window=0.1)
+    model = adapted(start=3, window=2.0, final_window=0.1, search=0.25)
     layer = layer_of(model)
     advance(model, 0, 100)
     wide = sum(share > 0 for share in layer.window())
