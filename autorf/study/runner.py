@@ -11,7 +11,8 @@ from typing import Any
 
 import lightning
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from autorf.data import DataSpec, Splits, load
 from autorf.networks import build
@@ -33,6 +34,7 @@ from autorf.training.parallel import check_shares, own_share
 from autorf.training.resuming import newest_checkpoint
 
 Report = Callable[[dict[str, Any]], None]
+Images = DataLoader[tuple[Tensor, Tensor]]
 
 
 def run(
@@ -77,22 +79,9 @@ def run(
         print(f"trial {job.key}: {note}", file=sys.stderr, flush=True)
     trainer = _trainer(spec, [ReceptiveFieldCallback(), gatherer, checkpoint], processes)
     price.device = trainer.strategy.root_device
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="lightning")
-        trainer.fit(
-            module,
-            loader(train, spec.training.batch_size, job.seed, shuffle=True),
-            loader(splits.val, spec.training.batch_size, job.seed, shuffle=False),
-            ckpt_path=resumed,
-            weights_only=True,
-        )
-    if module.validation_scores is None:
-        # Resumed behind the last epoch: nothing was left to train, so nothing was validated either.
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="lightning")
-            trainer.validate(
-                module, loader(splits.val, spec.training.batch_size, job.seed, shuffle=False), verbose=False
-            )
+    images = loader(train, spec.training.batch_size, job.seed, shuffle=True)
+    held_out = loader(splits.val, spec.training.batch_size, job.seed, shuffle=False)
+    _fit(trainer, module, images, held_out, resumed)
     evidence = gatherer.evidence()
     if not share.first:
         return {}
@@ -101,6 +90,17 @@ def run(
         write_evidence(job.folder, evidence)
         save(model, job.folder)
     return _result(module, checkpoint, field, price)
+
+
+def _fit(
+    trainer: lightning.Trainer, module: SegmentationModule, train: Images, val: Images, resumed: Path | None
+) -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        trainer.fit(module, train, val, ckpt_path=resumed, weights_only=True)
+        if module.validation_scores is None:
+            # Resumed behind the last epoch: nothing was left to train, so nothing was validated either.
+            trainer.validate(module, val, verbose=False)
 
 
 def evaluate(job: Job) -> Evidence:
