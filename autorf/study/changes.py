@@ -5,8 +5,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import to_jsonable_python
 
 from autorf.errors import InputError
+from autorf.methods import METHODS
 from autorf.study.record import Record
 from autorf.study.spec import StudySpec
 
@@ -32,6 +34,43 @@ def check_unchanged(old: Mapping[str, Any], spec: StudySpec) -> None:
         raise InputError(
             f"the study file changed since study {spec.name!r} began ({'; '.join(changes)}); "
             "change it back, or give the study another name"
+        )
+
+
+def defaults(methods: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """What a configuration means by the fields it leaves out, by method."""
+    return {
+        name: {
+            field: to_jsonable_python(info.get_default(call_default_factory=True))
+            for field, info in METHODS[name].model_fields.items()
+            if not info.is_required()
+        }
+        for name in methods
+        if name in METHODS
+    }
+
+
+def check_defaults(name: str, old: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse to go on where configurations that are stored would no longer mean what they meant.
+
+    Args:
+        name: of the study.
+        old: :func:`defaults` when its trials were enqueued; fields that were new since count as unchanged.
+
+    Raises:
+        InputError: naming every default that changed, before and after.
+    """
+    changes = [
+        f"{path}: {before!r} became {after!r}"
+        for method, now in defaults(old).items()
+        for path, before, after in _differences(
+            method, old[method], {field: value for field, value in now.items() if field in old[method]}
+        )
+    ]
+    if changes:
+        raise InputError(
+            f"autorf's defaults changed since study {name!r} began ({'; '.join(changes)}); continue it with the "
+            "autorf that it began with, or give the study another name"
         )
 
 

@@ -11,7 +11,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from autorf.errors import InputError, near_names
-from autorf.study.changes import check_none_gone, check_unchanged
+from autorf.study.changes import check_defaults, check_none_gone, check_unchanged, defaults
 from autorf.study.lease import is_stale, new_lease
 from autorf.study.parameters import waiting_row
 from autorf.study.patience import Patience
@@ -117,6 +117,7 @@ class Store:
             before = self._study.user_attrs.get("spec")
             if before is not None:
                 check_unchanged(before, spec)
+                check_defaults(self.name, self._study.user_attrs.get("defaults", {}))
                 if allowed is not None:
                     check_none_gone(self.name, known, allowed)
             self._study.set_user_attr("format", FORMAT)
@@ -136,6 +137,10 @@ class Store:
 
     def _enqueue_new(self, wanted: Mapping[str, Trial], known: Iterable[Record]) -> None:
         keys = {record.key for record in known}
+        stored = self._study.user_attrs.get("defaults", {})
+        meant = defaults({trial.method.method for trial in wanted.values()})
+        if not meant.keys() <= stored.keys():
+            self._study.set_user_attr("defaults", {**meant, **stored})
         for key, trial in wanted.items():
             if key not in keys:
                 self._enqueue(key, trial.configuration, trial.seed, attempt=1)
