@@ -59,14 +59,16 @@ class EpochCheckpoint(Checkpoint):
         """Start the clock."""
         self._since = time.perf_counter()
 
-    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Draw this epoch's random numbers from its own state."""
-        torch.manual_seed(self.seed * 100_003 + trainer.current_epoch)
-
     def on_train_batch_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: object, batch_idx: int
     ) -> None:
-        """Note what the methods learned so far; they have entered this step before, as checkpoints come last."""
+        """Draw each epoch's random numbers from its own state; note what the methods learned so far.
+
+        They have entered this step before, as checkpoints come last. The state is not the epoch's at its very start:
+        then the loader draws too, but not in an epoch that a training is resumed with.
+        """
+        if batch_idx == 0:
+            torch.manual_seed(self.seed * 100_003 + trainer.current_epoch)
         self._trace.note(pl_module, trainer.global_step, batch_idx, int(trainer.num_training_batches))
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
