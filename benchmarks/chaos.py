@@ -37,7 +37,9 @@ STUDY: dict[str, Any] = {
     "search_space": [
         {"method": "dilation", "rate": [1, 3]},
         {"method": "inflation", "dilation": 3},
+        {"method": "inflation", "dilation": 3, "search": 0.2},
         {"method": "learned_dilation", "start": 4},
+        {"method": "pixel_adaptive"},
     ],
     "training": {"epochs": 4, "batch_size": 16, "seeds": [0, 1]},
     "executor": {"workers": 2},

@@ -1,5 +1,6 @@
 """What every method is: a frozen specification that says which layers it changes and what it puts in their place."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,6 +29,11 @@ class Method(Specification):
 
     def finish(self, model: nn.Module) -> None:
         """Do what concerns more of ``model`` than the targets; called once they are changed."""
+
+
+def lengthened(epochs: int, extra: float) -> int:
+    """``epochs`` and a share of them, rounded up."""
+    return math.ceil(round(epochs * (1 + extra), 6))
 
 
 class LayerMethod(Method):
@@ -73,12 +79,12 @@ class SearchState:
     """How a search among options stands.
 
     Attributes:
-        rates: the options.
+        rates: the options: dilations, or inflation factors.
         window: each one's share of what is tried now, summing to 1.
         losses: each one's loss less the first one's, as far as it is known; nan where it was never tried.
     """
 
-    rates: tuple[int, ...]
+    rates: tuple[float, ...]
     window: tuple[float, ...]
     losses: tuple[float, ...]
 

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from autorf.methods.base import AdaptiveModule, LearningRule, Method
+from autorf.methods.base import AdaptiveModule, LearningRule, Method, lengthened
 from autorf.methods.dilation import Rate
 from autorf.methods.labels import LabelAware
 from autorf.methods.region import ConstantRegion, Region, Resampling, Sides, factor_values, folded
@@ -37,6 +37,11 @@ class Inflation(Method):
         dilation: set the dilation of ``start``, a convolution, first; None keeps it.
         gradient: ``"exact"``, or ``"paper"`` as the authors divide it (Eqs. 7 and 11).
         learning_rate_multiplier: of ``f``, times the model's; ``f`` has its own optimizer group without decay.
+        search: the share of the training's steps in which ``f`` is drawn anew for every batch, at first from its whole
+            range, then from a window that narrows around where the loss is lowest; the loss's slope at each ``f``
+            drawn, summed along the range, is its profile. Then ``f`` is learned from there. 0 is the paper's method,
+            which can stay trapped near a bad start. A step costs the square of the ``f`` drawn: mean 2.9 at first.
+        extra: how much longer a study trains it than a fixed field where it searches, as a share.
         hold: the share of the training's steps before ``f`` may change, in [0, 1); the paper's start at step 10 000
             of 50 000 is 0.2.
         clip: limit of the absolute gradient of ``f``, over both resizes together; None for none.
@@ -58,6 +63,8 @@ class Inflation(Method):
     dilation: Rate | None = None
     gradient: Gradient = "exact"
     learning_rate_multiplier: PositiveFloat = 3.0
+    search: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    extra: Annotated[float, Field(ge=0, le=1)] = 0.25
     hold: Annotated[float, Field(ge=0, lt=1)] = 0.0
     clip: PositiveFloat | None = None
     background_weight: Annotated[float, Field(ge=0, le=1)] = 1.0
@@ -71,7 +78,13 @@ class Inflation(Method):
             raise ValueError(f"the bounds {self.low:g}..{self.high:g} exclude the initial factor {self.factor:g}")
         if (self.start is None) != (self.end is None):
             raise ValueError("start and end go together: name both, or neither for the network's own region")
+        if self.search and self.hold:
+            raise ValueError("hold keeps f where it is, search moves it from the first step: give one of the two")
         return self
+
+    def epochs(self, given: int) -> int:
+        """``given``, and ``extra`` of it, rounded up, where it searches."""
+        return lengthened(given, self.extra) if self.search else given
 
 
 class InflationRegion(AdaptiveModule, LabelAware, Region):
@@ -81,7 +94,7 @@ class InflationRegion(AdaptiveModule, LabelAware, Region):
     run counted them: the inflated region must fit into the memory that is free, so it bounds ``f``.
     """
 
-    own = ("factor",)
+    own: tuple[str, ...] = ("factor",)
     factor: nn.Parameter
 
     def __init__(self, method: Inflation, device: torch.device, values_per_position: float = 0.0) -> None:
@@ -91,21 +104,22 @@ class InflationRegion(AdaptiveModule, LabelAware, Region):
         self.factor = nn.Parameter(torch.full(shape, method.factor, device=device))
         self.values_per_position = values_per_position
         self._held = False
-        self._entered: Tensor | None = None
+        # In a tuple: a parameter that is assigned to a module would be registered a second time.
+        self._entered: tuple[Tensor, ...] = ()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_entered": None}
+        return {**self.__dict__, "_entered": ()}
 
     def forward(self, input: Tensor, size: Sides | None = None, base: Sides | None = None) -> Tensor:
         """Inflate ``(N, C, H, W)``, or with ``size`` return to ``(N, C, *size)``, see :func:`folded`."""
-        gradient = self.method.gradient
+        gradient = self._gradient()
         if size is None:
             self._bound_by_memory(input)
-            self._entered = self._factor()
-            return self._resize(lambda map, factor: inflate(map, factor, gradient=gradient), input, self._entered)
+            self._entered = (self._factor(),)
+            return self._resize(lambda map, factor: inflate(map, factor, gradient=gradient), input, *self._entered)
         # One clipped view for both resizes: their contributions add up before they are clipped (Eq. 10).
-        factor = self._factor() if self._entered is None else self._entered
-        self._entered = None
+        (factor,) = self._entered or (self._factor(),)
+        self._entered = ()
         whole = torch.tensor(folded(size, base), dtype=torch.double, device=factor.device)
 
         def back(map: Tensor, factor: Tensor) -> Tensor:
@@ -113,6 +127,9 @@ class InflationRegion(AdaptiveModule, LabelAware, Region):
             return interpolate(map, whole / factor.double(), size, gradient=gradient)
 
         return self._resize(back, input, factor)
+
+    def _gradient(self) -> Gradient:
+        return self.method.gradient
 
     def _factor(self) -> Tensor:
         if self._held:
@@ -129,12 +146,19 @@ class InflationRegion(AdaptiveModule, LabelAware, Region):
         return output + weight_gradient(moving - moving.detach(), torch.where(background, weight, 1.0))
 
     def _bound_by_memory(self, input: Tensor) -> None:
-        if not (self.training and torch.is_grad_enabled() and self.values_per_position) or self.factor.max() <= 1:
+        if not (self.training and torch.is_grad_enabled() and self.values_per_position) or self._largest() <= 1:
             return
         positions = input.shape[0] * input.shape[2] * input.shape[3]
         bytes_at_one = 2 * self.values_per_position * positions * input.element_size()
-        bound = max(1.0, math.sqrt(MEMORY_SHARE * free_memory(input.device) / bytes_at_one))
-        if self.factor.max() > bound:
+        self._limit(max(1.0, math.sqrt(MEMORY_SHARE * free_memory(input.device) / bytes_at_one)))
+
+    def _largest(self) -> float:
+        """The largest ``f`` of the next forward pass, as far as it is known."""
+        return max(self.pair())
+
+    def _limit(self, bound: float) -> None:
+        """Have ``f`` stay at or below what the memory allows."""
+        if self._largest() > bound:
             with torch.no_grad():
                 self.factor.clamp_(max=bound)
             warnings.warn(

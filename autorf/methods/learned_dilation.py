@@ -10,7 +10,8 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from autorf.methods.base import AdaptiveConv2d, LayerMethod, SearchState, square_dilation
+from autorf.methods import loss_profile
+from autorf.methods.base import AdaptiveConv2d, LayerMethod, SearchState, lengthened, square_dilation
 from autorf.methods.convolutions import plain_convolution
 from autorf.methods.dilation import Rate
 from autorf.ops.blended_dilation import blended_dilated_conv2d
@@ -68,7 +69,7 @@ class LearnedDilation(LayerMethod):
 
     def epochs(self, given: int) -> int:
         """``given`` and ``extra`` of it, rounded up."""
-        return math.ceil(round(given * (1 + self.extra), 6))
+        return lengthened(given, self.extra)
 
     def replacements(self, layers: Mapping[str, nn.Conv2d]) -> dict[str, nn.Module]:
         """One :class:`LearnedDilationConv2d` a layer."""
@@ -108,8 +109,8 @@ class LearnedDilationConv2d(AdaptiveConv2d):
         self.mu, self.sigma, self.rate, self._progress = math.log(start), 0.0, original, 0.0
         self._pairs: tuple[int, ...] = ()
         self._drawn: list[tuple[list[int], Tensor]] = []
-        pairs, device = len(method.rates) - 1, layer.weight.device
-        self.register_buffer("profile", torch.zeros(2, pairs, dtype=torch.float64, device=device))
+        device = layer.weight.device
+        self.register_buffer("profile", loss_profile.empty(len(method.rates), device))
         self.register_buffer("window_state", torch.tensor(self._state(), dtype=torch.float64, device=device))
 
     @property
@@ -140,17 +141,10 @@ class LearnedDilationConv2d(AdaptiveConv2d):
 
         In units of the training's loss; averaged over the recent part of the search (``memory``).
         """
-        weight, total = (sum(module.profile[row] for module in self.group) for row in (0, 1))
-        assert isinstance(weight, Tensor)
-        assert isinstance(total, Tensor)
-        seen = weight > 0
-        differences = torch.where(seen, total / weight.where(seen, torch.ones_like(weight)), 0.0)
-        heights = [0.0, *differences.cumsum(0).tolist()]
-        known = [False, *seen.tolist(), False]
-        return [
-            height if before or after else math.nan
-            for height, (before, after) in zip(heights, pairwise(known), strict=True)
-        ]
+        return loss_profile.losses(self._profile_of_group())
+
+    def _profile_of_group(self) -> Tensor:
+        return torch.stack([module.profile for module in self.group]).sum(0)
 
     def window(self) -> list[float]:
         """Every option's share of the images, summing to 1; of the fixed dilation alone while the window is closed."""
@@ -216,30 +210,20 @@ class LearnedDilationConv2d(AdaptiveConv2d):
             if blend.grad is None or not blend.grad.isfinite().all():
                 continue
             # The loss is a mean over images: an image's own is as many times larger.
-            slope = blend.grad.to(profile) * len(lower)
-            pairs = torch.tensor(lower, device=profile.device)
-            profile[0].index_add_(0, pairs, torch.ones_like(slope))
-            profile[1].index_add_(0, pairs, slope)
+            loss_profile.add(profile, lower, blend.grad.double() * len(lower))
         return profile
 
     def _listen(self, done: float) -> None:
         """Take in what was drawn since the last step, and let older steps fade."""
-        profile = self._heard()
-        self._drawn = []
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            # Every process must come to the same centre.
-            profile -= self.profile
-            torch.distributed.all_reduce(profile)
-            profile += self.profile
-        passed = max(done - self._progress, 0.0)
-        self.profile.copy_(profile * math.exp(-passed / self.method.memory))
+        heard, self._drawn = self._heard(), []
+        loss_profile.renew(self.profile, heard, max(done - self._progress, 0.0) / self.method.memory)
         self._progress = max(done, self._progress)
 
     def _move(self) -> None:
         """Centre the window on the lowest option of the profile."""
-        known = [(loss, rate) for loss, rate in zip(self.losses(), self.method.rates, strict=True) if loss == loss]
-        if known:
-            self.mu = math.log(min(known)[1])
+        lowest = loss_profile.lowest(self._profile_of_group())
+        if lowest is not None:
+            self.mu = math.log(self.method.rates[lowest])
 
     def _state(self) -> list[float]:
         return [self.sigma, self.rate, self.mu, self._progress]

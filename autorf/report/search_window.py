@@ -38,18 +38,38 @@ def searches(records: Iterable[Record]) -> list[tuple[Record, SteppedTrace]]:
     return [(record, trace) for record, trace in traced if sum(loss is not None for loss in trace.losses) > 1]
 
 
+def quantity_of(record: Record) -> str:
+    """What a trial searches among: ``f`` or ``dilation``."""
+    return "f" if record.configuration["method"] == "inflation" else "dilation"
+
+
 @drawing
 def loss_profile_figure(records: Iterable[Record], layout: Layout = WIDE) -> "Figure":
-    """What every search knew of its options' losses, above the mIoU of separate trainings at the same dilations.
+    """What every search knew of its options' losses; dilations above the mIoU of separate trainings at the same ones.
 
     Args:
         records: trials of a study.
         layout: the size to draw in.
     """
     listed = list(records)
-    figure, axes = new_figure(layout, 1, 1, height=300)
-    axis = axes.flat[0]
-    for record, trace in searches(listed):
+    found = searches(listed)
+    quantities = sorted({quantity_of(record) for record, _ in found})
+    figure, axes = new_figure(layout, len(quantities), 1, height=300 * len(quantities))
+    for axis, quantity in zip(axes.flat, quantities, strict=True):
+        shown = [(record, trace) for record, trace in found if quantity_of(record) == quantity]
+        _draw_profiles(axis, shown)
+        axis.set_xlabel("dilation" if quantity == "dilation" else "inflation factor f")
+        rates = {rate for _, trace in shown for rate in trace.rates}
+        if quantity == "dilation":
+            rates |= _draw_separate_trainings(axis, listed).keys()
+        ticks = sorted(rates)[:: max(1, len(rates) // 12)]
+        axis.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
+        axis.minorticks_off()
+    return figure
+
+
+def _draw_profiles(axis: "Axes", shown: Iterable[tuple[Record, SteppedTrace]]) -> None:
+    for record, trace in shown:
         known = [(rate, loss) for rate, loss in zip(trace.rates, trace.losses, strict=True) if loss is not None]
         hue, least = colour(str(record.configuration["method"])), min(loss for _, loss in known)
         axis.plot(
@@ -57,17 +77,17 @@ def loss_profile_figure(records: Iterable[Record], layout: Layout = WIDE) -> "Fi
             color=hue, linewidth=1.4, alpha=0.6, marker=".",
         )  # fmt: skip
     axis.set_xscale("log", base=2)
-    axis.set_xlabel("dilation")
     axis.set_ylabel("loss above the lowest, in the search")
+
+
+def _draw_separate_trainings(axis: "Axes", records: Iterable[Record]) -> dict[float, list[float]]:
+    """Draw and return the scores of the manual grid, by dilation."""
     scores: dict[float, list[float]] = {}
-    for record in listed:
+    for record in records:
         method = trial_from(record.configuration, record.seed).method
         rate, miou = getattr(method, "rate", None), (record.result or {}).get("miou")
         if method.method == "dilation" and isinstance(rate, int) and miou is not None and math.isfinite(miou):
             scores.setdefault(rate, []).append(float(miou))
-    ticks = sorted({*scores, *(rate for _, trace in searches(listed) for rate in trace.rates)})
-    axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    axis.minorticks_off()
     if scores:
         side = axis.twinx()
         means = [sum(scores[rate]) / len(scores[rate]) for rate in sorted(scores)]
@@ -76,4 +96,4 @@ def loss_profile_figure(records: Iterable[Record], layout: Layout = WIDE) -> "Fi
         for spine in side.spines.values():
             spine.set_visible(False)
         side.tick_params(length=0, labelcolor=PALETTE["manual"])
-    return figure
+    return scores

@@ -9,7 +9,7 @@ from autorf.report.findings import Findings
 from autorf.report.metric import metric_figure
 from autorf.report.pareto import measured, pareto_figure, pareto_table
 from autorf.report.reproduce import reproduction
-from autorf.report.search_window import loss_profile_figure, searches
+from autorf.report.search_window import loss_profile_figure, quantity_of, searches
 from autorf.report.tables import between_table, group_table, search_free_table, trial_table
 from autorf.report.trajectories import MOST_PANELS, trajectories, trajectory_figure
 from autorf.report.words import configuration, named, plural, score, short
@@ -73,7 +73,7 @@ def _trajectories(found: Findings) -> Iterator[Section]:
     more = f" The first {MOST_PANELS} of {len(shown)} configurations." if len(shown) > MOST_PANELS else ""
     caption = (
         "One line a seed; the dashed line is the receptive field, on the right scale. "
-        "A band is the spread over pixels; the shading is the share of images that a search gives to each dilation."
+        "A band is the spread over pixels; the shading is what share of images a search gives to each option."
         f"{more}"
     )
     chart = Chart("trajectories", caption, (view("", words, trajectory_figure, found.records),), _epochs(found))
@@ -85,16 +85,16 @@ def _profiles(found: Findings) -> Iterator[Chart]:
     if not searched:
         return
     lines = [
-        (record.label, str(record.seed), str(rate), short(loss, 4))
+        (record.label, str(record.seed), f"{quantity_of(record)} {rate:g}", short(loss, 4))
         for record, trace in searched
         for rate, loss in zip(trace.rates, trace.losses, strict=True)
     ]
     caption = (
-        "What each search knew of the loss at every dilation when it ended, one line a training; dashed, on the right "
-        "scale, the mIoU of separate trainings. Where the line is lowest is what the search fixed."
+        "What each search knew of the loss at every option when it ended, one line a training; dashed, on the right "
+        "scale, the mIoU of separate trainings. Where the line is lowest is what the search chose."
     )
-    words = f"Loss over dilation as {plural(len(searched), 'search')} knew it, above the manual grid's mIoU"
-    columns = (Column("configuration", False), "seed", "dilation", "loss less the first option's")
+    words = f"Loss over the options as {plural(len(searched), 'search')} knew it"
+    columns = (Column("configuration", False), "seed", "option", "loss less the first option's")
     listed = table("What the searches knew of every option", columns, lines)
     yield Chart("profiles", caption, (view("", words, loss_profile_figure, found.records),), listed)
 

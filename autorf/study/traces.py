@@ -26,7 +26,7 @@ class SteppedTrace:
     steps: list[int] = field(default_factory=list)
     epochs: list[float] = field(default_factory=list)
     values: dict[str, list[float]] = field(default_factory=dict)
-    rates: list[int] = field(default_factory=list)
+    rates: list[float] = field(default_factory=list)
     window: list[list[float]] = field(default_factory=list)
     losses: list[float | None] = field(default_factory=list)
 

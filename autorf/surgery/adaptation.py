@@ -11,6 +11,7 @@ from autorf.errors import InputError
 from autorf.methods.base import AdaptiveModule, LayerMethod, Method
 from autorf.methods.dilation import Dilation
 from autorf.methods.inflation import Inflation, InflationRegion
+from autorf.methods.inflation_search import inflation_region
 from autorf.methods.region import ConstantRegion, EnterRegion, LeaveRegion, SeeImage
 from autorf.surgery.dry_run import run, runnable_input, shapes
 from autorf.surgery.region import check_region, regions_of
@@ -135,7 +136,7 @@ def _region(
 ) -> Plan:
     method, names = place
     _claim(method, names, owners)
-    region = InflationRegion(method, device_of(model))
+    region = inflation_region(method, device_of(model))
     made = region_plan(model, Adaptation(method, names), region)
     region.values_per_position = check_region(model, *names, example_input)
     return made

@@ -11,7 +11,8 @@ from autorf.errors import InputError, near_names
 from autorf.files import write_atomically
 from autorf.methods.base import LayerMethod
 from autorf.methods.convolutions import plain_convolution
-from autorf.methods.inflation import Inflation, InflationRegion
+from autorf.methods.inflation import Inflation
+from autorf.methods.inflation_search import inflation_region
 from autorf.methods.region import ConstantRegion
 from autorf.surgery.adaptation import Adaptation, Plan, adaptations, carry_out, device_of, region_plan
 from autorf.surgery.sidecar import (
@@ -138,7 +139,7 @@ def _region(model: nn.Module, done: Adaptation, saved: SavedAdaptation, source: 
     if isinstance(form, FrozenRegion):
         pair = form.factor if isinstance(form.factor, tuple) else (form.factor, form.factor)
         return region_plan(model, done, ConstantRegion(pair, fold=done.method.fold))
-    return region_plan(model, done, InflationRegion(done.method, device_of(model)))
+    return region_plan(model, done, inflation_region(done.method, device_of(model)))
 
 
 def _check_same(model: nn.Module, weights: Mapping[str, Tensor], sidecar: Sidecar, source: str) -> None:

@@ -66,7 +66,9 @@ def _step_metrics(trace: Mapping[str, Any]) -> "list[Metric]":
     for at, step in enumerate(trace.get("step", ())):
         values = {f"{name}_by_step": numbers[at] for name, numbers in trace.items() if name not in KEPT_APART}
         if at < len(trace.get("window", ())):
-            values |= {f"window.{rate}": share for rate, share in zip(trace["rates"], trace["window"][at], strict=True)}
+            values |= {
+                f"window.{rate:g}": share for rate, share in zip(trace["rates"], trace["window"][at], strict=True)
+            }
         found += metrics(values, step)
     return found
 

@@ -56,3 +56,33 @@ def test_a_stopped_trial_keeps_its_checkpoint_and_continues_to_the_same_results(
     continued = runner.run(replace(job, reached=1), reported.append)
     assert continued["iou_per_class"] == whole["iou_per_class"]
     assert [epoch["epoch"] for epoch in reported] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "configuration",
+    [
+        {"method": "learned_dilation", "search": 0.8},
+        {"method": "pixel_adaptive"},
+        {"method": "scale_adaptive"},
+        {"method": "inflation", "dilation": 3, "search": 0.8},
+    ],
+    ids=lambda configuration: configuration["method"],
+)
+def test_what_draws_random_numbers_draws_the_same_ones_when_it_is_resumed(
+    tiny: StudySpec, tmp_path: Path, configuration: dict[str, Any]
+) -> None:
+    longer = tiny.model_copy(update={"training": tiny.training.model_copy(update={"epochs": 4})})
+
+    def job(name: str, reached: int = 0) -> Job:
+        return Job(1, "key", configuration, 0, longer, tmp_path / name, reached=reached)
+
+    def bits(epochs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [{name: value for name, value in epoch.items() if name != "seconds"} for epoch in epochs]
+
+    whole: list[dict[str, Any]] = []
+    runner.run(job("whole"), whole.append)
+    cut: list[dict[str, Any]] = []
+    runner.run(job("cut"), cut.append, lambda: len(cut) == 2)
+    assert len(cut) == 2
+    runner.run(job("cut", reached=2), cut.append)
+    assert bits(cut) == bits(whole)

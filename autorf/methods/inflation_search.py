@@ -1,0 +1,127 @@
+"""An inflation factor that is searched over its whole range before it is learned from where it stands."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from autorf.methods import loss_profile
+from autorf.methods.base import SearchState
+from autorf.methods.inflation import Inflation, InflationRegion
+from autorf.ops.inflation import Gradient
+
+PARTS = 16
+"""Into how many parts of equal ratio the range of ``f`` is divided."""
+
+WINDOW, FINAL_WINDOW = 3.0, 0.1
+"""The window's standard deviation in ``log f`` when the search begins, and when it ends."""
+
+HOLD, MEMORY = 0.1, 0.3
+"""Shares of the search: before the centre may move, and over which the profile is averaged."""
+
+
+class SearchedInflationRegion(InflationRegion):
+    """A region whose ``f`` is drawn anew for every batch while it searches; see ``search`` of :class:`Inflation`.
+
+    Attributes:
+        sigma: the window's standard deviation in ``log f``; 0 while nothing is searched.
+    """
+
+    own = ("factor", "profile", "window_state")
+    profile: Tensor
+    window_state: Tensor
+
+    def __init__(self, method: Inflation, device: torch.device, values_per_position: float = 0.0) -> None:
+        super().__init__(method, device, values_per_position)
+        low, high = math.log(method.low), math.log(method.high)
+        self.edges = [low + (high - low) * part / PARTS for part in range(PARTS + 1)]
+        self.sigma, self._progress, self._bound = 0.0, 0.0, math.inf
+        self._drawn: list[Tensor] = []
+        self.register_buffer("profile", loss_profile.empty(len(self.edges), device))
+        self.register_buffer("window_state", torch.zeros(2, dtype=torch.float64, device=device))
+
+    @property
+    def searching(self) -> bool:
+        """Whether batches differ in their ``f``; in evaluation mode it is the window's centre."""
+        return self.sigma > 0
+
+    def advance(self, progress: float) -> None:
+        """Open, move, narrow or close the window for this share of the training; behind it ``f`` is learned."""
+        done = progress / self.method.search
+        if self.searching:
+            heard, self._drawn = self._heard(), []
+            loss_profile.renew(self.profile, heard, max(done - self._progress, 0.0) / MEMORY)
+            lowest = loss_profile.lowest(self.profile)
+            if done >= HOLD and lowest is not None:
+                with torch.no_grad():
+                    self.factor.fill_(math.exp(self.edges[lowest]))
+        self.sigma = WINDOW * (FINAL_WINDOW / WINDOW) ** done if done < 1 else 0.0
+        self._progress = max(done, self._progress)
+        self.window_state.copy_(torch.tensor([self.sigma, self._progress], dtype=torch.float64))
+        super().advance(progress)
+
+    def search_state(self) -> SearchState | None:
+        """The window over the ends of the range's parts, and the profile, while searching."""
+        if not self.searching:
+            return None
+        ends = torch.tensor(self.edges, dtype=torch.float64)
+        middles = torch.cat([ends[:1], (ends[1:] + ends[:-1]) / 2, ends[-1:]])
+        below = self._below(middles)
+        shares = (below[1:] - below[:-1]) / (below[-1] - below[0])
+        factors = tuple(float(f"{math.exp(edge):.4g}") for edge in self.edges)
+        return SearchState(factors, tuple(shares.tolist()), tuple(loss_profile.losses(self.profile)))
+
+    def _factor(self) -> Tensor:
+        if not (self.searching and self.training):
+            return super()._factor()
+        ends = self._below(torch.tensor([self.edges[0], max(self.edges[0], min(self.edges[-1], self._bound))]))
+        at = ends[0] + (ends[1] - ends[0]) * torch.rand((), dtype=torch.float64)
+        drawn = self._centre() + self.sigma * float(torch.special.ndtri(at))
+        factor = self.factor.new_tensor(math.exp(min(max(drawn, self.edges[0]), self.edges[-1])))
+        if torch.is_grad_enabled():
+            self._drawn.append(factor.requires_grad_())
+        return factor.expand_as(self.factor)
+
+    def _gradient(self) -> Gradient:
+        return "exact" if self.searching else super()._gradient()
+
+    def _largest(self) -> float:
+        return self.method.high if self.searching else super()._largest()
+
+    def _limit(self, bound: float) -> None:
+        self._bound = math.log(bound)
+        if not self.searching:
+            super()._limit(bound)
+
+    def _centre(self) -> float:
+        return math.log(math.sqrt(math.prod(self.pair())))
+
+    def _below(self, at: Tensor) -> Tensor:
+        """The share of the whole Gaussian below some values of ``log f``."""
+        return torch.special.ndtr((at.double() - self._centre()) / self.sigma)
+
+    def _heard(self) -> Tensor:
+        """The profile with what the last backward passes said of the factors drawn."""
+        profile, width = self.profile.clone(), self.edges[1] - self.edges[0]
+        for factor in self._drawn:
+            if factor.grad is None or not factor.grad.isfinite():
+                continue
+            part = int((math.log(factor.item()) - self.edges[0]) / width)
+            loss_profile.add(profile, [min(max(part, 0), PARTS - 1)], (factor.grad * factor.detach() * width)[None])
+        return profile
+
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if self._drawn:
+            # The next step would hear it first; whoever resumes has only what is saved.
+            destination[f"{prefix}profile"] = self._heard()
+
+    def _loaded(self) -> None:
+        self.sigma, self._progress = self.window_state.tolist()
+        self._drawn = []
+
+
+def inflation_region(method: Inflation, device: torch.device) -> InflationRegion:
+    """The module that resizes for ``method``."""
+    return SearchedInflationRegion(method, device) if method.search else InflationRegion(method, device)
