@@ -36,6 +36,7 @@ LRASPP = partial(lraspp_mobilenet_v3_large, weights=None, weights_backbone=None)
 
 SPREAD = {
     "learned dilation of largefov": (partial(build, "largefov:test_byobnet", 5), LearnedDilation()),
+    "searched inflation of largefov": (partial(build, "largefov:test_byobnet", 5), Inflation(search=0.2)),
     "inflation of an smp resnet18 Unet": (UNET, Inflation(start="encoder.layer4.1", end="encoder.layer4.1")),
     "dilation of scaled standardised convolutions": (NFNET, Dilation(targets=(".conv2b",), rate=3)),
     "learned dilation of scaled standardised convolutions": (NFNET, LearnedDilation(targets=(".conv2b",))),
