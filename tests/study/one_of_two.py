@@ -13,7 +13,7 @@ SPEC = parse_study(
         "name": "parallel",
         "data": {"name": "digits", "image_size": 32, "object_size": 16, "n_train": 16, "n_val": N_VAL, "n_test": 0},
         "model": {"name": "largefov:test_convnext", "stage": 1, "channels": [8, 8], "head_norm": False},
-        "search_space": [{"method": "inflation", "dilation": 2}],
+        "search_space": [{"method": "inflation", "dilation": 2}, {"method": "learned_dilation"}],
         "training": {"epochs": EPOCHS, "batch_size": 8, "class_weights": "balanced", "optimizer": "sgd"},
     },
     "parallel",
@@ -32,8 +32,14 @@ def without_batch_norm(*arguments: Any) -> Any:
     return model
 
 
-def job(folder: Path, reached: int = 0) -> Job:
-    return Job(1, "key", {"method": "inflation", "dilation": 2}, 0, SPEC, folder, reached=reached)
+RESIZED = {"method": "inflation", "dilation": 2}
+SEARCHED = {"method": "learned_dilation", "search": 0.8}
+RUNS = {"whole": (RESIZED, 0), "stopped": (RESIZED, 1), "searched": (SEARCHED, 0), "searched_stopped": (SEARCHED, 1)}
+"""What is trained, and after how many epochs it is stopped and resumed."""
+
+
+def job(folder: Path, configuration: dict[str, Any], reached: int = 0) -> Job:
+    return Job(1, "key", configuration, 0, SPEC, folder, reached=reached)
 
 
 def main(root: Path, rank: int) -> None:
@@ -69,9 +75,9 @@ def main(root: Path, rank: int) -> None:
             said.append(f"{epoch['loss']}\n")
 
         settings = {"strategy": DDPStrategy(find_unused_parameters=True), "plugins": [OneOfTwo()]}
-        return runner.run(job(root / name, reached), report, lambda: stop, settings)
+        return runner.run(job(root / name, RUNS[name][0], reached), report, lambda: stop, settings)
 
-    for name, stops in (("whole", 0), ("stopped", 1)):
+    for name, (_, stops) in RUNS.items():
         said: list[str] = []
         for _ in range(stops):
             run(name, said, stop=True)

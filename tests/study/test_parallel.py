@@ -14,12 +14,12 @@ from autorf.study import runner
 from autorf.study.evidence import read_evidence
 from autorf.training.batches import EpochBatches
 from autorf.training.parallel import Share
-from tests.study.one_of_two import EPOCHS, N_VAL, SPEC, job, without_batch_norm
+from tests.study.one_of_two import EPOCHS, N_VAL, RESIZED, SPEC, job, without_batch_norm
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Runs the study's trial in two processes, at once and stopped half-way, as ``whole`` and ``stopped``."""
+    """Has trained :data:`RUNS` in two processes each."""
     root = tmp_path_factory.mktemp("parallel")
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-W", "ignore", str(Path(__file__).parent / "one_of_two.py"), str(root)]
@@ -35,7 +35,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_two_processes_train_what_one_does(folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "build", without_batch_norm)
     reported: list[dict[str, object]] = []
-    alone = runner.run(job(tmp_path), reported.append)
+    alone = runner.run(job(tmp_path, RESIZED), reported.append)
     lines = (folders / "whole.said").read_text().splitlines()
     assert len(lines) == EPOCHS
     assert [float(line) for line in lines] == pytest.approx([epoch["loss"] for epoch in reported], rel=1e-5)
@@ -59,9 +59,13 @@ def test_validation_counts_every_pixel_of_every_image_once(folders: Path) -> Non
     assert float((folders / "whole.miou").read_text()) == pytest.approx(float(iou))
 
 
-def test_a_stopped_training_continues_in_two_processes_to_the_same_weights(folders: Path) -> None:
-    assert (folders / "stopped.said").read_text() == (folders / "whole.said").read_text()
-    contents = [(folders / name / "model.safetensors").read_bytes() for name in ("stopped", "whole")]
+@pytest.mark.parametrize("names", [("stopped", "whole"), ("searched_stopped", "searched")])
+def test_a_stopped_training_continues_in_two_processes_to_the_same_weights(
+    folders: Path, names: tuple[str, str]
+) -> None:
+    said = [(folders / f"{name}.said").read_text() for name in names]
+    assert said[0] == said[1]
+    contents = [(folders / name / "model.safetensors").read_bytes() for name in names]
     assert contents[0] == contents[1]
 
 
