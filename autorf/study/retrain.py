@@ -13,7 +13,7 @@ from typing import Any
 from autorf.data import Splits, load
 from autorf.errors import InputError
 from autorf.files import write_atomically
-from autorf.methods import Dilation
+from autorf.methods import METHODS, Dilation
 from autorf.specification import parse
 from autorf.study.evidence import Evidence, read_evidence, write_evidence
 from autorf.study.executors import Event, Job, make_local
@@ -118,8 +118,9 @@ def retrain(root: Path, study: str, options: Options, *, force: bool = False, qu
 
 def _wanted(store: Store, record: Record, options: Options) -> tuple[dict[str, Any], tuple[int, ...]]:
     configuration = _fixed(store, record) if options.fixed else dict(record.configuration)
-    if options.epochs is not None:
-        configuration.pop("training.epochs", None)
+    if options.epochs is not None and "extra" in METHODS[configuration["method"]].model_fields:
+        # So many and no more.
+        configuration["extra"] = 0.0
     seeds = (record.seed,) if options.seeds is None else options.seeds
     return configuration, seeds
 

@@ -17,7 +17,7 @@ def test_retrain_trains_in_a_worker_and_export_takes_the_retrained_model(
     done = shell.run("retrain", "tiny.yaml", "--epochs", "1")
     assert done.code == 0, done.err
     folder = f"runs/tiny/retrained/{trained[1][LEARNED]}"
-    assert done.out.splitlines()[0].startswith("retrain learned_dilation (start 4): 1 trial")
+    assert done.out.splitlines()[0].startswith("retrain learned_dilation (start 4, extra 0): 1 trial")
     assert "on the test split" in done.out
     assert f"'{shell.folder / folder}').eval()" in done.out
     assert json.loads((shell.folder / folder / "metrics.json").read_text())["epochs"] == 1

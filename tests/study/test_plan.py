@@ -18,8 +18,16 @@ from autorf.surgery import adapt
 from tests.study.conftest import TINY
 
 
-def planned(root: Path, spaces: list[dict[str, Any]], search: dict[str, Any] | None = None, **model: Any) -> Plan:
-    changes = {"search_space": spaces, "search": search or {}, "model": {**TINY["model"], **model}}
+def planned(
+    root: Path, spaces: list[dict[str, Any]], search: dict[str, Any] | None = None, epochs: int = 2, **model: Any
+) -> Plan:
+    training = {**TINY["training"], "epochs": epochs}
+    changes = {
+        "search_space": spaces,
+        "search": search or {},
+        "model": {**TINY["model"], **model},
+        "training": training,
+    }
     return plan(parse_study({**TINY, **changes}, "f"), "f", root)
 
 
@@ -73,8 +81,16 @@ def test_a_dilation_as_large_as_its_map_is_refused_but_not_the_networks_own() ->
 
 def test_options_beyond_the_map_are_allowed_with_a_warning(tmp_path: Path) -> None:
     found = planned(tmp_path, [{"method": "learned_dilation", "rates": [1, 4, 12, 16]}])
-    assert len(found.warnings) == 1
+    assert len(found.warnings) == 2
     assert "options 12, 16 of layer 'head.conv6': each exceeds what its 12x12 map can use" in found.warnings[0]
+
+
+def test_a_search_phase_of_a_few_steps_is_warned_of(tmp_path: Path) -> None:
+    spaces = [{"method": "dilation", "rate": [1]}, {"method": "inflation", "search": [0, 0.5]}]
+    (said,) = planned(tmp_path, spaces).warnings
+    # Half of three epochs (two, and a quarter of them, rounded up) of three steps each.
+    assert "inflation: its search phase has only 4 steps, and below about 50" in said
+    assert planned(tmp_path, spaces, epochs=40).warnings == ()
 
 
 def test_a_budget_runs_whole_configurations_of_a_grid(tmp_path: Path) -> None:
