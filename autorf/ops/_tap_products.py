@@ -124,7 +124,9 @@ def _scratch(shape: tuple[int, int], like: Tensor) -> Tensor:
         return like.new_empty(shape)
     kept = getattr(_thread, "memory", None)
     if kept is None or kept.dtype != like.dtype or kept.device != like.device or kept.numel() < wanted:
-        kept = _thread.memory = like.new_empty(wanted)
+        with torch.inference_mode(False):
+            # Memory that is kept serves training too, whoever asks for it first.
+            kept = _thread.memory = torch.empty(wanted, dtype=like.dtype, device=like.device)
     return kept[:wanted].view(shape)
 
 

@@ -137,7 +137,8 @@ def _neighbours(n: int, input: Tensor, weight: Tensor, rates: list[int]) -> _Nei
 
 @lru_cache(maxsize=4)
 def _cached_neighbours(*arguments: Any) -> _Neighbours:
-    return _Neighbours(*arguments)
+    with torch.inference_mode(False):
+        return _Neighbours(*arguments)
 
 
 def _read(n: int, size: tuple[int, int], kernel_size: tuple[int, int], rates: tuple[int, ...], per_tap: bool) -> Tensor:

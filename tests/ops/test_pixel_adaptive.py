@@ -1,5 +1,6 @@
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -252,6 +253,25 @@ def test_an_exported_program_holds_common_operators_only() -> None:
     program = torch.export.export(layer, (image, shares))
     assert "autorf" not in str(program.graph)
     torch.testing.assert_close(program.module()(image, shares), layer(image, shares), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("hard", [False, True])
+def test_what_is_kept_from_an_inference_serves_training(hard: bool) -> None:
+    # Sides of no other test, and a thread of its own: nothing is kept yet.
+    def infer_then_train() -> None:
+        sides = (10 + hard, 17)
+        input, weight = torch.randn(2, 4, *sides), torch.randn(4, 4, 3, 3)
+        shares = torch.rand(2, 2, *sides)
+        if hard:
+            shares = one_hot(shares.argmax(1), 2).movedim(-1, 1).float()
+        with torch.inference_mode():
+            expected = pixel_adaptive_conv2d(input, weight, None, shares, (1, 2)).clone()
+        output = pixel_adaptive_conv2d(input, weight.requires_grad_(), None, shares.requires_grad_(), (1, 2))
+        output.sum().backward()
+        torch.testing.assert_close(output.detach(), expected)
+
+    with ThreadPoolExecutor(1) as fresh:
+        fresh.submit(infer_then_train).result()
 
 
 MAP, KERNEL, SHARES = torch.zeros(1, 4, 6, 5), torch.zeros(4, 4, 3, 3), torch.ones(1, 2, 6, 5)
