@@ -54,6 +54,7 @@ class Tally:
 
     kills: Counter[str] = field(default_factory=Counter)
     studies: int = 0
+    trials: int = 0
     attempts: int = 0
     repeated_epochs: int = 0
     begun_epochs: int = 0
@@ -139,6 +140,7 @@ def problems(root: Path, expected: Path, tally: Tally) -> list[str]:
     wanted = {record.key: record for record in open_store(expected, "chaos").records()}
     attempts = open_store(root, "chaos").attempts()
     tally.attempts += len(attempts)
+    tally.trials += len(wanted)
     by_key: dict[str, list[Record]] = {}
     for record in attempts:
         by_key.setdefault(record.key, []).append(record)
@@ -336,11 +338,11 @@ def _warm_up() -> None:
 
 def _table(spec: StudySpec, tally: Tally) -> str:
     begun = f"{tally.begun_epochs} of {tally.needed_epochs} needed" if tally.begun_epochs else "not counted"
-    interrupted = tally.attempts - tally.studies * 8
+    interrupted = tally.attempts - tally.trials
     rows = {
         "kills": ", ".join(f"{count} of a {what}" for what, count in sorted(tally.kills.items())),
         "studies completed": tally.studies,
-        "trials completed": tally.studies * 8,
+        "trials completed": tally.trials,
         "attempts at them": tally.attempts,
         "epochs of a trial": spec.training.epochs,
         "trials interrupted by kills": interrupted,
