@@ -24,7 +24,15 @@ def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def job(tiny: StudySpec, tmp_path: Path) -> Job:
     training = tiny.training.model_copy(update={"epochs": 4})
-    return Job(7, "key", {}, 0, tiny.model_copy(update={"training": training}), tmp_path, rungs=(2,))
+    return Job(
+        7,
+        "key",
+        {"method": "dilation", "rate": 2},
+        0,
+        tiny.model_copy(update={"training": training}),
+        tmp_path,
+        rungs=(2,),
+    )
 
 
 @pytest.fixture
@@ -105,7 +113,7 @@ def test_a_job_is_pruned_only_when_it_did_not_reach_the_end(tiny: StudySpec) -> 
     def reached(epochs: int) -> Any:
         from autorf.study.executors.local import _Link, _outcome
 
-        job = Job(1, "key", {}, 0, tiny, Path())
+        job = Job(1, "key", {"method": "dilation", "rate": 2}, 0, tiny, Path())
         link = _Link(None, job)  # type: ignore[arg-type]
         return _outcome(job, link, lambda *_: {"epochs": epochs}).kind
 

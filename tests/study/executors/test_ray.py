@@ -39,7 +39,7 @@ def four_epochs() -> StudySpec:
 
 def job(spec: StudySpec, root: Path, row: int, rungs: tuple[int, ...] = ()) -> Job:
     folder = root / "trials" / f"key{row}"
-    return Job(row, f"key{row}", {"method": "dilation"}, 0, spec, folder, rungs)
+    return Job(row, f"key{row}", {"method": "dilation", "rate": 2}, 0, spec, folder, rungs)
 
 
 def collect(executor: Any, jobs: int, react: Any = lambda event: None) -> dict[int, list[Event]]:
