@@ -44,7 +44,7 @@ STUDY: dict[str, Any] = {
     "training": {"epochs": 4, "batch_size": 16, "seeds": [0, 1]},
     "executor": {"workers": 2},
 }
-UNEQUAL = ("train_seconds", "seconds", "notes", "peak_memory_mb", "peak_memory", "latency_ms", "step_ms")
+UNEQUAL = ("train_seconds", "seconds", "cpu_seconds", "notes", "peak_memory_mb", "peak_memory", "latency_ms", "step_ms")
 """What two runs of one trial may differ in."""
 
 

@@ -326,7 +326,7 @@ class Grid:
         self.best = max(self.means, key=self.means.__getitem__)
         self.noise = statistics.stdev(self.scores[self.best])
         self.pooled = math.sqrt(statistics.mean(statistics.variance(scores) for scores in self.scores.values()))
-        self.seconds = statistics.median(float(one.result["train_seconds"]) for one in manual)
+        self.seconds = statistics.median(float(one.result["cpu_seconds"]) for one in manual)
 
     def searches(self, data: str) -> list[dict[str, Any]]:
         """What the complete trainings fixed, and how their profiles rank the grid's options."""
@@ -407,7 +407,7 @@ def training_table(grids: dict[str, Grid]) -> list[str]:
             )
             scores = [float(one.result["miou"]) for one in runs]
             fixed = ", ".join(f"{one.result['values']['dilation']:g}" for one in runs)
-            ratio = statistics.median(float(one.result["train_seconds"]) for one in runs) / grid.seconds
+            ratio = statistics.median(float(one.result["cpu_seconds"]) for one in runs) / grid.seconds
             lines.append(
                 f"| {data} | d = {grid.best}: {grid.means[grid.best]:.3f} ({grid.noise:.3f}) | {start:g} | {fixed} | "
                 f"{', '.join(f'{score:.3f}' for score in scores)} | "

@@ -231,6 +231,7 @@ def _result(module: SegmentationModule, checkpoint: EpochCheckpoint, field: Fiel
         "epochs": len(checkpoint.history),
         **({"notes": checkpoint.notes} if checkpoint.notes else {}),
         "train_seconds": round(checkpoint.seconds, 2),
+        **({"cpu_seconds": round(checkpoint.cpu_seconds, 2)} if checkpoint.cpu_seconds else {}),
         "device": price.device.type,
         **price(module.model),
     }

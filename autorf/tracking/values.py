@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 LONGEST_VALUE = 5_000
 """Characters of a tag or parameter; MLflow refuses more than 6 000."""
 
-_NOT_METRICS = ("seconds", "trace")
-_FINAL = ("miou", "f1", "pixel_accuracy", "train_seconds", "parameters", "peak_memory_mb")
+_NOT_METRICS = ("seconds", "cpu_seconds", "trace")
+_FINAL = ("miou", "f1", "pixel_accuracy", "train_seconds", "cpu_seconds", "parameters", "peak_memory_mb")
 
 
 def study_tags(spec: StudySpec, identity: str) -> dict[str, str]:

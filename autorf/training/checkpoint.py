@@ -35,6 +35,7 @@ class EpochCheckpoint(Checkpoint):
     Attributes:
         history: what was reported, one mapping an epoch.
         seconds: spent in training so far.
+        cpu_seconds: of processor time, all processes and threads together; 0 where a GPU trains.
         notes: what went wrong with earlier checkpoints.
     """
 
@@ -50,14 +51,14 @@ class EpochCheckpoint(Checkpoint):
         self.folder, self.seed, self.field, self.report, self.stopped = folder, seed, field, report, stopped
         self.reached = reached
         self.history: list[dict[str, Any]] = []
-        self.seconds = 0.0
+        self.seconds, self.cpu_seconds = 0.0, 0.0
         self.notes: list[str] = []
         self._trace = Trace()
-        self._since = time.perf_counter()
+        self._since, self._cpu_since = time.perf_counter(), time.process_time()
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Start the clock."""
-        self._since = time.perf_counter()
+        """Start the clocks."""
+        self._since, self._cpu_since = time.perf_counter(), time.process_time()
 
     def on_train_batch_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: object, batch_idx: int
@@ -74,14 +75,21 @@ class EpochCheckpoint(Checkpoint):
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Report and save; Lightning calls checkpoint callbacks last."""
         assert isinstance(pl_module, SegmentationModule)
-        now = time.perf_counter()
-        self.seconds, self._since = self.seconds + now - self._since, now
+        self._read_clocks(trainer)
         self.history.append(self._measured(trainer.current_epoch, pl_module))
         self._say(self.history[-1])
         # Asked of every process, written by the first.
         trainer.save_checkpoint(self.folder / NAMES[0])
         stopped = trainer.strategy.broadcast(own_share().first and self.stopped())
         trainer.should_stop = trainer.should_stop or stopped
+
+    def _read_clocks(self, trainer: lightning.Trainer) -> None:
+        now, cpu = time.perf_counter(), time.process_time()
+        if trainer.strategy.root_device.type == "cpu":
+            spent = torch.tensor(cpu - self._cpu_since, dtype=torch.float64)
+            self.cpu_seconds += float(trainer.strategy.reduce(spent, reduce_op="sum"))
+        self.seconds += now - self._since
+        self._since, self._cpu_since = now, cpu
 
     def _say(self, epoch: dict[str, Any]) -> None:
         if own_share().first:
@@ -99,17 +107,19 @@ class EpochCheckpoint(Checkpoint):
             **learned_values(module.model),
             **self.field(),
             "seconds": round(self.seconds, 2),
+            **({"cpu_seconds": round(self.cpu_seconds, 2)} if self.cpu_seconds else {}),
             **({"trace": trace} if (trace := self._trace.taken()) else {}),
         }
 
     def state_dict(self) -> dict[str, Any]:
         """What was reported so far."""
-        return {"history": self.history, "seconds": self.seconds, "notes": self.notes}
+        clocks = {"seconds": self.seconds, "cpu_seconds": self.cpu_seconds}
+        return {"history": self.history, **clocks, "notes": self.notes}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue the report."""
         self.history = list(state_dict["history"])
-        self.seconds = state_dict["seconds"]
+        self.seconds, self.cpu_seconds = state_dict["seconds"], state_dict.get("cpu_seconds", 0.0)
         self.notes = [*state_dict["notes"], *self.notes]
         for epoch in self.history[self.reached :] if self.reached is not None else ():
             self._say(epoch)

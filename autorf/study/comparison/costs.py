@@ -28,7 +28,8 @@ class Cost:
         complete_seconds, failed_seconds, pruned_seconds: of the trials that ended so; failed includes epochs that a
             later attempt trained again.
         retrain_seconds: of ``autorf retrain``.
-        unit: ``GPU-seconds`` of one GPU a trial, or ``CPU-seconds``, the threads a trial computes with counted.
+        unit: ``GPU-seconds`` of one GPU a trial, or ``CPU-seconds``: processor time, which other work on the machine
+            hardly changes.
         ratio: to the full manual grid, every trial of it complete (those that are not count as the mean of those that
             are); None without a complete manual trial.
     """
@@ -68,8 +69,25 @@ def way_of(method: str) -> str:
     return "manual" if method in MANUAL else "learned"
 
 
-def spent_by_trial(attempts: Iterable[Record]) -> dict[str, float]:
-    """Seconds of training of every trial, all attempts together; whole epochs count.
+def rate_of(studies: Sequence[StudyResults]) -> int:
+    """What a second of wall time counts where processor time is not known: the threads of a trial, or its one GPU."""
+    return 1 if _on_gpu(studies) else int(studies[0].part("training").get("threads") or 1)
+
+
+def _on_gpu(studies: Sequence[StudyResults]) -> bool:
+    return any(record.result.get("device") == "cuda" for study in studies for record in study.records)
+
+
+def own_seconds(record: Record, rate: int) -> float | None:
+    """What a trial's newest attempt and the epochs it continued from have cost; None before their first epoch."""
+    result, last = record.result, record.history[-1] if record.history else {}
+    wall = result.get("train_seconds", last.get("seconds"))
+    known: float | None = result.get("cpu_seconds", last.get("cpu_seconds"))
+    return known if known is not None or wall is None else rate * float(wall)
+
+
+def spent_by_trial(attempts: Iterable[Record], rate: int) -> dict[str, float]:
+    """Seconds that every trial has cost, all attempts together; whole epochs count.
 
     An attempt that continued from a checkpoint reports the seconds before it too; those are counted once, and epochs
     that were trained again twice.
@@ -78,11 +96,14 @@ def spent_by_trial(attempts: Iterable[Record]) -> dict[str, float]:
     clocks: dict[str, dict[int, float]] = {}
     for record in sorted(attempts, key=lambda one: one.attempt):
         clock = clocks.setdefault(record.key, {})
-        ends = {int(epoch["epoch"]): float(epoch["seconds"]) for epoch in record.history if "seconds" in epoch}
-        total = record.result.get("train_seconds")
-        last = float(total) if total is not None else max(ends.values(), default=0.0)
+        ends = {
+            int(epoch["epoch"]): float(epoch.get("cpu_seconds", rate * epoch["seconds"]))
+            for epoch in record.history
+            if "seconds" in epoch
+        }
+        last = own_seconds(record, rate)
         before = clock.get(min(ends) - 1, 0.0) if ends else max(clock.values(), default=0.0)
-        if ends or total is not None:
+        if last is not None:
             spent[record.key] = spent.get(record.key, 0.0) + max(last - before, 0.0)
         clock.update(ends)
     return spent
@@ -90,20 +111,20 @@ def spent_by_trial(attempts: Iterable[Record]) -> dict[str, float]:
 
 def costs_of(studies: Sequence[StudyResults], rows: "Sequence[Row]") -> tuple[Cost, ...]:
     """What each way has cost in all the studies, for the ways that were begun."""
-    gpu = any(record.result.get("device") == "cuda" for study in studies for record in study.records)
-    rate = 1 if gpu else int(studies[0].part("training").get("threads") or 1)
-    unit = "GPU-seconds" if gpu else "CPU-seconds"
+    unit, rate = "GPU-seconds" if _on_gpu(studies) else "CPU-seconds", rate_of(studies)
     full = _full_grid(studies, rows)
-    retrained = {(study.name, key): float(fact["seconds"]) for study in studies for key, fact in study.retrains.items()}
+    retrained = {
+        (study.name, key): rate * float(fact["seconds"]) for study in studies for key, fact in study.retrains.items()
+    }
     by_way = {way: [row for row in rows if way_of(row.method) == way] for way in WAYS}
     waiting = dict.fromkeys(WAYS, 0.0)
     for study in studies:
-        spent = spent_by_trial(study.attempts)
+        spent = spent_by_trial(study.attempts, rate)
         for record in study.records:
             # Interrupted, and to be continued: no row, but not for nothing either.
             if record.state == "waiting":
                 waiting[way_of(str(record.configuration["method"]))] += spent.get(record.key, 0.0)
-    return tuple(_cost(way, ours, waiting[way], retrained, rate, unit, full) for way, ours in by_way.items() if ours)
+    return tuple(_cost(way, ours, waiting[way], retrained, unit, full) for way, ours in by_way.items() if ours)
 
 
 def _cost(
@@ -111,7 +132,6 @@ def _cost(
     rows: "Sequence[Row]",
     waiting: float,
     retrained: Mapping[tuple[str, str], float],
-    rate: int,
     unit: str,
     full_grid: float | None,
 ) -> Cost:
@@ -119,7 +139,7 @@ def _cost(
         return sum(row.spent_seconds or 0.0 for row in rows if row.state in states)
 
     complete = [row for row in rows if row.state == "complete"]
-    final = sum(row.train_seconds or 0.0 for row in complete)
+    final = sum(row.own_seconds or 0.0 for row in complete)
     repeated = max(spent("complete") - final, 0.0)
     retrain = sum(retrained.get((row.study, row.key), 0.0) for row in rows)
     total = final + repeated + spent("failed", "pruned", "running") + waiting + retrain
@@ -129,11 +149,11 @@ def _cost(
         complete=len(complete),
         failed=sum(row.state == "failed" for row in rows),
         pruned=sum(row.state == "pruned" for row in rows),
-        seconds=rate * total,
-        complete_seconds=rate * final,
-        failed_seconds=rate * (spent("failed") + repeated),
-        pruned_seconds=rate * spent("pruned"),
-        retrain_seconds=rate * retrain,
+        seconds=total,
+        complete_seconds=final,
+        failed_seconds=spent("failed") + repeated,
+        pruned_seconds=spent("pruned"),
+        retrain_seconds=retrain,
         unit=unit,
         ratio=total / full_grid if full_grid else None,
     )
@@ -141,7 +161,7 @@ def _cost(
 
 def _full_grid(studies: Sequence[StudyResults], rows: "Sequence[Row]") -> float | None:
     """Seconds of every manual trial of the studies, those that are not complete taken as the mean of those that are."""
-    known = [row.train_seconds or 0.0 for row in rows if row.method in MANUAL and row.state == "complete"]
+    known = [row.own_seconds or 0.0 for row in rows if row.method in MANUAL and row.state == "complete"]
     wanted = sum(str(record.configuration["method"]) in MANUAL for study in studies for record in study.records)
     return sum(known) / len(known) * wanted if known else None
 

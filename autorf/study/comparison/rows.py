@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from statistics import mean, stdev
 from typing import Any
 
 from autorf.methods import MANUAL
 from autorf.statistics import half_width
-from autorf.study.comparison.costs import spent_by_trial
+from autorf.study.comparison.costs import own_seconds, rate_of, spent_by_trial
 from autorf.study.comparison.results import StudyResults
 from autorf.study.objectives import COSTS, violated
 from autorf.study.pareto import pareto_front
@@ -27,7 +27,8 @@ class Row:
         infeasible: limits of the study that the trial breaks; it is never best then.
         on_front: whether no other trial beats it in both objectives; None with one objective.
         attempts: how often it was begun.
-        spent_seconds: of training in all attempts, repeated epochs too.
+        own_seconds: what the training that is reported here has cost: processor time on a CPU, wall time on a GPU.
+        spent_seconds: what all attempts have cost, repeated epochs too.
     """
 
     key: str
@@ -52,6 +53,7 @@ class Row:
     infeasible: list[str] = field(default_factory=list)
     on_front: bool | None = None
     attempts: int = 1
+    own_seconds: float | None = None
     spent_seconds: float | None = None
 
     @property
@@ -79,7 +81,8 @@ class Group:
         mean, std, ci95: the same of the metric that is compared, where that is another.
         ci95_images: half-width for other seeds *and* other validation images; None without per-image evidence; for one
             seed, of other images alone.
-        spent_seconds: of all its trials' attempts, failed and pruned ones too.
+        own_seconds: what one of its complete trials has cost, as in :class:`Row`; the mean.
+        spent_seconds: what all its trials' attempts have cost, failed and pruned ones too.
         feasible: whether it keeps the study's limits.
     """
 
@@ -99,6 +102,7 @@ class Group:
     std: float | None = None
     ci95: float | None = None
     ci95_images: float | None = None
+    own_seconds: float = 0.0
     spent_seconds: float = 0.0
     feasible: bool = True
 
@@ -120,13 +124,22 @@ class Group:
 
 def rows_of(study: StudyResults) -> tuple[Row, ...]:
     """Every trial that was begun, in the order they were enqueued."""
-    spent = spent_by_trial(study.attempts)
+    rate = rate_of([study])
+    spent = spent_by_trial(study.attempts, rate)
     tries: dict[str, int] = {}
     for record in study.attempts:
         tries[record.key] = tries.get(record.key, 0) + (record.state != "waiting")
     begun = [record for record in study.records if record.state != "waiting"]
     front = _front(begun, study)
-    return tuple(_row(record, study, tries.get(record.key, 1), spent.get(record.key), front) for record in begun)
+    return tuple(
+        replace(
+            _row(record, study, front),
+            attempts=tries.get(record.key, 1),
+            own_seconds=own_seconds(record, rate),
+            spent_seconds=spent.get(record.key),
+        )
+        for record in begun
+    )
 
 
 def _front(records: Sequence[Record], study: StudyResults) -> set[str] | None:
@@ -137,7 +150,7 @@ def _front(records: Sequence[Record], study: StudyResults) -> set[str] | None:
     return {result["key"] for result in pareto_front(feasible, study.objectives)}
 
 
-def _row(record: Record, study: StudyResults, attempts: int, spent: float | None, front: set[str] | None) -> Row:
+def _row(record: Record, study: StudyResults, front: set[str] | None) -> Row:
     result = record.result
     last = record.history[-1] if record.history else {}
     values = result.get("values", {})
@@ -166,8 +179,6 @@ def _row(record: Record, study: StudyResults, attempts: int, spent: float | None
         measured={name: result[name] for name in COSTS if result.get(name) is not None},
         infeasible=violated(result, study.constraints) if complete else [],
         on_front=None if front is None else record.key in front,
-        attempts=attempts,
-        spent_seconds=spent,
     )
 
 
@@ -200,6 +211,7 @@ def _group(members: Sequence[Row]) -> Group:
         mean=mean(scores),
         std=stdev(scores) if len(scores) > 1 else None,
         ci95=half_width(scores),
+        own_seconds=mean(row.own_seconds or 0.0 for row in counted),
         spent_seconds=sum(row.spent_seconds or 0.0 for row in members),
         feasible=not any(row.infeasible for row in counted),
     )

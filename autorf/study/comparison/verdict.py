@@ -28,7 +28,8 @@ class Verdict:
             corrected for having picked the best of ``n_learned`` and of ``n_manual``. None with one seed, and for an
             end that some configuration's single seed leaves open.
         images_low, images_high: with one seed only: the interval over other validation images alone.
-        cost_ratio: seconds of the learned configuration over those of the whole manual grid.
+        cost_ratio: seconds of the learned configuration over those of the whole manual grid: processor time on a CPU,
+            wall time on a GPU.
         outcome: ``better``, ``worse``, ``no difference``, or ``unknown``.
         n_seeds, n_images: that the interval comes from; no images where trials have no evidence.
     """
@@ -118,9 +119,9 @@ def verdict_of(rows: Sequence[Row], groups: Sequence[Group], noise: ImageNoise) 
         return _none_yet(manual, learned, rows, len(usable) < len(groups), noise.metric)
     found = judge(learned, manual, rows, noise)
     ours, theirs = found.first, found.second
-    grid_seconds = sum(group.train_seconds * group.n for group in groups if group.manual)
-    ratio = ours.train_seconds * ours.n / grid_seconds if grid_seconds else None
-    whole = sum(group.spent_seconds or group.train_seconds * group.n for group in groups if not group.manual)
+    grid_seconds = sum(group.own_seconds * group.n for group in groups if group.manual)
+    ratio = ours.own_seconds * ours.n / grid_seconds if grid_seconds else None
+    whole = sum(group.spent_seconds or group.own_seconds * group.n for group in groups if not group.manual)
     all_learned = whole / grid_seconds if grid_seconds and len(learned) > 1 else None
     half = None if found.low is None or found.high is None else (found.high - found.low) / 2
     return Verdict(

@@ -24,15 +24,15 @@ def test_an_attempt_that_continues_counts_its_own_epochs_and_one_that_repeats_co
     continued = replace(
         trial, attempt=2, history=history(3, 5.0, begin=3), result={**trial.result, "train_seconds": 30.0}
     )
-    assert spent_by_trial([continued, first]) == {trial.key: 30.0}
+    assert spent_by_trial([continued, first], 1) == {trial.key: 30.0}
     lost_one = replace(continued, history=history(4, 5.0, begin=2))
-    assert spent_by_trial([first, lost_one]) == {trial.key: 35.0}
+    assert spent_by_trial([first, lost_one], 1) == {trial.key: 35.0}
     afresh = replace(continued, history=history(6, 5.0))
-    assert spent_by_trial([first, afresh]) == {trial.key: 45.0}
+    assert spent_by_trial([first, afresh], 1) == {trial.key: 45.0}
 
 
 def test_what_never_finished_an_epoch_has_no_known_cost() -> None:
-    assert spent_by_trial([record("dilation", None, rate=2)]) == {}
+    assert spent_by_trial([record("dilation", None, rate=2)], 1) == {}
 
 
 def test_each_way_pays_for_failed_pruned_and_repeated_attempts_and_for_retraining() -> None:
@@ -70,6 +70,22 @@ def test_a_gpu_is_counted_as_one_however_many_threads_feed_it() -> None:
     study = results([replace(trial, result={**trial.result, "device": "cuda"})], training={"threads": 8})
     (manual,) = compare_studies([study]).costs
     assert (manual.seconds, manual.unit) == (10.0, "GPU-seconds")
+
+
+def test_processor_time_counts_where_it_is_known_so_a_busy_machine_changes_no_ratio() -> None:
+    manual, learned = record("dilation", 0.4, rate=1), record("learned_dilation", 0.6)
+    waited = {"train_seconds": 90.0, "cpu_seconds": 12.0}
+    epochs = [{**epoch, "cpu_seconds": 4.0 * (epoch["epoch"] + 1)} for epoch in history(2, 40.0)]
+    attempts = [
+        replace(manual, result={**manual.result, "cpu_seconds": 8.0}),
+        replace(interrupted(learned, 2, 40.0), history=epochs),
+        replace(learned, attempt=2, history=[], result={**learned.result, **waited}),
+    ]
+    found = compare_studies([results(attempts, training={"threads": 2})])
+    grid, ours = found.costs
+    assert (grid.seconds, ours.complete_seconds, ours.seconds) == (8.0, 12.0, 12.0)
+    assert found.verdict.cost_ratio == 1.5
+    assert [row.train_seconds for row in found.rows] == [10.0, 90.0]
 
 
 def test_regret_falls_with_cost_in_the_order_trials_ended() -> None:
