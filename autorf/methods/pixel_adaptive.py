@@ -152,13 +152,13 @@ class PixelAdaptiveConv2d(PixelwiseConv2d):
             return functional.gumbel_softmax(logits, self.temperature, dim=1)
         if self.method.evaluation == "expected":
             return torch.softmax(logits, 1)
-        return torch.zeros_like(logits).scatter_(1, logits.argmax(1, keepdim=True), 1.0)
+        return torch.zeros_like(logits).scatter_(1, logits.max(1, keepdim=True).indices, 1.0)
 
     def _describe(self, logits: Tensor) -> None:
         """Keep the expected dilation, its mean and variance, and the share of pixels that choose each option."""
         options = torch.tensor(self.method.rates, dtype=logits.dtype, device=logits.device).view(1, -1, 1, 1)
         expected = (torch.softmax(logits, 1) * options).sum(1, keepdim=True)
-        chosen = functional.one_hot(logits.argmax(1), options.numel()).to(logits.dtype)
+        chosen = functional.one_hot(logits.max(1).indices, options.numel()).to(logits.dtype)
         self._note(expected, lambda: (expected.mean(), expected.var(correction=0), *chosen.mean((0, 1, 2)).unbind()))
 
     def shares(self) -> dict[int, float]:

@@ -100,6 +100,11 @@ def channel_blocks(kernel: Tensor, pixels: int) -> Iterator[Block]:
             yield Block(chosen, within, slice(group * c_out + start, last))
 
 
+def picked(rows: Tensor, indices: Tensor) -> Tensor:
+    """``rows[indices]``, valid until the next call."""
+    return torch.index_select(rows, 0, indices, out=_scratch((len(indices), rows.shape[1]), rows))
+
+
 def tap_products(rows: Tensor, kernel: Tensor, block: Block, extra_rows: int = 0) -> Tensor:
     """The block's table ``(P T + extra_rows, channels)``; the extra rows are zero. Valid until the next call."""
     taps = kernel[block.groups, :, block.within]

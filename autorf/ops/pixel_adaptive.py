@@ -4,9 +4,9 @@
 Paper: *Pixel-wise adaptive dilation*; METHODS section 4.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -27,6 +27,11 @@ from autorf.ops.windowed_dilation import check_rates
 _NAME = "pixel_adaptive_conv2d"
 _KEPT_BYTES = 512 * 2**20
 _CACHED_ENTRIES = 2**20
+# Taps are laid side by side for as many pixels at a time: what was copied is multiplied while it is near.
+_NEAR_BYTES = 5 * 2**18
+_NEAR_PIXELS = 512
+
+Indices = TypeVar("Indices")
 
 
 def pixel_adaptive_conv2d(
@@ -111,15 +116,8 @@ class _Neighbours:
         self.pixels = n * size[0] * size[1]
         rows = _read(n, size, kernel_size, rates, per_tap=True)
         self.rows = rows.view(self.pixels, len(rates), taps)
-        backwards = tuple(-rate for rate in rates)
-        readers = _read(n, size, kernel_size, backwards, per_tap=False).view(self.pixels, len(rates), taps)
-        self.readers = readers.transpose(1, 2).reshape(-1, len(rates))
-
-    def chosen_rows(self, option: Tensor) -> Tensor:
-        """``(P, T)`` rows of the table for one option a pixel, ``option (P,)``."""
-        options, taps = self.rows.shape[1:]
-        flat = torch.arange(0, self.pixels * options, options) + option
-        return self.rows.view(-1, taps).index_select(0, flat)
+        readers = _pixels_read(n, size, kernel_size, tuple(-rate for rate in rates))
+        self.readers = readers.view(self.pixels, len(rates), taps).transpose(1, 2).reshape(-1, len(rates))
 
     def reader_shares(self, shares: Tensor) -> Tensor:
         """The ``shares (P, options)`` of the readers, 0 for none."""
@@ -129,16 +127,25 @@ class _Neighbours:
         return padded.index_select(0, flat.flatten()).view(self.readers.shape)
 
 
-def _neighbours(n: int, input: Tensor, weight: Tensor, rates: list[int]) -> _Neighbours:
+def _of_size(made: Callable[..., Indices], n: int, input: Tensor, weight: Tensor, rates: list[int]) -> Indices:
+    """``made`` for ``n`` images, kept for the next call where it is small."""
     size, kernel_size = (input.shape[2], input.shape[3]), (weight.shape[2], weight.shape[3])
     small = n * input[0, 0].numel() * weight[0, 0].numel() * len(rates) <= _CACHED_ENTRIES
-    return (_cached_neighbours if small else _Neighbours)(n, size, kernel_size, tuple(rates))
+    found: Indices = (_kept if small else _made)(made, n, size, kernel_size, tuple(rates))
+    return found
 
 
-@lru_cache(maxsize=4)
-def _cached_neighbours(*arguments: Any) -> _Neighbours:
+def _made(made: Callable[..., Any], *arguments: Any) -> Any:
     with torch.inference_mode(False):
-        return _Neighbours(*arguments)
+        return made(*arguments)
+
+
+_kept = lru_cache(maxsize=8)(_made)
+
+
+def _pixels_read(n: int, size: tuple[int, int], kernel_size: tuple[int, int], rates: tuple[int, ...]) -> Tensor:
+    """``(P options, T)`` pixels that each pixel of ``n`` images reads with each option; ``P`` beyond the map."""
+    return _read(n, size, kernel_size, rates, per_tap=False).view(-1, kernel_size[0] * kernel_size[1])
 
 
 def _read(n: int, size: tuple[int, int], kernel_size: tuple[int, int], rates: tuple[int, ...], per_tap: bool) -> Tensor:
@@ -169,31 +176,54 @@ def _convolve(
     dtype = working_dtype(input.dtype)
     size = (input.shape[2], input.shape[3])
     with without_autocast(input):
-        kernel = products.to_kernel(weight, 1, dtype)
         choice = None if keep else _one_hot_choice(probabilities)
-        shares = products.to_rows(probabilities, dtype).contiguous() if choice is None else kernel.new_empty(0)
+        if choice is not None:
+            return _convolve_chosen(input, weight, choice, rates), input.new_empty(0, dtype=dtype)
+        kernel = products.to_kernel(weight, 1, dtype)
+        shares = products.to_rows(probabilities, dtype).contiguous()
         output = input.new_empty(len(input), len(weight), *size)
         options = kernel.new_empty((len(rates), len(shares), len(weight)) if keep else (0,))
         pixels = size[0] * size[1]
         for images in products.image_blocks(input, kernel):
             here = slice(images.start * pixels, images.stop * pixels)
-            near = _neighbours(images.stop - images.start, input, weight, rates)
-            indices = near.rows if choice is None else near.chosen_rows(choice[images].flatten())
+            near = _of_size(_Neighbours, images.stop - images.start, input, weight, rates)
             rows = products.to_rows(input[images], dtype)
             for block in products.channel_blocks(kernel, len(rows)):
                 table = products.tap_products(rows, kernel, block, extra_rows=1)
                 if keep:
                     parts = options[:, here, block.columns]
                     for option, part in enumerate(parts):
-                        part.copy_(products.pick_sum(table, indices[:, option].contiguous()))
+                        part.copy_(products.pick_sum(table, near.rows[:, option].contiguous()))
                     picked = _mix(parts, shares[here])
-                elif choice is not None:
-                    picked = products.pick_sum(table, indices)
                 else:
-                    weights = shares[here].unsqueeze(2).expand(indices.shape).reshape(len(rows), -1)
-                    picked = products.pick_sum(table, indices.view(len(rows), -1), weights)
+                    weights = shares[here].unsqueeze(2).expand(near.rows.shape).reshape(len(rows), -1)
+                    picked = products.pick_sum(table, near.rows.view(len(rows), -1), weights)
                 products.store_rows(picked, output[images, block.columns])
         return output, options
+
+
+def _convolve_chosen(input: Tensor, weight: Tensor, choice: Tensor, rates: list[int]) -> Tensor:
+    """One option a pixel, ``choice (N, H, W)``: its taps side by side, then one matrix product, as for one dilation."""
+    dtype = working_dtype(input.dtype)
+    pixels, taps = choice[0].numel(), weight[0, 0].numel()
+    kernel = weight.to(dtype).permute(2, 3, 1, 0).reshape(-1, len(weight))
+    output = input.new_empty(len(input), len(weight), *choice.shape[1:])
+    rows = kernel.new_empty(pixels + 1, input.shape[1])
+    rows[pixels] = 0
+    mixed = kernel.new_empty(pixels, len(weight))
+    options = _of_size(_pixels_read, 1, input, weight, rates)
+    first = torch.arange(0, len(options), len(rates))
+    near = max(_NEAR_PIXELS, _NEAR_BYTES // (len(kernel) * kernel.element_size()))
+    step = -(-pixels // max(1, round(pixels / near)))
+    for image, chosen, target in zip(input, choice.flatten(1), output.flatten(2), strict=True):
+        rows[:pixels].copy_(image.flatten(1).T)
+        read = options.index_select(0, first + chosen).flatten()
+        for start in range(0, pixels, step):
+            columns = products.picked(rows, read[start * taps : (start + step) * taps])
+            torch.mm(columns.view(-1, len(kernel)), kernel, out=mixed[start : start + step])
+        # With three dimensions torch shares the copy out to its threads.
+        target[None].copy_(mixed.T[None])
+    return output
 
 
 def _to_maps(rows: Tensor, like: Tensor) -> Tensor:
@@ -204,9 +234,11 @@ def _to_maps(rows: Tensor, like: Tensor) -> Tensor:
 
 def _one_hot_choice(probabilities: Tensor) -> Tensor | None:
     """``(N, H, W)`` options where every pixel has one 1 and otherwise 0, else None."""
-    largest, choice = probabilities.max(1)
-    one_hot = bool((largest == 1).all()) and int(probabilities.count_nonzero()) == largest.numel()
-    return choice if one_hot else None
+    one_hot = (probabilities.amax(1) == 1) & (probabilities.abs().sum(1) == 1)
+    if not bool(one_hot.all()):
+        return None
+    options = torch.arange(probabilities.shape[1], dtype=probabilities.dtype)
+    return (options @ probabilities.flatten(2)).long().view(one_hot.shape)
 
 
 def _mix(parts: Tensor, shares: Tensor) -> Tensor:
@@ -238,7 +270,7 @@ def _convolve_backward(
         pixels = size[0] * size[1]
         for images in products.image_blocks(input, kernel):
             here = slice(images.start * pixels, images.stop * pixels)
-            near = _neighbours(images.stop - images.start, input, weight, rates)
+            near = _of_size(_Neighbours, images.stop - images.start, input, weight, rates)
             rows = products.to_rows(input[images], dtype)
             grad_rows = products.rows_to_fill(grad_input[images], dtype) if wanted[0] else None
             indices = near.rows if wanted[2] and not options.numel() else None
