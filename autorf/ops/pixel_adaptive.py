@@ -28,7 +28,7 @@ _NAME = "pixel_adaptive_conv2d"
 _KEPT_BYTES = 512 * 2**20
 _CACHED_ENTRIES = 2**20
 # Taps are laid side by side for as many pixels at a time: what was copied is multiplied while it is near.
-_NEAR_BYTES = 5 * 2**18
+_NEAR_BYTES = 5 * 2**19
 _NEAR_PIXELS = 512
 
 Indices = TypeVar("Indices")
@@ -206,21 +206,21 @@ def _convolve_chosen(input: Tensor, weight: Tensor, choice: Tensor, rates: list[
     """One option a pixel, ``choice (N, H, W)``: its taps side by side, then one matrix product, as for one dilation."""
     dtype = working_dtype(input.dtype)
     pixels, taps = choice[0].numel(), weight[0, 0].numel()
-    kernel = weight.to(dtype).permute(2, 3, 1, 0).reshape(-1, len(weight))
+    kernel = weight.to(dtype).permute(0, 2, 3, 1).reshape(len(weight), -1)
     output = input.new_empty(len(input), len(weight), *choice.shape[1:])
     rows = kernel.new_empty(pixels + 1, input.shape[1])
     rows[pixels] = 0
     mixed = kernel.new_empty(pixels, len(weight))
     options = _of_size(_pixels_read, 1, input, weight, rates)
     first = torch.arange(0, len(options), len(rates))
-    near = max(_NEAR_PIXELS, _NEAR_BYTES // (len(kernel) * kernel.element_size()))
+    near = max(_NEAR_PIXELS, _NEAR_BYTES // (kernel[0].numel() * kernel.element_size()))
     step = -(-pixels // max(1, round(pixels / near)))
     for image, chosen, target in zip(input, choice.flatten(1), output.flatten(2), strict=True):
         rows[:pixels].copy_(image.flatten(1).T)
         read = options.index_select(0, first + chosen).flatten()
         for start in range(0, pixels, step):
             columns = products.picked(rows, read[start * taps : (start + step) * taps])
-            torch.mm(columns.view(-1, len(kernel)), kernel, out=mixed[start : start + step])
+            torch.mm(columns.view(-1, kernel.shape[1]), kernel.T, out=mixed[start : start + step])
         # With three dimensions torch shares the copy out to its threads.
         target[None].copy_(mixed.T[None])
     return output
