@@ -299,7 +299,7 @@ def run(root: Path, camvid: Path | None, workers: int) -> list[dict[str, Any]]:
     done = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
     known = {(one["data"], one["estimator"], one["start"], one["seed"]) for one in done}
     missing = [task for task in tasks() if task not in known and (camvid or task[0] != "camvid")]
-    with ProcessPoolExecutor(workers, get_context("spawn"), max_tasks_per_child=8) as pool, file.open("a") as out:
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool, file.open("a") as out:
         for future in as_completed(
             pool.submit(searched, data, camvid, estimator, start, seed) for data, estimator, start, seed in missing
         ):

@@ -150,11 +150,17 @@ MEMORY = [("deformable", None), ("scale_adaptive", False), ("scale_adaptive", Tr
 
 
 def peak_mebibytes(shape: tuple[int, int, int, int], operator: str, recompute: bool | None) -> float:
-    """Highest resident memory of a fresh process during training steps, above what it had with its inputs made."""
+    """Highest resident memory of a process in a training step, above what it had with its inputs made.
+
+    The median of three fresh processes: what the allocator hands out again differs from one to the next.
+    """
     if not Path("/proc/self/clear_refs").exists():
         return float("nan")
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(_peak_here, shape, operator, recompute).result()
+    found = []
+    for _ in range(3):
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            found.append(pool.submit(_peak_here, shape, operator, recompute).result())
+    return statistics.median(found)
 
 
 def _peak_here(shape: tuple[int, int, int, int], operator: str, recompute: bool | None) -> float:
