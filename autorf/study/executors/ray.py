@@ -6,9 +6,7 @@ a trial that it stopped), repeats nothing (a trial whose worker or node died is 
 next attempt), and keeps nothing.
 """
 
-import queue
 import threading
-import time
 from pathlib import Path
 
 from autorf.errors import InputError
@@ -76,18 +74,10 @@ class RayExecutor:
 
     def wait(self, timeout: float) -> list[Event]:
         """Events since the last call."""
-        self._relay.let_all_go()
-        events: list[Event] = []
-        until = time.monotonic() + timeout
-        try:
-            events.append(self._relay.events.get(timeout=max(0.0, until - time.monotonic())))
-            while True:
-                events.append(self._relay.events.get_nowait())
-        except queue.Empty:
-            pass
+        events = self._relay.wait(timeout)
         if not events and not self._thread.is_alive():
             raise InputError(f"Ray ended: {self._relay.problem or 'the cluster is gone'}; the same command continues")
-        return [event for event in events if event.row not in self._relay.cancelled]
+        return events
 
     def close(self) -> None:
         """Stop every trial and leave the cluster; a local one ends."""

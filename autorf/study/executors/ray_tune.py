@@ -37,9 +37,10 @@ class Relay:
         self.cancelled: set[int] = set()
         self.closed = False
         self.problem: str | None = None
-        self._at_rung: dict[int, threading.Event] = {}
+        self._at_rung: dict[int, tuple[int, threading.Event]] = {}
+        self._handed_over: list[tuple[int, int]] = []
         self._last: dict[int, dict[str, Any]] = {}
-        self._nodes: dict[int, str] = {}
+        self._nodes: dict[int, set[str]] = {}
         self._ended: set[int] = set()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Relay":
@@ -56,18 +57,38 @@ class Relay:
         if "said" not in result or row in self._ended:
             return
         said = json.loads(result["said"])
-        self._nodes[row] = said["node"]
-        at_rung = said["kind"] == "epoch" and said["payload"]["epoch"] + 1 in config["rungs"]
-        held = self._at_rung.setdefault(row, threading.Event()) if at_rung and not self.closed else None
+        self._nodes[row] = {said["node"]}
+        held = None
         if said["kind"] == "epoch":
             self._last[row] = said["payload"]
+            if said["payload"]["epoch"] + 1 in config["rungs"] and not self.closed:
+                held = threading.Event()
+                self._at_rung[row] = (said["payload"]["epoch"], held)
         self._say(row, said["kind"], said["payload"])
         if held is not None:
             held.wait(RUNG_SECONDS)
 
-    def node_of(self, config: dict[str, Any]) -> str | None:
-        """The node that a trial was last heard from."""
-        return self._nodes.get(int(config["row"]))
+    def begin(self, config: dict[str, Any]) -> None:
+        """Note where a trial may run that Tune is given now: until it says so, on any node that is there."""
+        self._nodes[int(config["row"])] = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+
+    def nodes_of(self, config: dict[str, Any]) -> set[str]:
+        """The node that a trial was last heard from; before that, those it may have begun on."""
+        return self._nodes.get(int(config["row"]), set())
+
+    def wait(self, timeout: float) -> list[Event]:
+        """Events since the last call; whoever reported a rung then, and was not stopped since, goes on."""
+        for row, epoch in self._handed_over:
+            self.let_go(row, epoch)
+        events: list[Event] = []
+        try:
+            events.append(self.events.get(timeout=max(0.0, timeout)))
+            while True:
+                events.append(self.events.get_nowait())
+        except queue.Empty:
+            pass
+        self._handed_over = [(event.row, event.payload["epoch"]) for event in events if event.kind == "epoch"]
+        return [event for event in events if event.row not in self.cancelled]
 
     def end(self, config: dict[str, Any], death: dict[str, Any] | None = None) -> None:
         """Note that Tune's trial is over, by ``death`` or because it was stopped; nothing if it said so itself."""
@@ -87,10 +108,11 @@ class Relay:
             self._ended.add(row)
         self.events.put(Event(row, kind, payload))
 
-    def let_go(self, row: int) -> None:
-        """Let the trial of that row go on, or stop."""
-        held = self._at_rung.pop(row, None)
-        if held is not None:
+    def let_go(self, row: int, epoch: int | None = None) -> None:
+        """Let the trial of that row go on, or stop, if it waits at a rung: the one after ``epoch``, where given."""
+        at, held = self._at_rung.get(row, (None, None))
+        if held is not None and epoch in (None, at):
+            del self._at_rung[row]
             held.set()
 
     def let_all_go(self) -> None:
@@ -145,7 +167,9 @@ class _Submitted(Searcher):
         while not self._relay.closed:
             if self._relay.waiting:
                 self._live.add(trial_id)
-                return self._relay.waiting.popleft()
+                config = self._relay.waiting.popleft()
+                self._relay.begin(config)
+                return config
             if time.monotonic() >= until:
                 return None
             time.sleep(0.02)
@@ -185,16 +209,16 @@ class _Ends(Callback):
         self._relay.end(trial.config)
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        self._relay.end(trial.config, _death(trial, self._relay.node_of(trial.config)))
+        self._relay.end(trial.config, _death(trial, self._relay.nodes_of(trial.config)))
 
 
-def _death(trial: Any, node: str | None) -> dict[str, Any]:
-    """What is known of the end of a trial whose process is gone, last heard from on ``node``."""
+def _death(trial: Any, nodes: set[str]) -> dict[str, Any]:
+    """What is known of the end of a trial whose process is gone, and which was on one of ``nodes``."""
     # Tune's own getters read the trial's storage, which the file has not reached yet.
     text = Path(trial.error_file).read_text(errors="replace") if trial.error_file else ""
     if "OutOfMemory" in text or "OOM" in text:
         return {"reason": "out of memory: Ray killed the worker to keep its node alive"}
-    if _has_died(node):
+    if _one_has_died(nodes):
         return {"reason": "its node died or left the cluster", "lost_node": True}
     if "ControllerError" in text:
         # Ray Train could not begin; its last line says why.
@@ -202,9 +226,9 @@ def _death(trial: Any, node: str | None) -> dict[str, Any]:
     return {"reason": "the worker process died: most often it was killed for want of memory"}
 
 
-def _has_died(node: str | None) -> bool:
-    """Whether a node, or if it is unknown any, is dead; Ray itself finds out only half a minute later."""
-    return any(not (one["Alive"] and _answers(one)) for one in ray.nodes() if node in (None, one["NodeID"]))
+def _one_has_died(nodes: set[str]) -> bool:
+    """Whether one of the nodes is dead; Ray itself finds out only half a minute later."""
+    return any(not (one["Alive"] and _answers(one)) for one in ray.nodes() if one["NodeID"] in nodes)
 
 
 def _answers(node: dict[str, Any]) -> bool:

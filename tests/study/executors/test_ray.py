@@ -4,11 +4,13 @@ import json
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from autorf.study.executors import Event, Job
 from autorf.study.executors.base import ended
 from autorf.study.executors.depot import Depot
 from autorf.study.executors.ray_cluster import Cluster
+from autorf.study.executors.ray_tune import Relay, _death
 from autorf.study.executors.ray_worker import _job_from, config_of
 from autorf.study.spec import ExecutorSpec, ResourcesSpec, StudySpec, parse_study
 from tests.study.conftest import TINY
@@ -74,6 +77,59 @@ def listeners(marker: str) -> set[str]:
         rows = [line.split() for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]]
         found |= {row[1].split(":")[0] for row in rows if row[3] == "0A" and row[9] in inodes}
     return found
+
+
+def test_a_trial_goes_on_past_a_rung_only_once_the_search_has_seen_it_there() -> None:
+    relay = Relay()
+    for row in (1, 2):
+        relay._nodes[row] = {"here"}
+    went_on: list[int] = []
+
+    def at_rung(row: int, epoch: int) -> threading.Thread:
+        said = {"node": "here", "kind": "epoch", "payload": {"epoch": epoch}}
+
+        def hear() -> None:
+            relay.hear({"row": row, "rungs": [1, 2]}, {"said": json.dumps(said)})
+            went_on.append(row)
+
+        thread = threading.Thread(target=hear, daemon=True)
+        thread.start()
+        while row not in relay._at_rung:
+            time.sleep(0.01)
+        return thread
+
+    first = at_rung(1, 0)
+    assert [event.row for event in relay.wait(1.0)] == [1]
+    # The second reports while the search still decides about the first.
+    second = at_rung(2, 0)
+    assert [event.row for event in relay.wait(1.0)] == [2]
+    first.join(5)
+    assert went_on == [1]
+    relay.stopping.add(2)
+    relay.let_go(2)
+    second.join(5)
+    assert went_on == [1, 2]
+    third = at_rung(1, 1)
+    assert relay.wait(1.0)[0].payload == {"epoch": 1}
+    assert relay.wait(0.0) == []
+    third.join(5)
+    assert went_on == [1, 2, 1]
+
+
+def test_a_node_that_was_gone_before_a_trial_began_is_not_why_it_died(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        there = {"NodeManagerAddress": "127.0.0.1", "NodeManagerPort": server.getsockname()[1]}
+        nodes = [{"NodeID": "here", "Alive": True, **there}, {"NodeID": "gone", "Alive": False, **there}]
+        monkeypatch.setattr("autorf.study.executors.ray_tune.ray.nodes", lambda: nodes)
+        relay, config, trial = Relay(), {"row": 1}, SimpleNamespace(error_file=None)
+        relay.begin(config)
+        assert "lost_node" not in _death(trial, relay.nodes_of(config))
+        nodes[0]["Alive"] = False
+        assert _death(trial, relay.nodes_of(config))["lost_node"]
 
 
 def test_a_local_cluster_is_reached_from_this_machine_only_runs_stops_survives_and_leaves_nothing(
