@@ -168,13 +168,19 @@ class Store:
 
     def claim(self) -> Record | None:
         """The next waiting trial, now running and leased to this process; None when none waits."""
-        return self._patiently(self._claim)
+        claim = uuid.uuid4().hex[:12]
+        return self._patiently(lambda: self._claim(claim))
 
-    def _claim(self) -> Record | None:
+    def _claim(self, claim: str) -> Record | None:
         with self._opened.exclusive():
-            for record in self._read():
+            records = self._read()
+            # The storage may have taken this very claim and been lost before it said so.
+            ours = (one for one in records if one.state == "running" and one.lease.get("claim") == claim)
+            if (record := next(ours, None)) is not None:
+                return record
+            for record in records:
                 if record.state == "waiting" and self._storage.set_trial_state_values(record.row, TrialState.RUNNING):
-                    lease = new_lease(self.driver, self._opened.now())
+                    lease = {**new_lease(self.driver, self._opened.now()), "claim": claim}
                     self._set(record, "lease", lease)
                     return replace(record, state="running", lease=lease)
         return None
@@ -291,7 +297,8 @@ class Store:
     def add_retrain(self, key: str, facts: Mapping[str, Any]) -> None:
         """Remember that a trial was retrained; ``seconds`` of an earlier retrain of it are added up."""
         before = self.retrains().get(key, {}).get("seconds", 0.0)
-        self._study.set_user_attr(f"retrain:{key}", {**facts, "seconds": facts["seconds"] + before})
+        known = {**facts, "seconds": facts["seconds"] + before}
+        self._patiently(lambda: self._study.set_user_attr(f"retrain:{key}", known))
 
     def retrains(self) -> dict[str, dict[str, Any]]:
         """What was retrained, by trial key: ``seconds`` in all, ``epochs``, ``seeds``, ``with_val``, ``fixed``."""

@@ -1,11 +1,14 @@
 import json
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from autorf.errors import InputError
 from autorf.study.spec import StudySpec
@@ -68,6 +71,31 @@ def test_two_drivers_never_claim_one_trial(store: Store) -> None:
     assert len(set(keys)) == 4
     assert store.claim() is None
     assert other.claim() is None
+
+
+@contextmanager
+def losing_its_last_answer(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The storage takes what the next exclusive block writes, and is lost before it says so."""
+    whole, lost = store._opened.exclusive, []
+
+    @contextmanager
+    def cut() -> Iterator[None]:
+        with whole():
+            yield
+        if not lost:
+            lost.append(True)
+            raise OperationalError("SELECT 1", {}, OSError("the server closed the connection"))
+
+    monkeypatch.setattr(store._opened, "exclusive", cut)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    yield
+    assert lost
+
+
+def test_a_claim_whose_answer_was_lost_is_the_trial_that_runs(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    with losing_its_last_answer(store, monkeypatch):
+        record = claimed(store)
+    assert [one.key for one in store.records() if one.state == "running"] == [record.key]
 
 
 def test_what_a_trial_reported_can_be_read_back(store: Store) -> None:
