@@ -1,5 +1,6 @@
 """A prior on rnorm: where it comes from, what lies near it, and what it saved."""
 
+import math
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 from autorf.errors import InputError
 from autorf.methods import Method
 from autorf.study.search_space import Axis, Space
-from autorf.study.search_spec import PriorSpec
+from autorf.study.search_spec import PriorSpec, SearchSpec
 from autorf.study.spec import StudySpec
 from autorf.study.trial import Trial, trial_from
 
@@ -27,35 +28,31 @@ def prior_rnorm(prior: PriorSpec | None, root: Path, source: str) -> float | Non
     """
     if prior is None or prior.from_study is None:
         return None if prior is None else prior.rnorm
+    from autorf.study.ranking import ranked
     from autorf.study.store import open_store
 
     try:
-        records = open_store(root, prior.from_study).records()
+        store = open_store(root, prior.from_study)
+        records = store.records()
     except InputError as error:
         raise InputError(f"{source}: search.prior.from_study: {error}") from None
-    scores: dict[str, list[tuple[float, float]]] = {}
-    for record in records:
-        if record.state == "complete":
-            scores.setdefault(str(sorted(record.configuration.items())), []).append(
-                (float(record.result["miou"]), float(record.result["rnorm"]))
-            )
-    if not scores:
+    search = SearchSpec.model_validate((store.spec or {}).get("search") or {})
+    groups = ranked(records, search)
+    if not groups:
         raise InputError(
             f"{source}: search.prior.from_study: study {prior.from_study!r} has no complete trial yet; finish it, "
             "or give rnorm: NUMBER"
         )
-    best = max(scores.values(), key=lambda found: mean(miou for miou, _ in found))
-    return mean(rnorm for _, rnorm in best)
+    return mean(float(record.result["rnorm"]) for record in groups[0])
 
 
 def candidates(spec: StudySpec, spaces: Sequence[Space]) -> list[Trial]:
     """Configurations all over the spaces, of a range :data:`POINTS` values, under the first seed."""
-    from itertools import islice, product
-
     found: dict[Trial, None] = {}
     for space in spaces:
         axes = [_points(axis) for axis in space.axes.values()]
-        for values in islice(product(*axes), MOST):
+        for number in _spread(math.prod(map(len, axes))):
+            values = _combination(axes, number)
             try:
                 named = {"method": space.method, **dict(zip(space.axes, values, strict=True))}
                 found[trial_from(named, spec.training.seeds[0], spec.training)] = None
@@ -93,6 +90,20 @@ def saved(ordered: Sequence[Trial], unordered: Sequence[Trial], best: Trial, rno
         f"Prior rnorm {rnorm:.2f}: the best configuration was number {with_prior} of {len(ordered)} to run, in the "
         f"grid's own order it is number {without}: {told} configurations until it was found."
     )
+
+
+def _spread(combinations: int) -> Sequence[int]:
+    """All numbers of combinations, or :data:`MOST` of them drawn from all over."""
+    return range(combinations) if combinations <= MOST else random.Random(0).sample(range(combinations), MOST)
+
+
+def _combination(axes: Sequence[Sequence[Any]], number: int) -> list[Any]:
+    """One of all combinations of the axes' values; the last axis varies fastest."""
+    values: list[Any] = []
+    for axis in reversed(axes):
+        number, at = divmod(number, len(axis))
+        values.insert(0, axis[at])
+    return values
 
 
 def _points(axis: Axis) -> Sequence[Any]:

@@ -10,7 +10,7 @@ from autorf.study.default import default_first
 from autorf.study.estimate import study_seconds
 from autorf.study.maps import dead_dilation, map_sizes
 from autorf.study.plan import Plan, plan
-from autorf.study.prior import saved
+from autorf.study.prior import MOST, candidates, saved
 from autorf.study.search_space import read_spaces
 from autorf.study.spec import parse_study
 from autorf.study.trial import Trial
@@ -106,6 +106,18 @@ def test_a_budget_runs_whole_configurations_of_a_grid(tmp_path: Path) -> None:
     ]
     assert found.listed is not None
     assert len(found.listed) == 6
+
+
+def test_what_is_looked_at_for_a_prior_comes_from_all_over_a_space_of_many_combinations() -> None:
+    many = {name: [1.0 * at for at in range(1, 9)] for name in ("training.lr", "training.weight_decay")}
+    spec = parse_study({**TINY, "search_space": [{"method": "dilation", "rate": list(range(1, 13)), **many}]}, "f")
+    found = candidates(spec, read_spaces(spec.search_space, "f"))
+    assert len(found) == MOST
+    assert {trial.method.rate for trial in found if isinstance(trial.method, Dilation)} == set(range(1, 13))
+    few = parse_study(
+        {**TINY, "search_space": [{"method": "dilation", "rate": [1, 2], "training.lr": [0.1, 0.2]}]}, "f"
+    )
+    assert len(set(candidates(few, read_spaces(few.search_space, "f")))) == 4
 
 
 def test_a_prior_orders_the_grid_behind_the_default(tmp_path: Path) -> None:
