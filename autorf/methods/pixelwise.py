@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,8 @@ class PixelwiseConv2d(AdaptiveConv2d):
 
     It is *idle*, the plain convolution of its dilation bit for bit, until training begins: with the first ``advance``
     or the first forward pass in training mode with gradients, so that a loop that never calls ``advance`` learns too.
-    The map of the last forward pass is kept without its gradient, its statistics in the state.
+    The map of the last forward pass is kept without its gradient. Its statistics are in the state: those of the last
+    pass in training, and in evaluation those of all passes since ``eval()`` was called, a whole validation.
 
     Args:
         layer: the convolution it replaces.
@@ -32,6 +33,7 @@ class PixelwiseConv2d(AdaptiveConv2d):
     """
 
     map_state: Tensor
+    pooled_values: Tensor
     map_name: ClassVar[str]
     """What the map holds: ``scale`` or ``dilation``."""
 
@@ -49,12 +51,20 @@ class PixelwiseConv2d(AdaptiveConv2d):
         self.progress = _IDLE
         self.last_map: Tensor | None = None
         self.register_buffer("map_state", torch.tensor([_IDLE, *statistics], device=layer.weight.device))
+        self.register_buffer("pooled_values", torch.zeros((), device=layer.weight.device), persistent=False)
         self.own = ("map_state",)
 
     @property
     def idle(self) -> bool:
         """Whether training has not begun: the layer is the plain convolution."""
         return self.progress < 0
+
+    def train(self, mode: bool = True) -> Self:
+        """Begin to pool statistics anew."""
+        # A module sets its mode while it is made, too.
+        if "pooled_values" in self._buffers:
+            self.pooled_values.zero_()
+        return super().train(mode)
 
     def advance(self, progress: float) -> None:
         """Leave the idle state, for this share of the training."""
@@ -100,14 +110,31 @@ class PixelwiseConv2d(AdaptiveConv2d):
         return functional.conv2d(input, self.kernel(), self.bias, 1, padding, self.rate, self.groups)
 
     def _note(self, map: Tensor, statistics: Callable[[], Sequence[Tensor]]) -> None:
-        """Keep this forward pass's map ``(N, 1, H, W)``, without gradient, and its statistics."""
+        """Keep this pass's map ``(N, 1, H, W)``, without gradient, and its statistics: mean, variance, others."""
         # An exported program has no place for them, and its tensors are no numbers.
-        if not torch.compiler.is_exporting():
-            self.last_map = map
-            self.map_state[1:] = torch.stack(list(statistics()))
+        if torch.compiler.is_exporting():
+            return
+        self.last_map = map
+        found = torch.stack(list(statistics()))
+        if not self.training:
+            self.pooled_values += map.numel()
+            share = map.numel() / self.pooled_values
+            found = torch.where(share < 1, self._pooled(self.map_state[1:], found, share), found)
+        self.map_state[1:] = found
+
+    @abstractmethod
+    def _pooled(self, before: Tensor, found: Tensor, share: Tensor) -> Tensor:
+        """Statistics of earlier passes and of this one together, of which this one has ``share`` of all values."""
 
     def _loaded(self) -> None:
         self.progress = self.map_state[0].item()
+
+
+def pooled_moments(before: Tensor, found: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance, the first two values of either, of two parts together; the second has ``share`` of all."""
+    apart = found[0] - before[0]
+    variance = before[1] + share * (found[1] - before[1]) + share * (1 - share) * apart**2
+    return before[0] + share * apart, variance
 
 
 def resized(map: Tensor, input: Tensor) -> Tensor:

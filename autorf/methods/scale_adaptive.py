@@ -1,15 +1,17 @@
 """A scale of the kernel for every pixel, regressed from the layer's input."""
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
+import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
 from autorf.methods.base import AdaptiveModule, LayerMethod, LearningRule, square_dilation
 from autorf.methods.dilation import Rate
-from autorf.methods.pixelwise import PixelwiseConv2d, resized
+from autorf.methods.pixelwise import PixelwiseConv2d, pooled_moments, resized
 from autorf.methods.relay import Relay
 from autorf.methods.returning_clamp import returning_clamp
 from autorf.methods.stages import stages
@@ -123,8 +125,12 @@ class ScaleAdaptiveConv2d(PixelwiseConv2d):
         else:
             scale = resized(received, input)
         known = scale.detach()
-        self._note(known, lambda: (known.mean(), known.std(correction=0), *known.aminmax()))
+        self._note(known, lambda: (known.mean(), known.var(correction=0), *known.aminmax()))
         return scale_adaptive_conv2d(input, self.kernel(), self.bias, scale, self.rate, self.groups), scale
+
+    def _pooled(self, before: Tensor, found: Tensor, share: Tensor) -> Tensor:
+        low, high = torch.minimum(before[2], found[2]), torch.maximum(before[3], found[3])
+        return torch.stack([*pooled_moments(before, found, share), low, high])
 
     def regressed(self, input: Tensor) -> Tensor:
         """The scale ``(N, 1, H, W)`` for ``input (N, C_in, H, W)``, within the bounds."""
@@ -133,9 +139,9 @@ class ScaleAdaptiveConv2d(PixelwiseConv2d):
         return returning_clamp(scale, self.method.low, self.method.high)
 
     def values(self) -> dict[str, float]:
-        """Mean, standard deviation, least and largest scale of the last forward pass."""
-        names = ("scale", "scale_std", "scale_min", "scale_max")
-        return dict(zip(names, self.map_state[1:].tolist(), strict=True))
+        """Mean, standard deviation, least and largest scale: of the last training step, or of a whole evaluation."""
+        mean, variance, low, high = self.map_state[1:].tolist()
+        return {"scale": mean, "scale_std": math.sqrt(variance), "scale_min": low, "scale_max": high}
 
     @property
     def dilation_map(self) -> Tensor | None:

@@ -85,3 +85,27 @@ def test_an_adapted_model_under_way_can_be_exported(method: str) -> None:
         exported = torch.export.export(network, (IMAGE,)).module()
     torch.testing.assert_close(exported(IMAGE), expected, rtol=0, atol=1e-5)
     assert learned_values(network) == values
+
+
+@pytest.mark.parametrize("method", [ScaleAdaptive, partial(PixelAdaptive, rates=(1, 2, 4))])
+def test_an_evaluation_of_several_batches_is_described_as_one_of_all_their_images(method) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=2, dilation=2))
+    adapt(model, method(targets=["0"], sigma=0.5))
+    advance(model, 1, 2)
+    images = torch.randn(5, 3, 12, 10) * torch.arange(1.0, 6).view(-1, 1, 1, 1)
+    model.eval()
+    model(images)
+    whole = learned_values(model)
+    for parts in ((1, 4), (2, 2, 1)):
+        model.eval()
+        for part in images.split(parts):
+            model(part)
+        assert learned_values(model) == pytest.approx(whole, rel=1e-5)
+    model.train()
+    model(images[:1])
+    model(images[4:])
+    last = learned_values(model)
+    model.eval()
+    model(images[4:])
+    assert last == pytest.approx(learned_values(model), rel=1e-5)
