@@ -12,10 +12,10 @@ from autorf.errors import InputError
 from autorf.methods.aggregation import Activation, Aggregation, aggregated, weight_shapes
 from autorf.methods.base import LayerMethod, LearningRule, square_dilation
 from autorf.methods.dilation import Rate
-from autorf.methods.pixelwise import PixelwiseConv2d, resized
+from autorf.methods.pixelwise import PixelwiseConv2d, pooled_moments, resized
 from autorf.methods.relay import Relay
 from autorf.ops import pixel_adaptive_conv2d
-from autorf.ops._convolution_input import without_autocast
+from autorf.ops._convolution_input import without_autocast, working_dtype
 from autorf.ops.windowed_dilation import check_rates
 from autorf.specification import PositiveFloat
 
@@ -149,7 +149,8 @@ class PixelAdaptiveConv2d(PixelwiseConv2d):
     def probabilities(self, logits: Tensor) -> Tensor:
         """``(N, D, H, W)``: a sample in training; in evaluation the likeliest option, or every option's probability."""
         if self.training:
-            return functional.gumbel_softmax(logits, self.temperature, dim=1)
+            # Half precision rounds the noise to zero now and then, and its logarithm is then no number.
+            return functional.gumbel_softmax(logits.to(working_dtype(logits.dtype)), self.temperature, dim=1)
         if self.method.evaluation == "expected":
             return torch.softmax(logits, 1)
         return torch.zeros_like(logits).scatter_(1, logits.max(1, keepdim=True).indices, 1.0)
@@ -161,8 +162,12 @@ class PixelAdaptiveConv2d(PixelwiseConv2d):
         chosen = functional.one_hot(logits.max(1).indices, options.numel()).to(logits.dtype)
         self._note(expected, lambda: (expected.mean(), expected.var(correction=0), *chosen.mean((0, 1, 2)).unbind()))
 
+    def _pooled(self, before: Tensor, found: Tensor, share: Tensor) -> Tensor:
+        shares = before[2:] + share * (found[2:] - before[2:])
+        return torch.stack([*pooled_moments(before, found, share), *shares])
+
     def shares(self) -> dict[int, float]:
-        """The share of the last forward pass's pixels whose likeliest option is each rate."""
+        """The share of pixels whose likeliest option is each rate: of the last training step, or of an evaluation."""
         return dict(zip(self.method.rates, self.map_state[3:].tolist(), strict=True))
 
     def values(self) -> dict[str, float]:

@@ -298,3 +298,14 @@ def test_bad_input_is_refused_in_one_line(arguments: tuple[Any, ...], message: s
     with pytest.raises(InputError, match=message) as caught:
         pixel_adaptive_conv2d(*arguments)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_a_batch_of_no_images_has_no_output_and_no_gradient(groups: int) -> None:
+    image, shares = torch.zeros(0, 4, 6, 5, requires_grad=True), torch.zeros(0, 2, 6, 5, requires_grad=True)
+    weight = torch.randn(4, 4 // groups, 3, 3, requires_grad=True)
+    output = pixel_adaptive_conv2d(image, weight, None, shares, [1, 2], groups)
+    assert output.shape == (0, 4, 6, 5)
+    output.sum().backward()
+    assert weight.grad is not None
+    assert not weight.grad.any()
