@@ -150,7 +150,11 @@ class InflationRegion(AdaptiveModule, LabelAware, Region):
             return
         positions = input.shape[0] * input.shape[2] * input.shape[3]
         bytes_at_one = 2 * self.values_per_position * positions * input.element_size()
-        self._limit(max(1.0, math.sqrt(MEMORY_SHARE * free_memory(input.device) / bytes_at_one)))
+        bound = input.new_tensor(max(1.0, math.sqrt(MEMORY_SHARE * free_memory(input.device) / bytes_at_one)))
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            # What one process cannot hold, none may: their factors stay equal.
+            torch.distributed.all_reduce(bound, torch.distributed.ReduceOp.MIN)
+        self._limit(bound.item())
 
     def _largest(self) -> float:
         """The largest ``f`` of the next forward pass, as far as it is known."""
@@ -161,12 +165,7 @@ class InflationRegion(AdaptiveModule, LabelAware, Region):
         if self._largest() > bound:
             with torch.no_grad():
                 self.factor.clamp_(max=bound)
-            warnings.warn(
-                f"inflation: f is limited to {bound:.2f}: at a larger one the region would need more than half of the "
-                "free memory; take smaller batches or images to lift this bound",
-                RuntimeWarning,
-                stacklevel=2,
-            )
+            warn_of_bound(bound)
 
     def advance(self, progress: float) -> None:
         """Hold ``f`` at first, and keep it within its bounds.
@@ -202,6 +201,16 @@ class InflationRegion(AdaptiveModule, LabelAware, Region):
     def frozen(self) -> nn.Module:
         """The same resizes with ``f`` a constant."""
         return ConstantRegion(self.pair(), fold=self.fold)
+
+
+def warn_of_bound(bound: float) -> None:
+    """Warn that ``f`` stays at or below ``bound``."""
+    warnings.warn(
+        f"inflation: f is limited to {bound:.2f}: at a larger one the region would need more than half of the "
+        "free memory; take smaller batches or images to lift this bound",
+        RuntimeWarning,
+        stacklevel=3,
+    )
 
 
 def free_memory(device: torch.device) -> float:

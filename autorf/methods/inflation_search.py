@@ -8,7 +8,7 @@ from torch import Tensor
 
 from autorf.methods import loss_profile
 from autorf.methods.base import SearchState
-from autorf.methods.inflation import Inflation, InflationRegion
+from autorf.methods.inflation import Inflation, InflationRegion, warn_of_bound
 from autorf.ops.inflation import Gradient
 
 PARTS = 16
@@ -90,9 +90,13 @@ class SearchedInflationRegion(InflationRegion):
         return self.method.high if self.searching else super()._largest()
 
     def _limit(self, bound: float) -> None:
-        self._bound = math.log(bound)
         if not self.searching:
             super()._limit(bound)
+            return
+        if bound < self.method.high and self._bound >= self.edges[-1]:
+            warn_of_bound(bound)
+        # Never lifted again: what was drawn would depend on what else the machine does even more.
+        self._bound = min(self._bound, math.log(bound))
 
     def _centre(self) -> float:
         return math.log(math.sqrt(math.prod(self.pair())))

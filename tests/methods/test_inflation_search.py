@@ -122,10 +122,12 @@ def test_no_factor_is_drawn_that_the_memory_does_not_hold() -> None:
     model = adapted()
     advance(model, 0, 100)
     region = region_of(model)
-    region._limit(1.2)
-    assert all(region._factor().item() <= 1.2 + 1e-6 for _ in range(50))
     region._limit(8.0)
     assert max(region._factor().item() for _ in range(50)) > 2
+    with pytest.warns(RuntimeWarning, match=r"f is limited to 1\.20"):
+        region._limit(1.2)
+    region._limit(2.0)
+    assert all(region._factor().item() <= 1.2 + 1e-6 for _ in range(50))
 
 
 @pytest.mark.parametrize("step", [5, 20, 60])
