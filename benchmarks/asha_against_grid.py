@@ -155,7 +155,7 @@ brackets after how many epochs ASHA (reduction {SEARCHED}, the default) left the
 | within one standard deviation at no more than 35 % of the epochs | {"yes" if held else "**no**"} |
 
 Replayed on the recorded curves in {ORDERS} random orders of the trials. With reduction 3, one order in seven needs more
-than 35 % of the epochs; the default is 4, as in ASHA's paper. With 5, in some orders none of 24 trials gets to the end by
+than 35 % of the epochs; the default is 4, as in its paper. With 5, in some orders none of 24 trials gets to the end by
 promotion (its regret counts in full here; a search takes the furthest one on). Chosen on these curves: another grid may
 differ.
 

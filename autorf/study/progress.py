@@ -67,15 +67,19 @@ class Progress:
     def note(self, text: str) -> None:
         """Something else that people may want to know."""
 
+    def now(self) -> list[Record]:
+        """The trials as they stand; a copy, for the display is drawn while others are added."""
+        return list(self.records.values())
+
     @property
     def done(self) -> int:
         """How many trials have ended, well or not."""
-        return sum(record.state not in ("waiting", "running") for record in self.records.values())
+        return sum(record.state not in ("waiting", "running") for record in self.now())
 
     @property
     def best(self) -> Record | None:
         """The best trial so far."""
-        return next((group[0] for group in ranked(self.records.values(), self.spec.search)), None)
+        return next((group[0] for group in ranked(self.now(), self.spec.search)), None)
 
     def epochs_of(self, record: Record) -> int:
         """How many epochs a trial trains."""
@@ -89,7 +93,7 @@ class Progress:
         """From the epochs of this run and those to come; None before the first."""
         if not self._trained:
             return None
-        open_ones = [record for record in self.records.values() if record.state in ("waiting", "running")]
+        open_ones = [record for record in self.now() if record.state in ("waiting", "running")]
         remaining = sum(max(self.epochs_of(record) - self.reached(record), 0) for record in open_ones)
         return (self._clock() - self._began) / self._trained * remaining
 

@@ -54,10 +54,14 @@ class EpochCheckpoint(Checkpoint):
         self.seconds, self.cpu_seconds = 0.0, 0.0
         self.notes: list[str] = []
         self._trace = Trace()
+        self._said_again = False
         self._since, self._cpu_since = time.perf_counter(), time.process_time()
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Start the clocks."""
+        """Start the clocks; end a training that was stopped where it is resumed."""
+        if self._said_again:
+            # Whoever hears an epoch again answers it again, maybe with a stop.
+            trainer.should_stop = bool(trainer.strategy.broadcast(own_share().first and self.stopped()))
         self._since, self._cpu_since = time.perf_counter(), time.process_time()
 
     def on_train_batch_start(
@@ -121,8 +125,10 @@ class EpochCheckpoint(Checkpoint):
         self.history = list(state_dict["history"])
         self.seconds, self.cpu_seconds = state_dict["seconds"], state_dict.get("cpu_seconds", 0.0)
         self.notes = [*state_dict["notes"], *self.notes]
-        for epoch in self.history[self.reached :] if self.reached is not None else ():
+        again = self.history[self.reached :] if self.reached is not None else []
+        for epoch in again:
             self._say(epoch)
+        self._said_again = bool(again)
 
 
 class SafetensorsIO(CheckpointIO):

@@ -86,3 +86,18 @@ def test_what_draws_random_numbers_draws_the_same_ones_when_it_is_resumed(
     assert len(cut) == 2
     runner.run(job("cut", reached=2), cut.append)
     assert bits(cut) == bits(whole)
+
+
+def test_a_training_that_is_stopped_at_an_epoch_it_says_again_trains_no_further(
+    tiny: StudySpec, tmp_path: Path
+) -> None:
+    """Its driver was lost between the epoch's checkpoint and the search's word on it."""
+    longer = tiny.model_copy(update={"training": tiny.training.model_copy(update={"epochs": 4})})
+    said: list[dict[str, Any]] = []
+    job = Job(1, "key", {"method": "dilation", "rate": 2}, 0, longer, tmp_path / "trial")
+    runner.run(job, said.append, lambda: len(said) == 2)
+    again: list[dict[str, Any]] = []
+    result = runner.run(replace(job, reached=1), again.append, lambda: True)
+    assert again == said[1:]
+    assert result["epochs"] == 2
+    assert result["miou"] == said[1]["miou"]
