@@ -21,8 +21,9 @@ class StorageLostError(RuntimeError):
 
 def hide_passwords(text: str) -> str:
     """``text`` with ``***`` for every password in a URL."""
-    text = re.sub(r"(://[^/\s:@]*:)[^\s/]*@", r"\1***@", text)
-    return re.sub(r"([?&]password=)[^&\s'\"]+", r"\1***", text)
+    # Also where it holds what a URL would have to escape.
+    text = re.sub(r"(://[^/\s:@]*:)[^@\n'\"]*@", r"\1***@", text)
+    return re.sub(r"([?&](?:ssl)?password=)[^&\s'\"]+", r"\1***", text)
 
 
 def near_names(name: str, choices: Iterable[str], n: int = 3) -> str:

@@ -20,10 +20,11 @@ class Patience:
     Args:
         label: names the storage.
         minutes: how long to wait; 0 for not at all.
+        check_there: raises where there is nothing to wait for.
     """
 
-    def __init__(self, label: str, minutes: float) -> None:
-        self.label, self.minutes = label, minutes
+    def __init__(self, label: str, minutes: float, check_there: Callable[[], None] = lambda: None) -> None:
+        self.label, self.minutes, self._check_there = label, minutes, check_there
 
     def __call__(self, action: Callable[[], Answer]) -> Answer:
         """What ``action`` returns; it is repeated as a whole and must bear that.
@@ -38,6 +39,7 @@ class Patience:
             except (StorageInternalError, DBAPIError) as error:
                 if not _may_come_back(error):
                     raise
+                self._check_there()
                 if time.monotonic() - began + pause > 60 * self.minutes:
                     raise StorageLostError(
                         f"storage {self.label} could not be reached for {self.minutes:g} min ({problem(error)}); "

@@ -105,6 +105,12 @@ class ExecutorSpec(Specification):
 
 def _postgresql(url: str) -> str:
     parts = urlsplit(url)
+    try:
+        whole = parts.port != 0 and "@" not in parts.path and not any(sign.isspace() for sign in url)
+    except ValueError:
+        whole = False
+    if not whole:
+        raise ValueError("PORT must be a number, and signs such as / @ and spaces in a password written as %2F %40 %20")
     if parts.scheme != "postgresql+psycopg" or len(parts.path) < 2:
         raise ValueError(
             "must be postgresql+psycopg://USER@HOST:PORT/DATABASE; leave it out for SQLite in the study's folder"

@@ -2,11 +2,12 @@
 
 import fcntl
 import hashlib
+import sqlite3
 import time
 import warnings
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import sqlalchemy
 from optuna.exceptions import OptunaError
 from sqlalchemy.exc import SQLAlchemyError
 
-from autorf.errors import InputError, hide_passwords
+from autorf.errors import InputError, StorageLostError, hide_passwords
 from autorf.files import write_atomically
 
 FORMAT = 1
@@ -24,6 +25,7 @@ FORMAT = 1
 POINTER = "storage.url"
 """Beside the trials of a study in PostgreSQL: where it is, without the password."""
 
+_REPAIR = "restore it from a backup, or remove {folder} to begin the study anew"
 _SERVER_OPTIONS = "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
 _POSTGRES: dict[str, Any] = {
     "pool_pre_ping": True,
@@ -57,9 +59,12 @@ class Storage:
 
     def __init__(self, folder: Path, name: str, url: str | None = None) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{folder}: cannot be made ({error.strerror}); use another name or --root") from None
         self.one_machine = url is None
-        self.name = name
+        self.name, self._folder = name, folder
         self._lock = folder / "study.lock"
         self._url = url or f"sqlite:///{(folder / 'study.db').resolve()}"
         self.label = hide_passwords(url) if url else str(folder / "study.db")
@@ -97,6 +102,7 @@ class Storage:
     def exclusive(self) -> Iterator[None]:
         """Keep every other driver of this study out; ends with the process, however it dies."""
         if self.one_machine:
+            self.check_there()
             with self._lock.open("a") as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 yield
@@ -106,6 +112,11 @@ class Storage:
             connection.execute(sqlalchemy.text("SET LOCAL lock_timeout = '60s'"))
             connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
             yield
+
+    def check_there(self) -> None:
+        """Raise ``StorageLostError`` where somebody has removed the study's folder."""
+        if self.one_machine and not self._folder.is_dir():
+            raise StorageLostError(f"{self._folder} was removed while the search ran; the same command begins it anew")
 
     def _open(self) -> tuple[optuna.storages.RDBStorage, optuna.Study]:
         rdb = optuna.storages.RDBStorage(self._url, engine_kwargs=self._settings)
@@ -132,6 +143,8 @@ def _check_ours(label: str, study: optuna.Study) -> None:
     stored = study.user_attrs.get("format")
     if stored is None and any("key" not in trial.user_attrs for trial in study.get_trials(deepcopy=False)):
         raise InputError(f"{label}: study {study.study_name!r} there is another program's; give yours another name")
+    if stored is not None and not isinstance(stored, int):
+        raise InputError(f"{label}: its format {stored!r} is none of autorf's; restore it from a backup")
     if stored is not None and stored > FORMAT:
         raise InputError(f"{label}: was written by a newer autorf (format {stored}); upgrade autorf")
 
@@ -160,13 +173,29 @@ def _check_whole(folder: Path) -> None:
         return
     with path.open("rb") as file:
         header = file.read(100)
+    if header and not header.startswith(b"SQLite format 3\0"[: len(header)]):
+        raise InputError(f"{path}: is no SQLite database; {_REPAIR.format(folder=folder)}")
     page = int.from_bytes(header[16:18], "big")
     whole = (65536 if page == 1 else page) * int.from_bytes(header[28:32], "big")
     if size < max(whole, 100):
         raise InputError(
-            f"{path}: is cut: {size} bytes are left of {whole or 'a database'}; restore it from a backup, or remove "
-            f"{folder} to begin the study anew"
+            f"{path}: is cut: {size} bytes are left of {whole or 'a database'}; {_REPAIR.format(folder=folder)}"
         )
+    _check_kind(path)
+
+
+def _check_kind(path: Path) -> None:
+    """Raise ``InputError`` where a database cannot be read, or is another program's."""
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=60)) as database:
+            found = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    except sqlite3.OperationalError:
+        # Opening it for good says what is wrong.
+        return
+    except sqlite3.DatabaseError as error:
+        raise InputError(f"{path}: {error}; {_REPAIR.format(folder=path.parent)}") from None
+    if found and not {"studies", "version_info"} & {name for (name,) in found}:
+        raise InputError(f"{path}: is another program's database; use another name or --root")
 
 
 def stored_url(folder: Path) -> str | None:
@@ -198,7 +227,7 @@ def _leave_pointer(folder: Path, url: str) -> None:
 def _plain(url: str) -> str:
     """``url`` without its password."""
     parts = sqlalchemy.engine.make_url(url)
-    query = {name: value for name, value in parts.query.items() if name != "password"}
+    query = {name: value for name, value in parts.query.items() if name not in ("password", "sslpassword")}
     bare = sqlalchemy.URL.create(parts.drivername, parts.username, None, parts.host, parts.port, parts.database, query)
     return bare.render_as_string(hide_password=False)
 
@@ -206,7 +235,7 @@ def _plain(url: str) -> str:
 def _opening_problem(label: str, url: str | None, error: Exception) -> str:
     line = problem(error)
     if url is None:
-        return f"{label}: is no storage of this version: {line}"
+        return f"{label}: cannot be used: {line}; {_REPAIR.format(folder=Path(label).parent)}"
     if isinstance(error, RuntimeError) and "version" in line:
         return f"storage {label}: {line}"
     return f"storage {label}: cannot be used: {line}; start the server or correct storage.url"

@@ -72,7 +72,7 @@ class Store:
         self.driver = uuid.uuid4().hex[:12]
         self._opened = Storage(folder, name, self._spec.url)
         self._study, self._storage = self._opened.study, self._opened.rdb
-        self._patiently = Patience(self._opened.label, self._spec.patience_minutes)
+        self._patiently = Patience(self._opened.label, self._spec.patience_minutes, self._opened.check_there)
 
     @property
     def lease_seconds(self) -> float:
@@ -120,6 +120,11 @@ class Store:
                 check_defaults(self.name, self._study.user_attrs.get("defaults", {}))
                 if allowed is not None:
                     check_none_gone(self.name, known, allowed)
+            elif (leftover := next((self.folder / "trials").glob("*/*"), None)) is not None:
+                raise InputError(
+                    f"{leftover.parent}: is left of an earlier study {self.name!r} that {self._opened.label} knows "
+                    f"nothing of; restore that, or remove {self.folder / 'trials'} to begin anew"
+                )
             self._study.set_user_attr("format", FORMAT)
             if "identity" not in self._study.user_attrs:
                 self._study.set_user_attr("identity", uuid.uuid4().hex[:12])

@@ -159,3 +159,13 @@ def test_a_study_file_as_it_is_stored_can_be_read_again(tiny: StudySpec) -> None
     assert parse_study(tiny.model_dump(mode="json"), "stored") == tiny
     with pytest.raises(InputError, match="resources is for kind: ray"):
         parse_study(TINY, "tiny.yaml", ("executor.resources={gpu: 1}",))
+
+
+@pytest.mark.parametrize(
+    "url", ["me:SECRET/PW@127.0.0.1:1/x", "me:SECRET PW@127.0.0.1:1/x", "me:SECRETPW@127.0.0.1:y/x"]
+)
+def test_a_storage_url_that_no_program_reads_alike_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(InputError, match=r"storage\.url: PORT must be a number, and signs") as caught:
+        parse_study({**TINY, "storage": {"url": f"postgresql+psycopg://{url}"}}, "tiny.yaml")
+    assert "***@" in str(caught.value)
+    assert "PW" not in str(caught.value)

@@ -1,8 +1,11 @@
 import json
 import os
+import shutil
+import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,7 @@ import optuna
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from autorf.errors import InputError
+from autorf.errors import InputError, StorageLostError
 from autorf.study.spec import StudySpec
 from autorf.study.store import Record, Store, TakenOverError, open_store
 from autorf.study.trial import grid
@@ -261,3 +264,39 @@ def test_a_worker_that_died_between_the_end_of_an_attempt_and_the_next_one_is_ma
     assert (store.record(record.key).state, store.record(record.key).attempt) == ("waiting", 2)
     store.recover()
     assert sum(one.key == record.key for one in store.attempts()) == 2
+
+
+def test_a_new_study_does_not_go_on_with_what_is_left_of_another(store: Store, tiny: StudySpec) -> None:
+    left = store.folder / "trials" / "e351de85e5cb" / "checkpoint.safetensors"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"trained with another learning rate")
+    store.register(tiny, grid(tiny, "tiny"))
+    (store.folder / "study.db").unlink()
+    with pytest.raises(InputError, match=r"e351de85e5cb: is left of an earlier study 'tiny'.*restore that, or remove"):
+        Store(store.folder, "tiny").register(tiny, grid(tiny, "tiny"))
+    assert left.exists()
+
+
+def test_a_folder_that_is_removed_under_a_search_ends_it_at_once(store: Store) -> None:
+    record = claimed(store)
+    shutil.rmtree(store.folder)
+    for act in (store.claim, partial(store.report, record, epoch(0))):
+        with pytest.raises(StorageLostError, match="was removed while the search ran"):
+            act()
+    assert not store.folder.exists()
+
+
+def test_what_is_no_storage_is_named_with_the_repair(tmp_path: Path) -> None:
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    (folder / "study.db").write_bytes(bytes(range(256)) * 80)
+    with pytest.raises(InputError, match=r"study\.db: is no SQLite database; restore it from a backup, or remove"):
+        Store(folder, "tiny")
+    (folder / "study.db").unlink()
+    with closing(sqlite3.connect(folder / "study.db")) as other:
+        other.execute("CREATE TABLE recipes (name TEXT)")
+    with pytest.raises(InputError, match=r"is another program's database; use another name or --root"):
+        Store(folder, "tiny")
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"file: cannot be made \(File exists\); use another name"):
+        Store(tmp_path / "file", "file")

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +20,7 @@ from autorf.errors import InputError
 from autorf.study.executors import Event, Job
 from autorf.study.executors.base import ended
 from autorf.study.executors.depot import Depot
-from autorf.study.executors.ray_cluster import Cluster
+from autorf.study.executors.ray_cluster import Cluster, _knock
 from autorf.study.executors.ray_tune import Relay, _death
 from autorf.study.executors.ray_worker import _job_from, config_of
 from autorf.study.spec import ExecutorSpec, ResourcesSpec, StudySpec, parse_study
@@ -321,3 +322,15 @@ def _ray_is_left() -> Iterator[None]:
     import ray
 
     assert not ray.is_initialized()
+
+
+@pytest.mark.parametrize(
+    ("address", "problem"),
+    [("127.0.0.1:99999", "nobody answers"), ("a..b:6379", "nobody answers"), (None, "what listens there is not Ray")],
+)
+def test_an_address_where_no_ray_answers_is_refused_within_seconds(address: str | None, problem: str) -> None:
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(InputError, match=rf"executor\.address .*{problem}.*give the host:port"):
+            _knock(address or f"127.0.0.1:{server.server_port}")
+        server.shutdown()
