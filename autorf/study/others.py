@@ -23,7 +23,9 @@ class Others:
         if self.store.recover():
             self._pause = PAUSE_SECONDS[0]
             return True
-        left = [record for record in self.store.records() if record.state in ("waiting", "running")]
+        records = self.store.records()
+        self.progress.seen(records)
+        left = [record for record in records if record.state in ("waiting", "running")]
         if any(record.state == "waiting" for record in left):
             return True
         if left:

@@ -64,6 +64,17 @@ class Progress:
         self.running.pop(record.key, None)
         self.records[record.key] = record
 
+    def seen(self, records: Sequence[Record]) -> None:
+        """How the trials stand in the storage, where other drivers of the study may have run some meanwhile."""
+        for record in records:
+            if record.key not in self.running:
+                self.records[record.key] = record
+                self._reached[record.key] = len(record.history)
+
+    def lost(self, record: Record) -> None:
+        """Another driver took a trial over."""
+        self.running.pop(record.key, None)
+
     def note(self, text: str) -> None:
         """Something else that people may want to know."""
 

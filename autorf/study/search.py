@@ -137,8 +137,8 @@ def _run_all(spec: StudySpec, store: Store, course: Course, mirror: BackgroundMi
                         if event.kind == "epoch" and not course.goes_on(record, event.payload):
                             executor.stop(record.row)
                     except TakenOverError as error:
-                        _give_up(record, running, executor, error)
-            renewed = _renew(running, store, executor, renewed)
+                        _give_up(record, running, executor, progress, error)
+            renewed = _renew(running, store, executor, progress, renewed)
             course.tick()
     except BaseException:
         executor.close()
@@ -152,19 +152,22 @@ def _run_all(spec: StudySpec, store: Store, course: Course, mirror: BackgroundMi
         executor.close()
 
 
-def _renew(running: dict[int, Record], store: Store, executor: Executor, last: float) -> float:
+def _renew(running: dict[int, Record], store: Store, executor: Executor, progress: Progress, last: float) -> float:
     if time.monotonic() - last < store.lease_seconds / 4:
         return last
     for record in list(running.values()):
         try:
             store.renew(record)
         except TakenOverError as error:
-            _give_up(record, running, executor, error)
+            _give_up(record, running, executor, progress, error)
     return time.monotonic()
 
 
-def _give_up(record: Record, running: dict[int, Record], executor: Executor, error: TakenOverError) -> None:
+def _give_up(
+    record: Record, running: dict[int, Record], executor: Executor, progress: Progress, error: TakenOverError
+) -> None:
     print(error, file=sys.stderr)
+    progress.lost(record)
     executor.cancel(record.row)
     running.pop(record.row, None)
 
@@ -213,7 +216,9 @@ def _handle(
     else:
         store.fail(record, str(event.payload["reason"]))
         _keep_traceback(store.folder / "trials" / record.key, event)
-    finished = store.record(record.key)
+    records = store.records()
+    finished = next(one for one in records if one.key == record.key)
+    progress.seen(records)
     progress.finished(finished)
     mirror.sync(finished)
 

@@ -54,6 +54,19 @@ def test_the_time_left_follows_from_the_epochs_trained_now_and_those_to_come(tin
     assert progress.seconds_left() == pytest.approx(30.0)
 
 
+def test_what_other_drivers_ran_counts_and_what_they_took_over_runs_here_no_more(tiny: StudySpec) -> None:
+    first, second, third = records()
+    progress = Progress(tiny, [first, second, third])
+    ours = replace(first, state="running")
+    progress.started(ours)
+    progress.seen([first, complete(second, 0.7), replace(third, state="running", history=[epoch(0)])])
+    assert (progress.done, progress.best.key, progress.reached(third)) == (1, "key2", 1)
+    assert progress.records["key1"] is ours
+    progress.lost(ours)
+    progress.seen([complete(first, 0.8), complete(second, 0.7), complete(third, 0.1)])
+    assert (progress.running, progress.done, progress.best.key) == ({}, 3, "key1")
+
+
 def test_a_trial_that_a_sampler_adds_later_is_counted(tiny: StudySpec) -> None:
     progress = Progress(tiny, records()[:1])
     run_one(progress, records()[2], complete(records()[2], 0.5))
