@@ -64,7 +64,7 @@ class Storage:
         except OSError as error:
             raise InputError(f"{folder}: cannot be made ({error.strerror}); use another name or --root") from None
         self.one_machine = url is None
-        self.name, self._folder = name, folder
+        self.name, self._folder, self._made = name, folder, False
         self._lock = folder / "study.lock"
         self._url = url or f"sqlite:///{(folder / 'study.db').resolve()}"
         self.label = hide_passwords(url) if url else str(folder / "study.db")
@@ -79,6 +79,7 @@ class Storage:
                 # Two drivers that begin together must not both make the tables or the study.
                 with self.exclusive():
                     self.rdb, self.study = self._open()
+            self._made = True
         except ModuleNotFoundError:
             raise InputError("storage.url: PostgreSQL needs psycopg; run: pip install 'autorf[postgres]'") from None
         except InputError:
@@ -114,9 +115,11 @@ class Storage:
             yield
 
     def check_there(self) -> None:
-        """Raise ``StorageLostError`` where somebody has removed the study's folder."""
-        if self.one_machine and not self._folder.is_dir():
-            raise StorageLostError(f"{self._folder} was removed while the search ran; the same command begins it anew")
+        """Raise ``StorageLostError`` where somebody has removed the study, or its database."""
+        if self.one_machine and self._made and not (self._folder / "study.db").is_file():
+            raise StorageLostError(
+                f"{self.label} was removed while the search ran; remove {self._folder} to begin the study anew"
+            )
 
     def _open(self) -> tuple[optuna.storages.RDBStorage, optuna.Study]:
         rdb = optuna.storages.RDBStorage(self._url, engine_kwargs=self._settings)
