@@ -59,9 +59,9 @@ class EpochCheckpoint(Checkpoint):
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Start the clocks; end a training that was stopped where it is resumed."""
-        if self._said_again:
-            # Whoever hears an epoch again answers it again, maybe with a stop.
-            trainer.should_stop = bool(trainer.strategy.broadcast(own_share().first and self.stopped()))
+        # Whoever hears an epoch again answers it again, maybe with a stop.
+        answered = own_share().first and self._said_again
+        trainer.should_stop = bool(trainer.strategy.broadcast(answered and self.stopped()))
         self._since, self._cpu_since = time.perf_counter(), time.process_time()
 
     def on_train_batch_start(
