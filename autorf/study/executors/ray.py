@@ -53,8 +53,10 @@ class RayExecutor:
         if probe is not None:
             probe.touch()
         trainable = make_trainable(run_trial, depot, probe, self._cluster.trial)
+        # An actor whose trial was stopped among its processes never begins another.
+        reuse = self._cluster.trial.number == 1
         self._thread = threading.Thread(
-            target=run_tune, args=(trainable, self._relay, self._scratch.path, self.capacity), daemon=True
+            target=run_tune, args=(trainable, self._relay, self._scratch.path, self.capacity, reuse), daemon=True
         )
         self._thread.start()
 

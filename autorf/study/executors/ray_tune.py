@@ -126,7 +126,7 @@ class Relay:
         self.let_all_go()
 
 
-def run_tune(trainable: Any, relay: Relay, folder: Path, at_once: int) -> None:
+def run_tune(trainable: Any, relay: Relay, folder: Path, at_once: int, reuse: bool) -> None:
     """Run Tune until the relay is closed."""
     try:
         Tuner(
@@ -136,7 +136,7 @@ def run_tune(trainable: Any, relay: Relay, folder: Path, at_once: int) -> None:
                 scheduler=_Told(relay),
                 num_samples=-1,
                 max_concurrent_trials=at_once,
-                reuse_actors=True,
+                reuse_actors=reuse,
             ),
             run_config=RunConfig(
                 name="tune",
