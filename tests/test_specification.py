@@ -12,7 +12,10 @@ from autorf.methods import Dilation, Inflation, LearnedDilation
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: Dilation(targets="x", rate=0), r"^Dilation: rate: a dilation must be a positive integer .got 0.$"),
+        (
+            lambda: Dilation(targets="x", rate=0),
+            r"^Dilation: rate: a dilation must be a positive integer, at most .* .got 0.$",
+        ),
         (lambda: LearnedDilation(targts="x"), "^LearnedDilation: targts: unknown key; did you mean targets"),
         (lambda: Inflation(factor="x", low=-1), "^Inflation: factor: must be .*; low: must be greater than 0, got -1$"),
         (lambda: Inflation(start="a"), "^Inflation: start and end go together"),

@@ -1,19 +1,20 @@
 """The manual way: a fixed dilation."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 from torch import nn
 
 from autorf.methods.base import LayerMethod
 from autorf.methods.convolutions import clone, with_dilation
+from autorf.ops._dilations import LARGEST, is_dilation
 
 
-def _whole_number(value: object) -> object:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError("a dilation must be a positive integer")
-    return value
+def _whole_number(value: Any) -> int:
+    if not is_dilation(value):
+        raise ValueError(f"a dilation must be a positive integer, at most {LARGEST}")
+    return int(value)
 
 
 Rate = Annotated[int, BeforeValidator(_whole_number), Field(ge=1)]

@@ -14,9 +14,9 @@ from autorf.methods import loss_profile
 from autorf.methods.base import AdaptiveConv2d, LayerMethod, SearchState, lengthened, square_dilation
 from autorf.methods.convolutions import plain_convolution
 from autorf.methods.dilation import Rate
+from autorf.ops._dilations import whole_rates
 from autorf.ops.blended_dilation import blended_dilated_conv2d
 from autorf.ops.capture import real_dilated_conv2d
-from autorf.ops.windowed_dilation import check_rates
 from autorf.specification import PositiveFloat
 
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -60,7 +60,7 @@ class LearnedDilation(LayerMethod):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        check_rates(self.rates)
+        whole_rates(self.rates)
         if self.start is not None and not self.rates[0] <= self.start <= self.rates[-1]:
             raise ValueError(f"start must lie within the rates {self.rates[0]}..{self.rates[-1]}, got {self.start:g}")
         if self.final_window > self.window:

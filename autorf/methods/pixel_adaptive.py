@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -16,8 +16,18 @@ from autorf.methods.pixelwise import PixelwiseConv2d, pooled_moments, resized
 from autorf.methods.relay import Relay
 from autorf.ops import pixel_adaptive_conv2d
 from autorf.ops._convolution_input import without_autocast, working_dtype
-from autorf.ops.windowed_dilation import check_rates
+from autorf.ops._dilations import whole_rates
 from autorf.specification import PositiveFloat
+
+
+def _start_and_end(value: object) -> object:
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise ValueError("two numbers, at the start and at the end of training")
+    return value
+
+
+Temperature = Annotated[PositiveFloat, Field(ge=1e-3)]
+"""Of a Gumbel-softmax; logits divided by less are beyond what float32 can tell apart."""
 
 
 class PixelAdaptive(LayerMethod):
@@ -37,8 +47,8 @@ class PixelAdaptive(LayerMethod):
             another size are resized bilinearly.
         activation: the non-linearity on the logits, which the paper leaves open. ``"leaky_relu"`` can grow as sure
             as it needs to; ``"relu"`` ties options below zero; ``"tanh"`` never gives one option of two more than 0.88.
-        temperature: at the start and at the end of training, > 0; geometric in between. A lower one makes samples
-            more like the hard choice.
+        temperature: at the start and at the end of training, at least 0.001; geometric in between. A lower one
+            makes samples more like the hard choice.
         evaluation: ``"hard"`` takes the likeliest option, ``"expected"`` the mean over ``softmax(h)``, which is how
             often a sample is nearest to each option at any temperature.
         sigma: standard deviation of the initial weights on the input, 0 < sigma < 1; near 0 all options are alike.
@@ -54,7 +64,7 @@ class PixelAdaptive(LayerMethod):
     rates: tuple[Rate, ...] = (1, 2, 4)
     aggregation: Aggregation = "markov"
     activation: Activation = "leaky_relu"
-    temperature: tuple[PositiveFloat, PositiveFloat] = (1.0, 0.5)
+    temperature: Annotated[tuple[Temperature, Temperature], BeforeValidator(_start_and_end)] = (1.0, 0.5)
     evaluation: Literal["hard", "expected"] = "hard"
     sigma: Annotated[float, Field(gt=0, lt=1)] = 0.01
     learning_rate_multiplier: PositiveFloat = 1.0
@@ -62,7 +72,7 @@ class PixelAdaptive(LayerMethod):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        check_rates(self.rates)
+        whole_rates(self.rates)
         return self
 
     def check_layer(self, name: str, layer: nn.Module) -> nn.Conv2d:

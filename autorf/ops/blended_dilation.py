@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from autorf.errors import InputError
-from autorf.ops.windowed_dilation import check_rates
+from autorf.ops._dilations import whole_rates
 
 
 def blended_dilated_conv2d(
@@ -38,7 +38,7 @@ def blended_dilated_conv2d(
     Raises:
         InputError: for rates that are not increasing positive integers, an even kernel, or images without an option.
     """
-    check_rates(rates)
+    rates = whole_rates(rates)
     if weight.shape[2] % 2 == 0 or weight.shape[3] % 2 == 0:
         raise InputError(f"kernel sides must be odd, got {tuple(weight.shape[2:])}")
     if len(lower) != len(input) or blend.shape != (len(input),):

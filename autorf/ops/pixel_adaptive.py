@@ -22,7 +22,7 @@ from autorf.ops._convolution_input import (
     without_autocast,
     working_dtype,
 )
-from autorf.ops.windowed_dilation import check_rates
+from autorf.ops._dilations import whole_rates
 
 _NAME = "pixel_adaptive_conv2d"
 _KEPT_BYTES = 512 * 2**20
@@ -30,6 +30,7 @@ _CACHED_ENTRIES = 2**20
 # Taps are laid side by side for as many pixels at a time: what was copied is multiplied while it is near.
 _NEAR_BYTES = 5 * 2**19
 _NEAR_PIXELS = 512
+_CHOSEN_BYTES = 32 * 2**20
 
 Indices = TypeVar("Indices")
 
@@ -66,7 +67,7 @@ def pixel_adaptive_conv2d(
         On the CPU with ``groups=1`` the options share one matrix product and there is no second derivative.
     """
     check_convolution(_NAME, input, weight, bias, groups)
-    check_rates(rates)
+    rates = whole_rates(rates)
     check_map(_NAME, "probabilities", probabilities, len(rates), input)
     check_alike(_NAME, input, weight=weight, bias=bias, probabilities=probabilities)
     input, weight, bias = to_common_dtype(_NAME, input, weight, bias)
@@ -204,26 +205,36 @@ def _convolve(
 
 def _convolve_chosen(input: Tensor, weight: Tensor, choice: Tensor, rates: list[int]) -> Tensor:
     """One option a pixel, ``choice (N, H, W)``: its taps side by side, then one matrix product, as for one dilation."""
-    dtype = working_dtype(input.dtype)
-    pixels, taps = choice[0].numel(), weight[0, 0].numel()
-    kernel = weight.to(dtype).permute(0, 2, 3, 1).reshape(len(weight), -1)
+    kernel = weight.to(working_dtype(input.dtype)).permute(0, 2, 3, 1).reshape(len(weight), -1)
     output = input.new_empty(len(input), len(weight), *choice.shape[1:])
-    rows = kernel.new_empty(pixels + 1, input.shape[1])
-    rows[pixels] = 0
-    mixed = kernel.new_empty(pixels, len(weight))
-    options = _of_size(_pixels_read, 1, input, weight, rates)
-    first = torch.arange(0, len(options), len(rates))
-    near = max(_NEAR_PIXELS, _NEAR_BYTES // (kernel[0].numel() * kernel.element_size()))
-    step = -(-pixels // max(1, round(pixels / near)))
-    for image, chosen, target in zip(input, choice.flatten(1), output.flatten(2), strict=True):
-        rows[:pixels].copy_(image.flatten(1).T)
-        read = options.index_select(0, first + chosen).flatten()
-        for start in range(0, pixels, step):
-            columns = products.picked(rows, read[start * taps : (start + step) * taps])
-            torch.mm(columns.view(-1, kernel.shape[1]), kernel.T, out=mixed[start : start + step])
-        # With three dimensions torch shares the copy out to its threads.
-        target[None].copy_(mixed.T[None])
+    at_once = max(1, _CHOSEN_BYTES // (input[0].numel() * kernel.element_size()))
+    for images, chosen, target in zip(input.split(at_once), choice.split(at_once), output.split(at_once), strict=True):
+        options = _of_size(_pixels_read, len(images), input, weight, rates)
+        read = options.index_select(0, torch.arange(0, len(options), len(rates)) + chosen.flatten())
+        products.store_rows(_rows_read(_rows_and_zero(images, kernel), read, kernel), target)
     return output
+
+
+def _rows_and_zero(input: Tensor, like: Tensor) -> Tensor:
+    """``(P + 1, C_in)``: the pixels, and a row of zeros."""
+    n, channels, height, width = input.shape
+    rows = like.new_empty(n * height * width + 1, channels)
+    rows[-1] = 0
+    # Channels a power of two apart share their cache lines' places, and the transposed copy takes twice as long.
+    apart = like.new_empty(n, channels, height * width + 16)[..., :-16]
+    apart.copy_(input.flatten(2))
+    rows[:-1].view(n, -1, channels).copy_(apart.transpose(1, 2))
+    return rows
+
+
+def _rows_read(rows: Tensor, read: Tensor, kernel: Tensor) -> Tensor:
+    """``(P, C_out)``: the product of the ``rows`` that each pixel reads, ``read (P, T)``, with all taps."""
+    mixed = kernel.new_empty(len(read), len(kernel))
+    near = max(_NEAR_PIXELS, _NEAR_BYTES // (kernel[0].numel() * kernel.element_size()))
+    step = -(-len(read) // max(1, round(len(read) / near)))
+    for part, target in zip(read.split(step), mixed.split(step), strict=True):
+        torch.mm(products.picked(rows, part.flatten()).view(-1, kernel.shape[1]), kernel.T, out=target)
+    return mixed
 
 
 def _to_maps(rows: Tensor, like: Tensor) -> Tensor:
@@ -234,11 +245,9 @@ def _to_maps(rows: Tensor, like: Tensor) -> Tensor:
 
 def _one_hot_choice(probabilities: Tensor) -> Tensor | None:
     """``(N, H, W)`` options where every pixel has one 1 and otherwise 0, else None."""
-    one_hot = (probabilities.amax(1) == 1) & (probabilities.abs().sum(1) == 1)
-    if not bool(one_hot.all()):
-        return None
-    options = torch.arange(probabilities.shape[1], dtype=probabilities.dtype)
-    return (options @ probabilities.flatten(2)).long().view(one_hot.shape)
+    likeliest = probabilities.max(1)
+    one_hot = likeliest.values.min() == 1 and torch.count_nonzero(probabilities) == likeliest.values.numel()
+    return likeliest.indices if one_hot else None
 
 
 def _mix(parts: Tensor, shares: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from autorf.ops._convolution_input import (
     without_autocast,
     working_dtype,
 )
+from autorf.ops._dilations import is_dilation
 
 _NAME = "scale_adaptive_conv2d"
 _KEPT_BYTES = 256 * 2**20
@@ -59,8 +60,9 @@ def scale_adaptive_conv2d(
     check_convolution(_NAME, input, weight, bias, groups)
     check_map(_NAME, "scale", scale, 1, input)
     check_alike(_NAME, input, weight=weight, bias=bias, scale=scale)
-    if isinstance(dilation, bool) or not isinstance(dilation, int) or dilation < 1:
+    if not is_dilation(dilation):
         raise InputError(f"{_NAME}: dilation must be a positive integer, got {dilation!r}")
+    dilation = int(dilation)
     input, weight, bias = to_common_dtype(_NAME, input, weight, bias)
     if input.device.type == "cpu" and not torch.compiler.is_exporting():
         keep = scale.requires_grad and torch.is_grad_enabled()

@@ -1,12 +1,12 @@
 """A convolution averaged over several dilations with one shared kernel."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 from torch import Tensor
 from torch.nn import functional
 
 from autorf.errors import InputError
+from autorf.ops._dilations import whole_rates
 
 
 def windowed_dilated_conv2d(
@@ -34,7 +34,7 @@ def windowed_dilated_conv2d(
     Note:
         METHODS: learned dilation, a window over dilations that narrows during training.
     """
-    check_rates(rates)
+    rates = whole_rates(rates)
     if weight.shape[2] % 2 == 0 or weight.shape[3] % 2 == 0:
         raise InputError(f"kernel sides must be odd, got {tuple(weight.shape[2:])}")
     if probabilities.shape != (len(rates),):
@@ -43,13 +43,6 @@ def windowed_dilated_conv2d(
     output = sum(term * share.to(term.dtype) for term, share in zip(terms, probabilities, strict=True))
     assert isinstance(output, Tensor)
     return output if bias is None else output + bias.to(output.dtype).view(1, -1, 1, 1)
-
-
-def check_rates(rates: Sequence[int]) -> None:
-    """Raise ``InputError`` unless ``rates`` are increasing positive integers."""
-    whole = all(isinstance(rate, int) and not isinstance(rate, bool) and rate > 0 for rate in rates)
-    if not rates or not whole or any(b <= a for a, b in pairwise(rates)):
-        raise InputError(f"rates must be increasing positive integers, got {list(rates)}")
 
 
 def _same_conv2d(input: Tensor, weight: Tensor, rate: int, groups: int) -> Tensor:

@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from autorf.study.search_space import TRAINING
 
 _METHOD_NAMES = ("dilation", "inflation", "learned_dilation", "pixel_adaptive", "scale_adaptive")
-"""Fixed here because Optuna refuses a categorical parameter that grows."""
+"""Fixed here because Optuna refuses a categorical parameter that grows; another method is a fact of its row only."""
 
 
 def waiting_row(configuration: Mapping[str, Any], facts: Mapping[str, Any]) -> FrozenTrial:
@@ -28,7 +28,7 @@ def waiting_row(configuration: Mapping[str, Any], facts: Mapping[str, Any]) -> F
 
 def _distribution(name: str, value: object) -> BaseDistribution | None:
     if name == "method":
-        return CategoricalDistribution(_METHOD_NAMES)
+        return CategoricalDistribution(_METHOD_NAMES) if value in _METHOD_NAMES else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     known = IntDistribution(0, 2**16) if isinstance(value, int) else FloatDistribution(-1e9, 1e9)

@@ -90,7 +90,7 @@ class ExecutorSpec(Specification):
     """
 
     kind: Literal["local", "ray"] = "local"
-    workers: PositiveInt | None = None
+    workers: Annotated[PositiveInt, Field(le=1024)] | None = None
     resources: ResourcesSpec = ResourcesSpec()
     address: Annotated[str, AfterValidator(_address)] | None = None
 

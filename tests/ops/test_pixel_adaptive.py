@@ -3,6 +3,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -292,12 +293,23 @@ MAP, KERNEL, SHARES = torch.zeros(1, 4, 6, 5), torch.zeros(4, 4, 3, 3), torch.on
         ((MAP, KERNEL, None, SHARES, (2, 1)), "increasing positive integers"),
         ((MAP, KERNEL, None, SHARES, (0, 1)), "increasing positive integers"),
         ((MAP, KERNEL, None, SHARES[:, :0], ()), "increasing positive integers"),
+        ((MAP, KERNEL, None, SHARES, torch.tensor([1, 2])), "increasing positive integers"),
+        ((MAP, KERNEL, None, SHARES, 2), "increasing positive integers"),
+        ((MAP, KERNEL, None, SHARES, (1, 2**31)), "up to 65536, got"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(arguments: tuple[Any, ...], message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
         pixel_adaptive_conv2d(*arguments)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_rates_may_be_numpy_integers(groups: int) -> None:
+    image, weight = torch.randn(MAP.shape), torch.randn(4, 4 // groups, 3, 3)
+    wanted = pixel_adaptive_conv2d(image, weight, None, SHARES, (1, 2), groups)
+    for rates in (np.array([1, 2]), [np.int64(1), np.int64(2)], range(1, 3)):
+        torch.testing.assert_close(pixel_adaptive_conv2d(image, weight, None, SHARES, rates, groups), wanted)
 
 
 @pytest.mark.parametrize("groups", [1, 2])

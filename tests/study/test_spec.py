@@ -55,7 +55,10 @@ def test_a_wrong_key_or_value_is_one_line_that_names_file_field_and_what_is_lega
     ("space", "said"),
     [
         ({"method": "dilation", "rate": []}, "rate: the grid is empty"),
-        ({"method": "dilation", "rate": [1, -2]}, r"rate: a dilation must be a positive integer \(got -2\)"),
+        (
+            {"method": "dilation", "rate": [1, -2]},
+            r"rate: a dilation must be a positive integer, at most .* \(got -2\)",
+        ),
         ({"method": "dilation", "rate": [0]}, r"\(got 0\)"),
         ({"method": "dilation", "rate": [1.5]}, r"\(got 1.5\)"),
         ({"method": "dilation"}, "rate: this key is required"),

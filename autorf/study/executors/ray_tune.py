@@ -216,7 +216,7 @@ def _death(trial: Any, nodes: set[str]) -> dict[str, Any]:
     """What is known of the end of a trial whose process is gone, and which was on one of ``nodes``."""
     # Tune's own getters read the trial's storage, which the file has not reached yet.
     text = Path(trial.error_file).read_text(errors="replace") if trial.error_file else ""
-    if "OutOfMemory" in text or "OOM" in text:
+    if "OutOfMemoryError" in text:
         return {"reason": "out of memory: Ray killed the worker to keep its node alive"}
     if _one_has_died(nodes):
         return {"reason": "its node died or left the cluster", "lost_node": True}

@@ -133,6 +133,21 @@ def test_a_node_that_was_gone_before_a_trial_began_is_not_why_it_died(
         assert _death(trial, relay.nodes_of(config))["lost_node"]
 
 
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("ray.exceptions.OutOfMemoryError: Task was killed due to the node running low on memory.", "out of memory: "),
+        ("ActorDiedError: potential causes: (1) killed by SIGKILL by the OOM killer.", "the worker process died: "),
+    ],
+)
+def test_only_a_process_that_ray_killed_for_memory_is_called_out_of_memory(
+    said: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("autorf.study.executors.ray_tune.ray.nodes", list)
+    (tmp_path / "error.txt").write_text(said)
+    assert _death(SimpleNamespace(error_file=str(tmp_path / "error.txt")), set())["reason"].startswith(reason)
+
+
 def test_a_local_cluster_is_reached_from_this_machine_only_runs_stops_survives_and_leaves_nothing(
     four_epochs: StudySpec, tmp_path: Path
 ) -> None:
