@@ -20,6 +20,10 @@ from autorf.study.executors.base import Event
 RUNG_SECONDS = 300.0
 """How long a trial waits at a rung for the search's word; a search that waits for its storage may be silent."""
 
+NEXT_SECONDS = 5.0
+"""How long Tune waits, when a trial is over, for the job that follows it. Tune keeps one idle actor: of two trials that
+end together with nothing to run next, one would lose its process, and a new one imports for seconds."""
+
 IDLE_SECONDS = 60.0
 """How long Tune is kept waiting for the next job when it has none."""
 
@@ -37,8 +41,8 @@ class Relay:
         self.cancelled: set[int] = set()
         self.closed = False
         self.problem: str | None = None
-        self._at_rung: dict[int, tuple[int, threading.Event]] = {}
-        self._handed_over: list[tuple[int, int]] = []
+        self._held: dict[int, tuple[int | None, threading.Event]] = {}
+        self._handed_over: list[tuple[int, int | None]] = []
         self._last: dict[int, dict[str, Any]] = {}
         self._nodes: dict[int, set[str]] = {}
         self._ended: set[int] = set()
@@ -52,21 +56,18 @@ class Relay:
         return Relay, ()
 
     def hear(self, config: dict[str, Any], result: dict[str, Any]) -> None:
-        """Pass a trial's result on; at a rung, wait for the search's word on it."""
+        """Pass a trial's result on; at a rung, wait for the search's word on it, and at its end for the next job."""
         row = int(config["row"])
         if "said" not in result or row in self._ended:
             return
         said = json.loads(result["said"])
         self._nodes[row] = {said["node"]}
-        held = None
-        if said["kind"] == "epoch":
-            self._last[row] = said["payload"]
-            if said["payload"]["epoch"] + 1 in config["rungs"] and not self.closed:
-                held = threading.Event()
-                self._at_rung[row] = (said["payload"]["epoch"], held)
-        self._say(row, said["kind"], said["payload"])
-        if held is not None:
-            held.wait(RUNG_SECONDS)
+        if said["kind"] != "epoch":
+            self._say(row, said["kind"], said["payload"], NEXT_SECONDS)
+            return
+        self._last[row] = said["payload"]
+        at_rung = said["payload"]["epoch"] + 1 in config["rungs"]
+        self._say(row, "epoch", said["payload"], RUNG_SECONDS if at_rung else 0.0)
 
     def begin(self, config: dict[str, Any]) -> None:
         """Note where a trial may run that Tune is given now: until it says so, on any node that is there."""
@@ -77,7 +78,7 @@ class Relay:
         return self._nodes.get(int(config["row"]), set())
 
     def wait(self, timeout: float) -> list[Event]:
-        """Events since the last call; whoever reported a rung then, and was not stopped since, goes on."""
+        """Events since the last call; whoever waits since one of those given out then goes on, if not stopped."""
         for row, epoch in self._handed_over:
             self.let_go(row, epoch)
         events: list[Event] = []
@@ -87,7 +88,7 @@ class Relay:
                 events.append(self.events.get_nowait())
         except queue.Empty:
             pass
-        self._handed_over = [(event.row, event.payload["epoch"]) for event in events if event.kind == "epoch"]
+        self._handed_over = [(event.row, _epoch_of(event)) for event in events]
         return [event for event in events if event.row not in self.cancelled]
 
     def end(self, config: dict[str, Any], death: dict[str, Any] | None = None) -> None:
@@ -99,31 +100,42 @@ class Relay:
             self._say(row, "failed", {"crashed": True, **death})
         elif last := self._last.get(row):
             reached = {"epochs": last["epoch"] + 1, "train_seconds": last.get("seconds"), "split": "val"}
-            self._say(row, "pruned", {**last, **reached})
+            self._say(row, "pruned", {**last, **reached}, NEXT_SECONDS)
         else:
             self._say(row, "failed", {"crashed": True, "reason": "Ray ended the trial before its first epoch"})
 
-    def _say(self, row: int, kind: Any, payload: dict[str, Any]) -> None:
+    def _say(self, row: int, kind: Any, payload: dict[str, Any], seconds: float = 0.0) -> None:
+        """Tell the search, and wait as long until it has done what follows from it."""
         if kind != "epoch":
             self._ended.add(row)
-        self.events.put(Event(row, kind, payload))
+        event, held = Event(row, kind, payload), threading.Event()
+        waits = seconds > 0 and not self.closed
+        if waits:
+            self._held[row] = (_epoch_of(event), held)
+        self.events.put(event)
+        if waits:
+            held.wait(seconds)
 
     def let_go(self, row: int, epoch: int | None = None) -> None:
-        """Let the trial of that row go on, or stop, if it waits at a rung: the one after ``epoch``, where given."""
-        at, held = self._at_rung.get(row, (None, None))
+        """Let the trial of that row go on, or stop, if it waits: at the rung after ``epoch``, where given."""
+        at, held = self._held.get(row, (None, None))
         if held is not None and epoch in (None, at):
-            del self._at_rung[row]
+            del self._held[row]
             held.set()
 
     def let_all_go(self) -> None:
         """Let every trial go on."""
-        for row in list(self._at_rung):
+        for row in list(self._held):
             self.let_go(row)
 
     def close(self) -> None:
         """End the run."""
         self.closed = True
         self.let_all_go()
+
+
+def _epoch_of(event: Event) -> int | None:
+    return int(event.payload["epoch"]) if event.kind == "epoch" else None
 
 
 def run_tune(trainable: Any, relay: Relay, folder: Path, at_once: int, reuse: bool) -> None:

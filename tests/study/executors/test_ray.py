@@ -80,29 +80,28 @@ def listeners(marker: str) -> set[str]:
     return found
 
 
+def telling(relay: Relay, row: int, kind: str, payload: dict[str, Any], went_on: list[int]) -> threading.Thread:
+    """A thread in which Tune hears what a trial says, and waits; its row is in ``went_on`` then."""
+    said = {"node": "here", "kind": kind, "payload": payload}
+
+    def hear() -> None:
+        relay.hear({"row": row, "rungs": [1, 2]}, {"said": json.dumps(said)})
+        went_on.append(row)
+
+    thread = threading.Thread(target=hear, daemon=True)
+    thread.start()
+    while row not in relay._held:
+        time.sleep(0.01)
+    return thread
+
+
 def test_a_trial_goes_on_past_a_rung_only_once_the_search_has_seen_it_there() -> None:
     relay = Relay()
-    for row in (1, 2):
-        relay._nodes[row] = {"here"}
     went_on: list[int] = []
-
-    def at_rung(row: int, epoch: int) -> threading.Thread:
-        said = {"node": "here", "kind": "epoch", "payload": {"epoch": epoch}}
-
-        def hear() -> None:
-            relay.hear({"row": row, "rungs": [1, 2]}, {"said": json.dumps(said)})
-            went_on.append(row)
-
-        thread = threading.Thread(target=hear, daemon=True)
-        thread.start()
-        while row not in relay._at_rung:
-            time.sleep(0.01)
-        return thread
-
-    first = at_rung(1, 0)
+    first = telling(relay, 1, "epoch", {"epoch": 0}, went_on)
     assert [event.row for event in relay.wait(1.0)] == [1]
     # The second reports while the search still decides about the first.
-    second = at_rung(2, 0)
+    second = telling(relay, 2, "epoch", {"epoch": 0}, went_on)
     assert [event.row for event in relay.wait(1.0)] == [2]
     first.join(5)
     assert went_on == [1]
@@ -110,11 +109,26 @@ def test_a_trial_goes_on_past_a_rung_only_once_the_search_has_seen_it_there() ->
     relay.let_go(2)
     second.join(5)
     assert went_on == [1, 2]
-    third = at_rung(1, 1)
+    third = telling(relay, 1, "epoch", {"epoch": 1}, went_on)
     assert relay.wait(1.0)[0].payload == {"epoch": 1}
     assert relay.wait(0.0) == []
     third.join(5)
     assert went_on == [1, 2, 1]
+
+
+@pytest.mark.parametrize("released_by", ["the next wait", "the end"])
+def test_tune_hears_no_more_of_an_ended_trial_until_the_search_could_submit_the_next(released_by: str) -> None:
+    relay = Relay()
+    went_on: list[int] = []
+    thread = telling(relay, 1, "done", {"miou": 0.5}, went_on)
+    assert [event.kind for event in relay.wait(1.0)] == ["done"]
+    assert went_on == []
+    if released_by == "the end":
+        relay.close()
+    else:
+        assert relay.wait(0.0) == []
+    thread.join(2)
+    assert went_on == [1]
 
 
 def test_a_node_that_was_gone_before_a_trial_began_is_not_why_it_died(
