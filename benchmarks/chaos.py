@@ -116,18 +116,20 @@ def _one_study(spec: StudySpec, root: Path, kills: int, when: When, tally: Tally
     """Start and kill one study until it is complete."""
     draw = when.draw
     while True:
-        driver = _start(spec, root)
+        driver, hurt = _start(spec, root), False
         if draw.random() < 0.8:
             _wait_for_workers(driver)
         while sum(tally.kills.values()) < kills and _runs_on(driver, root, when):
             what, victim = _victim(driver, spec.executor.kind, draw)
             tally.kills[what] += 1
+            hurt = True
             _kill(victim)
             print(f"kill {sum(tally.kills.values())}: {what}", file=sys.stderr, flush=True)
             if what == "driver":
                 break
         if what_failed := _wait(driver):
-            if what_failed > 0 and sum(tally.kills.values()) >= kills:
+            # One that lost its Ray node ends and says so; the same command continues.
+            if what_failed > 0 and not hurt:
                 tally.wrong.append(f"study {tally.studies}: the driver ended with exit code {what_failed}")
                 return
             continue

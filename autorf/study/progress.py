@@ -25,14 +25,21 @@ class Progress:
 
     Args:
         spec: the study.
-        records: its trials so far; a sampler's later ones are counted when they start.
+        records: its trials so far.
+        expected: how many there will be where a sampler draws the later ones, as far as that is known.
         clock: seconds, for the time left.
     """
 
     def __init__(
-        self, spec: StudySpec, records: Sequence[Record], *, clock: Callable[[], float] = time.monotonic
+        self,
+        spec: StudySpec,
+        records: Sequence[Record],
+        *,
+        expected: int = 0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.spec = spec
+        self._expected = expected
         self.records = {record.key: record for record in records}
         self.running: dict[str, float] = {}
         self._clock = clock
@@ -88,6 +95,11 @@ class Progress:
         return sum(record.state not in ("waiting", "running") for record in self.now())
 
     @property
+    def total(self) -> int:
+        """How many trials there are, or will be."""
+        return max(len(self.records), self._expected)
+
+    @property
     def best(self) -> Record | None:
         """The best trial so far."""
         return next((group[0] for group in ranked(self.now(), self.spec.search)), None)
@@ -106,6 +118,7 @@ class Progress:
             return None
         open_ones = [record for record in self.now() if record.state in ("waiting", "running")]
         remaining = sum(max(self.epochs_of(record) - self.reached(record), 0) for record in open_ones)
+        remaining += (self.total - len(self.records)) * self.spec.training.epochs
         return (self._clock() - self._began) / self._trained * remaining
 
 
@@ -113,17 +126,23 @@ class TerminalProgress(Progress):
     """A live table on a terminal; elsewhere one plain line a finished trial."""
 
     def __init__(
-        self, spec: StudySpec, records: Sequence[Record], *, title: str | None = None, console: Console | None = None
+        self,
+        spec: StudySpec,
+        records: Sequence[Record],
+        *,
+        expected: int = 0,
+        title: str | None = None,
+        console: Console | None = None,
     ) -> None:
-        super().__init__(spec, records)
+        super().__init__(spec, records, expected=expected)
         self.console = console or Console()
         self._title = title or f"study {spec.name}"
         self._live = Live(console=self.console, get_renderable=self._view, refresh_per_second=2, transient=True)
 
     def __enter__(self) -> Self:
-        if self.done < len(self.records):
+        if self.done < self.total:
             again = f", {self.done} done before" if self.done else ""
-            count = f"{len(self.records)} {'trial' if len(self.records) == 1 else 'trials'}"
+            count = f"{self.total} {'trial' if self.total == 1 else 'trials'}"
             self.console.print(f"{self._title}: {count}{again}", highlight=False, soft_wrap=True)
             if self.console.is_terminal:
                 self._live.start()
@@ -144,7 +163,7 @@ class TerminalProgress(Progress):
         self.console.print(text, highlight=False, soft_wrap=True)
 
     def _line(self, record: Record) -> str:
-        head = f"trial {self.done} of {len(self.records)}  {record.label}"
+        head = f"trial {self.done} of {self.total}  {record.label}"
         if record.state == "pruned":
             return f"{head}  pruned after {record.result['epochs']} epochs, mIoU {record.result['miou']:.3f}"
         if record.state != "complete":
@@ -174,8 +193,8 @@ class TerminalProgress(Progress):
                 f"{self._clock() - since:.0f} s",
             )
         total = Table.grid(padding=(0, 2))
-        bar = ProgressBar(len(self.records), self.done, width=16)
-        total.add_row(bar, f"{self.done} of {len(self.records)} trials done", self._left())
+        bar = ProgressBar(self.total, self.done, width=16)
+        total.add_row(bar, f"{self.done} of {self.total} trials done", self._left())
         best = self.best
         if best is None:
             return Group(table, total)
@@ -197,8 +216,8 @@ class JsonLines(Progress):
         stream: takes the lines.
     """
 
-    def __init__(self, spec: StudySpec, records: Sequence[Record], stream: TextIO) -> None:
-        super().__init__(spec, records)
+    def __init__(self, spec: StudySpec, records: Sequence[Record], stream: TextIO, *, expected: int = 0) -> None:
+        super().__init__(spec, records, expected=expected)
         self._stream = stream
 
     def __enter__(self) -> Self:
@@ -232,7 +251,7 @@ class JsonLines(Progress):
         left = self.seconds_left()
         stand: dict[str, Any] = {
             "done": self.done,
-            "total": len(self.records),
+            "total": self.total,
             "best": best and {"key": best.key, "value": score(best, self.spec.search), "rf": best.result["rf"]},
             "seconds_left": None if left is None else round(left, 1),
         }
@@ -249,14 +268,17 @@ def open_progress(
     spec: StudySpec,
     records: Sequence[Record],
     *,
+    expected: int = 0,
     quiet: bool = False,
     json_lines: TextIO | None = None,
     title: str | None = None,
 ) -> Progress:
     """The display that was asked for; ``title`` in place of the study's name."""
     if json_lines is not None:
-        return JsonLines(spec, records, json_lines)
-    return Progress(spec, records) if quiet else TerminalProgress(spec, records, title=title)
+        return JsonLines(spec, records, json_lines, expected=expected)
+    if quiet:
+        return Progress(spec, records, expected=expected)
+    return TerminalProgress(spec, records, expected=expected, title=title)
 
 
 def _who(record: Record) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -71,12 +72,8 @@ class Suggestions:
 
     def next(self, tried: Sequence[Tried]) -> Trial | None:
         """A configuration that none of ``tried`` has, under the study's first seed; None when all were tried."""
-        with warnings.catch_warnings():
-            # Optuna calls TPE's grouping of conditional spaces experimental.
-            warnings.simplefilter("ignore")
-            return self._next(tried)
-
-    def _next(self, tried: Sequence[Tried]) -> Trial | None:
+        # Optuna says so of TPE's grouping of spaces. Not undone afterwards: other threads change these filters, too.
+        warnings.filterwarnings("ignore", category=ExperimentalWarning)
         known = {(one.trial.method, one.trial.training) for one in tried}
         # In a small space the likeliest best is often one that was tried: as one more that runs, it is avoided.
         again: list[Tried] = []

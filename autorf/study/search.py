@@ -78,7 +78,8 @@ def search(
     finished = {record.row for record in store.records() if record.finished}
     course = Course(spec, store, planned)
     mirrored = open_mirror(spec, root, store.identity)
-    shown = open_progress(spec, store.records(), quiet=quiet, json_lines=json_lines)
+    expected = (planned.n_configurations or 0) * len(planned.seeds)
+    shown = open_progress(spec, store.records(), expected=expected, quiet=quiet, json_lines=json_lines)
     with mirrored as mirror, shown as progress:
         mirror.begin(store.records())
         try:

@@ -73,6 +73,21 @@ def test_a_trial_that_a_sampler_adds_later_is_counted(tiny: StudySpec) -> None:
     assert (progress.done, len(progress.records), progress.best.key) == (1, 2, "key3")
 
 
+def test_trials_that_a_sampler_will_draw_count_from_the_beginning(tiny: StudySpec) -> None:
+    text, now = io.StringIO(), [0.0]
+    first = records()[0]
+    with TerminalProgress(tiny, [first], expected=4, console=Console(file=text, width=200)) as progress:
+        progress._clock, progress._began = lambda: now[0], 0.0
+        progress.started(replace(first, state="running"))
+        now[0] = 10.0
+        progress.epoch(replace(first, state="running"), epoch(0))
+        # One epoch of the first, and two of each of the three to come.
+        assert progress.seconds_left() == pytest.approx(70.0)
+        progress.finished(complete(first, 0.5))
+    assert text.getvalue().splitlines()[0] == "study tiny: 4 trials"
+    assert text.getvalue().splitlines()[1].startswith("trial 1 of 4  ")
+
+
 def test_without_a_terminal_every_finished_trial_is_one_plain_line(tiny: StudySpec) -> None:
     text = io.StringIO()
     first, second, third = records()

@@ -75,10 +75,14 @@ class RayExecutor:
         self.stop(row)
 
     def wait(self, timeout: float) -> list[Event]:
-        """Events since the last call."""
+        """Events since the last call.
+
+        Raises:
+            InputError: when Ray is gone.
+        """
         events = self._relay.wait(timeout)
-        if not events and not self._thread.is_alive():
-            raise InputError(f"Ray ended: {self._relay.problem or 'the cluster is gone'}; the same command continues")
+        if not events and not (self._thread.is_alive() and self._cluster.is_there()):
+            raise InputError(f"Ray ended: {self._relay.problem or 'its node is gone'}; the same command continues")
         return events
 
     def close(self) -> None:

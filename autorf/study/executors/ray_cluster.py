@@ -18,6 +18,9 @@ from autorf.study.spec import ExecutorSpec
 ANSWER_SECONDS = 10
 """How long a cluster may take to answer."""
 
+NODE_SECONDS = 3.0
+"""How long a node may take to answer before it counts as dead."""
+
 _NO_CLUSTERS = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -50,6 +53,7 @@ class Cluster:
         cpu = wanted.cpu / count if wanted.cpu is not None else float(threads)
         self.trial = Processes(count, {"CPU": cpu, "GPU": wanted.gpu / count}, self.ours)
         self._scratch = Scratch(Path(tempfile.gettempdir()), "autorf-ray-") if self.ours else None
+        self._node: dict[str, Any] | None = None
         try:
             self._start() if spec.address is None else _join(spec.address)
             fitting = self._fitting(spec)
@@ -59,6 +63,10 @@ class Cluster:
         # What happens to trials is told by the search, in its own words.
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
         self.capacity = min(spec.workers or fitting, fitting)
+
+    def is_there(self) -> bool:
+        """False once the node of a cluster of ours is dead; Ray itself would wait for another one for ever."""
+        return self._node is None or answers(self._node)
 
     def leave(self) -> None:
         """Disconnect; a cluster of ours ends and its files go."""
@@ -83,6 +91,7 @@ class Cluster:
                 object_store_memory=256 * 2**20,
                 **_quiet(),
             )
+        self._node = ray.nodes()[0]
 
     def _fitting(self, spec: ExecutorSpec) -> int:
         """How many trials fit on all nodes at once; the processes of one may lie on several.
@@ -107,6 +116,15 @@ class Cluster:
                 + "; ".join(f"{node.get('CPU', 0):g} CPU, {node.get('GPU', 0):g} GPU" for node in nodes)
             )
         return fitting // count
+
+
+def answers(node: dict[str, Any]) -> bool:
+    """Whether a node, as ``ray.nodes`` lists it, can be reached."""
+    try:
+        socket.create_connection((node["NodeManagerAddress"], node["NodeManagerPort"]), timeout=NODE_SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager

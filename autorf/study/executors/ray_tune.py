@@ -2,7 +2,6 @@
 
 import json
 import queue
-import socket
 import threading
 import time
 from collections import deque
@@ -16,6 +15,7 @@ from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
 from autorf.study.executors.base import Event
+from autorf.study.executors.ray_cluster import answers
 
 RUNG_SECONDS = 300.0
 """How long a trial waits at a rung for the search's word; a search that waits for its storage may be silent."""
@@ -26,9 +26,6 @@ end together with nothing to run next, one would lose its process, and a new one
 
 IDLE_SECONDS = 60.0
 """How long Tune is kept waiting for the next job when it has none."""
-
-NODE_SECONDS = 3.0
-"""How long a node may take to answer before it counts as dead."""
 
 
 class Relay:
@@ -240,15 +237,7 @@ def _death(trial: Any, nodes: set[str]) -> dict[str, Any]:
 
 def _one_has_died(nodes: set[str]) -> bool:
     """Whether one of the nodes is dead; Ray itself finds out only half a minute later."""
-    return any(not (one["Alive"] and _answers(one)) for one in ray.nodes() if one["NodeID"] in nodes)
-
-
-def _answers(node: dict[str, Any]) -> bool:
-    try:
-        socket.create_connection((node["NodeManagerAddress"], node["NodeManagerPort"]), timeout=NODE_SECONDS).close()
-    except OSError:
-        return False
-    return True
+    return any(not (one["Alive"] and answers(one)) for one in ray.nodes() if one["NodeID"] in nodes)
 
 
 class _Closed(Stopper):

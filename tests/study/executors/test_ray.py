@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -78,6 +78,15 @@ def listeners(marker: str) -> set[str]:
         rows = [line.split() for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]]
         found |= {row[1].split(":")[0] for row in rows if row[3] == "0A" and row[9] in inodes}
     return found
+
+
+def process_of(name: str, marker: str) -> int:
+    """The process of that name with ``marker`` on its command line."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (process / "comm").read_text().strip() == name and marker in (process / "cmdline").read_text():
+                return int(process.name)
+    raise AssertionError(f"no {name} runs")
 
 
 def telling(relay: Relay, row: int, kind: str, payload: dict[str, Any], went_on: list[int]) -> threading.Thread:
@@ -193,6 +202,11 @@ def test_a_local_cluster_is_reached_from_this_machine_only_runs_stops_survives_a
         assert third[-1].kind == "failed"
         assert third[-1].payload["crashed"]
         assert "lost_node" not in third[-1].payload
+        executor.submit(job(four_epochs, tmp_path, 4))
+        os.kill(process_of("raylet", str(executor._cluster._scratch.path)), signal.SIGKILL)
+        # Ray would wait for another node for ever.
+        with pytest.raises(InputError, match="Ray ended: its node is gone; the same command continues"):
+            collect(executor, 2)
     finally:
         executor.close()
     assert [path.name for path in tmp_path.iterdir()] == ["trials"]
