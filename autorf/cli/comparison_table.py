@@ -181,7 +181,8 @@ def _marks(comparison: Comparison) -> dict[str, str]:
     found = {group.configuration: mark for mark, one in best.items() if (group := comparison.group_of(one))}
     front = {row.configuration: "front" for row in comparison.rows if row.on_front}
     broken = {row.configuration: "infeasible" for row in comparison.rows if row.infeasible}
-    return {**front, **broken, **found}
+    both = {configuration: f"{found[configuration]}, front" for configuration in found.keys() & front.keys()}
+    return {**front, **broken, **found, **both}
 
 
 def _decimals(value: float | None, places: int) -> str:

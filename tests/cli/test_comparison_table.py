@@ -86,6 +86,7 @@ def test_two_objectives_show_both_and_the_front(show: Show) -> None:
     lines = {word: line for line in text.splitlines() for word in ("rate 1 ", "rate 2 ", "rate 3 ") if word in line}
     assert "latency_ms" in text
     assert "front" in lines["rate 1 "]
+    assert "best manual, front" in lines["rate 2 "]
     assert "front" not in lines["rate 3 "]
 
 
