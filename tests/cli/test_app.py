@@ -77,9 +77,9 @@ def test_a_dry_run_shows_every_trial_with_its_field_and_writes_nothing(shell: Sh
     [
         ("training.epocs=3", "tiny.yaml: training.epocs: unknown key; did you mean epochs"),
         ("training.epochs=many", "training.epochs: must be a valid integer"),
-        ("search_space=[{method: dilation, rate: [1, -3]}]", "positive integer (got -3)"),
-        ("search_space=[{method: dilation, rate: 0}]", "positive integer (got 0)"),
-        ("search_space=[{method: dilation, rate: 1.5}]", "positive integer (got 1.5)"),
+        ("search_space=[{method: dilation, rate: [1, -3]}]", "positive integer, at most 65536 (got -3)"),
+        ("search_space=[{method: dilation, rate: 0}]", "positive integer, at most 65536 (got 0)"),
+        ("search_space=[{method: dilation, rate: 1.5}]", "positive integer, at most 65536 (got 1.5)"),
         ("search_space=[{method: dilation, rate: []}]", "the grid is empty"),
         ("model.name=largefov:resnet81", "timm has no model 'resnet81'; did you mean resnet"),
         ("model.name=smp:Unett:resnet18", "smp has no architecture 'Unett'; did you mean Unet"),
