@@ -1,7 +1,6 @@
 """Waiting for the trials that other drivers of the same study run."""
 
-import time
-
+from autorf.study import interruption
 from autorf.study.progress import Progress
 from autorf.study.record import Record
 from autorf.study.store import Store
@@ -30,7 +29,7 @@ class Others:
             return True
         if left:
             self._tell(left)
-            time.sleep(self._pause)
+            interruption.pause(self._pause)
             self._pause = min(2 * self._pause, PAUSE_SECONDS[1])
         return bool(left)
 

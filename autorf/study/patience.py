@@ -9,6 +9,7 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from autorf.errors import StorageLostError
+from autorf.study import interruption
 from autorf.study.storage import problem
 
 Answer = TypeVar("Answer")
@@ -47,7 +48,7 @@ class Patience:
                     ) from None
                 if pause == 0.5:
                     self._say(f"cannot be reached ({problem(error)}); waiting up to {self.minutes:g} min")
-                time.sleep(pause)
+                interruption.pause(pause)
                 pause = min(2 * pause, 10.0)
             else:
                 if pause > 0.5:

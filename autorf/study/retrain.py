@@ -15,6 +15,7 @@ from autorf.errors import InputError
 from autorf.files import write_atomically
 from autorf.methods import METHODS, Dilation
 from autorf.specification import parse
+from autorf.study import interruption
 from autorf.study.evidence import Evidence, read_evidence, write_evidence
 from autorf.study.executors import Event, Job, make_local
 from autorf.study.model_card import Card, measured, write_card
@@ -188,8 +189,9 @@ def _train(jobs: Sequence[Job], quiet: bool) -> str | None:
     executor = make_local(spec, len(todo))
     waiting, running, reason = list(todo), set[int](), None
     try:
-        with open_progress(spec, list(records.values()), quiet=quiet, title=title) as progress:
+        with open_progress(spec, list(records.values()), quiet=quiet, title=title) as progress, interruption.kept():
             while waiting or running:
+                interruption.check()
                 while waiting and len(running) < executor.capacity:
                     job = waiting.pop(0)
                     running.add(job.row)

@@ -3,13 +3,15 @@
 import sys
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
 from autorf.errors import InputError, StorageLostError
 from autorf.files import write_atomically
+from autorf.study import interruption
 from autorf.study.course import Course
 from autorf.study.executors import Event, Executor, Job, make
 from autorf.study.others import Others
@@ -78,12 +80,13 @@ def search(
     finished = {record.row for record in store.records() if record.finished}
     course = Course(spec, store, planned)
     mirrored = open_mirror(spec, root, store.identity)
-    expected = (planned.n_configurations or 0) * len(planned.seeds)
+    due = course.due()
+    expected = (planned.n_configurations or 0) * len(planned.seeds) if due else 0
     shown = open_progress(spec, store.records(), expected=expected, quiet=quiet, json_lines=json_lines)
     with mirrored as mirror, shown as progress:
         mirror.begin(store.records())
         try:
-            if course.due():
+            if due:
                 remember_versions(store)
                 _run_all(spec, store, course, mirror, progress)
         finally:
@@ -120,9 +123,10 @@ def _run_all(spec: StudySpec, store: Store, course: Course, mirror: BackgroundMi
     running: dict[int, Record] = {}
     renewed = time.monotonic()
     others = Others(store, progress)
-    try:
+    with _left_resumable(store, executor, running), interruption.kept():
         course.begin()
         while True:
+            interruption.check()
             while len(running) < executor.capacity and (record := course.next()):
                 running[record.row] = record
                 progress.started(record)
@@ -141,6 +145,13 @@ def _run_all(spec: StudySpec, store: Store, course: Course, mirror: BackgroundMi
                         _give_up(record, running, executor, progress, error)
             renewed = _renew(running, store, executor, progress, renewed)
             course.tick()
+
+
+@contextmanager
+def _left_resumable(store: Store, executor: Executor, running: Mapping[int, Record]) -> Iterator[None]:
+    """Close the executor at the end, and give running trials back where that comes early."""
+    try:
+        yield
     except BaseException:
         executor.close()
         store.hurry()

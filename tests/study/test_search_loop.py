@@ -1,11 +1,17 @@
 """The loop of a search with an executor that only pretends to train."""
 
+import io
+import json
+import os
+import signal
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 
+from autorf.study import interruption
 from autorf.study import search as module
 from autorf.study.executors import Event, Job
 from autorf.study.search import Outcome, search
@@ -55,13 +61,19 @@ class Pretended:
         return {**common, "miou": miou, "epochs": self.done, "latency_ms": 10.0 - miou, "values": {}}
 
 
-def run(root: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]) -> tuple[Outcome, int]:
+def run(
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, Any],
+    executor: Pretended | None = None,
+    json_lines: TextIO | None = None,
+) -> tuple[Outcome, int]:
     spaces = [{"method": "dilation", "rate": [1, 2, 3, 4, 5, 6, 7, 8, 9]}]
     spec = parse_study({**TINY, "search_space": spaces, "training": {"epochs": 9}, "search": settings}, "f")
-    executor = Pretended()
+    executor = executor or Pretended()
     monkeypatch.setattr(module, "make", lambda *_, **__: executor)
     monkeypatch.setattr(module, "open_mirror", lambda *_: nullcontext(Silent()))
-    return search(spec, "f", root, quiet=True), executor.trained
+    return search(spec, "f", root, quiet=True, json_lines=json_lines), executor.trained
 
 
 class Silent:
@@ -110,3 +122,81 @@ def test_a_prior_from_a_study_without_a_complete_trial_is_refused(
     with pytest.raises(InputError, match="study 'other' has no complete trial yet"):
         run(tmp_path, monkeypatch, {"prior": {"from_study": "other"}})
     assert not (tmp_path / "tiny").exists()
+
+
+class CleanedUp:
+    """An object whose clean-up takes some time, in which Ctrl-C is pressed."""
+
+    def __del__(self) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        sum(range(1000))
+
+
+class Interrupted(Pretended):
+    """Meets Ctrl-C in the clean-up of an object, from where no exception gets out, during the second trial."""
+
+    def wait(self, timeout: float) -> list[Event]:
+        if self.trained == 12:
+            CleanedUp()
+        return super().wait(timeout)
+
+
+@pytest.fixture
+def python_ctrl_c() -> Iterator[None]:
+    """Ctrl-C as a program of its own has it; in the background, shells have it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("python_ctrl_c")
+def test_ctrl_c_in_the_clean_up_of_an_object_ends_the_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, monkeypatch, {}, Interrupted())
+    states = [record.state for record in open_store(tmp_path, "tiny").records()]
+    assert states == ["complete", *["waiting"] * 8]
+    assert "Exception ignored" not in capfd.readouterr().err
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    outcome, trained = run(tmp_path, monkeypatch, {})
+    assert (outcome.run, outcome.total, trained) == (8, 9, 5 + 7 * 9)
+
+
+@pytest.mark.usefixtures("python_ctrl_c")
+def test_ctrl_c_ends_a_pause_and_a_second_one_is_raised_at_once() -> None:
+    with interruption.kept():
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            interruption.pause(1e9)
+    with pytest.raises(KeyboardInterrupt), interruption.kept():
+        os.kill(os.getpid(), signal.SIGINT)
+    with interruption.kept():
+        interruption.check()
+
+
+def test_ctrl_c_that_a_program_handles_its_own_way_stays_its_own() -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda *_: heard.append(1))
+    try:
+        with interruption.kept():
+            os.kill(os.getpid(), signal.SIGINT)
+            interruption.check()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert heard == [1]
+
+
+def test_a_search_that_a_rule_ended_counts_what_it_ran(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = {"sampler": "random", "budget": {"trials": 9}, "stop": {"no_improvement": 3, "noise": 0.0}}
+    run(tmp_path, monkeypatch, settings)
+    n = len(open_store(tmp_path, "tiny").records())
+    assert n < 9
+    lines = io.StringIO()
+    again, _ = run(tmp_path, monkeypatch, settings, json_lines=lines)
+    assert again.run == 0
+    assert [json.loads(line)["total"] for line in lines.getvalue().splitlines()] == [n]
