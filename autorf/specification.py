@@ -43,6 +43,7 @@ def _no_bool(value: object) -> object:
 
 PositiveInt = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
 PositiveFloat = Annotated[float, BeforeValidator(_no_bool), Field(gt=0)]
+ClassNumber = Annotated[int, BeforeValidator(_no_bool), Field(ge=0)]
 
 
 def _pair(value: object) -> object:
@@ -123,6 +124,9 @@ def _place(kind: type[BaseModel], location: Iterable[int | str]) -> tuple[list[s
     path: list[str] = []
     allowed: list[str] = []
     for part in location:
+        if "[" in str(part):
+            # Pydantic's name for one of several types that a field may have.
+            continue
         tagged = [k for k in kinds if _tag(k) == part]
         if tagged and not any(part in k.model_fields for k in kinds):
             kinds = tagged

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from autorf.methods import MANUAL
 from autorf.study.comparison import ClassRow, Comparison, Cost, Group, Row, SizeMean, SizeRow
-from autorf.study.comparison.rows import members_of
+from autorf.study.comparison.rows import learned, members_of
 from autorf.study.comparison.verdict import NAMES, number, signed
 from autorf.study.objectives import sign
 from autorf.study.trial import side_text
@@ -140,7 +140,7 @@ def _of_group(group: Group, comparison: Comparison) -> Line:
     metric = comparison.metric
     line = _line(comparison, group.configuration, group.method, group.setting, group.study)
     line |= {"seeds": str(group.n), "rf": side_text(group.rf), "rnorm": f"{group.rnorm:.2f}"}
-    line |= {"f": _decimals(average(lambda row: row.f), 2), "dil.": _decimals(average(lambda row: row.dilation), 2)}
+    line |= {"f": _each(learned(rows, "f")), "dil.": _each(learned(rows, "dilation"))}
     line |= {NAMES.get(metric, metric): number(group.mean, metric)}
     half = group.ci95 if group.ci95_images is None or group.n < 2 else group.ci95_images
     line |= {"± 95 %": _of_cost(half, metric)}
@@ -156,7 +156,7 @@ def _of_row(row: Row, comparison: Comparison) -> Line:
     metric = comparison.metric
     line = _line(comparison, row.configuration, row.method, row.setting, row.study, "" if row.counts else row.state)
     line |= {"seed": str(row.seed), "rf": "" if row.rf is None else side_text(row.rf), "rnorm": _decimals(row.rnorm, 2)}
-    line |= {"f": _decimals(row.f, 2), "dil.": _decimals(row.dilation, 2)}
+    line |= {"f": _each(learned([row], "f")), "dil.": _each(learned([row], "dilation"))}
     line |= {NAMES.get(metric, metric): _of_cost(row.score, metric)}
     for name in comparison.objectives[1:]:
         line[NAMES.get(name, name)] = _of_cost(_measured(row, name), name)
@@ -183,6 +183,13 @@ def _marks(comparison: Comparison) -> dict[str, str]:
     broken = {row.configuration: "infeasible" for row in comparison.rows if row.infeasible}
     both = {configuration: f"{found[configuration]}, front" for configuration in found.keys() & front.keys()}
     return {**front, **broken, **found, **both}
+
+
+def _each(values: Sequence[float]) -> str:
+    """What branches or layers learned: one by one, or of more than three the least and the largest."""
+    if len(values) > 3:
+        return f"{min(values):.2f} to {max(values):.2f}"
+    return ", ".join(f"{value:.2f}" for value in values)
 
 
 def _decimals(value: float | None, places: int) -> str:

@@ -15,7 +15,7 @@ from autorf.methods.labels import LabelAware
 from autorf.methods.region import ConstantRegion, Region, Resampling, Sides, factor_values, folded
 from autorf.ops.inflation import Gradient, inflate, interpolate
 from autorf.ops.weighted_gradient import weight_gradient
-from autorf.specification import PositiveFloat
+from autorf.specification import ClassNumber, PositiveFloat
 
 MEMORY_SHARE = 0.5
 """Of the memory that is free, what a region may take; other trials share the machine."""
@@ -62,13 +62,13 @@ class Inflation(Method):
     high: PositiveFloat = 4.0
     dilation: Rate | None = None
     gradient: Gradient = "exact"
-    learning_rate_multiplier: PositiveFloat = 3.0
+    learning_rate_multiplier: Annotated[PositiveFloat, Field(le=1e6)] = 3.0
     search: Annotated[float, Field(ge=0, lt=1)] = 0.0
     extra: Annotated[float, Field(ge=0, le=1)] = 0.25
     hold: Annotated[float, Field(ge=0, lt=1)] = 0.0
     clip: PositiveFloat | None = None
     background_weight: Annotated[float, Field(ge=0, le=1)] = 1.0
-    background_class: Annotated[int, Field(ge=0)] = 0
+    background_class: ClassNumber = 0
     per_axis: bool = False
     fold: bool = False
 
@@ -78,6 +78,8 @@ class Inflation(Method):
             raise ValueError(f"the bounds {self.low:g}..{self.high:g} exclude the initial factor {self.factor:g}")
         if (self.start is None) != (self.end is None):
             raise ValueError("start and end go together: name both, or neither for the network's own region")
+        if self.search and self.low == self.high:
+            raise ValueError(f"search needs a range of factors, but low and high are both {self.low:g}")
         if self.search and self.hold:
             raise ValueError("hold keeps f where it is, search moves it from the first step: give one of the two")
         return self
@@ -154,7 +156,7 @@ class InflationRegion(AdaptiveModule, LabelAware, Region):
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             # What one process cannot hold, none may: their factors stay equal.
             torch.distributed.all_reduce(bound, torch.distributed.ReduceOp.MIN)
-        self._limit(bound.item())
+        self._limit(max(bound.item(), self.method.low))
 
     def _largest(self) -> float:
         """The largest ``f`` of the next forward pass, as far as it is known."""
@@ -182,8 +184,8 @@ class InflationRegion(AdaptiveModule, LabelAware, Region):
             self.factor.clamp_(self.method.low, self.method.high)
 
     def values(self) -> dict[str, float]:
-        """The inflation factor, of each axis where they differ."""
-        return factor_values(self.pair())
+        """The inflation factor, and that of each axis where they are learned apart."""
+        return factor_values(self.pair(), each=self.method.per_axis)
 
     def pair(self) -> tuple[float, float]:
         """The factors of height and width."""

@@ -35,8 +35,8 @@ class LearnedDilation(LayerMethod):
     Attributes:
         start: the dilation at which the window is centred until ``hold``; None for the layer's own.
         rates: the options, increasing positive integers.
-        window: the window's standard deviation at the start of the search, in log-units; > ``final_window``.
-        final_window: and at its end.
+        window: the window's standard deviation at the start of the search, in log-units; at most 100.
+        final_window: and at its end; at least 0.001, at most ``window``.
         search: the share of the training's steps that the search phase takes, in (0, 1].
         extra: how much longer a study trains it than a fixed dilation, as a share: 0.25 for a quarter. With the
             defaults the fixed dilation is then trained for as many steps as a manual one.
@@ -49,8 +49,8 @@ class LearnedDilation(LayerMethod):
     method: Literal["learned_dilation"] = "learned_dilation"
     start: PositiveFloat | None = None
     rates: tuple[Rate, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 12)
-    window: PositiveFloat = 3.0
-    final_window: PositiveFloat = 0.1
+    window: Annotated[PositiveFloat, Field(le=100)] = 3.0
+    final_window: Annotated[PositiveFloat, Field(ge=1e-3)] = 0.1
     search: Share = 0.2
     extra: Annotated[float, Field(ge=0, le=1)] = 0.25
     hold: Annotated[float, Field(ge=0, lt=1)] = 0.1

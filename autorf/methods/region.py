@@ -1,6 +1,6 @@
 """A region of the network that is resized on both sides: its hooks, and its form with a constant factor."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -30,12 +30,12 @@ def folded(size: Sides, base: Sides | None) -> tuple[float, float]:
     return (size[0] - 1) / max(base[0] - 1, 1), (size[1] - 1) / max(base[1] - 1, 1)
 
 
-def factor_values(pair: tuple[float, float]) -> dict[str, float]:
-    """``f``, and ``f_height`` and ``f_width`` where they differ; ``f`` is then their geometric mean."""
+def factor_values(pair: tuple[float, float], *, each: bool = False) -> dict[str, float]:
+    """``f``, and ``f_height`` and ``f_width`` for ``each`` or where they differ; ``f`` is then their geometric mean."""
     height, width = pair
-    if height == width:
+    if height == width and not each:
         return {"f": height}
-    return {"f": (height * width) ** 0.5, "f_height": height, "f_width": width}
+    return {"f": height if height == width else (height * width) ** 0.5, "f_height": height, "f_width": width}
 
 
 class ConstantRegion(Region):
@@ -87,9 +87,10 @@ class SeeImage:
     def __init__(self, region: Region) -> None:
         self.region = region
 
-    def __call__(self, module: nn.Module, arguments: tuple[Any, ...]) -> None:
+    def __call__(self, module: nn.Module, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> None:
         """Note the size of the model's first argument."""
-        self.region.image_size = (arguments[0].shape[2], arguments[0].shape[3])
+        image = next(iter((*arguments, *named.values())))
+        self.region.image_size = (image.shape[2], image.shape[3])
 
 
 class EnterRegion:

@@ -44,8 +44,14 @@ class LargeFOV(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Class scores ``(N, classes, H, W)`` for ``image (N, 3, H, W)``."""
-        scores = self.head(self.backbone(image)[-1])
+        scores = self.head(last_map(self.backbone, image))
         return functional.interpolate(scores, size=image.shape[2:], mode="bilinear", align_corners=False)
+
+
+def last_map(backbone: nn.Module, image: Tensor) -> Tensor:
+    """The last of the maps that ``backbone`` gives, ``(N, C, h, w)``; some of timm's give ``(N, h, w, C)``."""
+    found: Tensor = backbone(image)[-1]
+    return found.permute(0, 3, 1, 2) if getattr(backbone, "output_fmt", "NCHW") == "NHWC" else found
 
 
 def large_fov_head(

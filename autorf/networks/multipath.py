@@ -1,5 +1,6 @@
 """Several branches of the papers' head, each with a receptive field of its own."""
 
+import math
 from collections import OrderedDict
 from collections.abc import Sequence
 
@@ -9,7 +10,7 @@ from torch.nn import functional
 
 from autorf.errors import InputError, near_names
 from autorf.methods.labels import LabelAware
-from autorf.networks.largefov import large_fov_head
+from autorf.networks.largefov import large_fov_head, last_map
 from autorf.ops.weighted_gradient import weight_gradient
 
 
@@ -26,8 +27,11 @@ class WeightedGradient(LabelAware):
 
     def __init__(self, classes: Sequence[int], weight: float = 1.2) -> None:
         super().__init__()
-        if not weight > 0 or any(label < 0 for label in classes):
-            raise InputError(f"WeightedGradient: classes >= 0 and weight > 0, got {tuple(classes)} and {weight}")
+        if not 0 < weight < math.inf or not all(type(label) is int and label >= 0 for label in classes):
+            raise InputError(
+                f"WeightedGradient: needs whole numbers >= 0 as classes and a finite weight > 0, got {tuple(classes)} "
+                f"and {weight}"
+            )
         self.classes, self.weight = tuple(sorted(set(classes))), weight
 
     def forward(self, input: Tensor) -> Tensor:
@@ -92,7 +96,7 @@ class MultiPath(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Class scores ``(N, classes, H, W)`` for ``image (N, 3, H, W)``."""
-        features = self.norm(self.backbone(image)[-1])
+        features = self.norm(last_map(self.backbone, image))
         scores = torch.stack([path(features) for path in self.paths]).sum(0)
         return functional.interpolate(scores, size=image.shape[2:], mode="bilinear", align_corners=False)
 

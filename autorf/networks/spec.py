@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from autorf.errors import near_names
-from autorf.specification import PositiveFloat, PositiveInt, Specification
+from autorf.specification import ClassNumber, PositiveFloat, PositiveInt, Specification
 
 FAMILIES = ("largefov", "smp", "timm", "torchvision", "hf", "paper")
 
@@ -40,7 +40,7 @@ class ModelSpec(Specification):
     dilation: PositiveInt | tuple[PositiveInt, ...] = 1
     channels: tuple[PositiveInt, PositiveInt] = (256, 256)
     head_norm: bool = False
-    paths: Annotated[tuple[tuple[str | int, ...], ...], Field(min_length=2)] | None = None
+    paths: Annotated[tuple[tuple[str | ClassNumber, ...], ...], Field(min_length=2)] | None = None
     path_weight: PositiveFloat = 1.2
 
     @model_validator(mode="after")

@@ -57,8 +57,8 @@ def interpolate(input: Tensor, factor: Factor, size: Sequence[int], *, gradient:
     """
     _check_map(input)
     factor_pair(factor)
-    if len(size) != 2 or min(size) < 1:
-        raise InputError(f"interpolate: size must be two positive integers (height, width), got {tuple(size)}")
+    if not isinstance(size, Sequence) or len(size) != 2 or min(size) < 1:
+        raise InputError(f"interpolate: size must be two positive integers (height, width), got {size!r}")
     if gradient not in ("exact", "paper"):
         raise InputError(f"gradient must be 'exact' or 'paper', got {gradient!r}")
     factors = torch.as_tensor(factor, dtype=torch.double, device=input.device)
@@ -82,7 +82,10 @@ def factor_pair(factor: Factor) -> tuple[float, float]:
     if isinstance(factor, Tensor):
         values = factor.detach().double().flatten().tolist()
     else:
-        values = [float(value) for value in (factor if isinstance(factor, tuple) else (factor,))]
+        given = factor if isinstance(factor, tuple | list) else (factor,)
+        if not all(hasattr(value, "__float__") for value in given):
+            raise InputError(f"factor must be one or two positive finite numbers, got {factor!r}")
+        values = [float(value) for value in given]
     if len(values) not in (1, 2) or not all(0 < value < float("inf") for value in values):
         raise InputError(f"factor must be one or two positive finite numbers, got {values}")
     return values[0], values[-1]
@@ -118,5 +121,7 @@ def _scale_gradient(value: Tensor, scale: float) -> Tensor:
 
 
 def _check_map(input: Tensor) -> None:
+    if not isinstance(input, Tensor):
+        raise InputError(f"expected a floating-point map (N, C, H, W), got a {type(input).__name__}")
     if input.dim() != 4 or not input.is_floating_point():
         raise InputError(f"expected a floating-point map (N, C, H, W), got {input.dtype} of shape {tuple(input.shape)}")

@@ -15,10 +15,12 @@ from autorf.report.words import (
     fixed,
     named,
     score,
+    several,
     short,
     size_limits,
 )
 from autorf.study.comparison import Comparison, Group, Row
+from autorf.study.comparison.rows import learned
 from autorf.study.objectives import sign
 from autorf.study.trial import side_text
 
@@ -51,8 +53,8 @@ def _trial_columns(found: Findings) -> Iterator[tuple[Column, Callable[[Row], st
     yield Column("accuracy"), lambda row: fixed(row.pixel_accuracy)
     yield Column("rf"), lambda row: NONE if row.rf is None else side_text(row.rf)
     yield Column("rnorm"), lambda row: fixed(row.rnorm, 2)
-    yield Column("f"), lambda row: fixed(row.f, 2)
-    yield Column("dilation"), lambda row: short(row.dilation, 2)
+    yield Column("f"), lambda row: several(learned([row], "f"), fixed)
+    yield Column("dilation"), lambda row: several(learned([row], "dilation"), short)
     for name in found.comparison.objectives:
         if name in COST_NAMES:
             yield Column(COST_NAMES[name]), partial(_cost, name)

@@ -9,7 +9,7 @@ from autorf.methods import MANUAL, Inflation, LearnedDilation
 from autorf.report.search_window import draw_window
 from autorf.report.theme import PALETTE, WIDE, Layout, colour, drawing, new_figure
 from autorf.study.store import Record
-from autorf.study.traces import stepped
+from autorf.study.traces import parts, stepped
 from autorf.study.trial import trial_from
 
 if TYPE_CHECKING:
@@ -99,10 +99,14 @@ def _draw(axes: "Axes", trajectory: Trajectory, *, label_field: bool) -> "Axes":
     for record in trajectory.records:
         epochs = [int(epoch["epoch"]) + 1 for epoch in record.history]
         values = [float(epoch[quantity]) for epoch in record.history]
-        times, course = _course(record, quantity)
-        mark = "." if len(times) < 4 else ""
-        (line,) = axes.plot(times, course, color=hue, linewidth=1.8, marker=mark, alpha=_fade(trajectory))
-        tooltip(line, f"{trajectory.label}, seed {record.seed}: {quantity} {course[0]:.3g} to {course[-1]:.3g}")
+        for name in parts(record.history[-1], quantity) or [quantity]:
+            times, course = _course(record, name)
+            mark = "." if len(times) < 4 else ""
+            (line,) = axes.plot(times, course, color=hue, linewidth=1.8, marker=mark, alpha=_fade(trajectory))
+            tooltip(line, f"{trajectory.label}, seed {record.seed}: {name} {course[0]:.3g} to {course[-1]:.3g}")
+            if name != quantity:
+                # Which branch or layer it is.
+                axes.annotate(name.rpartition(".")[2], (times[-1], course[-1]), color=hue, fontsize="small")
         _draw_spread(axes, record.history, epochs, values, quantity, hue)
         sides = [max(epoch["rf"]) for epoch in record.history]
         (dashes,) = field.plot(epochs, sides, color=PALETTE["muted"], linewidth=1.2, linestyle=(0, (4, 3)), alpha=0.8)

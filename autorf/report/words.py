@@ -1,5 +1,7 @@
 """Numbers and settings as the report writes them."""
 
+from collections.abc import Callable, Sequence
+
 from autorf.study.comparison import Group
 from autorf.study.comparison.verdict import NAMES, number, signed
 
@@ -27,6 +29,13 @@ def short(value: float | None, places: int = 3) -> str:
 def fixed(value: float | None, places: int = 3) -> str:
     """``value`` with exactly ``places`` digits behind the point."""
     return NONE if value is None else f"{value:.{places}f}"
+
+
+def several(values: Sequence[float], written: Callable[[float, int], str]) -> str:
+    """What branches or layers learned: one by one, or of more than three the least and the largest."""
+    if len(values) > 3:
+        return f"{written(min(values), 2)} to {written(max(values), 2)}"
+    return ", ".join(written(value, 2) for value in values) or NONE
 
 
 def score(value: float | None, metric: str) -> str:

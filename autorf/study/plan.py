@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from autorf.errors import InputError
-from autorf.methods import Method
+from autorf.methods import Inflation, Method
 from autorf.study.default import default_first
 from autorf.study.maps import dead_dilation, dead_options, map_sizes
 from autorf.study.prior import candidates, nearest_first, prior_rnorm
@@ -87,7 +87,10 @@ def plan(spec: StudySpec, source: str, root: Path) -> Plan:
     listed = _ends(spec, spaces) if drawn else configurations(spec, spaces)
     splits = load(spec.data)
     classes = splits.class_names
-    model = build(spec.model, classes)
+    try:
+        model = build(spec.model, classes)
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from None
     warnings = _check_methods(spec, source, listed, model, classes)
     warnings += _short_searches(spec, source, listed, len(splits.train))
     ordered = default_first([] if drawn else listed, spaces, model, seed)
@@ -123,6 +126,14 @@ def _short_searches(spec: StudySpec, source: str, trials: Sequence[Trial], n_tra
     return tuple(warnings)
 
 
+def _check_background(method: Method, n_classes: int) -> None:
+    if isinstance(method, Inflation) and method.background_weight < 1 and method.background_class >= n_classes:
+        raise InputError(
+            f"inflation: background_class {method.background_class} is no class of the data, which has 0 to "
+            f"{n_classes - 1}"
+        )
+
+
 def _limit(spec: StudySpec) -> int | None:
     trials = None if spec.search.budget is None else spec.search.budget.trials
     return None if trials is None else trials // len(spec.training.seeds)
@@ -154,6 +165,7 @@ def _check_methods(
         sizes = map_sizes(model, spec.data.image_size)
         for method, trial in first.items():
             adapted = adapt(build(spec.model, classes), method)
+            _check_background(method, len(classes))
             if problem := dead_dilation(adapted, model, sizes):
                 raise InputError(f"{trial.method.method} ({trial.setting}): {problem}")
             if useless := dead_options(adapted, sizes):

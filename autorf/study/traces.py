@@ -10,6 +10,12 @@ KEPT_APART = ("step", "steps_per_epoch", "rates", "window", "losses")
 """What a trace holds beside learned values."""
 
 
+def parts(values: Mapping[str, Any], name: str) -> list[str]:
+    """Under which names ``values`` lists what several branches or layers learned: ``f.1``, ``f.2``; none for one."""
+    numbered = (f"{name}.{index}" for index in range(1, len(values) + 1))
+    return [part for part in numbered if part in values]
+
+
 @dataclass(frozen=True)
 class SteppedTrace:
     """The trace of one trial.

@@ -172,7 +172,7 @@ def _install(model: nn.Module, names: tuple[str, ...], region: InflationRegion |
     holder.add_module("inflation", region)
     handles = [first.register_forward_pre_hook(EnterRegion(region)), last.register_forward_hook(LeaveRegion(region))]
     if region.fold:
-        handles.append(model.register_forward_pre_hook(SeeImage(region)))
+        handles.append(model.register_forward_pre_hook(SeeImage(region), with_kwargs=True))
 
     def undo() -> None:
         for handle in handles:

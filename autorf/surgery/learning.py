@@ -9,6 +9,9 @@ from autorf.errors import InputError
 from autorf.methods.base import SearchState
 from autorf.surgery.adaptation import adaptive_modules
 
+LISTED = ("f", "dilation")
+"""Learned values that are listed one by one where a model has several."""
+
 
 def parameter_groups(model: nn.Module, lr: float, *, weight_decay: float = 0.01) -> list[dict[str, Any]]:
     """Optimizer groups: the model's own parameters, then each method's with its learning rate and no weight decay.
@@ -60,15 +63,25 @@ def advance(model: nn.Module, step: int, total_steps: int) -> None:
 def learned_values(model: nn.Module) -> dict[str, float]:
     """What the methods have learned so far: the mean over layers of ``f``, ``dilation`` and the like.
 
-    Several inflated regions are also listed one by one: ``f.1``, ``f.2``, in the order of the model's modules.
+    Several regions or layers that each learn their own are also listed one by one: ``f.1``, ``f.2``, ``dilation.1``, in
+    the order of the model's modules.
     """
     gathered: dict[str, list[float]] = {}
+    apart: dict[str, list[float]] = {}
     for module in adaptive_modules(model).values():
+        # Layers that share what they learn are listed once.
+        first = getattr(module, "group", (module,))[0] is module
         for key, value in module.values().items():
             gathered.setdefault(key, []).append(value)
+            if first and key in LISTED:
+                apart.setdefault(key, []).append(value)
     means = {key: sum(values) / len(values) for key, values in gathered.items()}
-    factors = gathered.get("f", [])
-    each = {f"f.{index}": value for index, value in enumerate(factors, 1)} if len(factors) > 1 else {}
+    each = {
+        f"{key}.{index}": value
+        for key, values in apart.items()
+        for index, value in enumerate(values, 1)
+        if len(values) > 1
+    }
     return {**means, **each}
 
 

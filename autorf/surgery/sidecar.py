@@ -11,6 +11,7 @@ from torch import nn
 from autorf.errors import InputError, near_names
 from autorf.methods import METHODS
 from autorf.methods.base import Method
+from autorf.methods.inflation import InflationRegion
 from autorf.methods.region import ConstantRegion
 from autorf.specification import PositiveFloat, PositiveInt, Specification, parse
 from autorf.surgery.adaptation import Adaptation, adaptations
@@ -33,11 +34,15 @@ class FrozenRegion(Specification):
 
 
 class SavedAdaptation(Specification):
-    """One adaptation: the method's own fields, the names it changed, and the plain form of those that are frozen."""
+    """One adaptation: the method's own fields, the names it changed, and the plain form of those that are frozen.
+
+    ``values_per_position`` is as in :class:`autorf.methods.inflation.InflationRegion`.
+    """
 
     method: dict[str, Any]
     names: tuple[str, ...]
     frozen: dict[str, FrozenConvolution | FrozenRegion] = {}
+    values_per_position: Annotated[float, Field(ge=0)] = 0.0
 
 
 class Sidecar(Specification):
@@ -114,7 +119,13 @@ def _saved(model: nn.Module, one: Adaptation) -> SavedAdaptation:
             f"autorf.methods.METHODS[{one.method.method!r}] = {type(one.method).__name__}"
         )
     frozen = {name: _plain_form(name, model.get_submodule(name), one) for name in one.frozen}
-    return SavedAdaptation(method=one.method.model_dump(mode="json"), names=one.names, frozen=frozen)
+    region = region_at(model.get_submodule(one.names[0])) if one.method.method == "inflation" else None
+    return SavedAdaptation(
+        method=one.method.model_dump(mode="json"),
+        names=one.names,
+        frozen=frozen,
+        values_per_position=region.values_per_position if isinstance(region, InflationRegion) else 0.0,
+    )
 
 
 def _plain_form(name: str, module: nn.Module, one: Adaptation) -> FrozenConvolution | FrozenRegion:

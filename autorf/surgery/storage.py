@@ -139,7 +139,9 @@ def _region(model: nn.Module, done: Adaptation, saved: SavedAdaptation, source: 
     if isinstance(form, FrozenRegion):
         pair = form.factor if isinstance(form.factor, tuple) else (form.factor, form.factor)
         return region_plan(model, done, ConstantRegion(pair, fold=done.method.fold))
-    return region_plan(model, done, inflation_region(done.method, device_of(model)))
+    region = inflation_region(done.method, device_of(model))
+    region.values_per_position = saved.values_per_position
+    return region_plan(model, done, region)
 
 
 def _check_same(model: nn.Module, weights: Mapping[str, Tensor], sidecar: Sidecar, source: str) -> None:

@@ -9,7 +9,7 @@ from autorf.report.search_window import draw_window
 from autorf.study.evidence import Evidence
 from autorf.study.pictures import Picture, entries, heat, map_bounds, palette
 from autorf.study.store import Record
-from autorf.study.traces import stepped
+from autorf.study.traces import parts, stepped
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,7 +42,7 @@ def trajectory(record: Record) -> "Figure | None":
     epochs = [epoch["epoch"] + 1 for epoch in record.history]
     trace = stepped(record)
     draw_window(axes, trace, "C0")
-    for name in learned:
+    for name in [line for quantity in learned for line in parts(record.history[-1], quantity) or [quantity]]:
         if name in trace.values:
             axes.plot(trace.epochs, trace.values[name], marker=".", label=name)
         else:

@@ -63,8 +63,11 @@ def epoch_metrics(record: Record, after: int) -> "list[Metric]":
 def _step_metrics(trace: Mapping[str, Any]) -> "list[Metric]":
     """Learned values, and the window's share of every option, against the step of the training."""
     found: list[Metric] = []
-    for at, step in enumerate(trace.get("step", ())):
-        values = {f"{name}_by_step": numbers[at] for name, numbers in trace.items() if name not in KEPT_APART}
+    steps = trace.get("step", ())
+    # A trace of an earlier version may lack a name's first steps.
+    whole = [name for name, noted in trace.items() if name not in KEPT_APART and len(noted) == len(steps)]
+    for at, step in enumerate(steps):
+        values = {f"{name}_by_step": trace[name][at] for name in whole}
         if at < len(trace.get("window", ())):
             values |= {
                 f"window.{rate:g}": share for rate, share in zip(trace["rates"], trace["window"][at], strict=True)

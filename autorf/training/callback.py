@@ -1,6 +1,7 @@
 """The callback that moves the methods of an adapted model through a training."""
 
 import lightning
+from lightning.pytorch.trainer.states import TrainerFn
 
 from autorf.errors import InputError
 from autorf.surgery import advance, learned_values
@@ -29,6 +30,11 @@ class ReceptiveFieldCallback(lightning.Callback):
     ) -> None:
         """Enter the state of this step."""
         advance(pl_module, min(trainer.global_step, self.total_steps), self.total_steps)
+
+    def on_validation_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Take in the last step before the model that it made is validated, in every process."""
+        if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
+            advance(pl_module, min(trainer.global_step, self.total_steps), self.total_steps)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Take in the epoch's last step, in every process, before anything is saved; log what was learned so far."""

@@ -29,6 +29,10 @@ class ScheduleSpec(Specification):
     def _check(self) -> Self:
         if self.kind == "step" and (not self.milestones or list(self.milestones) != sorted(set(self.milestones))):
             raise ValueError(f"milestones must increase, got {list(self.milestones)}")
+        fields = type(self).model_fields
+        given = [name for name in ("milestones", "gamma", "split") if getattr(self, name) != fields[name].default]
+        if self.kind != "step" and given:
+            raise ValueError(f"{' and '.join(given)} belong to kind: step, a {self.kind} schedule has no steps")
         return self
 
 

@@ -237,3 +237,59 @@ def test_a_copy_made_between_passes_learns_alone() -> None:
     twin = copy.deepcopy(model)
     region_of(twin).factor.data.fill_(2.0)
     assert learned_values(model) == {"f": 1.0}
+
+
+def test_the_regions_papers_gradient_is_the_sum_of_both_resizes() -> None:
+    """Eq. 10, with Eq. 11 for the way back, whose factor is 1 / f."""
+    model = adapted(factor=1.3, gradient="paper")
+    region = region_of(model).double()
+    region.factor.data.fill_(1.3)
+    weights = torch.randn(2, 2, 9, 13, dtype=torch.float64)
+    (model(IMAGE) * weights).sum().backward()
+    with torch.no_grad():
+        entering = model[1](model[0](IMAGE))
+    there, back = (torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in (1.3, 1 / 1.3))
+    inside = model[3].forward(model[2].forward(inflate(entering, there, gradient="paper")))
+    (interpolate(inside, back, (9, 13), gradient="paper") * weights).sum().backward()
+    assert region.factor.grad is not None
+    assert region.factor.grad.item() == pytest.approx((there.grad - back.grad / 1.3**2).item(), rel=1e-9)
+
+
+def test_factors_of_each_axis_are_told_from_the_first_step() -> None:
+    assert learned_values(adapted(per_axis=True)) == {"f": 1.0, "f_height": 1.0, "f_width": 1.0}
+    assert learned_values(adapted()) == {"f": 1.0}
+
+
+def test_what_memory_allows_is_no_less_than_the_lower_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = adapted(factor=3.0, low=2.0).train()
+    region_of(model).values_per_position = 1.0
+    monkeypatch.setattr("autorf.methods.inflation.free_memory", lambda device: 1.0)
+    with pytest.warns(RuntimeWarning, match="limited to 2.00"):
+        model(IMAGE)
+    assert region_of(model).pair() == (2.0, 2.0)
+
+
+def test_a_region_that_folds_finds_the_image_by_name() -> None:
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = network()
+
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return self.layers(image)
+
+    model = adapt(Named(), Inflation(start="layers.2", end="layers.3", factor=1.5, fold=True))
+    assert torch.equal(model(image=IMAGE), model(IMAGE))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"low": 1, "high": 1, "search": 0.5}, "low and high are both 1"),
+        ({"background_class": True}, "not true or false"),
+        ({"learning_rate_multiplier": 1e300}, "less than or equal to 1000000"),
+    ],
+)
+def test_what_cannot_be_searched_or_learned_is_refused(fields: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Inflation(start="2", end="3", **fields)  # type: ignore[arg-type]

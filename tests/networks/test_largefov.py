@@ -62,3 +62,13 @@ def test_a_stage_the_backbone_does_not_have_is_refused() -> None:
 def test_a_wrong_model_specification_is_named(fields: dict[str, object], said: str) -> None:
     with pytest.raises(InputError, match=said):
         parse(ModelSpec, fields, "model")
+
+
+@pytest.mark.parametrize("paths", [None, [[1], []]])
+def test_a_backbone_whose_maps_have_their_channels_last(paths: list[list[int]] | None) -> None:
+    spec = {"name": "largefov:mambaout_femto", "stage": 0, "channels": [8, 8], "paths": paths}
+    model = build(parse(ModelSpec, spec, "test"), 5).eval()
+    image = torch.randn(2, 3, 64, 96)
+    assert model.backbone(image)[-1].shape == (2, 16, 24, 48)  # type: ignore[operator]
+    assert model(image).shape == (2, 5, 64, 96)
+    assert receptive_field(model, (64, 96)).size[0] > 8

@@ -81,6 +81,8 @@ def test_the_field_is_that_of_the_widest_branch() -> None:
         ({"paths": [["eye"], []]}, r"unknown class 'eye'; did you mean eyes\?"),
         ({"paths": [["eyes"], ["eyes", "nose"]]}, "class 3 is in branch 0 too"),
         ({"paths": [[9], []]}, "unknown class 9; legal are 0 to 5"),
+        ({"paths": [[True], []]}, "not true or false"),
+        ({"dilation": 0}, r"model: dilation: must be greater than or equal to 1, got 0; dilation: must be"),
         ({"paths": [["eyes"]]}, "at least 2"),
         ({"dilation": [1, 2, 3]}, "3 values for 2 paths"),
         ({"name": "smp:Unet:resnet18", "stage": None}, "paths are heads of largefov"),
@@ -90,3 +92,23 @@ def test_the_field_is_that_of_the_widest_branch() -> None:
 def test_wrong_paths_are_refused(fields: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         network(**fields)
+
+
+def test_three_branches_with_kernel_4_learn_a_factor_for_each_axis() -> None:
+    model = network(paths=[["eyes"], ["nose", "mouth"], []], kernel=4, dilation=[2])
+    autorf.adapt(model, Inflation(per_axis=True, fold=True, clip=1.0, background_weight=0.5))
+    model.train()
+    target = torch.randint(0, 6, (2, 48, 48))
+    with autorf.labels(model, target):
+        nn.functional.cross_entropy(model(torch.randn(2, 3, 48, 48)), target).backward()
+    regions = [module for module in model.modules() if isinstance(module, InflationRegion)]
+    assert len(regions) == 3
+    assert all((region.factor.grad != 0).all() for region in regions)
+    assert len({tuple(region.factor.grad.tolist()) for region in regions}) == 3
+    assert [name for name in autorf.learned_values(model) if name.startswith("f.")] == ["f.1", "f.2", "f.3"]
+
+
+@pytest.mark.parametrize(("classes", "weight"), [([1.5], 1.2), ([True], 1.2), ([-1], 1.2), ([1], float("inf"))])
+def test_a_layer_without_whole_classes_or_a_finite_weight_is_refused(classes: list[int], weight: float) -> None:
+    with pytest.raises(InputError, match="WeightedGradient"):
+        WeightedGradient(classes, weight)

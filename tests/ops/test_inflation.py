@@ -1,3 +1,6 @@
+import itertools
+import math
+
 import pytest
 import torch
 from torch.autograd import gradcheck
@@ -69,6 +72,40 @@ def test_the_papers_gradient_divides_the_factors_by_the_output_pixels_and_leaves
     assert torch.equal(grads["paper"][1], grads["exact"][1])
 
 
+def papers_slope(features: torch.Tensor, gradient: torch.Tensor, factor: float) -> float:
+    """The factor's gradient as Eqs. 5 to 7 write it, pixel by pixel."""
+
+    def weight(output: int, input: int) -> float:
+        return max(0.0, 1 - abs(output / factor - input))
+
+    def weight_slope(output: int, input: int) -> float:
+        away = input - output / factor
+        return 0.0 if abs(away) >= 1 else math.copysign(1.0, -away) * output / factor**2
+
+    total = 0.0
+    _, channels, height, width = features.shape
+    rows, columns = gradient.shape[2:]
+    for c, y, x, n, m in itertools.product(*map(range, (channels, rows, columns, height, width))):
+        slope = weight(y, n) * weight_slope(x, m) + weight(x, m) * weight_slope(y, n)
+        total += gradient[0, c, y, x].item() * features[0, c, n, m].item() * slope
+    return total / (rows * columns)
+
+
+@pytest.mark.parametrize("value", [0.61, 1.37, 1.9])
+def test_the_papers_gradient_equals_its_equations_computed_naively(value: float) -> None:
+    features, factor = map_of(1, 2, 4, 5), factor_of(value)
+    output = inflate(features, factor, gradient="paper")
+    # The equations do not have the last pixel that is repeated where rounding overshoots.
+    rows, columns = (
+        torch.arange(after) / value <= before - 1
+        for after, before in zip(output.shape[2:], features.shape[2:], strict=True)
+    )
+    gradient = torch.randn_like(output) * (rows[:, None] & columns)
+    output.backward(gradient)
+    assert factor.grad is not None
+    assert factor.grad.item() == pytest.approx(papers_slope(features, gradient, value), rel=1e-9)
+
+
 def test_each_axis_may_have_its_own_factor() -> None:
     features = map_of(1, 2, 5, 6)
     both = inflate(features, torch.tensor([2.0, 0.5]))
@@ -85,7 +122,7 @@ def test_weights_stay_exact_under_autocast() -> None:
     torch.testing.assert_close(mixed, inflate(features, 1.5), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("factor", [0.0, -1.0, float("nan"), float("inf"), torch.ones(3)])
+@pytest.mark.parametrize("factor", [0.0, -1.0, float("nan"), float("inf"), torch.ones(3), "2", None, [1, "x"]])
 def test_a_factor_that_is_no_positive_number_is_refused(factor: float | torch.Tensor) -> None:
     with pytest.raises(InputError, match="positive finite"):
         inflate(torch.zeros(1, 1, 4, 4), factor)

@@ -19,6 +19,7 @@ from autorf.report.theme import LAYOUTS, PALETTE, colour, mark
 from autorf.report.trajectories import trajectories
 from autorf.study.comparison import Curve, FieldMap, compare
 from autorf.study.store import Record
+from autorf.tracking import images
 from tests.report.conftest import make_evidence, make_findings, make_record
 
 
@@ -129,3 +130,15 @@ def test_a_search_is_shaded_by_its_window_and_its_profile_stands_above_the_grid(
     profile, manual = loss_profile_figure([learned, *grid]).axes
     assert list(profile.lines[0].get_ydata()) == pytest.approx([0.1, 0.0, 0.3])
     assert list(manual.lines[0].get_xdata()) == [1, 2, 4]
+
+
+def test_every_branch_has_a_line_of_its_own_with_its_number() -> None:
+    record = make_record(0, {"method": "inflation", "dilation": 2})
+    history = [{**epoch, "f.1": epoch["f"] - 0.5, "f.2": epoch["f"] + 0.5} for epoch in record.history]
+    record = replace(record, history=history)
+    (panel, _) = trajectory_figure([record]).axes
+    assert [list(line.get_ydata())[-1] for line in panel.lines] == pytest.approx([0.6, 1.6])
+    assert [text.get_text() for text in panel.texts] == ["1", "2"]
+    mirrored = images.trajectory(record)
+    assert mirrored is not None
+    assert [line.get_label() for line in mirrored.axes[0].lines] == ["f.1", "f.2"]

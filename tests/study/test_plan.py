@@ -160,3 +160,9 @@ def test_the_ends_of_ranges_are_checked_before_anything_is_drawn(
 def test_free_workers_take_the_next_trial() -> None:
     assert study_seconds([4, 1, 1, 1], 2) == 4
     assert study_seconds([1, 1, 4], 2) == 5
+
+
+def test_a_background_that_is_no_class_of_the_data_is_refused(tmp_path: Path) -> None:
+    spaces = [{"method": "inflation", "background_weight": 0.5, "background_class": 99}]
+    with pytest.raises(InputError, match="background_class 99 is no class of the data, which has 0 to 10"):
+        plan(parse_study({**TINY, "search_space": spaces}, "f"), "f", tmp_path)

@@ -4,10 +4,13 @@ from typing import Any
 
 import pytest
 
+from autorf.methods.inflation import InflationRegion
 from autorf.study import runner
 from autorf.study.evidence import FILE, read_evidence
 from autorf.study.executors import Job
 from autorf.study.spec import StudySpec
+from autorf.surgery import learned_values
+from autorf.training.module import SegmentationModule
 
 
 def test_a_trial_killed_behind_its_last_epoch_ends_with_the_same_results(
@@ -101,3 +104,48 @@ def test_a_training_that_is_stopped_at_an_epoch_it_says_again_trains_no_further(
     assert again == said[1:]
     assert result["epochs"] == 2
     assert result["miou"] == said[1]["miou"]
+
+
+@pytest.mark.parametrize(
+    ("configuration", "quantity"),
+    [
+        ({"method": "inflation", "learning_rate_multiplier": 300.0, "high": 1.1}, "f"),
+        ({"method": "learned_dilation", "rates": (1, 2, 4), "search": 1.0, "hold": 0.0}, "dilation"),
+    ],
+)
+def test_what_is_validated_is_what_is_recorded(
+    tiny: StudySpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, configuration: dict[str, Any], quantity: str
+) -> None:
+    """The last step of an epoch is taken in before its validation."""
+    seen: list[float] = []
+    step = SegmentationModule.validation_step
+
+    def watched(self: SegmentationModule, batch: Any, index: int) -> Any:
+        seen.append(learned_values(self.model)[quantity])
+        return step(self, batch, index)
+
+    monkeypatch.setattr(SegmentationModule, "validation_step", watched)
+    epochs: list[dict[str, Any]] = []
+    runner.run(Job(1, "key", configuration, 0, tiny, tmp_path), epochs.append)
+    assert len(set(seen)) > 1 or quantity == "f"
+    assert seen == [epoch[quantity] for epoch in epochs]
+
+
+def test_a_trial_whose_factor_is_no_number_fails_with_that_reason(
+    tiny: StudySpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even where that happens in the last step of an epoch."""
+    forward, steps = InflationRegion.forward, []
+
+    def spoilt(self: InflationRegion, *arguments: Any) -> Any:
+        output = forward(self, *arguments)
+        if output.requires_grad and len(arguments) == 1:
+            steps.append(1)
+            if len(steps) == 3:
+                # The third batch is the epoch's last.
+                self.factor.register_hook(lambda gradient: gradient * float("nan"))
+        return output
+
+    monkeypatch.setattr(InflationRegion, "forward", spoilt)
+    with pytest.raises(FloatingPointError, match="inflation factor f became nan; lower learning_rate_multiplier"):
+        runner.run(Job(1, "key", {"method": "inflation"}, 0, tiny, tmp_path), lambda _: None)

@@ -1,5 +1,6 @@
 """What a training loop needs of an adapted model."""
 
+import copy
 import math
 
 import pytest
@@ -47,4 +48,14 @@ def test_learned_values_are_means_over_layers(branching):
     branching.first.mu, branching.third.mu = 0.0, math.log(3.0)
     with torch.no_grad():
         region_at(branching.second).factor.fill_(1.5)
-    assert learned_values(branching) == {"dilation": pytest.approx(2.0), "f": 1.5}
+    assert learned_values(branching) == {
+        "dilation": pytest.approx(2.0), "dilation.1": 1.0, "dilation.2": pytest.approx(3.0), "f": 1.5
+    }  # fmt: skip
+
+
+def test_layers_that_learn_apart_are_listed_and_those_that_share_are_not(branching):
+    options = {"targets": ("first", "second"), "rates": (1, 2, 4)}
+    apart = adapt(copy.deepcopy(branching), LearnedDilation(**options))
+    apart.second.rate = 4
+    assert learned_values(apart) == {"dilation": 2.5, "dilation.1": 1.0, "dilation.2": 4.0}
+    assert learned_values(adapt(branching, LearnedDilation(**options, shared=True))) == {"dilation": 1.0}

@@ -311,3 +311,10 @@ def test_state_that_is_no_tensor_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"'0._extra_state' is a dict; safetensors holds tensors only"):
         save(nn.Sequential(Counts()), tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_loaded_region_is_bounded_by_memory_as_the_saved_one_was(branching, tmp_path):
+    model = adapt(branching, Inflation(start="second", end="second"))
+    region_at(model.second).values_per_position = 12.5
+    loaded = load(Branching, save(model, tmp_path / "model"))
+    assert region_at(loaded.second).values_per_position == 12.5

@@ -30,3 +30,9 @@ def test_a_constant_rate_rises_only() -> None:
 def test_milestones_must_increase() -> None:
     with pytest.raises(InputError, match="milestones must increase"):
         factors({"kind": "step", "milestones": [0.5, 0.5]}, 4)
+
+
+@pytest.mark.parametrize("rule", [{"split": 200}, {"kind": "constant", "milestones": [0.9]}, {"gamma": 0.5}])
+def test_what_only_steps_have_is_refused_elsewhere(rule: dict[str, object]) -> None:
+    with pytest.raises(InputError, match="belong to kind: step"):
+        factors(rule, 4)

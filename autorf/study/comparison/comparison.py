@@ -29,7 +29,7 @@ from autorf.study.comparison.verdict import Verdict, judge, judgement, verdict_o
 from autorf.study.objectives import METRICS, sign
 from autorf.study.store import Record
 
-_JSON_COLUMNS = ("params", "rf", "measured", "infeasible")
+_JSON_COLUMNS = ("params", "rf", "each", "measured", "infeasible")
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Comparison:
         return json.dumps(_plain(asdict(self)), indent=2, allow_nan=False)
 
     def to_csv(self) -> str:
-        """The rows; ``params``, ``rf``, ``measured`` and ``infeasible`` as JSON."""
+        """The rows; ``params``, ``rf``, ``each``, ``measured`` and ``infeasible`` as JSON."""
         text = io.StringIO()
         writer = csv.DictWriter(text, [field.name for field in fields(Row)], lineterminator="\n")
         writer.writeheader()

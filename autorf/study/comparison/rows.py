@@ -14,7 +14,9 @@ from autorf.study.comparison.results import StudyResults
 from autorf.study.objectives import COSTS, violated
 from autorf.study.pareto import pareto_front
 from autorf.study.store import Record
+from autorf.study.traces import parts
 from autorf.study.trial import trial_from
+from autorf.surgery.learning import LISTED
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Row:
 
     Attributes:
         score: of the metric that is compared.
+        each: what every branch or layer learned, by name (``f``, ``dilation``), where several learned their own.
         measured: what the trial costs, by name: parameters, flops, latency_ms, peak_memory_mb.
         infeasible: limits of the study that the trial breaks; it is never best then.
         on_front: whether no other trial beats it in both objectives; None with one objective.
@@ -49,6 +52,7 @@ class Row:
     split: str | None
     study: str = ""
     score: float | None = None
+    each: dict[str, list[float]] = field(default_factory=dict)
     measured: dict[str, float] = field(default_factory=dict)
     infeasible: list[str] = field(default_factory=list)
     on_front: bool | None = None
@@ -154,6 +158,7 @@ def _row(record: Record, study: StudyResults, front: set[str] | None) -> Row:
     result = record.result
     last = record.history[-1] if record.history else {}
     values = result.get("values", {})
+    reached = {**last, **values}
     params = {name: value for name, value in record.configuration.items() if name != "method"}
     set_dilation = params.get("rate", params.get("dilation"))
     complete = record.state == "complete"
@@ -165,8 +170,9 @@ def _row(record: Record, study: StudyResults, front: set[str] | None) -> Row:
         state=record.state,
         rf=result.get("rf", last.get("rf")),
         rnorm=result.get("rnorm", last.get("rnorm")),
-        f=values.get("f", last.get("f")),
-        dilation=values.get("dilation", last.get("dilation", set_dilation)),
+        f=reached.get("f"),
+        dilation=reached.get("dilation", set_dilation),
+        each={name: [reached[part] for part in found] for name in LISTED if (found := parts(reached, name))},
         miou=result.get("miou"),
         f1=result.get("f1"),
         pixel_accuracy=result.get("pixel_accuracy"),
@@ -215,6 +221,14 @@ def _group(members: Sequence[Row]) -> Group:
         spent_seconds=sum(row.spent_seconds or 0.0 for row in members),
         feasible=not any(row.infeasible for row in counted),
     )
+
+
+def learned(rows: Sequence[Row], name: str) -> list[float]:
+    """The ``f`` or ``dilation`` of every branch or layer, or the one there is; the mean over ``rows``."""
+    listed = [row.each[name] for row in rows if name in row.each]
+    if not listed:
+        listed = [[value] for row in rows if (value := getattr(row, name)) is not None]
+    return [mean(column) for column in zip(*listed, strict=False)]
 
 
 def members_of(group: Group, rows: Sequence[Row]) -> dict[int, Row]:

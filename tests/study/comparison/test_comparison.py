@@ -6,7 +6,9 @@ import time
 
 import pytest
 
+from autorf.cli.comparison_table import _of_groups
 from autorf.study.comparison import compare, half_width
+from autorf.study.comparison.rows import learned
 from tests.study.comparison.builder import record
 
 FIELDS = [
@@ -94,3 +96,17 @@ def test_a_thousand_trials_are_compared_within_two_seconds_of_work() -> None:
     assert found.verdict.difference_low is not None
     assert found.verdict.difference_high is not None
     assert found.verdict.difference_high - found.verdict.difference_low < 0.12
+
+
+def test_what_branches_learned_is_listed_and_averaged_over_seeds() -> None:
+    trials = [record("inflation", 0.5, seed) for seed in (0, 1)]
+    for trial, factors in zip(trials, ((1.0, 3.0), (2.0, 4.0)), strict=True):
+        trial.result["values"] = {"f": sum(factors) / 2, "f.1": factors[0], "f.2": factors[1]}
+    found = compare("s", trials)
+    assert [row.each for row in found.rows] == [{"f": [1.0, 3.0]}, {"f": [2.0, 4.0]}]
+    assert learned(found.rows, "f") == [1.5, 3.5]
+    assert learned(found.rows, "dilation") == []
+    (line,) = _of_groups(found)
+    assert line["f"] == "1.50, 3.50"
+    rows = list(csv.DictReader(io.StringIO(found.to_csv())))
+    assert json.loads(rows[0]["each"]) == {"f": [1.0, 3.0]}

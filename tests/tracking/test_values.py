@@ -1,0 +1,19 @@
+"""What MLflow is told of a trial, as metrics."""
+
+from autorf.tracking.values import epoch_metrics
+from tests.tracking.conftest import record
+
+TRACE = {
+    "steps_per_epoch": 4, "step": [0, 2], "f": [1.0, 1.5], "f.1": [1.0, 2.0], "f_height": [1.0], "rates": [1, 2],
+    "window": [[0.25, 0.75]], "losses": [0.0, None],
+}  # fmt: skip
+
+
+def test_what_was_learned_and_the_window_are_told_step_by_step() -> None:
+    trial = record(epochs=1)
+    trial.history[0]["trace"] = TRACE
+    found = [(metric.key, metric.value, metric.step) for metric in epoch_metrics(trial, -1)]
+    assert [one for one in found if one[0] == "f_by_step"] == [("f_by_step", 1.0, 0), ("f_by_step", 1.5, 2)]
+    assert ("f.1_by_step", 2.0, 2) in found
+    assert [one for one in found if one[0].startswith("window.")] == [("window.1", 0.25, 0), ("window.2", 0.75, 0)]
+    assert not [name for name, *_ in found if name.startswith(("f_height", "losses", "rates", "step"))]
