@@ -72,7 +72,8 @@ def _trajectories(found: Findings) -> Iterator[Section]:
     )
     more = f" The first {MOST_PANELS} of {len(shown)} configurations." if len(shown) > MOST_PANELS else ""
     caption = (
-        "One line a seed; the dashed line is the receptive field, on the right scale. "
+        "One line a seed, and one a branch or layer that learns its own, with its number; the dashed line is the "
+        "receptive field, on the right scale. "
         "A band is the spread over pixels; the shading is what share of images a search gives to each option."
         f"{more}"
     )
