@@ -105,7 +105,7 @@ def search_free_table(comparison: Comparison) -> Table:
     lines = [
         Line(
             (
-                one.name if one.object_size is None else f"{one.name}, {one.object_size:g} px",
+                one.name if one.object_size is None else f"{one.name}, {one.object_size:.3g} px",
                 configuration(one.group),
                 side_text(one.group.rf),
                 score(one.group.mean, metric),
