@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from autorf.methods.base import AdaptiveModule, LearningRule, Method, lengthened
 from autorf.methods.dilation import Rate
+from autorf.methods.free_memory import free_memory
 from autorf.methods.labels import LabelAware
 from autorf.methods.region import ConstantRegion, Region, Resampling, Sides, factor_values, folded
 from autorf.ops.inflation import Gradient, inflate, interpolate
@@ -213,16 +214,6 @@ def warn_of_bound(bound: float) -> None:
         RuntimeWarning,
         stacklevel=3,
     )
-
-
-def free_memory(device: torch.device) -> float:
-    """Bytes that a new tensor on ``device`` may take."""
-    if device.type == "cuda":
-        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return float(torch.cuda.mem_get_info(device)[0] + unused)
-    import psutil
-
-    return float(psutil.virtual_memory().available)
 
 
 def _clip_gradient(value: Tensor, limit: float) -> Tensor:
