@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 
 _SLICE_SECONDS = 0.2
 _heard = False
@@ -34,6 +35,21 @@ def kept() -> Iterator[None]:
         check()
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Hold Ctrl-C back while a process is started: it is heard afterwards, and never by the new process.
+
+    A terminal sends it to both; the new one would answer with a traceback while it still imports.
+    """
+    # Started in the block, multiprocessing's own helper would let the signal through again.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def check() -> None:

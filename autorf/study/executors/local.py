@@ -13,6 +13,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from autorf.study.executors.base import Event, Job, RunTrial, ended
+from autorf.study.interruption import held_back
 
 _STOP, _GO = "stop", "go"
 
@@ -109,7 +110,8 @@ class LocalExecutor:
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_work, args=(theirs, self._run_trial), daemon=True)
-        process.start()
+        with held_back():
+            process.start()
         # Only with this end closed here does the worker's death close the pipe.
         theirs.close()
         self._workers.append(_Worker(process, ours))

@@ -1,5 +1,7 @@
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -107,6 +109,26 @@ def test_a_worker_that_died_or_was_cancelled_is_replaced(executor: LocalExecutor
     (job.folder / "epochs").unlink(missing_ok=True)
     executor.submit(job)
     assert kinds(until_end(executor)) == kinds(first)
+
+
+def test_ctrl_c_never_reaches_a_worker_not_even_while_it_starts() -> None:
+    script = """
+import signal
+from pathlib import Path
+from autorf.study.executors.local import LocalExecutor
+from tests.study.executors.fake_trials import sleeping_trial
+
+if __name__ == "__main__":
+    executor = LocalExecutor(1, sleeping_trial)
+    worker = executor._start().process
+    lines = Path(f"/proc/{worker.pid}/status").read_text().splitlines()
+    blocked = int(next(line for line in lines if line.startswith("SigBlk")).split()[1], 16)
+    executor.close()
+    print(bool(blocked >> (signal.SIGINT - 1) & 1), signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))
+"""
+    root = Path(__file__).parents[3]
+    done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "False"]
 
 
 def test_a_job_is_pruned_only_when_it_did_not_reach_the_end(tiny: StudySpec) -> None:
