@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -67,8 +68,8 @@ def _count(planned: Plan, spec: StudySpec) -> str:
     return f"{drawn} drawn by {spec.search.sampler}, beginning with {known}"
 
 
-def _cells(trial: Trial, field: dict[str, object]) -> tuple[str, ...]:
-    rf = side_text(field["rf"])  # type: ignore[arg-type]
+def _cells(trial: Trial, field: dict[str, Any]) -> tuple[str, ...]:
+    rf = side_text(field["rf"])
     return trial.key, trial.method.method, trial.setting, str(trial.seed), rf, f"{field['rnorm']:.2f}"
 
 

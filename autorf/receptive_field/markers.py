@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -17,7 +18,7 @@ def _real_dilated_convolution(call: Call) -> Field:
     mixed = field.each(lambda hull: hull.reduced([1]) if hull.shape[1] > 1 else hull, call.shape)
     for dim, kernel, dilation in zip((2, 3), call["kernel"], call["dilation"], strict=True):
         taps = np.arange(call.shape[dim])[:, None] + (np.arange(kernel) - kernel // 2)[None] * dilation
-        mixed = mixed.each(lambda hull, dim=dim, taps=taps: read_between(hull, dim, taps), call.shape)  # type: ignore[misc]
+        mixed = mixed.each(partial(read_between, dim=dim, taps=taps), call.shape)
     return mixed
 
 
@@ -27,7 +28,7 @@ def _resample(call: Call) -> Field:
     sides = field.shape
     for dim, factor in ((2, call["factor_h"]), (3, call["factor_w"])):
         taps = np.minimum(np.arange(call.shape[dim])[:, None] / factor, sides[dim] - 1)
-        field = field.each(lambda hull, dim=dim, taps=taps: read_between(hull, dim, taps), call.shape)  # type: ignore[misc]
+        field = field.each(partial(read_between, dim=dim, taps=taps), call.shape)
     return field
 
 
