@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from torch import Tensor
+
 from autorf.methods import MANUAL
 from autorf.study.comparison.results import StudyResults
 from autorf.study.comparison.rows import Group, Row, members_of
@@ -20,7 +22,7 @@ class NamedGroup:
             to the size of the objects.
         group: over its seeds; None where it is not complete.
         object_size: in pixels; of the second kind only.
-        source: where that comes from: ``data set``, or ``median of the validation objects``.
+        source: where that comes from: ``data set``, or ``validation objects, median of the classes``.
     """
 
     name: str
@@ -73,15 +75,28 @@ def _object_size(studies: Sequence[StudyResults], rows: Sequence[Row], groups: S
     if size is None:
         return None
     nearest = min(manual, key=lambda group: abs(max(group.rf) - size))
-    return NamedGroup("rf = object size", nearest, size, "data set" if stated else "median of the validation objects")
+    source = "data set" if stated else "validation objects, median of the classes"
+    return NamedGroup("rf = object size", nearest, size, source)
 
 
 def _measured_size(studies: Sequence[StudyResults], rows: Sequence[Row], groups: Sequence[Group]) -> float | None:
-    """The median side of the validation split's objects, which are the same in every trial."""
+    """The side of the validation split's objects, which are the same in every trial.
+
+    Of each class the middle of its pixels, so that specks along the borders of masks do not count as the objects do;
+    of the classes the median, since mIoU weighs them equally.
+    """
     by_name = {study.name: study for study in studies}
     folders = (by_name[row.study].trial_folder(row.key) for group in groups for row in members_of(group, rows).values())
     found = next((one for folder in folders if folder and (one := read_evidence(folder))), None)
     if found is None:
         return None
-    sides = found.object_sides[found.is_thing[found.objects[:, 1].long()]]
-    return float(sides.median()) if len(sides) else None
+    classes, areas = found.objects[:, 1], found.objects[:, 2]
+    things = [label for label in classes.unique().tolist() if found.is_thing[label]]
+    return median(_middle_side(areas[classes == label]) for label in things) if things else None
+
+
+def _middle_side(areas: Tensor) -> float:
+    """The side in pixels of the object that holds the middle one of all pixels, the objects ordered by size."""
+    areas = areas.long().sort().values
+    covered = areas.cumsum(0)
+    return float(areas[int((covered < covered[-1] / 2).sum())].sqrt())

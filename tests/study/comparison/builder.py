@@ -1,5 +1,6 @@
 """Records of trials that never ran, and the files they would have left."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,14 @@ def history(n_epochs: int, seconds: float, begin: int = 0) -> list[dict[str, Any
     ]
 
 
-def leave_evidence(folder: Path, trial: Record, shares: list[float], *, labelled: int = 100) -> None:
-    """Images with ``labelled`` pixels each of background and of ``a``; ``shares`` of those of ``a`` are right."""
+def leave_evidence(
+    folder: Path, trial: Record, shares: list[float], *, labelled: int = 100, more: Sequence[tuple[int, int]] = ()
+) -> None:
+    """Images with ``labelled`` pixels each of background and of ``a``; ``shares`` of those of ``a`` are right.
+
+    The image ``i`` has an object of class ``a`` of ``100 * (i + 1)`` pixels; ``more`` are classes and areas of others
+    in the first image, of which nothing is right.
+    """
     cells, counts = [], []
     for image, share in enumerate(shares):
         right = round(share * labelled)
@@ -62,12 +69,13 @@ def leave_evidence(folder: Path, trial: Record, shares: list[float], *, labelled
         counts += [labelled, right, labelled - right]
     n = len(shares)
     objects = torch.tensor([[i, 1, 100 * (i + 1), round(share * 100 * (i + 1))] for i, share in enumerate(shares)])
+    objects = torch.cat([objects, torch.tensor([[0, *one, 0] for one in more]).view(-1, 4)])
     size = (1, 4, 4)
     write_evidence(
         folder / "trials" / trial.key,
         Evidence(
             ("background", "a", "b"), None, n, torch.tensor(cells), torch.tensor(counts), objects.int(),
-            torch.arange(1, n + 1).float(), torch.zeros(1, dtype=torch.long),
+            torch.arange(1, len(objects) + 1).float(), torch.zeros(1, dtype=torch.long),
             torch.zeros(1, 3, 4, 4, dtype=torch.uint8),
             torch.zeros(size, dtype=torch.int16), torch.zeros(size, dtype=torch.int16),
             torch.zeros(size, dtype=torch.float16) if trial.configuration["method"] == "scale_adaptive" else None,

@@ -76,9 +76,17 @@ def test_the_default_and_the_field_as_large_as_the_objects_are_named(trials: lis
 
 def test_objects_are_measured_where_the_data_set_states_no_size(trials: list[Record], tmp_path: Path) -> None:
     named = compared(trials, tmp_path, data={"object_size": ()}).named
-    assert named[1].object_size == pytest.approx(200**0.5, rel=1e-6)
-    assert named[1].source == "median of the validation objects"
+    assert named[1].object_size == pytest.approx(300**0.5, rel=1e-6)
+    assert named[1].source == "validation objects, median of the classes"
     assert [one.name for one in compared(trials, tmp_path / "elsewhere", data={"object_size": ()}).named] == ["default"]
+
+
+def test_measured_objects_are_no_specks_and_every_class_counts_once(tmp_path: Path) -> None:
+    trials = [record("dilation", 0.5, rate=rate) for rate in (1, 3)]
+    specks = [(1, 2)] * 50 + [(2, 1)] * 10 + [(2, 900)]
+    leave_evidence(tmp_path, trials[0], [0.1, 0.2, 0.3, 0.4], more=specks)
+    (_, zero_search) = compared(trials, tmp_path, data={"object_size": ()}).named
+    assert zero_search.object_size == pytest.approx((300**0.5 + 900**0.5) / 2, rel=1e-6)
 
 
 def test_a_default_that_is_not_in_the_study_has_no_name(tmp_path: Path) -> None:
