@@ -35,12 +35,25 @@ def draw_window(axes: "Axes", trace: SteppedTrace, hue: str) -> None:
 def searches(records: Iterable[Record]) -> list[tuple[Record, SteppedTrace]]:
     """The trials that know of the loss of several options, each with its trace."""
     traced = [(record, stepped(record)) for record in records]
-    return [(record, trace) for record, trace in traced if sum(loss is not None for loss in trace.losses) > 1]
+    return [(record, trace) for record, trace in traced if any(len(_known(trace, one)) > 1 for one in trace.profiles)]
+
+
+def _known(trace: SteppedTrace, profile: Iterable[float | None]) -> list[tuple[float, float]]:
+    """The options whose loss a search knows, with it."""
+    return [(rate, loss) for rate, loss in zip(trace.rates, profile, strict=True) if loss is not None]
 
 
 def quantity_of(record: Record) -> str:
     """What a trial searches among: ``f`` or ``dilation``."""
     return "f" if record.configuration["method"] == "inflation" else "dilation"
+
+
+def named_profiles(record: Record, trace: SteppedTrace) -> list[tuple[str, list[float | None]]]:
+    """Every profile under the name of what was searched: ``dilation``, of several layers ``dilation.1`` and so on."""
+    quantity = quantity_of(record)
+    if len(trace.profiles) == 1:
+        return [(quantity, trace.profiles[0])]
+    return [(f"{quantity}.{number}", profile) for number, profile in enumerate(trace.profiles, 1)]
 
 
 @drawing
@@ -70,12 +83,14 @@ def loss_profile_figure(records: Iterable[Record], layout: Layout = WIDE) -> "Fi
 
 def _draw_profiles(axis: "Axes", shown: Iterable[tuple[Record, SteppedTrace]]) -> None:
     for record, trace in shown:
-        known = [(rate, loss) for rate, loss in zip(trace.rates, trace.losses, strict=True) if loss is not None]
-        hue, least = colour(str(record.configuration["method"])), min(loss for _, loss in known)
-        axis.plot(
-            [rate for rate, _ in known], [loss - least for _, loss in known],
-            color=hue, linewidth=1.4, alpha=0.6, marker=".",
-        )  # fmt: skip
+        hue = colour(str(record.configuration["method"]))
+        for number, known in enumerate((_known(trace, profile) for profile in trace.profiles), 1):
+            least = min((loss for _, loss in known), default=0.0)
+            rates, heights = [rate for rate, _ in known], [loss - least for _, loss in known]
+            axis.plot(rates, heights, color=hue, linewidth=1.4, alpha=0.6, marker=".")
+            if known and len(trace.profiles) > 1:
+                # Which layer it is.
+                axis.annotate(str(number), (rates[-1], heights[-1]), color=hue, fontsize="small")
     axis.set_xscale("log", base=2)
     axis.set_ylabel("loss above the lowest, in the search")
 

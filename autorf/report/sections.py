@@ -9,7 +9,7 @@ from autorf.report.findings import Findings
 from autorf.report.metric import metric_figure
 from autorf.report.pareto import measured, pareto_figure, pareto_table
 from autorf.report.reproduce import reproduction
-from autorf.report.search_window import loss_profile_figure, quantity_of, searches
+from autorf.report.search_window import loss_profile_figure, named_profiles, searches
 from autorf.report.tables import between_table, group_table, search_free_table, trial_table
 from autorf.report.trajectories import MOST_PANELS, trajectories, trajectory_figure
 from autorf.report.words import configuration, named, plural, score, short
@@ -86,13 +86,15 @@ def _profiles(found: Findings) -> Iterator[Chart]:
     if not searched:
         return
     lines = [
-        (record.label, str(record.seed), f"{quantity_of(record)} {rate:g}", short(loss, 4))
+        (record.label, str(record.seed), f"{name} {rate:g}", short(loss, 4))
         for record, trace in searched
-        for rate, loss in zip(trace.rates, trace.losses, strict=True)
+        for name, profile in named_profiles(record, trace)
+        for rate, loss in zip(trace.rates, profile, strict=True)
     ]
     caption = (
-        "What each search knew of the loss at every option when it ended, one line a training; dashed, on the right "
-        "scale, the mIoU of separate trainings. Where the line is lowest is what the search chose."
+        "What each search knew of the loss at every option when it ended, one line a training, and one a layer that "
+        "searched its own, with its number; dashed, on the right scale, the mIoU of separate trainings. Where the line "
+        "is lowest is what the search chose."
     )
     words = f"Loss over the options as {plural(len(searched), 'search')} knew it"
     columns = (Column("configuration", False), "seed", "option", "loss less the first option's")

@@ -6,7 +6,7 @@ from typing import Any
 
 from autorf.study.record import Record
 
-KEPT_APART = ("step", "steps_per_epoch", "rates", "window", "losses")
+KEPT_APART = ("step", "steps_per_epoch", "rates", "window", "profiles", "losses")
 """What a trace holds beside learned values."""
 
 
@@ -25,8 +25,9 @@ class SteppedTrace:
         epochs: the same in epochs, fractional.
         values: every learned value, one number a step.
         rates: the options of a search, empty without one.
-        window: for the steps of the search, each option's share.
-        losses: each option's loss less the first one's when the search ended; None where it was never tried.
+        window: for the steps of the search, each option's share; the mean over layers.
+        profiles: for every search, each option's loss less the first one's when it ended; None where it was never
+            tried. One, or one a layer that searches its own.
     """
 
     steps: list[int] = field(default_factory=list)
@@ -34,7 +35,7 @@ class SteppedTrace:
     values: dict[str, list[float]] = field(default_factory=dict)
     rates: list[float] = field(default_factory=list)
     window: list[list[float]] = field(default_factory=list)
-    losses: list[float | None] = field(default_factory=list)
+    profiles: list[list[float | None]] = field(default_factory=list)
 
 
 def stepped(record: Record) -> SteppedTrace:
@@ -51,5 +52,6 @@ def stepped(record: Record) -> SteppedTrace:
         if "window" in trace:
             whole.rates[:] = trace["rates"]
             whole.window.extend(trace["window"])
-            whole.losses[:] = trace["losses"]
+            # Earlier versions kept one profile, the mean over layers.
+            whole.profiles[:] = trace["profiles"] if "profiles" in trace else [trace["losses"]]
     return whole

@@ -3,7 +3,7 @@
 from autorf.surgery.adaptation import Adaptation, adapt, adaptations
 from autorf.surgery.description import Change, Description, describe
 from autorf.surgery.freezing import Frozen, freeze
-from autorf.surgery.learning import advance, learned_values, parameter_groups, search_state
+from autorf.surgery.learning import advance, learned_values, parameter_groups, search_states
 from autorf.surgery.storage import load, save
 
 __all__ = [
@@ -20,5 +20,5 @@ __all__ = [
     "load",
     "parameter_groups",
     "save",
-    "search_state",
+    "search_states",
 ]

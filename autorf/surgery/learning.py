@@ -1,12 +1,11 @@
 """What a training loop needs of an adapted model: optimizer groups, the schedule, the learned values."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from torch import nn
 
 from autorf.errors import InputError
-from autorf.methods.base import SearchState
+from autorf.methods.base import AdaptiveModule, SearchState
 from autorf.surgery.adaptation import adaptive_modules
 
 LISTED = ("f", "dilation")
@@ -64,13 +63,12 @@ def learned_values(model: nn.Module) -> dict[str, float]:
     """What the methods have learned so far: the mean over layers of ``f``, ``dilation`` and the like.
 
     Several regions or layers that each learn their own are also listed one by one: ``f.1``, ``f.2``, ``dilation.1``, in
-    the order of the model's modules.
+    the order of the model's modules; layers that share theirs, once.
     """
     gathered: dict[str, list[float]] = {}
     apart: dict[str, list[float]] = {}
     for module in adaptive_modules(model).values():
-        # Layers that share what they learn are listed once.
-        first = getattr(module, "group", (module,))[0] is module
+        first = _first_of_group(module)
         for key, value in module.values().items():
             gathered.setdefault(key, []).append(value)
             if first and key in LISTED:
@@ -85,14 +83,17 @@ def learned_values(model: nn.Module) -> dict[str, float]:
     return {**means, **each}
 
 
-def search_state(model: nn.Module) -> SearchState | None:
-    """How the search among options stands: the mean over the layers that search among those of the first; or None."""
-    states = [state for module in adaptive_modules(model).values() if (state := module.search_state()) is not None]
-    alike = [state for state in states if state.rates == states[0].rates]
-    if not alike:
-        return None
-    return SearchState(alike[0].rates, _means(state.window for state in alike), _means(state.losses for state in alike))
+def search_states(model: nn.Module) -> list[SearchState]:
+    """How every search among options stands that is going on now, in the order of the model's modules.
+
+    Layers that share one search are listed once.
+    """
+    return [
+        state
+        for module in adaptive_modules(model).values()
+        if _first_of_group(module) and (state := module.search_state()) is not None
+    ]
 
 
-def _means(rows: Iterable[tuple[float, ...]]) -> tuple[float, ...]:
-    return tuple(sum(column) / len(column) for column in zip(*rows, strict=True))
+def _first_of_group(module: AdaptiveModule) -> bool:
+    return getattr(module, "group", (module,))[0] is module

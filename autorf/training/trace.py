@@ -5,7 +5,8 @@ from typing import Any
 
 from torch import nn
 
-from autorf.surgery import learned_values, search_state
+from autorf.methods.base import SearchState
+from autorf.surgery import learned_values, search_states
 
 POINTS = 20
 """How many steps of an epoch are kept at most."""
@@ -15,7 +16,8 @@ class Trace:
     """Learned values, and how a search among options stands, against the step.
 
     :meth:`taken` gives what was noted since it was last asked, as plain lists: ``step``, every learned value under its
-    name and, while a search runs, ``rates``, ``window`` (a list of shares a step) and ``losses`` (of the last step).
+    name and, while a search runs, ``rates``, ``window`` (a list of shares a step) and ``profiles`` (the last step's
+    losses, a list a search). Of several layers that search among the same options, ``window`` is the mean.
     ``steps_per_epoch`` is the length of an epoch.
     """
 
@@ -40,13 +42,20 @@ class Trace:
         self._noted.setdefault("step", []).append(step)
         for name, value in values.items():
             self._noted.setdefault(name, []).append(float(f"{value:.5g}"))
-        state = search_state(model)
-        if state is not None:
-            self._noted["rates"] = list(state.rates)
-            self._noted.setdefault("window", []).append([round(share, 4) for share in state.window])
-            self._noted["losses"] = [None if math.isnan(loss) else float(f"{loss:.5g}") for loss in state.losses]
+        states = search_states(model)
+        if states:
+            rates = states[0].rates
+            alike = [state for state in states if state.rates == rates]
+            shares = [sum(column) / len(alike) for column in zip(*(state.window for state in alike), strict=True)]
+            self._noted["rates"] = list(rates)
+            self._noted.setdefault("window", []).append([round(share, 4) for share in shares])
+            self._noted["profiles"] = [_profile(state) for state in alike]
 
     def taken(self) -> dict[str, Any]:
         """What was noted since the last call; empty where nothing is learned."""
         noted, self._noted = self._noted, {}
         return noted
+
+
+def _profile(state: SearchState) -> list[float | None]:
+    return [None if math.isnan(loss) else float(f"{loss:.5g}") for loss in state.losses]

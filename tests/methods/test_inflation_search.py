@@ -9,7 +9,7 @@ from autorf.errors import InputError
 from autorf.methods import Inflation, inflation_search
 from autorf.methods.inflation_search import SearchedInflationRegion
 from autorf.specification import parse
-from autorf.surgery import adapt, advance, freeze, learned_values, parameter_groups, search_state
+from autorf.surgery import adapt, advance, freeze, learned_values, parameter_groups, search_states
 
 
 def adapted(**fields: object) -> nn.Sequential:
@@ -59,7 +59,7 @@ def test_the_profile_is_the_loss_of_every_factor(monkeypatch: pytest.MonkeyPatch
         advance(model, step, 600)
         inner(model(image) - wanted).square().mean().backward()
     advance(model, 500, 600)
-    state = search_state(model)
+    (state,) = search_states(model)
     assert state is not None
     model.eval()
     region, real = region_of(model), []
@@ -112,7 +112,7 @@ def test_the_window_narrows_and_closes() -> None:
     assert widths[0] == inflation_search.WINDOW
     assert widths == sorted(widths, reverse=True)
     assert widths[-1] == 0
-    assert search_state(model) is None
+    assert search_states(model) == []
     drawn = model(smooth(1))
     drawn.sum().backward()
     assert region_of(model).factor.grad is not None
@@ -149,7 +149,7 @@ def test_a_loss_that_is_no_number_teaches_nothing() -> None:
     advance(model, 0, 100)
     (model(smooth(1)).sum() * math.nan).backward()
     advance(model, 1, 100)
-    state = search_state(model)
+    (state,) = search_states(model)
     assert state is not None
     assert all(math.isnan(loss) for loss in state.losses)
 

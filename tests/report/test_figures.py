@@ -119,7 +119,7 @@ def test_the_cost_curve_is_drawn_as_regret_or_as_score(shows: str, first: float,
 def test_a_search_is_shaded_by_its_window_and_its_profile_stands_above_the_grid() -> None:
     trace = {
         "steps_per_epoch": 4, "step": [0, 1, 2, 3], "dilation": [4.0, 2.0, 2.0, 2.0], "rates": [1, 2, 4],
-        "window": [[0.3, 0.4, 0.3]] * 3, "losses": [0.0, -0.1, 0.2],
+        "window": [[0.3, 0.4, 0.3]] * 3, "profiles": [[0.0, -0.1, 0.2]],
     }  # fmt: skip
     learned = make_record(9, {"method": "learned_dilation", "start": 4.0})
     learned = replace(learned, history=[{**learned.history[0], "trace": trace}, *learned.history[1:]])
@@ -130,6 +130,20 @@ def test_a_search_is_shaded_by_its_window_and_its_profile_stands_above_the_grid(
     profile, manual = loss_profile_figure([learned, *grid]).axes
     assert list(profile.lines[0].get_ydata()) == pytest.approx([0.1, 0.0, 0.3])
     assert list(manual.lines[0].get_xdata()) == [1, 2, 4]
+    assert not profile.texts
+
+
+def test_every_layer_that_searches_has_a_profile_of_its_own_with_its_number() -> None:
+    trace = {
+        "steps_per_epoch": 4, "step": [0, 1], "dilation": [4.0, 2.0], "rates": [1, 2, 4],
+        "window": [[0.3, 0.4, 0.3]] * 2, "profiles": [[0.0, -0.1, 0.2], [0.0, 0.5, None]],
+    }  # fmt: skip
+    record = make_record(0, {"method": "learned_dilation", "start": 4.0})
+    record = replace(record, history=[{**record.history[0], "trace": trace}, *record.history[1:]])
+    (axes,) = loss_profile_figure([record]).axes
+    assert [list(line.get_xdata()) for line in axes.lines] == [[1, 2, 4], [1, 2]]
+    assert list(axes.lines[1].get_ydata()) == pytest.approx([0.0, 0.5])
+    assert [text.get_text() for text in axes.texts] == ["1", "2"]
 
 
 def test_every_branch_has_a_line_of_its_own_with_its_number() -> None:

@@ -5,7 +5,7 @@ from tests.tracking.conftest import record
 
 TRACE = {
     "steps_per_epoch": 4, "step": [0, 2], "f": [1.0, 1.5], "f.1": [1.0, 2.0], "f_height": [1.0], "rates": [1, 2],
-    "window": [[0.25, 0.75]], "losses": [0.0, None],
+    "window": [[0.25, 0.75]], "profiles": [[0.0, None]],
 }  # fmt: skip
 
 
@@ -16,4 +16,4 @@ def test_what_was_learned_and_the_window_are_told_step_by_step() -> None:
     assert [one for one in found if one[0] == "f_by_step"] == [("f_by_step", 1.0, 0), ("f_by_step", 1.5, 2)]
     assert ("f.1_by_step", 2.0, 2) in found
     assert [one for one in found if one[0].startswith("window.")] == [("window.1", 0.25, 0), ("window.2", 0.75, 0)]
-    assert not [name for name, *_ in found if name.startswith(("f_height", "losses", "rates", "step"))]
+    assert not [name for name, *_ in found if name.startswith(("f_height", "profiles", "rates", "step"))]

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from autorf.methods import LearnedDilation
-from autorf.surgery import adapt, advance, search_state
+from autorf.surgery import adapt, advance, search_states
 from autorf.training.trace import POINTS, Trace
 
 
@@ -33,12 +33,12 @@ def test_the_window_and_the_losses_are_kept_while_searching_only(model: nn.Modul
     trace.note(model, 1, 0, 5)
     found = trace.taken()
     assert sum(found["window"][0]) == pytest.approx(1, abs=1e-3)
-    assert found["losses"][0] == 0
+    assert found["profiles"][0][0] == 0
     assert found["rates"] == [1, 2, 4]
     advance(model, 10, 10)
     trace.note(model, 10, 0, 5)
     assert "window" not in trace.taken()
-    assert search_state(model) is None
+    assert search_states(model) == []
 
 
 def test_a_model_that_learns_nothing_leaves_nothing() -> None:
@@ -47,13 +47,35 @@ def test_a_model_that_learns_nothing_leaves_nothing() -> None:
     assert trace.taken() == {}
 
 
-def test_layers_that_search_the_same_options_are_averaged() -> None:
-    layers = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 3, 3, padding=1))
+@pytest.fixture
+def layers() -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 3, 3, padding=1))
+
+
+def test_the_windows_of_layers_that_search_the_same_options_are_averaged(layers: nn.Sequential) -> None:
     adapt(layers, LearnedDilation(targets=("0", "1"), rates=(1, 2, 4), start=1))
     advance(layers, 0, 10)
     layers[1].mu = 1.0
     advance(layers, 1, 10)
-    state = search_state(layers)
-    assert state is not None
+    trace = Trace()
+    trace.note(layers, 1, 0, 5)
     first, second = layers[0].window(), layers[1].window()
-    assert state.window == pytest.approx([(a + b) / 2 for a, b in zip(first, second, strict=True)])
+    assert first != second
+    assert trace.taken()["window"] == [
+        pytest.approx([(a + b) / 2 for a, b in zip(first, second, strict=True)], abs=1e-4)
+    ]
+
+
+@pytest.mark.parametrize(("shared", "n_searches"), [(False, 2), (True, 1)])
+def test_every_search_keeps_a_profile_of_its_own(layers: nn.Sequential, shared: bool, n_searches: int) -> None:
+    adapt(layers, LearnedDilation(targets=("0", "1"), rates=(1, 2, 4), shared=shared))
+    advance(layers, 0, 10)
+    layers(torch.randn(8, 3, 6, 6)).square().mean().backward()
+    advance(layers, 1, 10)
+    trace = Trace()
+    trace.note(layers, 1, 0, 5)
+    profiles = trace.taken()["profiles"]
+    assert len(profiles) == n_searches
+    assert profiles[0] == [pytest.approx(loss, rel=1e-4) for loss in layers[0].losses()]
+    if not shared:
+        assert profiles[0] != profiles[1] == [pytest.approx(loss, rel=1e-4) for loss in layers[1].losses()]
