@@ -333,7 +333,7 @@ class Grid:
         found = []
         for record in self.learned:
             trace = stepped(record)
-            losses = dict(zip(trace.rates, trace.losses, strict=True))
+            losses = dict(zip(trace.rates, trace.profiles[0], strict=True))
             key = {"data": data, "estimator": "profile", "start": record.configuration["start"], "seed": record.seed}
             fixed = round(record.result["values"]["dilation"])
             found.append({**key, "fixed": fixed, "losses": [losses[rate] for rate in GRID]})
