@@ -8,8 +8,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from autorf import ops, receptive_field
+    from autorf import ops
     from autorf.errors import InputError
+    from autorf.fields import receptive_field
     from autorf.methods import Dilation, Inflation, LearnedDilation, PixelAdaptive, ScaleAdaptive
     from autorf.methods.labels import labels
     from autorf.networks import ModelSpec, build
@@ -48,10 +49,11 @@ _HOMES = {
     "learned_values": "autorf.surgery",
     "load": "autorf.surgery",
     "parameter_groups": "autorf.surgery",
+    "receptive_field": "autorf.fields",
     "save": "autorf.surgery",
     "ReceptiveFieldCallback": "autorf.training.callback",
 }
-_PACKAGES = ("ops", "receptive_field")
+_PACKAGES = ("ops",)
 
 __all__ = [
     "Dilation",

@@ -24,13 +24,13 @@ from typing import Any
 import torch
 import yaml
 
+from autorf.driver.pruning import Arrival, Asha
+from autorf.driver.search import search
 from autorf.files import write_atomically
+from autorf.store.record import Record
+from autorf.store.store import open_store
 from autorf.study import builtin
-from autorf.study.pruning import Arrival, Asha
-from autorf.study.record import Record
-from autorf.study.search import search
 from autorf.study.spec import parse_study
-from autorf.study.store import open_store
 from autorf.study.trial import trial_from
 
 RATES, LEARNING_RATES = [1, 2, 3, 4, 6, 8], [1.5e-3, 3.0e-3, 6.0e-3, 1.2e-2]

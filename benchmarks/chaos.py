@@ -26,9 +26,9 @@ from typing import Any, NamedTuple
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from autorf.study.record import Record
+from autorf.store.record import Record
+from autorf.store.store import open_store
 from autorf.study.spec import StudySpec, parse_study
-from autorf.study.store import open_store
 
 STUDY: dict[str, Any] = {
     "name": "chaos",
@@ -214,7 +214,7 @@ def _start(spec: StudySpec, root: Path) -> int:
     os.setpgid(0, 0)
     status = 1
     try:
-        from autorf.study.search import search
+        from autorf.driver.search import search
 
         quiet = os.open(os.devnull, os.O_WRONLY)
         os.dup2(quiet, 1)
@@ -321,8 +321,8 @@ def _warm_up() -> None:
     import mlflow.tracking
     import torch
 
-    import autorf.study.runner
-    import autorf.study.search
+    import autorf.driver.search
+    import autorf.running.runner
     from autorf.training.checkpoint import EpochCheckpoint
 
     torch.set_num_threads(1)
@@ -335,7 +335,7 @@ def _warm_up() -> None:
 
     EpochCheckpoint.on_train_epoch_start = noted  # type: ignore[method-assign]
     assert mlflow.tracking
-    assert autorf.study.runner
+    assert autorf.running.runner
 
 
 def _table(spec: StudySpec, tally: Tally) -> str:

@@ -35,16 +35,16 @@ from scipy.stats import kendalltau
 from torch import Tensor, nn
 
 from autorf.data import load
+from autorf.driver.search import search
 from autorf.files import write_atomically
 from autorf.methods.base import LearningRule
 from autorf.methods.learned_dilation import LearnedDilation, LearnedDilationConv2d
 from autorf.networks import build
 from autorf.ops import windowed_dilated_conv2d
+from autorf.store.store import open_store
+from autorf.store.traces import stepped
 from autorf.study import builtin
-from autorf.study.search import search
 from autorf.study.spec import StudySpec, parse_study
-from autorf.study.store import open_store
-from autorf.study.traces import stepped
 from autorf.surgery import adapt
 from autorf.training.batches import loader
 from autorf.training.callback import ReceptiveFieldCallback

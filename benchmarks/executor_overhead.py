@@ -15,8 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from autorf.study import search as module
-from autorf.study.executors import Executor, Job
+from autorf.driver import search as module
+from autorf.executors import Executor
+from autorf.study.job import Job
 from autorf.study.spec import parse_study
 
 N_TRIALS, SECONDS, WORKERS = 50, 2.0, 2
@@ -52,10 +53,10 @@ def measure(kind: str) -> tuple[float, float]:
 
         def made(_: Any, place: Path, jobs: int | None) -> Executor:
             if kind == "ray":
-                from autorf.study.executors.ray import RayExecutor
+                from autorf.executors.ray import RayExecutor
 
                 return RayExecutor(spec.executor, 1, place, jobs, trial)
-            from autorf.study.executors.local import LocalExecutor
+            from autorf.executors.local import LocalExecutor
 
             return LocalExecutor(WORKERS, trial)
 

@@ -27,9 +27,9 @@ from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from autorf.comparison import compare_studies, results_of
 from autorf.files import write_atomically
-from autorf.study.comparison import compare_studies, results_of
-from autorf.study.store import open_store
+from autorf.store.store import open_store
 from tests.postgres import server
 
 COMMAND = [sys.executable, "-c", "from autorf.cli import main; main()"]

@@ -17,8 +17,8 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 
-from autorf.study.record import Record
-from autorf.study.store import open_store
+from autorf.store.record import Record
+from autorf.store.store import open_store
 
 SHORTENED = ["training.epochs=3", "data.n_train=96", "data.n_val=24", "data.n_test=0"]
 

@@ -23,8 +23,8 @@ from torch import nn
 
 import autorf
 from autorf.errors import InputError
+from autorf.fields import receptive_field
 from autorf.files import write_atomically
-from autorf.receptive_field import receptive_field
 from autorf.testing.probe import probed_size
 
 RESULT = Path(__file__).parent / "results" / "receptive_field_agreement.md"
@@ -174,7 +174,7 @@ def large_network() -> str:
     """Seconds and memory of the engine alone on a large network, in a process of its own."""
     code = (
         "import resource, time, torch, segmentation_models_pytorch as smp\n"
-        "from autorf.receptive_field import receptive_field\n"
+        "from autorf.fields import receptive_field\n"
         "torch.set_num_threads(1)\n"
         "receptive_field(torch.nn.Conv2d(3, 3, 3), 32)\n"
         "model = smp.DeepLabV3Plus('resnet101', encoder_weights=None, classes=19)\n"

@@ -20,11 +20,11 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from autorf.comparison import compare_studies, results_of
 from autorf.errors import InputError
-from autorf.study.comparison import compare_studies, results_of
-from autorf.study.record import Record
+from autorf.store.record import Record
+from autorf.store.store import Store, open_store
 from autorf.study.spec import StudySpec, parse_study
-from autorf.study.store import Store, open_store
 from autorf.study.trial import grid
 from autorf.training.resuming import clear_checkpoints, newest_checkpoint
 
@@ -60,8 +60,8 @@ WRONG = ("silent restart", "finished trial lost")
 
 def make_study(spec: StudySpec, root: Path) -> None:
     """A study with one finished trial and one that was stopped after two epochs."""
-    from autorf.study.executors import Job
-    from autorf.study.runner import run
+    from autorf.running.runner import run
+    from autorf.study.job import Job
 
     store = Store(root / spec.name, spec.name)
     store.register(spec, grid(spec, "cut"))

@@ -22,8 +22,8 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from autorf.files import write_atomically
+from autorf.store.store import Store
 from autorf.study.spec import StorageSpec
-from autorf.study.store import Store
 from tests.postgres import server
 
 N_TRIALS = 24

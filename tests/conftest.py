@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
+from autorf.study.spec import StudySpec, parse_study
 from tests.postgres import Server, server
+from tests.tiny import TINY
 
 torch.set_num_threads(1)
 
@@ -34,3 +37,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
 def postgres() -> Iterator[Server]:
     """A PostgreSQL server on loopback."""
     yield from server()
+
+
+@pytest.fixture
+def tiny() -> StudySpec:
+    return parse_study(TINY, "tiny.yaml")
+
+
+@pytest.fixture
+def tiny_file(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(TINY, sort_keys=False))
+    return path

@@ -17,5 +17,5 @@ def test_the_wheel_ships_studies_search_spaces_and_types_and_nothing_else(tmp_pa
         shipped = {Path(name).stem for name in names if name.startswith(f"autorf/_builtin/{kind}/")}
         assert shipped == set(builtin.names(kind))  # type: ignore[arg-type]
     assert "autorf/py.typed" in names
-    assert {f"autorf/report/templates/report.{kind}" for kind in ("html.j2", "css")} <= set(names)
+    assert {f"autorf/reporting/templates/report.{kind}" for kind in ("html.j2", "css")} <= set(names)
     assert {name.split("/")[0].split("-")[0] for name in names} == {"autorf"}

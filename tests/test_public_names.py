@@ -25,8 +25,11 @@ def test_importing_the_package_loads_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
 
 
-def test_receptive_field_is_a_package_and_can_be_called() -> None:
+def test_receptive_field_stays_a_function_whatever_is_imported() -> None:
     import torch
+
+    import autorf.fields
+    import autorf.reporting
 
     found = autorf.receptive_field(torch.nn.Conv2d(3, 1, 5, padding=2), (32, 32))
     assert found.size == (5, 5)

@@ -11,10 +11,10 @@ from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
 
+from autorf.comparison import ClassRow, Comparison, Cost, Group, Row, SizeMean, SizeRow
+from autorf.comparison.rows import learned, members_of
+from autorf.comparison.verdict import NAMES, number, signed
 from autorf.methods import MANUAL
-from autorf.study.comparison import ClassRow, Comparison, Cost, Group, Row, SizeMean, SizeRow
-from autorf.study.comparison.rows import learned, members_of
-from autorf.study.comparison.verdict import NAMES, number, signed
 from autorf.study.objectives import sign
 from autorf.study.trial import side_text
 

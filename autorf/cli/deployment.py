@@ -5,9 +5,9 @@ from pathlib import Path
 
 from autorf.cli.exit_codes import DONE, FAILED_TRIALS
 from autorf.cli.studies import study_name
+from autorf.deployment.retrain import Options, Outcome
+from autorf.deployment.retrain import retrain as run
 from autorf.errors import InputError
-from autorf.study.retrain import Options, Outcome
-from autorf.study.retrain import retrain as run
 
 
 def retrain(study: str, root: Path, options: Options, *, force: bool, quiet: bool) -> int:
@@ -39,7 +39,7 @@ def parse_seeds(text: str | None) -> tuple[int, ...] | None:
 
 def export(study: str, root: Path, trial: str | None, format: str, output: Path | None, *, force: bool) -> int:
     """Write a model as ONNX or torch.export and say how near it is to the original."""
-    from autorf.study.export import export as write
+    from autorf.deployment.export import export as write
 
     found = write(root, study_name(study), trial, format, output, force=force)
     batch, channels, height, width = found.shape

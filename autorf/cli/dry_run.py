@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from autorf.cli.exit_codes import DONE
-from autorf.study.plan import Plan, plan
-from autorf.study.pruning import Asha
+from autorf.driver.plan import Plan, plan
+from autorf.driver.pruning import Asha
 from autorf.study.spec import StudySpec
 from autorf.study.trial import Trial, side_text
 
@@ -18,9 +18,9 @@ from autorf.study.trial import Trial, side_text
 def dry_run(spec: StudySpec, source: str, root: Path) -> int:
     """Print the study's trials with the receptive field, time and memory of each, and train nothing."""
     from autorf.data import load
-    from autorf.study.estimate import estimates, study_seconds
-    from autorf.study.executors import worker_count
-    from autorf.study.runner import field_at_start
+    from autorf.driver.estimate import estimates, study_seconds
+    from autorf.executors import worker_count
+    from autorf.running.runner import field_at_start
 
     planned = plan(spec, source, root)
     splits = load(spec.data)

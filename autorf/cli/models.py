@@ -14,23 +14,15 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
+from autorf.advice import Advice, advise
 from autorf.cli.exit_codes import DONE
 from autorf.data.decoding import read_image
 from autorf.data.pairs import IMAGE_SUFFIXES
 from autorf.data.segmentation_set import normalise
 from autorf.errors import InputError
+from autorf.fields import EffectiveField, LayerField, ReceptiveField, effective_receptive_field, figure, receptive_field
 from autorf.files import write_atomically
 from autorf.networks import ModelSpec, build
-from autorf.receptive_field import (
-    Advice,
-    EffectiveField,
-    LayerField,
-    ReceptiveField,
-    advise,
-    effective_receptive_field,
-    figure,
-    receptive_field,
-)
 from autorf.specification import parse
 
 FORMATS = ("table", "json")

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 from autorf.cli.comparison_table import Shown, print_comparison
 from autorf.cli.exit_codes import DONE, FAILED_TRIALS
 from autorf.cli.json_stdout import json_stdout
+from autorf.comparison import compare_studies, results_of
+from autorf.comparison.ending import ending
 from autorf.errors import InputError
+from autorf.store.storage import remember
+from autorf.store.store import Store, open_store
 from autorf.study import builtin
-from autorf.study.comparison import compare_studies, results_of
-from autorf.study.course import ending
 from autorf.study.spec import StudySpec, parse_study, read_yaml
-from autorf.study.storage import remember
-from autorf.study.store import Store, open_store
 
 if TYPE_CHECKING:
-    from autorf.study.search import Outcome
+    from autorf.driver.search import Outcome
 
 FORMATS = ("table", "json", "csv")
 
@@ -34,8 +34,8 @@ def search(
     study: str, root: Path, overrides: list[str], *, retry_failed: bool, quiet: bool, json_lines: bool = False
 ) -> int:
     """Run what is missing of a study, then show the comparison."""
-    from autorf.study.progress import write_object
-    from autorf.study.search import search as run
+    from autorf.driver.progress import write_object
+    from autorf.driver.search import search as run
     from autorf.tracking import shown_uri
 
     spec, source = read_study(study, overrides)
@@ -98,7 +98,7 @@ def _print_endings(stores: Sequence[Store]) -> None:
 
 def report(studies: list[str], root: Path, output: Path | None, *, force: bool) -> int:
     """Write the report of studies as they stand and print its path."""
-    from autorf.report import write_report
+    from autorf.reporting import write_report
 
     print(write_report(_stores(studies, root), output, force=force))
     return DONE

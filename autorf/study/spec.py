@@ -13,7 +13,6 @@ from autorf.data import DataSpec
 from autorf.errors import InputError
 from autorf.networks.spec import ModelSpec
 from autorf.specification import PositiveFloat, PositiveInt, Specification, Url, parse
-from autorf.study.lease import LEASE_SECONDS
 from autorf.study.search_spec import SearchSpec
 from autorf.training.spec import TrainingSpec
 
@@ -130,7 +129,7 @@ class StorageSpec(Specification):
     """
 
     url: Annotated[Annotated[Url, AfterValidator(_postgresql)] | None, Field(repr=False)] = None
-    lease_seconds: PositiveFloat = LEASE_SECONDS
+    lease_seconds: PositiveFloat = 120.0
     patience_minutes: Annotated[float, Field(ge=0)] = 10.0
 
 

@@ -2,7 +2,7 @@
 
 The network runs on a long thin image with every weight 1 and each non-linearity, gate and normalisation replaced by a
 positive linear stand-in. What one output row depends on is then the set of image rows with a non-zero gradient, found
-by autograd through the real convolutions, resizes, views and paddings. Nothing of ``autorf.receptive_field`` is used.
+by autograd through the real convolutions, resizes, views and paddings. Nothing of ``autorf.fields`` is used.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from autorf.store.store import Record
 from autorf.study.spec import StudySpec
-from autorf.study.store import Record
 from autorf.tracking.client import insecure, own_settings, shown_uri, tracking_uri
 from autorf.tracking.mirror import Mirror
 

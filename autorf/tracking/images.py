@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autorf.report.search_window import draw_window
-from autorf.study.evidence import Evidence
-from autorf.study.pictures import Picture, entries, heat, map_bounds, palette
-from autorf.study.store import Record
-from autorf.study.traces import parts, stepped
+from autorf.reporting.pictures import Picture, entries, heat, map_bounds, palette
+from autorf.reporting.search_window import draw_window
+from autorf.running.evidence import Evidence
+from autorf.store.store import Record
+from autorf.store.traces import parts, stepped
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autorf.study.evidence import read_evidence
-from autorf.study.ranking import manual, objective, ranked, score
+from autorf.running.evidence import read_evidence
+from autorf.store.ranking import manual, objective, ranked, score
+from autorf.store.store import Record
 from autorf.study.spec import StudySpec
-from autorf.study.store import Record
 from autorf.surgery.storage import SIDECAR, WEIGHTS
 from autorf.tracking import values
 from autorf.tracking.client import connect

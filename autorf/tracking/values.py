@@ -8,9 +8,9 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from autorf.store.store import Record
+from autorf.store.traces import KEPT_APART
 from autorf.study.spec import StudySpec
-from autorf.study.store import Record
-from autorf.study.traces import KEPT_APART
 from autorf.study.trial import trial_from
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from autorf.cli import main
-from tests.study.conftest import TINY
+from tests.tiny import TINY
 
 
 @dataclass

@@ -7,13 +7,13 @@ from rich.console import Console
 
 from autorf.cli import comparison_table
 from autorf.cli.comparison_table import MOST_LINES, Shown, print_comparison
-from autorf.study.comparison import Comparison, StudyResults, compare_studies
+from autorf.comparison import Comparison, StudyResults, compare_studies
+from autorf.store.store import Record, Store
 from autorf.study.spec import parse_study
-from autorf.study.store import Record, Store
 from autorf.study.trial import grid
 from tests.cli.conftest import Shell
-from tests.study.comparison.builder import leave_evidence, record, spec
-from tests.study.conftest import TINY
+from tests.comparison.builder import leave_evidence, record, spec
+from tests.tiny import TINY
 
 
 def compared(records: list[Record], folder: Path | None = None, **parts: dict[str, Any]) -> Comparison:

@@ -1,9 +1,9 @@
 import pytest
 
+from autorf.store.store import Store
 from autorf.study.spec import parse_study
-from autorf.study.store import Store
 from tests.cli.conftest import Shell
-from tests.study.conftest import TINY
+from tests.tiny import TINY
 
 
 @pytest.fixture(autouse=True)

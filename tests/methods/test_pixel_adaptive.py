@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from autorf.errors import InputError
+from autorf.fields import receptive_field
 from autorf.methods import PixelAdaptive
 from autorf.methods.pixel_adaptive import PixelAdaptiveConv2d
 from autorf.ops.reference import pixel_adaptive_conv2d_reference
-from autorf.receptive_field import receptive_field
 from autorf.specification import parse
 from autorf.surgery import adapt, advance, describe, learned_values, parameter_groups
 

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 from torchvision.models.segmentation import deeplabv3_mobilenet_v3_large
 
+from autorf.fields import receptive_field
 from autorf.methods import PixelAdaptive, ScaleAdaptive
 from autorf.methods.pixelwise import PixelwiseConv2d
-from autorf.receptive_field import receptive_field
 from autorf.surgery import adapt, advance, describe, learned_values, parameter_groups
 from autorf.testing.case import loss
 

@@ -7,12 +7,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from autorf.errors import InputError
+from autorf.fields import receptive_field
 from autorf.methods import ScaleAdaptive
 from autorf.methods.returning_clamp import returning_clamp
 from autorf.methods.scale_adaptive import ScaleAdaptiveConv2d
 from autorf.methods.stages import stages
 from autorf.ops.reference import scale_adaptive_conv2d_reference
-from autorf.receptive_field import receptive_field
 from autorf.specification import parse
 from autorf.surgery import adapt, advance, describe, learned_values, parameter_groups
 

@@ -3,8 +3,8 @@ import torch
 from torch import nn
 
 from autorf.errors import InputError
+from autorf.fields import receptive_field
 from autorf.networks import ModelSpec, build
-from autorf.receptive_field import receptive_field
 from autorf.specification import parse
 
 

@@ -7,7 +7,7 @@ from autorf.errors import InputError
 from autorf.study.objectives import parse_constraint, sign, violated
 from autorf.study.search_spec import SearchSpec
 from autorf.study.spec import StudySpec, parse_study
-from tests.study.conftest import TINY
+from tests.tiny import TINY
 
 
 def with_search(search: dict[str, Any], **training: Any) -> StudySpec:

@@ -9,7 +9,7 @@ from autorf.study import builtin
 from autorf.study.search_space import read_spaces
 from autorf.study.spec import StudySpec, parse_study, read_yaml
 from autorf.study.trial import grid
-from tests.study.conftest import TINY
+from tests.tiny import TINY
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:

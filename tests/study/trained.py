@@ -4,12 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from autorf.study.executors import Event, Job
-from autorf.study.runner import run
+from autorf.executors import Event
+from autorf.running.runner import run
+from autorf.store.store import Store
+from autorf.study.job import Job
 from autorf.study.spec import parse_study
-from autorf.study.store import Store
 from autorf.study.trial import grid
-from tests.study.conftest import TINY
+from tests.tiny import TINY
 
 STUDY: dict[str, Any] = {
     **TINY,

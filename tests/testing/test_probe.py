@@ -10,7 +10,7 @@ import torchvision
 from torch import Tensor, nn
 
 from autorf.errors import InputError
-from autorf.receptive_field import receptive_field
+from autorf.fields import receptive_field
 from autorf.testing.probe import probe, probed_size
 
 

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import torch
 
-from autorf.study.evidence import Evidence, write_evidence
+from autorf.running.evidence import Evidence, write_evidence
+from autorf.store.store import Record
 from autorf.study.spec import StudySpec, parse_study
-from autorf.study.store import Record
 from autorf.tracking.mirror import Mirror
-from tests.study.conftest import TINY
+from tests.tiny import TINY
 
 
 @pytest.fixture

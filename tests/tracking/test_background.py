@@ -11,7 +11,7 @@ from autorf.tracking import background
 from autorf.tracking.background import BackgroundMirror, open_mirror
 from autorf.tracking.client import insecure, own_settings, shown_uri
 from autorf.tracking.mirror import Mirror
-from tests.study.conftest import TINY
+from tests.tiny import TINY
 from tests.tracking.conftest import free_port, record, runs_of
 
 

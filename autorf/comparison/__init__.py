@@ -1,0 +1,33 @@
+"""Manual against learned receptive fields: rows, groups over seeds, cost, tables, and a verdict."""
+
+from autorf.comparison.breakdown import ClassRow, ScaleRow, SizeMean, SizeRow
+from autorf.comparison.comparison import Comparison, compare, compare_studies
+from autorf.comparison.costs import Cost, Curve
+from autorf.comparison.field_map import FieldMap, object_map, study_map
+from autorf.comparison.named import NamedGroup
+from autorf.comparison.results import StudyResults, results_of
+from autorf.comparison.rows import Group, Row
+from autorf.comparison.verdict import Verdict
+from autorf.statistics import half_width
+
+__all__ = [
+    "ClassRow",
+    "Comparison",
+    "Cost",
+    "Curve",
+    "FieldMap",
+    "Group",
+    "NamedGroup",
+    "Row",
+    "ScaleRow",
+    "SizeMean",
+    "SizeRow",
+    "StudyResults",
+    "Verdict",
+    "compare",
+    "compare_studies",
+    "half_width",
+    "object_map",
+    "results_of",
+    "study_map",
+]

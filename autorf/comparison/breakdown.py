@@ -1,0 +1,231 @@
+"""Where the difference comes from: classes, object sizes, and whether learned scales follow the objects."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autorf.comparison.results import StudyResults
+from autorf.comparison.rows import Group, Row, mean_of, members_of
+from autorf.running.evidence import Evidence, read_evidence
+from autorf.statistics import half_width, rank_correlation
+from autorf.study.trial import trial_from
+
+Chosen = Mapping[str, Group]
+"""The configurations that tables show, by name: ``best manual``, ``best learned``, ``default``, ..."""
+
+Counts = NDArray[np.int64]
+
+MANUAL_BEST, LEARNED_BEST = "best manual", "best learned"
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """The IoU of one class.
+
+    Attributes:
+        name: of the class.
+        iou: the mean over seeds, by the configuration's name; None where the class does not occur.
+        difference: best learned less best manual over their common seeds.
+        difference_ci95: half-width of Student's 95 % interval; not corrected for looking at many classes.
+    """
+
+    name: str
+    iou: dict[str, float | None]
+    difference: float | None
+    difference_ci95: float | None
+
+
+@dataclass(frozen=True)
+class SizeRow:
+    """Objects of one size: connected components of the truth, background left out.
+
+    Attributes:
+        low, high: limits of the side in pixels, ``sqrt(area)``; None for the last, which has no upper one.
+        objects, pixels: how many there are in the validation split.
+        share: of these pixels predicted right, the mean over seeds, by the configuration's name.
+        difference, difference_ci95: as of a class.
+        classes: the same shares by class: ``{class: {configuration: share}}``.
+    """
+
+    low: float
+    high: float | None
+    objects: int
+    pixels: int
+    share: dict[str, float | None]
+    difference: float | None
+    difference_ci95: float | None
+    classes: dict[str, dict[str, float | None]]
+
+
+@dataclass(frozen=True)
+class SizeMean:
+    """The mean of a map over the pixels of all objects of one size, and over seeds; limits as of a :class:`SizeRow`."""
+
+    low: float
+    high: float | None
+    mean: float
+
+
+@dataclass(frozen=True)
+class ScaleRow:
+    """Whether a per-pixel method reaches further on larger objects.
+
+    Attributes:
+        method, params: the configuration.
+        map: ``scale`` or ``dilation``.
+        correlation: Spearman's between an object's side and the mean of the map over it, the mean over seeds.
+        correlation_ci95: half-width over seeds; None for fewer than two.
+        objects: how many; background left out.
+        sizes: the mean of the map by object size, small ones first; background left out.
+        classes: the same by class, background too.
+    """
+
+    method: str
+    params: dict[str, object]
+    map: str
+    correlation: float | None
+    correlation_ci95: float | None
+    objects: int
+    sizes: tuple[SizeMean, ...]
+    classes: dict[str, float]
+
+    @property
+    def setting(self) -> str:
+        """The parameters in a few words."""
+        return trial_from({"method": self.method, **self.params}, 0).setting
+
+
+def class_rows(chosen: Chosen, studies: Sequence[StudyResults], rows: Sequence[Row]) -> tuple[ClassRow, ...]:
+    """One row a class, in the data set's order."""
+    results = {(study.name, record.key): record.result for study in studies for record in study.records}
+    by_name = {
+        name: {
+            seed: results[row.study, row.key].get("iou_per_class") or {}
+            for seed, row in members_of(group, rows).items()
+        }
+        for name, group in chosen.items()
+    }
+    names = next((list(iou) for seeds in by_name.values() for iou in seeds.values() if iou), [])
+    found = []
+    for name in names:
+        values = {who: {seed: iou.get(name) for seed, iou in seeds.items()} for who, seeds in by_name.items()}
+        found.append(ClassRow(name, _means(values), *_paired(values)))
+    return tuple(found)
+
+
+def _paired(values: Mapping[str, Mapping[int, float | None]]) -> tuple[float | None, float | None]:
+    ours, theirs = values.get(LEARNED_BEST, {}), values.get(MANUAL_BEST, {})
+    pairs = [(ours[seed], theirs[seed]) for seed in ours if seed in theirs]
+    differences = [a - b for a, b in pairs if a is not None and b is not None]
+    return (sum(differences) / len(differences) if differences else None), half_width(differences)
+
+
+class EvidenceOf:
+    """Reads the evidence of configurations when asked, once each trial."""
+
+    def __init__(self, studies: Sequence[StudyResults], rows: Sequence[Row]) -> None:
+        self._studies = {study.name: study for study in studies}
+        self._rows = rows
+        self._known: dict[tuple[str, str], Evidence | None] = {}
+
+    def __call__(self, group: Group) -> dict[int, Evidence]:
+        """By seed, those that have any."""
+        found = {seed: self._read(row) for seed, row in members_of(group, self._rows).items()}
+        return {seed: evidence for seed, evidence in found.items() if evidence is not None}
+
+    def _read(self, row: Row) -> Evidence | None:
+        place = (row.study, row.key)
+        if place not in self._known:
+            folder = self._studies[row.study].trial_folder(row.key)
+            self._known[place] = None if folder is None else read_evidence(folder)
+        return self._known[place]
+
+
+def size_rows(chosen: Chosen, evidence_of: EvidenceOf) -> tuple[SizeRow, ...]:
+    """One row an object size that occurs, small ones first; none without evidence."""
+    evidence = {name: seeds for name, group in chosen.items() if (seeds := evidence_of(group))}
+    first = next((one for seeds in evidence.values() for one in seeds.values()), None)
+    if first is None:
+        return ()
+    hits = {name: {seed: one.size_hits.numpy() for seed, one in seeds.items()} for name, seeds in evidence.items()}
+    occurs = (first.size_totals * first.is_thing).sum(1)
+    return tuple(_size_row(first, size, hits) for size in np.flatnonzero(occurs.numpy()).tolist())
+
+
+def _size_row(truth: Evidence, size: int, hits: Mapping[str, Mapping[int, Counts]]) -> SizeRow:
+    things = truth.is_thing.numpy()
+    totals, objects = truth.size_totals.numpy()[size], truth.size_objects.numpy()[size]
+    limits = (0.0, *truth.size_edges, None)
+
+    def shares(classes: Counts) -> dict[str, dict[int, float | None]]:
+        pixels = totals[classes].sum()
+        return {
+            name: {seed: float(one[size, classes].sum() / pixels) for seed, one in seeds.items()}
+            for name, seeds in hits.items()
+        }
+
+    present = np.flatnonzero(things & (totals > 0))
+    together = shares(present)
+    return SizeRow(
+        limits[size] or 0.0,
+        limits[size + 1],
+        int(objects[things].sum()),
+        int(totals[things].sum()),
+        _means(together),
+        *_paired(together),
+        {truth.class_names[at]: _means(shares(np.array([at]))) for at in present.tolist()},
+    )
+
+
+def _means(values: Mapping[str, Mapping[int, float | None]]) -> dict[str, float | None]:
+    return {name: mean_of(seeds) for name, seeds in values.items()}
+
+
+def scale_rows(groups: Sequence[Group], evidence_of: EvidenceOf) -> tuple[ScaleRow, ...]:
+    """One row a configuration that learned a map."""
+    with_maps = ((group, [one for one in evidence_of(group).values() if one.map_name]) for group in groups)
+    return tuple(_scale_row(group, maps) for group, maps in with_maps if maps)
+
+
+def _scale_row(group: Group, maps: Sequence[Evidence]) -> ScaleRow:
+    first = maps[0]
+    things = first.is_thing[first.objects[:, 1].long()].numpy()
+    found = [rank_correlation(one.object_sides[things], one.object_scales[things]) for one in maps]
+    known = [value for value in found if value is not None]
+    return ScaleRow(
+        method=group.method,
+        params=group.params,
+        map=str(first.map_name),
+        correlation=sum(known) / len(known) if known else None,
+        correlation_ci95=half_width(known),
+        objects=int(things.sum()),
+        sizes=_size_means(first, maps, things),
+        classes={
+            name: mean
+            for label, name in enumerate(first.class_names)
+            if (mean := _map_mean(maps, first.objects[:, 1].numpy() == label)) is not None
+        },
+    )
+
+
+def _size_means(first: Evidence, maps: Sequence[Evidence], things: NDArray[np.bool_]) -> tuple[SizeMean, ...]:
+    limits = (0.0, *first.size_edges, np.inf)
+    sides = first.object_sides.numpy()
+    found = []
+    for low, high in pairwise(limits):
+        mean = _map_mean(maps, things & (sides >= low) & (sides < high))
+        if mean is not None:
+            found.append(SizeMean(low, None if high == np.inf else high, mean))
+    return tuple(found)
+
+
+def _map_mean(maps: Sequence[Evidence], objects: NDArray[np.bool_]) -> float | None:
+    """The mean of the map over the pixels of these objects and over seeds; None where there is no such pixel."""
+    if not objects.any():
+        return None
+    means = [np.average(one.object_scales.numpy()[objects], weights=one.objects[:, 2].numpy()[objects]) for one in maps]
+    found = float(np.mean(means))
+    return found if np.isfinite(found) else None

@@ -1,0 +1,183 @@
+"""Everything that ``autorf compare`` shows of one study or of several."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from math import isfinite
+from typing import Any
+
+from autorf.comparison.breakdown import (
+    LEARNED_BEST,
+    MANUAL_BEST,
+    ClassRow,
+    EvidenceOf,
+    ScaleRow,
+    SizeRow,
+    class_rows,
+    scale_rows,
+    size_rows,
+)
+from autorf.comparison.costs import Cost, Curve, costs_of, curves_of
+from autorf.comparison.images import MOST_TRIALS, ImageNoise
+from autorf.comparison.named import NamedGroup, named_groups
+from autorf.comparison.results import StudyResults, bare_results, check_comparable
+from autorf.comparison.rows import Group, Row, groups_of, members_of, rows_of
+from autorf.comparison.verdict import Verdict, judge, judgement, verdict_of
+from autorf.statistics import half_width
+from autorf.store.store import Record
+from autorf.study.objectives import METRICS, sign
+
+_JSON_COLUMNS = ("params", "rf", "each", "measured", "infeasible")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A study, or several, as they stand; figures are from the validation split.
+
+    Attributes:
+        study: its name; of several, joined by `` + ``.
+        metric: the first objective of the search.
+        rows: every trial that was begun.
+        groups: configurations over their seeds.
+        verdict: best manual against best learned.
+        objectives: of the search, ``metric`` first.
+        named: configurations that need no search.
+        costs: what each way has cost.
+        curves: the best so far against the cost.
+        classes, sizes, scales: where the difference comes from.
+        between: of several studies: the best of each later one against the best of the first.
+        notes: what else the reader has to know, such as settings in which the studies differ.
+    """
+
+    study: str
+    metric: str
+    rows: tuple[Row, ...]
+    groups: tuple[Group, ...]
+    verdict: Verdict
+    objectives: tuple[str, ...] = ("miou",)
+    named: tuple[NamedGroup, ...] = ()
+    costs: tuple[Cost, ...] = ()
+    curves: tuple[Curve, ...] = ()
+    classes: tuple[ClassRow, ...] = ()
+    sizes: tuple[SizeRow, ...] = ()
+    scales: tuple[ScaleRow, ...] = ()
+    between: tuple[dict[str, Any], ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> str:
+        """The contract of ``autorf compare --format json``; what is no number is null."""
+        return json.dumps(_plain(asdict(self)), indent=2, allow_nan=False)
+
+    def to_csv(self) -> str:
+        """The rows; ``params``, ``rf``, ``each``, ``measured`` and ``infeasible`` as JSON."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, [field.name for field in fields(Row)], lineterminator="\n")
+        writer.writeheader()
+        for row in self.rows:
+            values = asdict(row)
+            lists = {name: None if values[name] is None else json.dumps(values[name]) for name in _JSON_COLUMNS}
+            writer.writerow({**values, **lists})
+        return text.getvalue()
+
+    def group_of(self, best: dict[str, Any] | None) -> Group | None:
+        """The group that ``verdict.best_manual`` or ``best_learned`` describes."""
+        if best is None:
+            return None
+        return next(
+            group for group in self.groups if group.keys == tuple(best["keys"]) and group.study == best["study"]
+        )
+
+
+def _plain(value: Any) -> Any:
+    """The same with None for numbers that JSON cannot hold."""
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
+
+
+def compare(study: str, records: Iterable[Record]) -> Comparison:
+    """Rows, groups and verdict from records alone, without what the trials' files and attempts add."""
+    return compare_studies([bare_results(study, records)])
+
+
+def compare_studies(studies: Sequence[StudyResults]) -> Comparison:
+    """Compare everything in ``studies``, as they stand.
+
+    Raises:
+        InputError: when the studies differ in metric, classes or validation images.
+    """
+    notes = check_comparable(studies)
+    metric = studies[0].objectives[0]
+    rows = tuple(row for study in studies for row in rows_of(study))
+    noise = ImageNoise(studies, rows, metric)
+    groups = tuple(_with_images(group, rows, noise) for group in groups_of(rows))
+    verdict = verdict_of(rows, groups, noise)
+    found = Comparison(" + ".join(study.name for study in studies), metric, rows, groups, verdict)
+    named = named_groups(studies, rows, groups)
+    best = {MANUAL_BEST: found.group_of(verdict.best_manual), LEARNED_BEST: found.group_of(verdict.best_learned)}
+    chosen = {name: group for name, group in [*best.items(), *((one.name, one.group) for one in named)] if group}
+    evidence_of = EvidenceOf(studies, rows)
+    return replace(
+        found,
+        objectives=studies[0].objectives,
+        named=named,
+        costs=costs_of(studies, rows),
+        curves=curves_of(studies, rows, groups, sign(metric)),
+        classes=class_rows(chosen, studies, rows),
+        sizes=size_rows(chosen, evidence_of),
+        scales=scale_rows(_with_maps(groups), evidence_of),
+        between=tuple(_between(studies[0], other, groups, rows, noise) for other in studies[1:]),
+        notes=notes,
+    )
+
+
+def _with_images(group: Group, rows: Sequence[Row], noise: ImageNoise) -> Group:
+    """The group with its interval over other images too; large studies are not read whole for that."""
+    if noise.metric not in METRICS or sum(row.counts for row in rows) > MOST_TRIALS:
+        return group
+    one_seed = group.n < 2
+    variance = noise.of_group(group, only_images=one_seed)
+    if variance is None:
+        return group
+    scores = [row.score for row in members_of(group, rows).values() if row.score is not None]
+    # Twice the same score has no spread of its own: what is left is that of the images.
+    half = half_width(scores * 2 if one_seed else scores, variance, noise.n_images)
+    return replace(group, ci95_images=half)
+
+
+_PER_PIXEL = ("scale_adaptive", "pixel_adaptive")
+_MOST_MAPS = 12
+
+
+def _with_maps(groups: Sequence[Group]) -> list[Group]:
+    """Configurations that may have learned a map, the best ones of many."""
+    found = [group for group in groups if group.method in _PER_PIXEL]
+    return sorted(found, key=lambda group: -group.miou_mean)[:_MOST_MAPS]
+
+
+def _between(
+    first: StudyResults, other: StudyResults, groups: Sequence[Group], rows: Sequence[Row], noise: ImageNoise
+) -> dict[str, Any]:
+    """The best of ``other`` against the best of ``first``; without numbers where either has none."""
+    ours, theirs = ([group for group in groups if group.study == one.name and group.feasible] for one in (other, first))
+    names = {"study": other.name, "against": first.name}
+    if not ours or not theirs:
+        empty = other.name if not ours else first.name
+        return {**names, "outcome": "unknown", "sentence": f"No trial of {empty} is complete yet."}
+    found = judge(ours, theirs, rows, noise)
+    choices = f"{len(theirs)} of {first.name} and {len(ours)} of {other.name}" if len(ours) + len(theirs) > 2 else ""
+    said = judgement(found, noise.metric, choices, f"{other.name} is")
+    return {
+        **names,
+        "best": asdict(found.first),
+        "best_against": asdict(found.second),
+        "difference": found.difference,
+        "difference_low": found.low,
+        "difference_high": found.high,
+        "outcome": found.outcome,
+        "sentence": f"Best of {other.name} against best of {first.name}: {said}.",
+    }

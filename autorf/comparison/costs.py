@@ -1,0 +1,165 @@
+"""What each way of finding a receptive field has cost, and what was found for it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from autorf.comparison.results import StudyResults
+from autorf.comparison.rows import Group, Row
+from autorf.comparison.spending import on_gpu, rate_of, spent_by_trial
+from autorf.methods import MANUAL
+from autorf.statistics import expected_best
+
+WAYS = ("manual", "learned")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one way has cost so far.
+
+    Attributes:
+        way: ``manual`` or ``learned``.
+        trials, complete, failed, pruned: how many trials were begun, and ended so.
+        seconds: of training in all: failed, pruned and repeated attempts and retraining included.
+        complete_seconds, failed_seconds, pruned_seconds: of the trials that ended so; failed includes epochs that a
+            later attempt trained again.
+        retrain_seconds: of ``autorf retrain``.
+        unit: ``GPU-seconds`` of one GPU a trial, or ``CPU-seconds``: processor time, which other work on the machine
+            hardly changes.
+        ratio: to the full manual grid, every trial of it complete (those that are not count as the mean of those that
+            are); None without a complete manual trial.
+    """
+
+    way: str
+    trials: int
+    complete: int
+    failed: int
+    pruned: int
+    seconds: float
+    complete_seconds: float
+    failed_seconds: float
+    pruned_seconds: float
+    retrain_seconds: float
+    unit: str
+    ratio: float | None
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The best so far against what it cost.
+
+    Attributes:
+        way: ``manual``, ``learned`` or ``all``.
+        order: ``as run``, or ``random``: the mean over all orders in which whole configurations could have been run.
+        points: ``seconds`` spent, ``score``: the mean over seeds of the configuration that looked best by then, and
+            ``regret``: how much worse that is than the best of all.
+    """
+
+    way: str
+    order: str
+    points: tuple[Mapping[str, float], ...]
+
+
+def way_of(method: str) -> str:
+    """``manual`` or ``learned``."""
+    return "manual" if method in MANUAL else "learned"
+
+
+def costs_of(studies: Sequence[StudyResults], rows: Sequence[Row]) -> tuple[Cost, ...]:
+    """What each way has cost in all the studies, for the ways that were begun."""
+    unit, rate = "GPU-seconds" if on_gpu(studies) else "CPU-seconds", rate_of(studies)
+    full = _full_grid(studies, rows)
+    retrained = {
+        (study.name, key): rate * float(fact["seconds"]) for study in studies for key, fact in study.retrains.items()
+    }
+    by_way = {way: [row for row in rows if way_of(row.method) == way] for way in WAYS}
+    waiting = dict.fromkeys(WAYS, 0.0)
+    for study in studies:
+        spent = spent_by_trial(study.attempts, rate)
+        for record in study.records:
+            # Interrupted, and to be continued: no row, but not for nothing either.
+            if record.state == "waiting":
+                waiting[way_of(str(record.configuration["method"]))] += spent.get(record.key, 0.0)
+    return tuple(_cost(way, ours, waiting[way], retrained, unit, full) for way, ours in by_way.items() if ours)
+
+
+def _cost(
+    way: str,
+    rows: Sequence[Row],
+    waiting: float,
+    retrained: Mapping[tuple[str, str], float],
+    unit: str,
+    full_grid: float | None,
+) -> Cost:
+    def spent(*states: str) -> float:
+        return sum(row.spent_seconds or 0.0 for row in rows if row.state in states)
+
+    complete = [row for row in rows if row.state == "complete"]
+    final = sum(row.own_seconds or 0.0 for row in complete)
+    repeated = max(spent("complete") - final, 0.0)
+    retrain = sum(retrained.get((row.study, row.key), 0.0) for row in rows)
+    total = final + repeated + spent("failed", "pruned", "running") + waiting + retrain
+    return Cost(
+        way=way,
+        trials=len(rows),
+        complete=len(complete),
+        failed=sum(row.state == "failed" for row in rows),
+        pruned=sum(row.state == "pruned" for row in rows),
+        seconds=total,
+        complete_seconds=final,
+        failed_seconds=spent("failed") + repeated,
+        pruned_seconds=spent("pruned"),
+        retrain_seconds=retrain,
+        unit=unit,
+        ratio=total / full_grid if full_grid else None,
+    )
+
+
+def _full_grid(studies: Sequence[StudyResults], rows: Sequence[Row]) -> float | None:
+    """Seconds of every manual trial of the studies, those that are not complete taken as the mean of those that are."""
+    known = [row.own_seconds or 0.0 for row in rows if row.method in MANUAL and row.state == "complete"]
+    wanted = sum(str(record.configuration["method"]) in MANUAL for study in studies for record in study.records)
+    return sum(known) / len(known) * wanted if known else None
+
+
+def curves_of(
+    studies: Sequence[StudyResults], rows: Sequence[Row], groups: Sequence[Group], sign: int
+) -> tuple[Curve, ...]:
+    """The best so far of both ways and of all together as they were run, and of the manual grid in random order."""
+    usable = [group for group in groups if group.feasible]
+    if not usable:
+        return ()
+    best = max(sign * group.mean for group in usable)
+    ended = {(study.name, one.key): (one.ended or 0.0, one.row) for study in studies for one in study.records}
+    ordered = sorted(rows, key=lambda row: ended.get((row.study, row.key), (0.0, 0)))
+    known = {group.configuration: group.mean for group in usable}
+    curves = []
+    ways = [way for way in WAYS if any(way_of(row.method) == way for row in rows)]
+    for way in (*ways, *(["all"] if len(ways) > 1 else [])):
+        ours = [row for row in ordered if way in ("all", way_of(row.method))]
+        if points := _as_run(ours, known, best, sign):
+            curves.append(Curve(way, "as run", points))
+    grid = [group for group in usable if group.manual]
+    if len(grid) > 1:
+        scores = expected_best([sign * group.mean for group in grid])
+        seconds = np.arange(1, len(grid) + 1) * float(np.mean([group.spent_seconds for group in grid]))
+        curves.append(Curve("manual", "random", tuple(map(_point, seconds, sign * scores, best - scores))))
+    return tuple(curves)
+
+
+def _as_run(rows: Sequence[Row], known: Mapping[str, float], best: float, sign: int) -> tuple[Mapping[str, float], ...]:
+    points: list[Mapping[str, float]] = []
+    spent, held, chosen = 0.0, float("-inf"), None
+    for row in rows:
+        spent += row.spent_seconds or 0.0
+        if row.counts and row.configuration in known and sign * (row.score or 0.0) > held:
+            held, chosen = sign * (row.score or 0.0), known[row.configuration]
+            points.append(_point(spent, chosen, best - sign * chosen))
+    if chosen is not None and points[-1]["seconds"] < spent:
+        points.append(_point(spent, chosen, best - sign * chosen))
+    return tuple(points)
+
+
+def _point(seconds: float, score: float, regret: float) -> Mapping[str, float]:
+    return {"seconds": round(float(seconds), 2), "score": float(score), "regret": max(float(regret), 0.0)}

@@ -1,0 +1,91 @@
+"""What the choice of validation images adds to the uncertainty of scores, from the trials' evidence."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autorf.comparison.results import StudyResults
+from autorf.comparison.rows import Group, Row, members_of
+from autorf.running.evidence import read_tallies
+from autorf.statistics import image_variance, influence
+from autorf.study.objectives import METRICS
+
+MOST_TRIALS = 300
+"""Where a study has more complete trials, only those of its best configurations are read."""
+
+CONTENDERS = 3
+"""How many configurations of either kind are read then."""
+
+Influence = NDArray[np.float64]
+
+
+class ImageNoise:
+    """Reads trials' evidence when asked, once each.
+
+    Args:
+        studies: where the files are.
+        rows: of the studies.
+        metric: that is compared; a cost does not depend on images.
+    """
+
+    def __init__(self, studies: Sequence[StudyResults], rows: Sequence[Row], metric: str) -> None:
+        self.metric, self.n_images = metric, 0
+        self._studies = {study.name: study for study in studies}
+        self._rows = rows
+        self._moved: dict[tuple[str, str], Influence | None] = {}
+        self._labelled: NDArray[np.int64] | None = None
+
+    def of_group(self, group: Group, *, only_images: bool = False) -> float | None:
+        """The variance that images add to a group's mean; None where a trial has no evidence."""
+        moved = [self._of_row(row) for row in members_of(group, self._rows).values()]
+        known = [one for one in moved if one is not None]
+        return image_variance(np.stack(known), only_images=only_images) if known and len(known) == len(moved) else None
+
+    def of_pairs(
+        self, ours: Sequence[Group], theirs: Sequence[Group], *, only_images: bool = False
+    ) -> NDArray[np.float64] | None:
+        """The same of paired differences ``(len(ours), len(theirs))``.
+
+        Pairs that were not read, or have no evidence, get the largest known; None where none is known.
+        """
+        members = {group.configuration: members_of(group, self._rows) for group in [*ours, *theirs]}
+        chosen = {group.configuration for group in [*self._contenders(ours), *self._contenders(theirs)]}
+        found = np.full((len(ours), len(theirs)), np.nan)
+        for i, j in np.ndindex(*found.shape):
+            a, b = ours[i].configuration, theirs[j].configuration
+            if a in chosen and b in chosen:
+                variance = self._of_pair(members[a], members[b], only_images)
+                found[i, j] = np.nan if variance is None else variance
+        known = np.isfinite(found)
+        return np.where(known, found, found[known].max()) if known.any() else None
+
+    def _contenders(self, groups: Sequence[Group]) -> Iterable[Group]:
+        if sum(row.counts for row in self._rows) <= MOST_TRIALS:
+            return groups
+        return list(groups)[:CONTENDERS]
+
+    def _of_pair(self, ours: Mapping[int, Row], theirs: Mapping[int, Row], only_images: bool) -> float | None:
+        differences = []
+        for seed in ours.keys() & theirs.keys():
+            a, b = self._of_row(ours[seed]), self._of_row(theirs[seed])
+            if a is not None and b is not None:
+                differences.append(a - b)
+        return image_variance(np.stack(differences), only_images=only_images) if differences else None
+
+    def _of_row(self, row: Row) -> Influence | None:
+        place = (row.study, row.key)
+        if place not in self._moved:
+            self._moved[place] = self._read(row)
+        return self._moved[place]
+
+    def _read(self, row: Row) -> Influence | None:
+        folder = self._studies[row.study].trial_folder(row.key)
+        tallies = None if folder is None or self.metric not in METRICS else read_tallies(folder)
+        if tallies is None:
+            return None
+        counts = tallies.numpy()
+        if self._labelled is None:
+            self._labelled, self.n_images = counts[:, :, 1], len(counts)
+        # Only on the same images is a difference a paired one.
+        return influence(counts, self.metric) if np.array_equal(counts[:, :, 1], self._labelled) else None

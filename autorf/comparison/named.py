@@ -1,0 +1,102 @@
+"""Configurations that need no search: the unmodified network, and a field as large as the objects."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from torch import Tensor
+
+from autorf.comparison.results import StudyResults
+from autorf.comparison.rows import Group, Row, members_of
+from autorf.methods import MANUAL
+from autorf.running.evidence import read_evidence
+
+
+@dataclass(frozen=True)
+class NamedGroup:
+    """A configuration that has a name because no search is needed to find it.
+
+    Attributes:
+        name: ``default``: the unmodified network; ``rf = object size``: the manual configuration whose field is nearest
+            to the size of the objects.
+        group: over its seeds; None where it is not complete.
+        object_size: in pixels; of the second kind only.
+        source: where that comes from: ``data set``, or ``validation objects, median of the classes``.
+    """
+
+    name: str
+    group: Group | None
+    object_size: float | None = None
+    source: str | None = None
+
+
+def named_groups(
+    studies: Sequence[StudyResults], rows: Sequence[Row], groups: Sequence[Group]
+) -> tuple[NamedGroup, ...]:
+    """The default and the zero-search rule, those that can be told."""
+    return tuple(found for found in (_default(studies, groups), _object_size(studies, rows, groups)) if found)
+
+
+def _default(studies: Sequence[StudyResults], groups: Sequence[Group]) -> NamedGroup | None:
+    for study in studies:
+        if study.records and (configuration := _unmodified(study)):
+            known = [group for group in groups if group.study == study.name and _is(group, configuration)]
+            return NamedGroup("default", known[0] if known else None)
+    return None
+
+
+def _unmodified(study: StudyResults) -> dict[str, Any] | None:
+    """The configuration that leaves the network as it is.
+
+    A search enqueues it first, as the network's own dilation or as ``rate: null``, which keeps it; an older study of
+    the papers' head may have it among its trials.
+    """
+    model = study.part("model")
+    own = int(model.get("dilation") or 1) if str(model.get("name", "")).startswith("largefov:") else None
+    first = study.records[0].configuration
+    if first["method"] in MANUAL and (own is None or first.get("rate") in (None, own)):
+        return first
+    plain = {"method": "dilation", "rate": own}
+    return plain if any(record.configuration == plain for record in study.records) else None
+
+
+def _is(group: Group, configuration: dict[str, Any]) -> bool:
+    return {"method": group.method, **group.params} == configuration
+
+
+def _object_size(studies: Sequence[StudyResults], rows: Sequence[Row], groups: Sequence[Group]) -> NamedGroup | None:
+    manual = [group for group in groups if group.manual]
+    if len(manual) < 2:
+        # The nearest of one is no rule.
+        return None
+    stated = [float(size) for study in studies for size in study.part("data").get("object_size") or ()]
+    size = median(stated) if stated else _measured_size(studies, rows, manual)
+    if size is None:
+        return None
+    nearest = min(manual, key=lambda group: abs(max(group.rf) - size))
+    source = "data set" if stated else "validation objects, median of the classes"
+    return NamedGroup("rf = object size", nearest, size, source)
+
+
+def _measured_size(studies: Sequence[StudyResults], rows: Sequence[Row], groups: Sequence[Group]) -> float | None:
+    """The side of the validation split's objects, which are the same in every trial.
+
+    Of each class the middle of its pixels, so that specks along the borders of masks do not count as the objects do;
+    of the classes the median, since mIoU weighs them equally.
+    """
+    by_name = {study.name: study for study in studies}
+    folders = (by_name[row.study].trial_folder(row.key) for group in groups for row in members_of(group, rows).values())
+    found = next((one for folder in folders if folder and (one := read_evidence(folder))), None)
+    if found is None:
+        return None
+    classes, areas = found.objects[:, 1], found.objects[:, 2]
+    things = [label for label in classes.unique().tolist() if found.is_thing[label]]
+    return median(_middle_side(areas[classes == label]) for label in things) if things else None
+
+
+def _middle_side(areas: Tensor) -> float:
+    """The side in pixels of the object that holds the middle one of all pixels, the objects ordered by size."""
+    areas = areas.long().sort().values
+    covered = areas.cumsum(0)
+    return float(areas[int((covered < covered[-1] / 2).sum())].sqrt())

@@ -1,0 +1,130 @@
+"""What a comparison knows of a study, and whether two studies can be compared at all."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from autorf.errors import InputError
+from autorf.store.store import Record, Store, newest_attempts
+
+_TRAIN_ONLY = ("n_train", "n_test", "augmentation", "train", "test")
+"""Settings of a data set that leave its validation split as it is."""
+
+
+@dataclass(frozen=True)
+class StudyResults:
+    """A study as it stands.
+
+    Attributes:
+        name: of the study.
+        records: the newest attempt at every trial, in the order the trials were enqueued.
+        attempts: every attempt; the same as ``records`` where no others are known.
+        spec: the study file as it was when the study began; empty where it is not known.
+        folder: of the study; None where there are no files.
+        retrains: seconds and epochs of what was retrained, by trial key.
+        notes: what the store remembers of the study as a whole: how it ended, versions of libraries.
+    """
+
+    name: str
+    records: tuple[Record, ...]
+    attempts: tuple[Record, ...]
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
+    retrains: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """What the search aims at; the first one chooses."""
+        return tuple(self.part("search").get("objectives") or ("miou",))
+
+    @property
+    def constraints(self) -> tuple[str, ...]:
+        """Limits that a best configuration keeps."""
+        return tuple(self.part("search").get("constraints") or ())
+
+    def part(self, name: str) -> Mapping[str, Any]:
+        """One part of the study file, such as ``data``."""
+        found: Mapping[str, Any] = self.spec.get(name) or {}
+        return found
+
+    def trial_folder(self, key: str) -> Path | None:
+        """Where a trial's files are."""
+        return None if self.folder is None else self.folder / "trials" / key
+
+
+def results_of(store: Store) -> StudyResults:
+    """A study as it stands in its storage, read once."""
+    attempts = store.attempts()
+    return StudyResults(
+        name=store.name,
+        records=tuple(newest_attempts(attempts)),
+        attempts=tuple(attempts),
+        spec=store.spec or {},
+        folder=store.folder,
+        retrains=store.retrains(),
+        notes=store.notes(),
+    )
+
+
+def bare_results(study: str, records: Iterable[Record]) -> StudyResults:
+    """Records alone, without files."""
+    rows = tuple(records)
+    return StudyResults(study, rows, rows)
+
+
+def check_comparable(studies: Sequence[StudyResults]) -> tuple[str, ...]:
+    """What else differs between studies that can be compared, in a line each.
+
+    Raises:
+        InputError: when metric, classes or validation split differ, naming the difference.
+    """
+    first, notes = studies[0], []
+    for other in studies[1:]:
+        where = f"studies {first.name!r} and {other.name!r} cannot be compared"
+        if first.objectives[0] != other.objectives[0]:
+            raise InputError(f"{where}: their metrics differ: {first.objectives[0]} and {other.objectives[0]}")
+        mine, theirs = _classes(first), _classes(other)
+        if mine and theirs and mine != theirs:
+            raise InputError(f"{where}: their classes differ: {_shown(mine, theirs)} and {_shown(theirs, mine)}")
+        data = _differences("data", first.part("data"), other.part("data"))
+        split = [text for name, text in data.items() if name.split(".")[1] not in _TRAIN_ONLY]
+        if split:
+            raise InputError(f"{where}: their validation images differ: {'; '.join(split)}")
+        rest = dict(data)
+        for part in ("model", "training"):
+            rest |= _differences(part, first.part(part), other.part(part))
+        notes += [f"{first.name} and {other.name} differ in {text}" for text in rest.values()]
+    return tuple(notes)
+
+
+def _classes(study: StudyResults) -> list[str]:
+    found = (list(record.result["iou_per_class"]) for record in study.records if record.result.get("iou_per_class"))
+    return next(found, [])
+
+
+def _shown(mine: Sequence[str], theirs: Sequence[str]) -> str:
+    """How many classes, and the first that the others lack."""
+    lacking = [name for name in mine if name not in theirs]
+    some = f" with {', '.join(lacking[:3])}{' ...' if len(lacking) > 3 else ''}" if lacking else ""
+    order = " in another order" if not lacking and len(mine) == len(theirs) else ""
+    return f"{len(mine)} classes{some}{order}"
+
+
+def _differences(name: str, one: Any, other: Any) -> dict[str, str]:
+    """``{path: "path (one against other)"}`` for every value that differs; a part not known differs in nothing."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        if not one or not other:
+            return {}
+        keys = dict.fromkeys([*one, *other])
+        return {
+            path: text
+            for key in keys
+            for path, text in _differences(f"{name}.{key}", one.get(key), other.get(key)).items()
+        }
+    return {} if one == other else {name: f"{name} ({_plain(one)} against {_plain(other)})"}
+
+
+def _plain(value: Any) -> str:
+    return str(list(value)) if isinstance(value, tuple) else str(value)

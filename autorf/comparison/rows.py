@@ -1,0 +1,243 @@
+"""The trials of a study as rows, and configurations as groups over seeds."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import isfinite
+from statistics import mean, stdev
+from typing import Any
+
+from autorf.comparison.pareto import pareto_front
+from autorf.comparison.results import StudyResults
+from autorf.comparison.spending import own_seconds, rate_of, spent_by_trial
+from autorf.methods import MANUAL
+from autorf.statistics import half_width
+from autorf.store.store import Record
+from autorf.store.traces import parts
+from autorf.study.objectives import COSTS, violated
+from autorf.study.trial import trial_from
+from autorf.surgery.learning import LISTED
+
+
+@dataclass(frozen=True)
+class Row:
+    """One trial; what does not apply is None. Field names are a contract.
+
+    Attributes:
+        score: of the metric that is compared.
+        each: what every branch or layer learned, by name (``f``, ``dilation``), where several learned their own.
+        measured: what the trial costs, by name: parameters, flops, latency_ms, peak_memory_mb.
+        infeasible: limits of the study that the trial breaks; it is never best then.
+        on_front: whether no other trial beats it in both objectives; None with one objective.
+        attempts: how often it was begun.
+        own_seconds: what the training that is reported here has cost: processor time on a CPU, wall time on a GPU.
+        spent_seconds: what all attempts have cost, repeated epochs too.
+    """
+
+    key: str
+    method: str
+    params: dict[str, Any]
+    seed: int
+    state: str
+    rf: list[float] | None
+    rnorm: float | None
+    f: float | None
+    dilation: float | None
+    miou: float | None
+    f1: float | None
+    pixel_accuracy: float | None
+    train_seconds: float | None
+    epochs: int | None
+    reason: str | None
+    split: str | None
+    study: str = ""
+    score: float | None = None
+    each: dict[str, list[float]] = field(default_factory=dict)
+    measured: dict[str, float] = field(default_factory=dict)
+    infeasible: list[str] = field(default_factory=list)
+    on_front: bool | None = None
+    attempts: int = 1
+    own_seconds: float | None = None
+    spent_seconds: float | None = None
+
+    @property
+    def setting(self) -> str:
+        """The parameters in a few words."""
+        return trial_from({"method": self.method, **self.params}, self.seed).setting
+
+    @property
+    def configuration(self) -> str:
+        """Tells configurations apart, those of different studies too."""
+        return json.dumps([self.study, self.method, self.params], sort_keys=True)
+
+    @property
+    def counts(self) -> bool:
+        """Whether the trial is complete, with a score that is a number."""
+        return self.state == "complete" and self.score is not None and isfinite(self.score)
+
+
+@dataclass(frozen=True)
+class Group:
+    """The complete trials of one configuration, over its seeds.
+
+    Attributes:
+        miou_ci95: half-width of Student's 95 % interval of the mean over seeds; None for fewer than two.
+        mean, std, ci95: the same of the metric that is compared, where that is another.
+        ci95_images: half-width for other seeds *and* other validation images; None without per-image evidence; for one
+            seed, of other images alone.
+        own_seconds: what one of its complete trials has cost, as in :class:`Row`; the mean.
+        spent_seconds: what all its trials' attempts have cost, failed and pruned ones too.
+        feasible: whether it keeps the study's limits.
+    """
+
+    method: str
+    params: dict[str, Any]
+    n: int
+    miou_mean: float
+    miou_std: float | None
+    miou_ci95: float | None
+    rf: list[float]
+    rnorm: float
+    train_seconds: float
+    study: str = ""
+    seeds: tuple[int, ...] = ()
+    keys: tuple[str, ...] = ()
+    mean: float = 0.0
+    std: float | None = None
+    ci95: float | None = None
+    ci95_images: float | None = None
+    own_seconds: float = 0.0
+    spent_seconds: float = 0.0
+    feasible: bool = True
+
+    @property
+    def manual(self) -> bool:
+        """Whether the receptive field is set by hand."""
+        return self.method in MANUAL
+
+    @property
+    def configuration(self) -> str:
+        """As :attr:`Row.configuration`."""
+        return json.dumps([self.study, self.method, self.params], sort_keys=True)
+
+    @property
+    def setting(self) -> str:
+        """The parameters in a few words."""
+        return trial_from({"method": self.method, **self.params}, 0).setting
+
+
+def rows_of(study: StudyResults) -> tuple[Row, ...]:
+    """Every trial that was begun, in the order they were enqueued."""
+    rate = rate_of([study])
+    spent = spent_by_trial(study.attempts, rate)
+    tries: dict[str, int] = {}
+    for record in study.attempts:
+        tries[record.key] = tries.get(record.key, 0) + (record.state != "waiting")
+    begun = [record for record in study.records if record.state != "waiting"]
+    front = _front(begun, study)
+    return tuple(
+        replace(
+            _row(record, study, front),
+            attempts=tries.get(record.key, 1),
+            own_seconds=own_seconds(record, rate),
+            spent_seconds=spent.get(record.key),
+        )
+        for record in begun
+    )
+
+
+def _front(records: Sequence[Record], study: StudyResults) -> set[str] | None:
+    if len(study.objectives) < 2:
+        return None
+    complete = [{**record.result, "key": record.key} for record in records if record.state == "complete"]
+    feasible = [result for result in complete if not violated(result, study.constraints)]
+    return {result["key"] for result in pareto_front(feasible, study.objectives)}
+
+
+def _row(record: Record, study: StudyResults, front: set[str] | None) -> Row:
+    result = record.result
+    last = record.history[-1] if record.history else {}
+    values = result.get("values", {})
+    reached = {**last, **values}
+    params = {name: value for name, value in record.configuration.items() if name != "method"}
+    set_dilation = params.get("rate", params.get("dilation"))
+    complete = record.state == "complete"
+    return Row(
+        key=record.key,
+        method=str(record.configuration["method"]),
+        params=params,
+        seed=record.seed,
+        state=record.state,
+        rf=result.get("rf", last.get("rf")),
+        rnorm=result.get("rnorm", last.get("rnorm")),
+        f=reached.get("f"),
+        dilation=reached.get("dilation", set_dilation),
+        each={name: [reached[part] for part in found] for name in LISTED if (found := parts(reached, name))},
+        miou=result.get("miou"),
+        f1=result.get("f1"),
+        pixel_accuracy=result.get("pixel_accuracy"),
+        train_seconds=result.get("train_seconds", last.get("seconds")),
+        epochs=result.get("epochs", int(last["epoch"]) + 1 if last else None),
+        reason=record.reason,
+        split=result.get("split"),
+        study=study.name,
+        score=result.get(study.objectives[0]),
+        measured={name: result[name] for name in COSTS if result.get(name) is not None},
+        infeasible=violated(result, study.constraints) if complete else [],
+        on_front=None if front is None else record.key in front,
+    )
+
+
+def groups_of(rows: Iterable[Row]) -> tuple[Group, ...]:
+    """Configurations with at least one trial that counts, in the order of their first."""
+    together: dict[str, list[Row]] = {}
+    for row in rows:
+        together.setdefault(row.configuration, []).append(row)
+    return tuple(_group(members) for members in together.values() if any(row.counts for row in members))
+
+
+def _group(members: Sequence[Row]) -> Group:
+    counted = [row for row in members if row.counts]
+    first = counted[0]
+    mious = [row.miou for row in counted if row.miou is not None and isfinite(row.miou)]
+    scores = [row.score for row in counted if row.score is not None]
+    return Group(
+        method=first.method,
+        params=first.params,
+        n=len(counted),
+        miou_mean=mean(mious) if mious else float("nan"),
+        miou_std=stdev(mious) if len(mious) > 1 else None,
+        miou_ci95=half_width(mious),
+        rf=[round(mean(row.rf[axis] for row in counted if row.rf), 2) for axis in (0, 1)],
+        rnorm=mean(row.rnorm for row in counted if row.rnorm is not None),
+        train_seconds=mean(row.train_seconds or 0.0 for row in counted),
+        study=first.study,
+        seeds=tuple(row.seed for row in counted),
+        keys=tuple(row.key for row in counted),
+        mean=mean(scores),
+        std=stdev(scores) if len(scores) > 1 else None,
+        ci95=half_width(scores),
+        own_seconds=mean(row.own_seconds or 0.0 for row in counted),
+        spent_seconds=sum(row.spent_seconds or 0.0 for row in members),
+        feasible=not any(row.infeasible for row in counted),
+    )
+
+
+def learned(rows: Sequence[Row], name: str) -> list[float]:
+    """The ``f`` or ``dilation`` of every branch or layer, or the one there is; the mean over ``rows``."""
+    listed = [row.each[name] for row in rows if name in row.each]
+    if not listed:
+        listed = [[value] for row in rows if (value := getattr(row, name)) is not None]
+    return [mean(column) for column in zip(*listed, strict=False)]
+
+
+def members_of(group: Group, rows: Sequence[Row]) -> dict[int, Row]:
+    """The trials that count in a group, by seed."""
+    keys = {(group.study, key) for key in group.keys}
+    return {row.seed: row for row in rows if (row.study, row.key) in keys}
+
+
+def mean_of(values: Mapping[Any, float | None]) -> float | None:
+    """Of those that are known; None where none is."""
+    known = [value for value in values.values() if value is not None]
+    return mean(known) if known else None

@@ -1,0 +1,178 @@
+"""A trained trial as one file that runs without autorf, compared with the original before it is kept."""
+
+import logging
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from autorf.data.loading import class_names
+from autorf.deployment.retrain import RETRAINED, chosen_trial, study_spec
+from autorf.driver.search import check_writable
+from autorf.errors import InputError
+from autorf.running.runner import trained_model
+from autorf.store.store import open_store
+from autorf.surgery import freeze
+from autorf.surgery.storage import SIDECAR
+from autorf.training.outputs import class_scores
+
+SUFFIXES = {"onnx": ".onnx", "torch": ".pt2"}
+TOLERANCE = 1e-4
+"""Of the largest score: the largest difference that is rounding."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An exported model.
+
+    Attributes:
+        path: the file.
+        source: the folder whose weights it holds.
+        difference: the largest absolute one of its class scores from the original's, on random input.
+        largest: score of the original, by size, to compare with.
+        runtime: what ran the file for that.
+        shape: of its input; None for an axis of any length.
+        folded: layers that became plain ones.
+        left: layers that have no plain form, with the reason.
+    """
+
+    path: Path
+    source: Path
+    difference: float
+    largest: float
+    runtime: str
+    shape: tuple[int | None, ...]
+    folded: tuple[str, ...]
+    left: Mapping[str, str]
+
+
+class Scores(nn.Module):
+    """A model whose output is its class scores at the image's size and nothing else."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor) -> Tensor:
+        """``(N, 3, H, W)`` to ``(N, n_classes, H, W)``."""
+        return class_scores(self.model(image), image)
+
+
+def export(
+    root: Path, study: str, trial: str | None = None, format: str = "onnx", output: Path | None = None, *, force: bool
+) -> Exported:
+    """Export the retrained model of a trial, or the one its search left, to a file.
+
+    Args:
+        root: the folder of all studies.
+        study: its name.
+        trial: the beginning of a trial's key; None for the winner.
+        format: ``onnx`` or ``torch`` (``torch.export``).
+        output: the file; None for ``model.onnx`` or ``model.pt2`` beside the weights.
+        force: replace the output.
+
+    Raises:
+        InputError: for a study, trial, format or output that cannot be used, a model that cannot be exported, or an
+            exported one that gives other scores; nothing is written then.
+    """
+    if format not in SUFFIXES:
+        raise InputError(f"--format {format}: one of {', '.join(SUFFIXES)}")
+    missing = [name for name in ("onnx", "onnxscript") if format == "onnx" and find_spec(name) is None]
+    if missing:
+        raise InputError(
+            f"--format onnx: needs {' and '.join(missing)}: pip install 'autorf[export]'; or --format torch"
+        )
+    store = open_store(root, study)
+    spec = study_spec(store)
+    record = chosen_trial(store, spec, trial)
+    folders = (store.folder / RETRAINED / record.key, store.folder / "trials" / record.key)
+    source = next((folder for folder in folders if (folder / SIDECAR).is_file()), folders[-1])
+    path = output or source / f"model{SUFFIXES[format]}"
+    if path.exists() and not force:
+        raise InputError(f"{path}: exists already; --force replaces it")
+    model = trained_model(spec, class_names(spec.data), source).eval()
+    check_writable(path.parent)
+    image = torch.randn(3, 3, *spec.data.image_size, generator=torch.Generator().manual_seed(0))
+    return _checked(model, image, format, path, source)
+
+
+def _checked(model: nn.Module, image: Tensor, format: str, path: Path, source: Path) -> Exported:
+    with torch.no_grad(), tempfile.TemporaryDirectory(dir=path.parent, prefix=".export.") as folder:
+        scores = Scores(model)
+        expected = scores(image)
+        frozen = freeze(model, image)
+        partial = Path(folder) / path.name
+        runs, any_batch, runtime = _written(scores, image, format, partial)
+        found = runs(image) if any_batch else torch.cat([runs(one[None]) for one in image])
+        difference, largest = (found - expected).abs().max().item(), expected.abs().max().item()
+        if not difference <= TOLERANCE * max(1.0, largest):
+            raise InputError(
+                f"export: the scores of the {format} file differ from the model's by {difference:.3g} "
+                f"(the largest score is {largest:.3g}); nothing was written. Try --format "
+                f"{'torch' if format == 'onnx' else 'onnx'}"
+            )
+        for file in Path(folder).iterdir():
+            file.replace(path.parent / file.name)
+    shape = (None if any_batch else 1, *image.shape[1:])
+    return Exported(path, source, difference, largest, runtime, shape, frozen.folded, frozen.left)
+
+
+def _written(scores: nn.Module, image: Tensor, format: str, path: Path) -> tuple[Callable[[Tensor], Tensor], bool, str]:
+    """Write the file for batches of any size, or of one where the model fixes it; how to run it, and which."""
+    write = _write_onnx if format == "onnx" else _write_torch
+    try:
+        run, runtime = write(scores, image[:2], ({0: torch.export.Dim.DYNAMIC},), path)
+        return run, True, runtime
+    except Exception:
+        # Some layers bound their memory by the batch's size, which must be known then.
+        try:
+            run, runtime = write(scores, image[:1], None, path)
+        except Exception as error:
+            line = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+            raise InputError(f"export: this model cannot be exported to {format}: {line}") from None
+        return run, False, runtime
+
+
+def _write_torch(scores: nn.Module, image: Tensor, shapes: Any, path: Path) -> tuple[Callable[[Tensor], Tensor], str]:
+    with _quiet():
+        program = torch.export.export(scores, (image,), dynamic_shapes=shapes)
+        torch.export.save(program, path)
+        return torch.export.load(path).module(), "torch"
+
+
+def _write_onnx(scores: nn.Module, image: Tensor, shapes: Any, path: Path) -> tuple[Callable[[Tensor], Tensor], str]:
+    with _quiet():
+        program = torch.onnx.export(
+            scores, (image,), dynamic_shapes=shapes, input_names=["image"], output_names=["scores"], verbose=False
+        )
+        assert program is not None
+        assert program.exported_program is not None
+        program.save(path)
+    if find_spec("onnxruntime") is None:
+        return program.exported_program.module(), "torch, for want of onnxruntime: the file itself was not run"
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return lambda image: torch.from_numpy(session.run(None, {"image": image.numpy()})[0]), "onnxruntime"
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what the exporters warn about and log, which concerns their own authors."""
+    levels = {name: logging.getLogger(name).level for name in ("torch.onnx", "onnxscript", "torch.export")}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            for name in levels:
+                logging.getLogger(name).setLevel(logging.ERROR)
+            yield
+        finally:
+            for name, level in levels.items():
+                logging.getLogger(name).setLevel(level)

@@ -1,0 +1,239 @@
+"""What is written beside a retrained model: a card for people, and the same figures as JSON."""
+
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import autorf
+from autorf.data.segmentation_set import MEAN, STD
+from autorf.files import write_atomically
+from autorf.metrics import scores
+from autorf.running.evidence import Evidence
+from autorf.statistics import half_width, image_variance, influence, pooled
+from autorf.study.spec import StudySpec
+from autorf.study.trial import side_text, trial_from
+
+METRICS = {"miou": "mIoU", "f1": "F1", "pixel_accuracy": "pixel accuracy"}
+CARD, FIGURES = "README.md", "metrics.json"
+_LIBRARIES = ("torch", "timm", "segmentation-models-pytorch", "lightning")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Scores of one or several seeds on one split.
+
+    Attributes:
+        metrics: by name ``mean``, the half-width ``ci95`` of its 95 % interval and the value of each seed.
+        per_class: by class name ``iou`` and ``f1``, means over seeds; None for a class that does not occur.
+        n_images: of the split.
+    """
+
+    metrics: dict[str, dict[str, Any]]
+    per_class: dict[str, dict[str, float | None]]
+    n_images: int
+
+
+@dataclass(frozen=True)
+class Card:
+    """Everything that the card and ``metrics.json`` say."""
+
+    study: str
+    key: str
+    configuration: dict[str, Any]
+    spec: StudySpec
+    class_names: tuple[str, ...]
+    seeds: tuple[int, ...]
+    epochs: int
+    with_val: bool
+    fixed: bool
+    n_train: int
+    split: str | None
+    metrics: Measured | None
+    rf: list[float]
+    rnorm: float
+    values: dict[str, float]
+    parameters: int
+    train_seconds: float
+
+    @property
+    def setting(self) -> str:
+        """Method and setting in a few words."""
+        trial = trial_from(self.configuration, self.seeds[0])
+        return f"{trial.method.method} ({trial.setting})"
+
+    def loading(self, folder: str) -> str:
+        """Three lines of Python that load the model from ``folder``."""
+        fields = self.spec.model.model_dump(exclude_defaults=True, exclude={"pretrained", "weights"})
+        given = ", ".join(f"{name}={value!r}" for name, value in fields.items())
+        classes = list(self.class_names) if self.spec.model.paths else len(self.class_names)
+        return (
+            "import autorf\n"
+            f"spec = autorf.ModelSpec({given})\n"
+            f"model = autorf.load(lambda: autorf.build(spec, classes={classes!r}), {folder!r}).eval()\n"
+        )
+
+
+def measured(evidence: Sequence[Evidence]) -> Measured | None:
+    """Scores with intervals from the evidence of each seed on the same images; None without any.
+
+    One seed's interval is over images; that of several over seeds and images, see :mod:`autorf.statistics`.
+    """
+    if not evidence:
+        return None
+    tallies = [one.tallies.numpy() for one in evidence]
+    metrics = {}
+    for name in METRICS:
+        values = [pooled(one, name) for one in tallies]
+        metrics[name] = {
+            "mean": float(np.mean(values)),
+            "ci95": _half_width(values, np.stack([influence(one, name) for one in tallies])),
+            "seeds": values,
+        }
+    found = [scores(one.confusion.sum(0), one.class_names) for one in evidence]
+    per_class = {
+        name: {"iou": _mean([one.iou[name] for one in found]), "f1": _mean([one.f1_per_class[name] for one in found])}
+        for name in evidence[0].class_names
+    }
+    return Measured(metrics, per_class, evidence[0].n_images)
+
+
+def write_card(folder: Path, card: Card) -> None:
+    """Write the card and its figures."""
+    write_atomically(folder / FIGURES, json.dumps(figures(card), indent=1) + "\n")
+    write_atomically(folder / CARD, text(card))
+
+
+def figures(card: Card) -> dict[str, Any]:
+    """What ``metrics.json`` holds."""
+    found = card.metrics
+    return {
+        "study": card.study,
+        "key": card.key,
+        "configuration": card.configuration,
+        "seeds": list(card.seeds),
+        "epochs": card.epochs,
+        "with_val": card.with_val,
+        "fixed": card.fixed,
+        "n_train": card.n_train,
+        "split": card.split,
+        "n_images": found.n_images if found else None,
+        "metrics": found.metrics if found else None,
+        "per_class": found.per_class if found else None,
+        "rf": card.rf,
+        "rnorm": card.rnorm,
+        "values": card.values,
+        "parameters": card.parameters,
+        "train_seconds": card.train_seconds,
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the libraries that compute."""
+    own = {"autorf": autorf.__version__, "python": platform.python_version()}
+    return {**own, **{name: version(name) for name in _LIBRARIES}}
+
+
+def text(card: Card) -> str:
+    """The card, in Markdown."""
+    height, width = card.spec.data.image_size
+    learned = ", ".join(f"{name} {value:.4g}" for name, value in card.values.items())
+    several = f"{len(card.seeds)} trainings (seeds {', '.join(map(str, card.seeds))})"
+    trained = f"seed {card.seeds[0]}" if len(card.seeds) == 1 else f"{several}; the model here is the first one's"
+    images = "training and validation" if card.with_val else "training"
+    return f"""# {card.spec.model.name}, {card.setting}
+
+A segmentation network whose receptive field was chosen by the study `{card.study}` (trial `{card.key}`) on its
+validation split, trained anew to the full budget by `autorf retrain`.
+
+## Loading
+
+```python
+{card.loading("PATH/OF/THIS/FOLDER").rstrip()}
+```
+
+Input: RGB `(N, 3, {height}, {width})`, values 0 to 1, less the mean {MEAN}, divided by {STD}.
+Output: class scores `(N, {len(card.class_names)}, H, W)`.
+
+## Receptive field
+
+| receptive field | rnorm | learned |
+|---|---|---|
+| {side_text(card.rf)} px | {card.rnorm:.3f} | {learned or "set by hand"} |
+
+## Training
+
+{card.epochs} epochs on {card.n_train} {images} images of `{card.spec.data.name}`, {trained}; {card.parameters:,}
+parameters, {card.train_seconds:.0f} s{_fixed_words(card)}.
+
+{_metric_words(card)}
+## Versions
+
+{", ".join(f"{name} {number}" for name, number in versions().items())}.
+"""
+
+
+def _fixed_words(card: Card) -> str:
+    return "; the dilation that the study learned, set by hand from the start" if card.fixed else ""
+
+
+def _metric_words(card: Card) -> str:
+    if card.metrics is None:
+        return "## Metrics\n\nNone: the data set has no test split, and the validation images were trained on.\n"
+    where = {
+        "test": "On the test split, which was evaluated once, by this retrain",
+        "val": "On the validation split, by which the configuration was chosen: the figures are flattering. There is "
+        "no test split",
+    }[str(card.split)]
+    over = "images" if len(card.seeds) == 1 else "seeds and images"
+    rows = "\n".join(
+        f"| {METRICS[name]} | {found['mean']:.4f}{_plus_minus(found['ci95'])} |"
+        for name, found in card.metrics.metrics.items()
+    )
+    classes = "\n".join(
+        f"| {name} | {_number(found['iou'])} | {_number(found['f1'])} |"
+        for name, found in card.metrics.per_class.items()
+    )
+    return f"""## Metrics
+
+{where}: {card.metrics.n_images} images, with 95 % intervals over {over}.
+
+| metric | value |
+|---|---|
+{rows}
+
+| class | IoU | F1 |
+|---|---|---|
+{classes}
+"""
+
+
+def _half_width(values: Sequence[float], influences: Any) -> float | None:
+    n_images = influences.shape[1]
+    if len(values) > 1:
+        return half_width(values, image_variance(influences), n_images)
+    if n_images < 2:
+        return None
+    from scipy.stats import t
+
+    spread = image_variance(influences, only_images=True)
+    return float(t.ppf(0.975, n_images - 1)) * spread**0.5
+
+
+def _plus_minus(half: float | None) -> str:
+    return "" if half is None else f" ± {half:.4f}"
+
+
+def _number(value: float | None) -> str:
+    return "does not occur" if value is None else f"{value:.4f}"
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None

@@ -1,0 +1,287 @@
+"""Train the winner of a study to its full budget and leave a folder that others can load."""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from autorf import interruption
+from autorf.data import Splits, load
+from autorf.deployment.model_card import Card, measured, write_card
+from autorf.driver.progress import open_progress
+from autorf.driver.search import check_writable
+from autorf.errors import InputError
+from autorf.executors import Event, make_local
+from autorf.files import write_atomically
+from autorf.methods import METHODS, Dilation
+from autorf.running.evidence import Evidence, read_evidence, write_evidence
+from autorf.specification import parse
+from autorf.store.ranking import trial_named, winner
+from autorf.store.record import Record
+from autorf.store.store import Store, open_store
+from autorf.study.job import Job
+from autorf.study.spec import StorageSpec, StudySpec
+from autorf.study.trial import Trial, training_of, trial_from
+from autorf.surgery.storage import SIDECAR, WEIGHTS
+from autorf.training.resuming import clear_checkpoints
+
+RETRAINED = "retrained"
+"""The folder in a study's folder that holds one folder a retrained trial."""
+
+_RESULT, _REQUEST = "result.json", "request.json"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What may differ from the trial as it was searched.
+
+    Attributes:
+        trial: the beginning of a trial's key; None for the winner.
+        epochs: None for those of the trial.
+        seeds: None for the trial's own; the first one's model is the one that is kept for use.
+        with_val: train on the validation images too.
+        fixed: train the dilation that was learned as a plain one from the start.
+    """
+
+    trial: str | None = None
+    epochs: int | None = None
+    seeds: tuple[int, ...] | None = None
+    with_val: bool = False
+    fixed: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished retrain: its folder, how to load it, and its figures; or why it failed."""
+
+    folder: Path
+    card: Card | None = None
+    reason: str | None = None
+
+
+def study_spec(store: Store) -> StudySpec:
+    """The study file as it was when the study began."""
+    return parse(StudySpec, store.spec or {}, f"study {store.name}")
+
+
+def chosen_trial(store: Store, spec: StudySpec, prefix: str | None) -> Record:
+    """The trial whose key begins with ``prefix``, or the study's winner.
+
+    Raises:
+        InputError: when there is none, or more than one.
+    """
+    records = store.records()
+    if prefix is None:
+        return winner(store.name, records, spec.search)
+    return trial_named(store.name, records, prefix)
+
+
+def retrain(root: Path, study: str, options: Options, *, force: bool = False, quiet: bool = False) -> Outcome:
+    """Train a trial to its full budget and write ``<root>/<study>/retrained/<key>``.
+
+    Interrupted at any moment, the same call continues: every epoch leaves a checkpoint, and the folder appears only
+    when it is whole. The test split is evaluated once, with the finished models.
+
+    Raises:
+        InputError: for a study or trial that cannot be retrained so, or a folder that exists without ``force``.
+        KeyboardInterrupt: on Ctrl-C.
+    """
+    store = open_store(root, study)
+    spec = study_spec(store)
+    record = chosen_trial(store, spec, options.trial)
+    target = store.folder / RETRAINED / record.key
+    if target.exists() and not force:
+        raise InputError(f"{target}: exists already; --force replaces it")
+    configuration, seeds = _wanted(store, record, options)
+    spec = _stripped(spec, options)
+    splits = load(spec.data)
+    check_writable(target.parent)
+    with _work_folder(target, {**asdict(options), "trial": record.key}, force) as work:
+        jobs = [
+            Job(
+                row, f"{record.key}-{seed}", configuration, seed, spec, work / f"seed-{seed}", with_val=options.with_val
+            )
+            for row, seed in enumerate(seeds)
+        ]
+        failed = _train(jobs, quiet)
+        if failed:
+            return Outcome(target, reason=failed)
+        card = _card(store.name, record, jobs, splits, options)
+        _move_into_place(work, jobs, card, target)
+    facts = {**asdict(options), "epochs": card.epochs, "seeds": list(seeds), "seconds": card.train_seconds}
+    store.add_retrain(record.key, {name: value for name, value in facts.items() if name != "trial"})
+    return Outcome(target, card)
+
+
+def _wanted(store: Store, record: Record, options: Options) -> tuple[dict[str, Any], tuple[int, ...]]:
+    configuration = _fixed(store, record) if options.fixed else dict(record.configuration)
+    if options.epochs is not None and "extra" in METHODS[configuration["method"]].model_fields:
+        # So many and no more.
+        configuration["extra"] = 0.0
+    seeds = (record.seed,) if options.seeds is None else options.seeds
+    return configuration, seeds
+
+
+def _fixed(store: Store, record: Record) -> dict[str, Any]:
+    """The plain dilation that a trial of ``learned_dilation`` ended at."""
+    if record.configuration["method"] != "learned_dilation":
+        raise InputError(
+            f"--fixed: {record.label} has no dilation that it learned for all pixels; only learned_dilation has"
+        )
+    dilation = record.result["values"]["dilation"]
+    if dilation != int(dilation):
+        raise InputError(f"--fixed: the layers of {record.label} learned different dilations; retrain it without")
+    trial = trial_from(record.configuration, record.seed)
+    plain = Dilation(rate=int(dilation), targets=getattr(trial.method, "targets", None))
+    return Trial(plain, record.seed, trial.training).configuration
+
+
+def _stripped(spec: StudySpec, options: Options) -> StudySpec:
+    epochs = {} if options.epochs is None else {"epochs": options.epochs}
+    training = spec.training.model_copy(update=epochs)
+    return spec.model_copy(update={"training": training, "storage": StorageSpec()})
+
+
+@contextmanager
+def _work_folder(target: Path, request: dict[str, Any], force: bool) -> Iterator[Path]:
+    """Where an unfinished retrain keeps its state; held by one process at a time."""
+    work = target.parent / f".{target.name}.unfinished"
+    work.mkdir(parents=True, exist_ok=True)
+    held = os.open(work, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _same_request(work, json.loads(json.dumps(request)), force)
+        yield work
+    except BlockingIOError:
+        raise InputError(f"{target}: another process is retraining this trial; wait for it") from None
+    finally:
+        os.close(held)
+
+
+def _same_request(work: Path, request: dict[str, Any], force: bool) -> None:
+    path = work / _REQUEST
+    before = json.loads(path.read_text()) if path.is_file() else request
+    if before != request and not force:
+        changes = ", ".join(f"{name} {before.get(name)}" for name in request if before.get(name) != request[name])
+        raise InputError(
+            f"{work}: an unfinished retrain of this trial has {changes}; repeat it with these to continue, "
+            "or start over with --force"
+        )
+    if before != request:
+        for folder in work.glob("seed-*"):
+            shutil.rmtree(folder)
+    write_atomically(path, json.dumps(request))
+
+
+def _train(jobs: Sequence[Job], quiet: bool) -> str | None:
+    """Run the jobs that have no result yet; the reason why one failed, if one did."""
+    spec = jobs[0].spec
+    todo = [job for job in jobs if not (job.folder / _RESULT).is_file()]
+    records = {job.row: Record(job.row, job.key, job.configuration, job.seed, "waiting", 1) for job in todo}
+    if not todo:
+        return None
+    label = trial_from(todo[0].configuration, 0).setting
+    title = f"retrain {todo[0].configuration['method']} ({label})"
+    executor = make_local(spec, len(todo))
+    waiting, running, reason = list(todo), set[int](), None
+    try:
+        with open_progress(spec, list(records.values()), quiet=quiet, title=title) as progress, interruption.kept():
+            while waiting or running:
+                interruption.check()
+                while waiting and len(running) < executor.capacity:
+                    job = waiting.pop(0)
+                    running.add(job.row)
+                    progress.started(records[job.row])
+                    executor.submit(job)
+                for event in executor.wait(1.0):
+                    record = records[event.row]
+                    if event.kind == "epoch":
+                        record.history.append(event.payload)
+                        progress.epoch(record, event.payload)
+                        continue
+                    running.discard(event.row)
+                    progress.finished(_ended(record, event))
+                    if event.kind == "done":
+                        write_atomically(jobs[event.row].folder / _RESULT, json.dumps(event.payload))
+                    else:
+                        reason = str(event.payload.get("reason", event.kind))
+    finally:
+        executor.close()
+    return reason
+
+
+def _ended(record: Record, event: Event) -> Record:
+    done = event.kind == "done"
+    return Record(
+        record.row,
+        record.key,
+        record.configuration,
+        record.seed,
+        "complete" if done else "failed",
+        1,
+        result=event.payload if done else {},
+        history=record.history,
+        reason=None if done else str(event.payload.get("reason")),
+    )
+
+
+def _card(study: str, record: Record, jobs: Sequence[Job], splits: Splits, options: Options) -> Card:
+    results = [json.loads((job.folder / _RESULT).read_text()) for job in jobs]
+    split: str | None = "test" if splits.test is not None else None if options.with_val else "val"
+    evidence = [_evidence(job, split) for job in jobs] if split else []
+    spec = jobs[0].spec
+    return Card(
+        study=study,
+        key=record.key,
+        configuration=jobs[0].configuration,
+        spec=spec,
+        class_names=splits.class_names,
+        seeds=tuple(job.seed for job in jobs),
+        epochs=training_of(spec.training, jobs[0].configuration).epochs,
+        with_val=options.with_val,
+        fixed=options.fixed,
+        n_train=len(splits.train) + (len(splits.val) if options.with_val else 0),
+        split=split,
+        metrics=measured(evidence),
+        rf=results[0]["rf"],
+        rnorm=results[0]["rnorm"],
+        values=results[0]["values"],
+        parameters=results[0]["parameters"],
+        train_seconds=round(sum(result["train_seconds"] for result in results), 2),
+    )
+
+
+def _evidence(job: Job, split: str) -> Evidence:
+    """A finished job's evidence on the split; that on the test split is made once and kept."""
+    folder = job.folder if split == "val" else job.folder / "test"
+    found = read_evidence(folder)
+    if found is None:
+        from autorf.running.runner import evaluate
+
+        found = evaluate(job)
+        write_evidence(folder, found)
+    return found
+
+
+def _move_into_place(work: Path, jobs: Sequence[Job], card: Card, target: Path) -> None:
+    """Assemble the folder beside its place, then rename it there."""
+    done = work / "finished"
+    shutil.rmtree(done, ignore_errors=True)
+    for job in jobs:
+        folder = done if job is jobs[0] else done / "seeds" / str(job.seed)
+        folder.mkdir(parents=True)
+        for name in (WEIGHTS, SIDECAR):
+            shutil.copy2(job.folder / name, folder / name)
+    write_card(done, card)
+    if target.exists():
+        shutil.rmtree(work / "replaced", ignore_errors=True)
+        target.rename(work / "replaced")
+    done.rename(target)
+    for job in jobs:
+        clear_checkpoints(job.folder)
+    shutil.rmtree(work)

@@ -1,0 +1,115 @@
+"""A prior on rnorm: where it comes from, what lies near it, and what it saved."""
+
+import math
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from autorf.errors import InputError
+from autorf.methods import Method
+from autorf.study.search_space import Axis, Space
+from autorf.study.search_spec import PriorSpec, SearchSpec
+from autorf.study.spec import StudySpec
+from autorf.study.trial import Trial, trial_from
+
+POINTS = 5
+"""Of a range, so many values are looked at when configurations near the prior are sought."""
+MOST = 200
+"""And so many configurations in all."""
+
+
+def prior_rnorm(prior: PriorSpec | None, root: Path, source: str) -> float | None:
+    """The rnorm that a prior means; None without one.
+
+    Raises:
+        InputError: for a study that does not exist (with near names) or has no complete trial.
+    """
+    if prior is None or prior.from_study is None:
+        return None if prior is None else prior.rnorm
+    from autorf.store.ranking import ranked
+    from autorf.store.store import open_store
+
+    try:
+        store = open_store(root, prior.from_study)
+        records = store.records()
+    except InputError as error:
+        raise InputError(f"{source}: search.prior.from_study: {error}") from None
+    search = SearchSpec.model_validate((store.spec or {}).get("search") or {})
+    groups = ranked(records, search)
+    if not groups:
+        raise InputError(
+            f"{source}: search.prior.from_study: study {prior.from_study!r} has no complete trial yet; finish it, "
+            "or give rnorm: NUMBER"
+        )
+    return mean(float(record.result["rnorm"]) for record in groups[0])
+
+
+def candidates(spec: StudySpec, spaces: Sequence[Space]) -> list[Trial]:
+    """Configurations all over the spaces, of a range :data:`POINTS` values, under the first seed."""
+    found: dict[Trial, None] = {}
+    for space in spaces:
+        axes = [_points(axis) for axis in space.axes.values()]
+        for number in _spread(math.prod(map(len, axes))):
+            values = _combination(axes, number)
+            try:
+                named = {"method": space.method, **dict(zip(space.axes, values, strict=True))}
+                found[trial_from(named, spec.training.seeds[0], spec.training)] = None
+            except InputError:
+                # Fields that exclude each other.
+                continue
+    # Of configurations equally near the prior, none is better for being listed first.
+    return random.Random(spec.search.seed).sample(list(found), len(found))
+
+
+def nearest_first(trials: Sequence[Trial], rnorm: float, spec: StudySpec, classes: Any) -> list[Trial]:
+    """The configurations by how far their rnorm, where learning starts, is from ``rnorm``; equals keep their order."""
+    from autorf.running.runner import field_at_start
+
+    known: dict[Method, float] = {}
+    for trial in trials:
+        if trial.method not in known:
+            known[trial.method] = float(field_at_start(spec, trial, classes)["rnorm"])
+    return sorted(trials, key=lambda trial: abs(known[trial.method] - rnorm))
+
+
+def saved(ordered: Sequence[Trial], unordered: Sequence[Trial], best: Trial, rnorm: float) -> str | None:
+    """What the prior saved, in one sentence; None where the best configuration is not one of both orders."""
+    same = (best.method, best.training)
+    places = [
+        next((at for at, one in enumerate(order, 1) if (one.method, one.training) == same), None)
+        for order in (ordered, unordered)
+    ]
+    with_prior, without = places
+    if with_prior is None or without is None:
+        return None
+    fewer = without - with_prior
+    told = f"{abs(fewer)} {'fewer' if fewer >= 0 else 'more'}"
+    return (
+        f"Prior rnorm {rnorm:.2f}: the best configuration was number {with_prior} of {len(ordered)} to run, in the "
+        f"grid's own order it is number {without}: {told} configurations until it was found."
+    )
+
+
+def _spread(combinations: int) -> Sequence[int]:
+    """All numbers of combinations, or :data:`MOST` of them drawn from all over."""
+    return range(combinations) if combinations <= MOST else random.Random(0).sample(range(combinations), MOST)
+
+
+def _combination(axes: Sequence[Sequence[Any]], number: int) -> list[Any]:
+    """One of all combinations of the axes' values; the last axis varies fastest."""
+    values: list[Any] = []
+    for axis in reversed(axes):
+        number, at = divmod(number, len(axis))
+        values.insert(0, axis[at])
+    return values
+
+
+def _points(axis: Axis) -> Sequence[Any]:
+    if axis.range is None:
+        return axis.choices
+    low, high = axis.range.low, axis.range.high
+    shares = [at / (POINTS - 1) for at in range(POINTS)]
+    values = [low * (high / low) ** share if axis.range.log else low + (high - low) * share for share in shares]
+    return list(dict.fromkeys(round(value) if axis.whole else float(f"{value:.6g}") for value in values))

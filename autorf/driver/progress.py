@@ -1,0 +1,294 @@
+"""One display for a whole study: a live table, plain lines, or JSON objects."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from autorf.store.ranking import objective, ranked, score
+from autorf.store.store import Record
+from autorf.study.spec import StudySpec
+from autorf.study.trial import side_text, training_of
+
+NAMES = {"miou": "mIoU", "f1": "F1", "pixel_accuracy": "accuracy"}
+
+
+class Progress:
+    """Keeps count of a study while it runs; says nothing itself.
+
+    Args:
+        spec: the study.
+        records: its trials so far.
+        expected: how many there will be where a sampler draws the later ones, as far as that is known.
+        clock: seconds, for the time left.
+    """
+
+    def __init__(
+        self,
+        spec: StudySpec,
+        records: Sequence[Record],
+        *,
+        expected: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.spec = spec
+        self._expected = expected
+        self.records = {record.key: record for record in records}
+        self.running: dict[str, float] = {}
+        self._clock = clock
+        self._began = clock()
+        self._reached = {record.key: len(record.history) for record in records}
+        self._trained = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def started(self, record: Record) -> None:
+        """A trial began."""
+        self.records[record.key] = record
+        self.running[record.key] = self._clock()
+
+    def epoch(self, record: Record, measured: dict[str, Any]) -> None:
+        """A trial finished an epoch."""
+        self.records[record.key] = record
+        self._reached[record.key] = int(measured["epoch"]) + 1
+        self._trained += 1
+
+    def finished(self, record: Record) -> None:
+        """A trial ended."""
+        self.running.pop(record.key, None)
+        self.records[record.key] = record
+
+    def seen(self, records: Sequence[Record]) -> None:
+        """How the trials stand in the storage, where other drivers of the study may have run some meanwhile."""
+        for record in records:
+            if record.key not in self.running:
+                self.records[record.key] = record
+                self._reached[record.key] = len(record.history)
+
+    def lost(self, record: Record) -> None:
+        """Another driver took a trial over."""
+        self.running.pop(record.key, None)
+
+    def note(self, text: str) -> None:
+        """Something else that people may want to know."""
+
+    def now(self) -> list[Record]:
+        """The trials as they stand; a copy, for the display is drawn while others are added."""
+        return list(self.records.values())
+
+    @property
+    def done(self) -> int:
+        """How many trials have ended, well or not."""
+        return sum(record.state not in ("waiting", "running") for record in self.now())
+
+    @property
+    def total(self) -> int:
+        """How many trials there are, or will be."""
+        return max(len(self.records), self._expected)
+
+    @property
+    def best(self) -> Record | None:
+        """The best trial so far."""
+        return next((group[0] for group in ranked(self.now(), self.spec.search)), None)
+
+    def epochs_of(self, record: Record) -> int:
+        """How many epochs a trial trains."""
+        return training_of(self.spec.training, record.configuration).epochs
+
+    def reached(self, record: Record) -> int:
+        """How many epochs of it are done."""
+        return self._reached.get(record.key, 0)
+
+    def seconds_left(self) -> float | None:
+        """From the epochs of this run and those to come; None before the first."""
+        if not self._trained:
+            return None
+        open_ones = [record for record in self.now() if record.state in ("waiting", "running")]
+        remaining = sum(max(self.epochs_of(record) - self.reached(record), 0) for record in open_ones)
+        remaining += (self.total - len(self.records)) * self.spec.training.epochs
+        return (self._clock() - self._began) / self._trained * remaining
+
+
+class TerminalProgress(Progress):
+    """A live table on a terminal; elsewhere one plain line a finished trial."""
+
+    def __init__(
+        self,
+        spec: StudySpec,
+        records: Sequence[Record],
+        *,
+        expected: int = 0,
+        title: str | None = None,
+        console: Console | None = None,
+    ) -> None:
+        super().__init__(spec, records, expected=expected)
+        self.console = console or Console()
+        self._title = title or f"study {spec.name}"
+        self._live = Live(console=self.console, get_renderable=self._view, refresh_per_second=2, transient=True)
+
+    def __enter__(self) -> Self:
+        if self.done < self.total:
+            again = f", {self.done} done before" if self.done else ""
+            count = f"{self.total} {'trial' if self.total == 1 else 'trials'}"
+            self.console.print(f"{self._title}: {count}{again}", highlight=False, soft_wrap=True)
+            if self.console.is_terminal:
+                self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def finished(self, record: Record) -> None:
+        """A trial ended."""
+        super().finished(record)
+        self.console.print(self._line(record), highlight=False, soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        """Something else that people may want to know."""
+        self.console.print(text, highlight=False, soft_wrap=True)
+
+    def _line(self, record: Record) -> str:
+        head = f"trial {self.done} of {self.total}  {record.label}"
+        if record.state == "pruned":
+            return f"{head}  pruned after {record.result['epochs']} epochs, mIoU {record.result['miou']:.3f}"
+        if record.state != "complete":
+            return f"{head}  {record.state}: {record.reason}"
+        result = record.result
+        return (
+            f"{head}  {self._measured(result)}  rnorm {result['rnorm']:.2f}  "
+            f"{result['train_seconds']:.0f} s  {self._left()}"
+        )
+
+    def _measured(self, values: dict[str, Any]) -> str:
+        name = objective(self.spec.search)
+        shown = name if name in values else "miou"
+        return f"{NAMES.get(shown, shown)} {values[shown]:.3f}  rf {side_text(values['rf'])}"
+
+    def _view(self) -> RenderableType:
+        table = Table.grid(padding=(0, 2))
+        for key, since in list(self.running.items()):
+            record = self.records[key]
+            last = record.history[-1] if record.history else None
+            epochs, reached = self.epochs_of(record), self.reached(record)
+            table.add_row(
+                f"  {record.label}",
+                ProgressBar(epochs, reached, width=16),
+                f"epoch {reached} of {epochs}",
+                self._measured(last) if last else "",
+                f"{self._clock() - since:.0f} s",
+            )
+        total = Table.grid(padding=(0, 2))
+        bar = ProgressBar(self.total, self.done, width=16)
+        total.add_row(bar, f"{self.done} of {self.total} trials done", self._left())
+        best = self.best
+        if best is None:
+            return Group(table, total)
+        return Group(table, total, Text(f"best so far: {best.label}  {self._measured(best.result)}"))
+
+    def _left(self) -> str:
+        seconds = self.seconds_left()
+        if seconds is None:
+            return "time left unknown"
+        if seconds > 5400:
+            return f"about {seconds / 3600:.1f} h left"
+        return f"about {seconds / 60:.0f} min left" if seconds > 90 else f"about {seconds:.0f} s left"
+
+
+class JsonLines(Progress):
+    """One JSON object a line for every event; README lists their fields.
+
+    Args:
+        stream: takes the lines.
+    """
+
+    def __init__(self, spec: StudySpec, records: Sequence[Record], stream: TextIO, *, expected: int = 0) -> None:
+        super().__init__(spec, records, expected=expected)
+        self._stream = stream
+
+    def __enter__(self) -> Self:
+        facts = {"study": self.spec.name, "objective": objective(self.spec.search)}
+        self._write("study", {**facts, "epochs": self.spec.training.epochs})
+        return self
+
+    def started(self, record: Record) -> None:
+        """A trial began."""
+        super().started(record)
+        self._write("started", {**_who(record), "attempt": record.attempt, "epochs": self.epochs_of(record)})
+
+    def epoch(self, record: Record, measured: dict[str, Any]) -> None:
+        """A trial finished an epoch."""
+        super().epoch(record, measured)
+        self._write("epoch", {"key": record.key, **measured})
+
+    def finished(self, record: Record) -> None:
+        """A trial ended."""
+        super().finished(record)
+        names = ("miou", "f1", "pixel_accuracy", "rf", "rnorm", "train_seconds")
+        result = {name: record.result.get(name) for name in names}
+        self._write("finished", {**_who(record), "state": record.state, **result, "reason": record.reason})
+
+    def note(self, text: str) -> None:
+        """Something else that people may want to know."""
+        self._write("note", {"text": text})
+
+    def _write(self, event: str, facts: dict[str, Any]) -> None:
+        best = self.best
+        left = self.seconds_left()
+        stand: dict[str, Any] = {
+            "done": self.done,
+            "total": self.total,
+            "best": best and {"key": best.key, "value": score(best, self.spec.search), "rf": best.result["rf"]},
+            "seconds_left": None if left is None else round(left, 1),
+        }
+        write_object(self._stream, event, facts if event == "epoch" else {**facts, **stand})
+
+
+def write_object(stream: TextIO, event: str, facts: dict[str, Any]) -> None:
+    """One line; what is not finite becomes null."""
+    stream.write(json.dumps({"event": event, **_finite(facts)}, allow_nan=False) + "\n")
+    stream.flush()
+
+
+def open_progress(
+    spec: StudySpec,
+    records: Sequence[Record],
+    *,
+    expected: int = 0,
+    quiet: bool = False,
+    json_lines: TextIO | None = None,
+    title: str | None = None,
+) -> Progress:
+    """The display that was asked for; ``title`` in place of the study's name."""
+    if json_lines is not None:
+        return JsonLines(spec, records, json_lines, expected=expected)
+    if quiet:
+        return Progress(spec, records, expected=expected)
+    return TerminalProgress(spec, records, expected=expected, title=title)
+
+
+def _who(record: Record) -> dict[str, Any]:
+    params = {name: value for name, value in record.configuration.items() if name != "method"}
+    return {"key": record.key, "method": record.configuration["method"], "params": params, "seed": record.seed}
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not (abs(value) < float("inf")) else value

@@ -1,0 +1,232 @@
+"""What a search runs next, which trials go on, and when it ends."""
+
+import math
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from autorf.comparison.ending import WHOLE_GRID
+from autorf.driver.plan import Plan
+from autorf.driver.prior import saved
+from autorf.driver.pruning import Arrival, Asha
+from autorf.driver.sampling import Suggestions, Tried
+from autorf.driver.stopping import busy_hours, by_configuration, mean_result, no_improvement
+from autorf.store.ranking import manual, objective, ranked
+from autorf.store.record import Record
+from autorf.store.store import Store
+from autorf.study.objectives import COSTS, parse_constraint, sign
+from autorf.study.spec import StudySpec
+from autorf.study.trial import trial_from, under_every_seed
+
+BUSY = "busy:"
+"""Notes of that beginning hold when each driver began and was last heard of."""
+BUSY_SECONDS = 10.0
+
+
+class Course:
+    """Decides from the store alone, so that a search that was killed goes on as it would have.
+
+    Attributes:
+        over: whether nothing is left to begin.
+        reason: why, once it is over.
+    """
+
+    def __init__(self, spec: StudySpec, store: Store, planned: Plan) -> None:
+        self.spec, self.store, self.planned = spec, store, planned
+        self.over, self.reason = False, ""
+        self._suggestions: Suggestions | None = None
+        if planned.spaces:
+            n_startup = min(10, max(3, (planned.limit or 30) // 3))
+            self._suggestions = Suggestions(planned.spaces, spec.search, spec.training, n_startup)
+        # Trials that are promoted because nothing else is left run to their end.
+        self._to_the_end: set[str] = set()
+        self._began = self._told = 0.0
+
+    def begin(self) -> None:
+        """Give configurations that were drawn before every seed of the study; note that this driver is at work."""
+        self.store.note("end", None)
+        if self._suggestions is not None:
+            drawn = [trial_from(record.configuration, record.seed) for record in self.store.records()]
+            self.store.add(under_every_seed(drawn, self.spec.training.seeds))
+        self._began = time.time()
+        self.tick()
+
+    def tick(self) -> None:
+        """Note every few seconds that this driver is still at work, where hours are counted."""
+        if self._hours is not None and time.time() - self._told > BUSY_SECONDS:
+            self._told = time.time()
+            self.store.note(f"{BUSY}{self.store.driver}", [self._began, self._told])
+
+    def next(self) -> Record | None:
+        """The next trial to run, claimed: a promoted one first, then one that waits, then one newly drawn."""
+        if self._counts_while_running and self._enough(self.store.records()):
+            return None
+        if self.spec.search.pruning is not None:
+            self._promote(self.store.records())
+        found = self.store.claim()
+        if found is None and self._suggestions is not None and self._draw(self._suggestions):
+            found = self.store.claim()
+        return found or self._last()
+
+    def due(self) -> bool:
+        """Whether there is anything left to run, here or elsewhere; asked before workers are started."""
+        records = self.store.records()
+        if self._enough(records):
+            return False
+        if any(not record.finished for record in records):
+            return True
+        if self.spec.search.pruning is not None and (self._halving(records).promotable() or self._owed(records)):
+            return True
+        return self._suggestions is not None and self._room(records)
+
+    def rungs(self, record: Record) -> tuple[int, ...]:
+        """After how many epochs the trial has to wait for :meth:`goes_on`."""
+        if self.spec.search.pruning is None or record.key in self._to_the_end:
+            return ()
+        return tuple(rung for rung in self._asha().rungs if rung > len(record.history))
+
+    def goes_on(self, record: Record, epoch: dict[str, Any]) -> bool:
+        """Whether a running trial goes on after an epoch that was just reported."""
+        epochs = int(epoch["epoch"]) + 1
+        if self.spec.search.pruning is None or record.key in self._to_the_end or epochs not in self._asha().rungs:
+            return True
+        others = [one for one in self.store.records() if one.key != record.key]
+        return self._halving(others).arrive(self._arrival(record, epoch), epochs)
+
+    def value(self, result: dict[str, Any]) -> float:
+        """What Optuna's own tools see of a result: the first objective, larger for better."""
+        first = self.spec.search.objectives[0]
+        return sign(first) * float(result.get(first, math.nan))
+
+    def close(self) -> None:
+        """Record the end of the search and its reason."""
+        self._told = 0.0
+        self.tick()
+        if self.over:
+            self.store.note("end", {"reason": self.reason, "time": time.time(), "saved": self._saved()})
+
+    def _saved(self) -> str | None:
+        best = ranked(self.store.records(), self.spec.search)
+        if self.planned.prior is None or self.planned.spaces or not best:
+            return None
+        trial = trial_from(best[0][0].configuration, best[0][0].seed)
+        return saved(self.planned.configurations, self.planned.unordered, trial, self.planned.prior)
+
+    @property
+    def _hours(self) -> float | None:
+        return None if self.spec.search.budget is None else self.spec.search.budget.hours
+
+    @property
+    def _counts_while_running(self) -> bool:
+        return self._hours is not None or self.spec.search.stop is not None
+
+    def _end(self, reason: str) -> None:
+        self.over, self.reason = True, reason
+
+    def _enough(self, records: Sequence[Record]) -> bool:
+        if self._hours is not None:
+            notes = self.store.notes()
+            spans = {name: span for name, span in notes.items() if name.startswith(BUSY)}
+            if self._began:
+                spans[f"{BUSY}{self.store.driver}"] = [self._began, time.time()]
+            if busy_hours(spans) >= self._hours:
+                self._end(f"the budget of {self._hours:g} hours is spent")
+        if self.spec.search.stop is not None and (reason := no_improvement(records, self.spec.search)):
+            self._end(reason)
+        return self.over
+
+    def _last(self) -> Record | None:
+        """What is run when nothing waits: nothing while others run; at the end, what has to be finished at least."""
+        records = self.store.records()
+        if any(not record.finished for record in records):
+            return None
+        if self.spec.search.pruning is not None and (found := self._finish_the_best(records)):
+            return found
+        self._end(self._completed(records))
+        return None
+
+    def _completed(self, records: Sequence[Record]) -> str:
+        n = self.planned.n_configurations
+        if self._suggestions is not None and (n is None or len(by_configuration(records)) < n):
+            return "every configuration of the search spaces was run"
+        if n is not None and (self.planned.spaces or n < len(self.planned.configurations)):
+            return f"the budget of {n * len(self.planned.seeds)} trials is spent"
+        return WHOLE_GRID
+
+    def _room(self, records: Sequence[Record]) -> bool:
+        limit = self.planned.n_configurations
+        return limit is None or len(by_configuration(records)) < limit
+
+    def _draw(self, suggestions: Suggestions) -> bool:
+        records = self.store.records()
+        if not self._room(records):
+            return False
+        trial = suggestions.next([self._tried(group) for group in by_configuration(records)])
+        if trial is not None:
+            self.store.add(under_every_seed([trial], self.spec.training.seeds))
+        return trial is not None
+
+    def _tried(self, group: Sequence[Record]) -> Tried:
+        trial, search = trial_from(group[0].configuration, group[0].seed), self.spec.search
+        states = {record.state for record in group}
+        if states & {"waiting", "running"}:
+            return Tried(trial, "running")
+        if states == {"complete"}:
+            means = mean_result(group)
+            limits = {text: parse_constraint(text) for text in search.constraints}
+            if all(name in means for name in [*search.objectives, *(limit.name for limit in limits.values())]):
+                excess = {text: limit.excess(means) for text, limit in limits.items()}
+                return Tried(trial, "complete", tuple(means[name] for name in search.objectives), excess=excess)
+        if "pruned" in states and "failed" not in states:
+            shortest = min(group, key=lambda record: len(record.history))
+            first = search.objectives[0]
+            curve = {int(epoch["epoch"]): float(epoch[first]) for epoch in shortest.history if first in epoch}
+            return Tried(trial, "pruned", curve=curve)
+        return Tried(trial, "failed")
+
+    def _asha(self) -> Asha:
+        pruning = self.spec.search.pruning
+        assert pruning is not None
+        return Asha(pruning.min_epochs, pruning.reduction, self.spec.training.epochs)
+
+    def _halving(self, records: Iterable[Record]) -> Asha:
+        """Where every trial is, or is paused."""
+        asha = self._asha()
+        for record in records:
+            by_epochs = {int(epoch["epoch"]) + 1: epoch for epoch in record.history}
+            passed = [rung for rung in asha.rungs if rung in by_epochs]
+            for rung in passed:
+                paused = record.state == "pruned" and rung == passed[-1]
+                asha.restore(self._arrival(record, by_epochs[rung]), rung, paused=paused)
+        return asha
+
+    def _arrival(self, record: Record, epoch: dict[str, Any]) -> Arrival:
+        value = float(epoch.get(objective(self.spec.search), math.nan))
+        cost = next((epoch.get(name) for name in self.spec.search.objectives if name in COSTS), None)
+        return Arrival(record.key, record.seed, -math.inf if math.isnan(value) else value, cost)
+
+    def _promote(self, records: Sequence[Record]) -> None:
+        key = self._halving(records).promotable()
+        if key is not None:
+            self.store.promote(next(record for record in records if record.key == key))
+
+    def _finish_the_best(self, records: Sequence[Record]) -> Record | None:
+        """Train what is owed to its end."""
+        for key in self._owed(records):
+            self._to_the_end.add(key)
+            self.store.promote(next(record for record in records if record.key == key))
+        return self.store.claim()
+
+    def _owed(self, records: Sequence[Record]) -> list[str]:
+        """The furthest paused trial of each seed and of manual and learned ways that has no complete one.
+
+        Without them a small study could end with every trial paused, or with nothing to compare learning with.
+        """
+        asha = self._halving(records)
+        kinds = {(record.seed, manual(record)) for record in records}
+        done = {(record.seed, manual(record)) for record in records if record.state == "complete"}
+        owed = [
+            asha.furthest(r.key for r in records if (r.seed, manual(r)) == kind and r.state == "pruned")
+            for kind in sorted(kinds - done)
+        ]
+        return [key for key in owed if key is not None]

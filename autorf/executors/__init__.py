@@ -1,0 +1,37 @@
+"""Where trials run, behind one small interface."""
+
+import os
+from pathlib import Path
+
+from autorf.executors.base import Event, Executor, RunTrial
+from autorf.study.spec import StudySpec
+
+__all__ = ["Event", "Executor", "RunTrial", "make", "make_local", "worker_count"]
+
+
+def make(spec: StudySpec, folder: Path, jobs: int | None) -> Executor:
+    """The executor a study asks for.
+
+    Args:
+        spec: the study.
+        folder: of the study.
+        jobs: how many trials there are to run at most, where that is known.
+    """
+    if spec.executor.kind == "ray":
+        from autorf.executors.ray import RayExecutor
+
+        return RayExecutor(spec.executor, spec.training.threads, folder, jobs)
+    return make_local(spec, jobs)
+
+
+def make_local(spec: StudySpec, jobs: int | None) -> Executor:
+    """Worker processes on this machine, as many as the study asks for and there are ``jobs``."""
+    from autorf.executors.local import LocalExecutor
+
+    workers = worker_count(spec)
+    return LocalExecutor(min(workers, jobs or workers))
+
+
+def worker_count(spec: StudySpec) -> int:
+    """How many trials run at once on this machine."""
+    return spec.executor.workers or max(1, len(os.sched_getaffinity(0)) // spec.training.threads)

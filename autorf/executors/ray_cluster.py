@@ -1,0 +1,191 @@
+"""Joining a Ray cluster, or starting one on this machine that only this machine can reach."""
+
+import logging
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from autorf.errors import InputError
+from autorf.executors.ray_worker import Processes
+from autorf.executors.scratch import Scratch
+from autorf.study.spec import ExecutorSpec
+
+ANSWER_SECONDS = 10
+"""How long a cluster may take to answer."""
+
+NODE_SECONDS = 3.0
+"""How long a node may take to answer before it counts as dead."""
+
+_NO_CLUSTERS = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    # Nothing of Tune's state is ever read again.
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",
+    "TUNE_MAX_PENDING_TRIALS_PG": "16",
+}
+
+
+class Cluster:
+    """A connection to Ray.
+
+    Attributes:
+        ours: whether it was started here and ends with the search.
+        trial: what one trial gets.
+        capacity: how many trials fit at once.
+    """
+
+    def __init__(self, spec: ExecutorSpec, threads: int) -> None:
+        for name, value in _ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        wanted = spec.resources
+        self.ours = spec.address is None
+        count = wanted.count
+        cpu = wanted.cpu / count if wanted.cpu is not None else float(threads)
+        self.trial = Processes(count, {"CPU": cpu, "GPU": wanted.gpu / count}, self.ours)
+        self._scratch = Scratch(Path(tempfile.gettempdir()), "autorf-ray-") if self.ours else None
+        self._node: dict[str, Any] | None = None
+        try:
+            self._start() if spec.address is None else _join(spec.address)
+            fitting = self._fitting(spec)
+        except BaseException:
+            self.leave()
+            raise
+        # What happens to trials is told by the search, in its own words.
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+        self.capacity = min(spec.workers or fitting, fitting)
+
+    def is_there(self) -> bool:
+        """False once the node of a cluster of ours is dead; Ray itself would wait for another one for ever."""
+        return self._node is None or answers(self._node)
+
+    def leave(self) -> None:
+        """Disconnect; a cluster of ours ends and its files go."""
+        import ray
+
+        ray.shutdown()
+        if self._scratch is not None:
+            self._scratch.remove()
+
+    def _start(self) -> None:
+        """Start a node; its API server answers health checks on loopback, with neither pages nor jobs."""
+        assert self._scratch is not None
+        with _loopback_only():
+            import ray
+
+            ray.init(
+                address="local",
+                num_cpus=len(os.sched_getaffinity(0)),
+                _node_ip_address="127.0.0.1",
+                include_dashboard=False,
+                _temp_dir=str(self._scratch.path),
+                object_store_memory=256 * 2**20,
+                **_quiet(),
+            )
+        self._node = ray.nodes()[0]
+
+    def _fitting(self, spec: ExecutorSpec) -> int:
+        """How many trials fit on all nodes at once; the processes of one may lie on several.
+
+        Raises:
+            InputError: when none fits.
+        """
+        import ray
+
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        count, resources, _ = self.trial
+        fitting = sum(
+            min(int(node.get(name, 0) / amount + 1e-9) for name, amount in resources.items() if amount > 0)
+            for node in nodes
+        )
+        if fitting < count:
+            place = spec.address or "this machine"
+            wanted = " and ".join(f"{amount:g} {name}" for name, amount in resources.items() if amount)
+            raise InputError(
+                f"executor.resources: a trial asks for {f'{count} processes of ' if count > 1 else ''}{wanted}, and "
+                f"{f'the nodes of {place} hold {fitting} of them' if count > 1 else f'no node of {place} has that'}: "
+                + "; ".join(f"{node.get('CPU', 0):g} CPU, {node.get('GPU', 0):g} GPU" for node in nodes)
+            )
+        return fitting // count
+
+
+def answers(node: dict[str, Any]) -> bool:
+    """Whether a node, as ``ray.nodes`` lists it, can be reached."""
+    try:
+        socket.create_connection((node["NodeManagerAddress"], node["NodeManagerPort"]), timeout=NODE_SECONDS).close()
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def _loopback_only() -> Iterator[None]:
+    """Have Ray start a node that only this machine can reach.
+
+    Ray replaces 127.0.0.1 by the machine's own address and then listens on every interface, unless it is told that
+    this system knows no clusters, as on macOS.
+    """
+    os.environ[_NO_CLUSTERS] = "0"
+    from ray._private import ray_constants
+
+    before, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+        del os.environ[_NO_CLUSTERS]
+
+
+def _quiet() -> dict[str, Any]:
+    return {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
+
+
+def _join(address: str) -> None:
+    """Connect to the cluster at ``auto`` or ``host:port``.
+
+    Raises:
+        InputError: within seconds when nobody answers.
+    """
+    import ray
+
+    if address != "auto":
+        _knock(address)
+    os.environ.setdefault("RAY_gcs_rpc_server_connect_timeout_s", str(ANSWER_SECONDS))
+    try:
+        ray.init(address=address, **_quiet())
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        line = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise InputError(
+            f"executor.address {address!r}: no Ray cluster answers ({line}); start one with 'ray start --head', "
+            "or leave the address out for one on this machine"
+        ) from None
+
+
+def _knock(address: str) -> None:
+    try:
+        parts = urlsplit(f"//{address.removeprefix('ray://')}")
+        with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=ANSWER_SECONDS) as line:
+            spoken = "RAY_USE_TLS" in os.environ or _speaks_grpc(line)
+        problem = None if spoken else "what listens there is not Ray"
+    except (OSError, ValueError) as error:
+        problem = f"nobody answers ({getattr(error, 'strerror', None) or error})"
+    if problem:
+        raise InputError(
+            f"executor.address {address!r}: {problem}; give the host:port that 'ray start --head' printed, or leave "
+            "the address out for a cluster on this machine"
+        )
+
+
+def _speaks_grpc(line: socket.socket) -> bool:
+    """Whether a server greets as HTTP/2 does, with a frame of its settings; Ray would try others for minutes."""
+    line.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+    return line.recv(9)[3:4] == b"\x04"

@@ -1,0 +1,160 @@
+"""What runs on a node: one trial, with its files brought there and back where the node does not see the study."""
+
+import json
+import os
+import tempfile
+import traceback
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from autorf.executors.base import RunTrial
+from autorf.executors.depot import Carrier
+from autorf.executors.local import default_runner, failure_reason
+from autorf.executors.processes import Processes
+from autorf.executors.scratch import Scratch
+from autorf.study.job import Job
+from autorf.study.spec import StudySpec
+
+Say = Callable[[str, dict[str, Any]], bool]
+
+
+def config_of(job: Job) -> dict[str, Any]:
+    """A job as plain values, for Tune."""
+    return {
+        "row": job.row,
+        "key": job.key,
+        "configuration": job.configuration,
+        "seed": job.seed,
+        "spec": job.spec.model_dump(mode="json"),
+        "folder": str(job.folder.resolve()),
+        "rungs": list(job.rungs),
+        "reached": job.reached,
+        "started_in": str(Path.cwd()),
+    }
+
+
+def _job_from(config: dict[str, Any], folder: Path) -> Job:
+    spec = StudySpec.model_validate(config["spec"])
+    rungs = tuple(config["rungs"])
+    return Job(
+        config["row"], config["key"], config["configuration"], config["seed"], spec, folder, rungs, config["reached"]
+    )
+
+
+def make_trainable(run_trial: RunTrial | None, depot: Any, probe: Path | None, processes: Processes) -> Any:
+    """The function that Tune runs for every trial.
+
+    Args:
+        run_trial: what runs a trial; None for :func:`autorf.running.runner.run`.
+        depot: where files are fetched from and brought back to, or None when all nodes see the study's folder.
+        probe: a file that only nodes which see the folder find; None when files are always shipped.
+        processes: of one trial.
+    """
+    from ray import tune
+
+    def process(config: dict[str, Any], mailbox: Any = None) -> None:
+        sees = depot is None or (probe is not None and probe.exists())
+        if Path(config["started_in"]).is_dir():
+            # Paths in a study file are relative to where the search was started.
+            os.chdir(config["started_in"])
+        if sees:
+            _run(_job_from(config, Path(config["folder"])), run_trial, None, mailbox)
+            return
+        away = Scratch(Path(tempfile.gettempdir()), "autorf-trial-")
+        try:
+            _run(_job_from(config, away.path), run_trial, depot, mailbox)
+        finally:
+            away.remove()
+
+    def together(config: dict[str, Any]) -> None:
+        from autorf.executors.ray_parallel import run_processes
+
+        run_processes(process, config, processes, partial(_tell, known_node=False))
+
+    if processes.number == 1:
+        return tune.with_resources(process, {name.lower(): amount for name, amount in processes.resources.items()})
+    # Ray Train asks for the processes' resources; the trial itself only listens.
+    return tune.with_resources(together, {"memory": 1})
+
+
+class _Link:
+    """What a running trial says and hears; files go home before what they hold is said.
+
+    Args:
+        job: the trial.
+        depot: where its files come from and go to, or None.
+        say: passes ``(kind, payload)`` on, and returns whether to stop.
+    """
+
+    def __init__(self, job: Job, depot: Any, say: Say) -> None:
+        self._say = say
+        self._held: list[dict[str, Any]] = []
+        self._stopping = False
+        self._carrier = None if depot is None else Carrier(depot, job.key, job.folder)
+        if self._carrier is not None:
+            self._carrier.fetch()
+
+    def report(self, epoch: dict[str, Any]) -> None:
+        self._held.append(epoch)
+
+    def stopped(self) -> bool:
+        self._flush()
+        return self._stopping
+
+    def end(self, kind: str, payload: dict[str, Any]) -> None:
+        self._flush()
+        self._say(kind, payload)
+
+    def _flush(self) -> None:
+        if self._carrier is not None:
+            self._carrier.send()
+        for epoch in self._held:
+            self._stopping |= self._say("epoch", epoch)
+        self._held.clear()
+
+
+def _run(job: Job, run_trial: RunTrial | None, depot: Any, mailbox: Any) -> None:
+    if mailbox is not None:
+        _run_share(job, run_trial, depot, mailbox)
+        return
+    link = _Link(job, depot, _tell)
+    try:
+        result = (run_trial or default_runner())(job, link.report, link.stopped)
+    except Exception as error:
+        link.end("failed", {"reason": failure_reason(error), "traceback": traceback.format_exc()})
+    else:
+        link.end("done", result)
+
+
+def _run_share(job: Job, run_trial: RunTrial | None, depot: Any, mailbox: Any) -> None:
+    """Run one of the processes of a trial; the first one says what all have come to."""
+    import ray
+
+    from autorf.executors.ray_parallel import lightning_settings, lost_another
+    from autorf.training.parallel import own_share
+
+    def say(kind: str, payload: dict[str, Any]) -> bool:
+        return bool(ray.get(mailbox.say.remote((kind, payload))))
+
+    link = _Link(job, depot, say)
+    try:
+        run = run_trial or partial(default_runner(), processes=lightning_settings())  # type: ignore[call-arg]
+        result = run(job, link.report, link.stopped)
+    except Exception as error:
+        failure = {"reason": failure_reason(error), "traceback": traceback.format_exc(), "lost": lost_another(error)}
+        ray.get(mailbox.fail.remote(failure))
+        raise
+    if own_share().first:
+        link.end("done", result)
+
+
+def _tell(kind: str, payload: dict[str, Any], *, known_node: bool = True) -> bool:
+    """Report to Tune; a trial that is stopped never returns from that."""
+    import ray
+
+    node = ray.get_runtime_context().get_node_id() if known_node else None
+    # As text, for Tune flattens what is nested.
+    ray.tune.report({"said": json.dumps({"kind": kind, "payload": payload, "node": node})})
+    return False

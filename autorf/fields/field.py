@@ -1,0 +1,199 @@
+"""``receptive_field``: the exact receptive field of any traced network, with a row for each layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from autorf.errors import InputError
+from autorf.fields.measure import map_dim, measure, tidy
+from autorf.fields.views import View, settled_views, view
+
+Pair = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class LayerField:
+    """One operator of the network that changes size, stride or field.
+
+    ``name`` is the innermost module it runs in, ``kind`` the operator. ``size`` and ``stride`` are in input pixels,
+    None on a global path. ``shape`` is the output's ``(N, C, H, W)`` at the requested image size.
+    """
+
+    name: str
+    kind: str
+    size: Pair | None
+    stride: Pair | None
+    shape: tuple[int, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        size, stride = (list(pair) if pair else None for pair in (self.size, self.stride))
+        return {"name": self.name, "kind": self.kind, "rf": size, "stride": stride, "shape": list(self.shape)}
+
+
+@dataclass(frozen=True)
+class ReceptiveField:
+    """The receptive field of a network's output; every pair is ``(height, width)`` in input pixels.
+
+    ``size`` is the side of the region one output value depends on, the largest over all positions away from the
+    borders (phases of a strided network differ). ``stride`` is the step between neighbouring outputs' fields and
+    ``offset`` the centre of output 0's field, averaged over the phases. ``reach`` is how far the field extends beyond
+    the pixels an output covers: ``((above, below), (left, right))``. ``period`` is the coarsest stride of any layer,
+    after which phases repeat. Global paths (global or adaptive pooling,
+    squeeze-and-excitation, attention over the whole map) are left out, and ``global_context`` says that there are
+    any. Where ``exact`` is False on an axis the network allows no image larger than its field, ``size`` is a lower
+    bound. ``note`` says what limits the image, or which map was measured where the output is none.
+    """
+
+    model: str
+    image_size: tuple[int, int]
+    size: Pair
+    stride: Pair
+    offset: Pair
+    reach: tuple[Pair, Pair]
+    period: Pair
+    global_context: bool
+    layers: tuple[LayerField, ...]
+    parameters: int
+    exact: tuple[bool, bool] = (True, True)
+    note: str | None = None
+
+    @property
+    def rnorm_per_axis(self) -> Pair:
+        """``rf / image side`` for height and width (paper 003)."""
+        return self.size[0] / self.image_size[0], self.size[1] / self.image_size[1]
+
+    @property
+    def rnorm(self) -> float:
+        """The larger of both axes' ``rf / image side``."""
+        return max(self.rnorm_per_axis)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The contract of ``autorf inspect --format json``."""
+        return {
+            "model": self.model,
+            "image_size": list(self.image_size),
+            "rf": list(self.size),
+            "stride": list(self.stride),
+            "offset": list(self.offset),
+            "reach": [list(sides) for sides in self.reach],
+            "period": list(self.period),
+            "rnorm": self.rnorm,
+            "rnorm_per_axis": list(self.rnorm_per_axis),
+            "global_context": self.global_context,
+            "exact": list(self.exact),
+            "note": self.note,
+            "parameters": self.parameters,
+            "layers": [layer.to_dict() for layer in self.layers],
+        }
+
+
+def receptive_field(
+    model: nn.Module,
+    image_size: tuple[int, int] | int,
+    output: str | int | None = None,
+    in_channels: int = 3,
+) -> ReceptiveField:
+    """The exact receptive field of ``model`` and of each of its layers.
+
+    The network is captured as a graph of operators in evaluation mode, without computing its activations, and
+    intervals of input pixels are moved through every operator. Where the field exceeds the image the network is
+    captured again on a larger one.
+
+    Args:
+        model: any module that ``torch.export`` can trace; it is left unchanged.
+        image_size: ``(height, width)`` in pixels, or one side for both.
+        output: which output, where there are several: a key, an index, or the name of a module (its output). By
+            default ``"out"`` or ``"logits"`` where there is such a key, else the first. Of a classifier the last map
+            before the global pooling is measured, and ``note`` says so.
+        in_channels: channels of the input ``(1, in_channels, height, width)``.
+
+    Returns:
+        Sizes, stride, offset, rnorm, one row a layer, and whether global paths were left out. Normalisation layers
+        and activations count as pointwise. Adaptive pooling to fewer bins is a global path, and so is softmax,
+        mean or a matrix product over all positions; attention inside a window is not.
+
+    Raises:
+        InputError: for an image the model refuses, a model that cannot be traced, an operator without a rule
+            (named with its layer), or an output that is no map or has no local path.
+    """
+    size = _checked_size(image_size)
+    _check_channels(in_channels)
+    first = view(model, size, output, in_channels)
+    _check_local(first, output)
+    views = settled_views(model, first, output, in_channels)
+    _check_map(views, output)
+    height, width = (seen.extent(axis) for axis, seen in enumerate(views))
+    return ReceptiveField(
+        model=type(model).__name__,
+        image_size=size,
+        size=(height.size, width.size),
+        stride=(height.stride, width.stride),
+        offset=(height.offset, width.offset),
+        reach=(height.reach, width.reach),
+        period=(tidy(views[0].trace.coarsest[0]), tidy(views[1].trace.coarsest[1])),
+        global_context=any(seen.output.global_context for seen in (first, *views)),
+        layers=_rows(first, views),
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        exact=(height.settled, width.settled),
+        note=_note(views[0], size, settled=height.settled and width.settled),
+    )
+
+
+def _note(seen: View, size: tuple[int, int], *, settled: bool) -> str | None:
+    notes = []
+    if seen.measured_layer is not None:
+        notes.append(f"the output is no map; measured is the last map before its global paths, {seen.measured_layer}")
+    if not settled:
+        notes.append(f"the network accepts no image larger than {size[0]}x{size[1]}; the field is at least this large")
+    return "; ".join(notes) or None
+
+
+def _rows(first: View, views: Sequence[View]) -> tuple[LayerField, ...]:
+    """The layer table: shapes at the requested size, fields from the images that were large enough."""
+    signature = [(step.layer, step.operator) for step in first.trace.steps]
+    comparable = all([(step.layer, step.operator) for step in seen.trace.steps] == signature for seen in views)
+    used = views if comparable else (first, first)
+    coarsest = [seen.trace.coarsest[axis] for axis, seen in enumerate(used)]
+    rows = []
+    for i, step in enumerate(first.trace.steps):
+        height, width = (
+            measure(seen.trace.steps[i].field, axis, seen.size[axis], coarsest[axis]) for axis, seen in enumerate(used)
+        )
+        size = (height.size, width.size) if height and width else None
+        stride = (height.stride, width.stride) if height and width else None
+        rows.append(LayerField(step.layer, step.operator, size, stride, step.field.shape))
+    return tuple(rows)
+
+
+def _check_local(first: View, output: str | int | None) -> None:
+    field = first.trace.output if output is not None else first.output
+    if not all(field.axes):
+        reason = "only by global paths" if field.global_context else "in no way"
+        raise InputError(
+            f"output {output!r} of shape {tuple(field.shape)} depends on the image {reason}; "
+            "choose a layer before them with output="
+        )
+
+
+def _check_map(views: Sequence[View], output: str | int | None) -> None:
+    dims = [map_dim(seen.output, axis) for axis, seen in enumerate(views)]
+    if None in dims or dims[0] == dims[1]:
+        shape = tuple(views[0].trace.output.shape)
+        raise InputError(f"output {output!r} of shape {shape} is no map with rows and columns; choose one with output=")
+
+
+def _checked_size(image_size: tuple[int, int] | int) -> tuple[int, int]:
+    sides = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+    if len(sides) != 2 or not all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in sides):
+        raise InputError(f"image_size must be a positive side or (height, width) in pixels, got {image_size!r}")
+    return sides[0], sides[1]
+
+
+def _check_channels(in_channels: int) -> None:
+    if not isinstance(in_channels, int) or in_channels < 1:
+        raise InputError(f"in_channels must be a positive integer, got {in_channels!r}")

@@ -1,0 +1,135 @@
+"""From hulls to numbers: size, stride and offset of a receptive field along one axis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from autorf.fields.hull import Array, Field, Hull
+
+_EQUAL = 1e-6
+_SAMPLE = 65
+
+
+@dataclass(frozen=True)
+class Extent:
+    """A field along one axis, in input pixels.
+
+    ``reach`` is how far it extends beyond the pixels that an output position covers, before and after them.
+    ``settled`` says that the positions untouched by padding span two periods of the coarsest stride, so that every
+    phase of the field was seen; otherwise ``size`` is only what the image shows, a lower bound.
+    """
+
+    size: float
+    stride: float
+    offset: float
+    reach: tuple[float, float]
+    settled: bool
+
+
+def map_dim(field: Field, axis: int) -> int | None:
+    """The dimension along which a tensor walks the input's ``axis``, or None where there is no single one.
+
+    Channels may walk too, a few pixels: those of a pixel unshuffle do. The dimension with the widest walk counts.
+    """
+    dims = sorted({d for hull in field.axes[axis] for d, positional in enumerate(hull.positional) if positional})
+    if len(dims) < 2:
+        return dims[0] if dims else None
+    spreads = {d: max(_spread_along(hull, d) for hull in field.axes[axis]) for d in dims}
+    widest = max(spreads, key=lambda d: spreads[d])
+    alone = all(2 * spread < spreads[widest] for d, spread in spreads.items() if d != widest)
+    return widest if alone else None
+
+
+def _spread_along(hull: Hull, dim: int) -> float:
+    return hull.reduced(d for d in range(len(hull.shape)) if d != dim).spread()
+
+
+def is_map(field: Field) -> bool:
+    """Whether a 4-d tensor walks the input's rows along one dimension and its columns along another."""
+    dims = map_dim(field, 0), map_dim(field, 1)
+    return len(field.shape) == 4 and None not in dims and dims[0] != dims[1]
+
+
+def measure(field: Field, axis: int, side: int, coarsest: float) -> Extent | None:
+    """Measure a field on an input of ``side`` pixels; None where no local path leads here.
+
+    ``coarsest`` is the largest stride on the way, the period in input pixels after which phases repeat.
+    """
+    if not field.axes[axis]:
+        return None
+    if map_dim(field, axis) is None:
+        return Extent(0.0, 0.0, 0.0, (0.0, 0.0), settled=False)
+    lo, hi, cut = bounds(field, axis)
+    whole = np.flatnonzero(~cut & (lo <= hi))
+    if len(whole) > 1 and (lo[whole[-1]] + hi[whole[-1]] - lo[whole[0]] - hi[whole[0]]) / 2 >= 2 * coarsest:
+        size, settled = (hi - lo)[whole].max() + 1, True
+        shown = np.arange(whole[0], whole[-1] + 1)
+    else:
+        size, settled = max((hi - lo).max() + 1, 0.0), False
+        shown = np.flatnonzero(lo <= hi)
+    if not len(shown):
+        return Extent(0.0, 0.0, 0.0, (0.0, 0.0), settled=False)
+    ratio = side / len(lo)
+    stride, offset = _line((lo[shown] + hi[shown]) / 2, int(shown[0]), ratio, coarsest)
+    reach = max(0.0, (shown * ratio - lo[shown]).max()), max(0.0, (hi[shown] - (shown + 1) * ratio + 1).max())
+    return Extent(tidy(size), tidy(stride), tidy(offset), (tidy(reach[0]), tidy(reach[1])), settled)
+
+
+def steps_along(hull: Hull) -> list[float]:
+    """Input pixels between neighbours along each dimension that walks the image, the median of a sample.
+
+    Of windows one dimension counts them and one walks inside; a median ignores the jumps where a dimension holds
+    several walks, one after the other.
+    """
+    walked = [d for d, size in enumerate(hull.shape) if hull.positional[d] and size > 1]
+    return [step for dim in walked if np.isfinite(step := _median_step(hull, dim, walked))]
+
+
+def _median_step(hull: Hull, dim: int, walked: list[int]) -> float:
+    starts = np.unique(np.linspace(0, hull.shape[dim] - 2, _SAMPLE).astype(int))
+
+    def centre(index: Array) -> Array:
+        at = tuple(index if d == dim else hull.shape[d] // 2 if d in walked else 0 for d in range(len(hull.shape)))
+        lo, hi = hull.lo[at], hull.hi[at]
+        return np.where(lo <= hi, lo, np.nan) + np.where(lo <= hi, hi, np.nan)
+
+    steps = np.abs(centre(starts + 1) - centre(starts)) / 2
+    steps = steps[np.isfinite(steps)]
+    return float(np.median(steps)) if len(steps) else np.nan
+
+
+def tidy(value: float) -> float:
+    """The value to a millionth of a pixel, as a whole number where it is one."""
+    return round(value) if abs(value - round(value)) < _EQUAL else round(float(value), 6)
+
+
+def bounds(field: Field, axis: int) -> tuple[Array, Array, Array]:
+    """First and last pixel, and whether the border cut it, for every position along ``axis``: a union over the rest."""
+    dim = map_dim(field, axis)
+    flat = [_flattened(hull, dim) for hull in field.axes[axis]]
+    lo = np.minimum.reduce(np.broadcast_arrays(*(part[0] for part in flat)))
+    hi = np.maximum.reduce(np.broadcast_arrays(*(part[1] for part in flat)))
+    cut = np.logical_or.reduce(np.broadcast_arrays(*(part[2] for part in flat)))
+    return lo, hi, cut
+
+
+def _flattened(hull: Hull, dim: int | None) -> tuple[Array, Array, Array]:
+    rest = tuple(d for d in range(len(hull.shape)) if d != dim)
+    return hull.lo.min(rest), hull.hi.max(rest), hull.cut.max(rest)
+
+
+def _line(centre: Array, first: int, side_ratio: float, coarsest: float) -> tuple[float, float]:
+    """Stride and offset of the centres ``offset + stride i``, averaged over one period of phases.
+
+    Resizing with aligned corners has no period; its stride is the ratio of the sides.
+    """
+    longest = min(len(centre) // 2, round(coarsest / side_ratio) + 1)
+    for period in range(1, longest + 1):
+        steps = centre[period:] - centre[:-period]
+        if np.ptp(steps) < _EQUAL:
+            stride = float(steps[0]) / period
+            index = first + np.arange(period)
+            return stride, float((centre[:period] - stride * index).mean())
+    return side_ratio, float((centre - side_ratio * (first + np.arange(len(centre)))).mean())

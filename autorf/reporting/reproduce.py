@@ -1,0 +1,38 @@
+"""How to get the same results again: the study file, the commands and the versions."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import yaml
+
+from autorf.comparison import StudyResults
+from autorf.reporting.blocks import Code
+from autorf.reporting.findings import Findings
+from autorf.store.versions import NOTE, versions
+
+
+def reproduction(all_found: Sequence[Findings]) -> Iterator[Code]:
+    """Texts to copy; none for a study that never began."""
+    studies = [study for found in all_found for study in found.studies if study.spec]
+    names = [study.name for study in studies]
+    for study in studies:
+        text = yaml.safe_dump(dict(study.spec), sort_keys=False, default_flow_style=None, width=100)
+        yield Code(f"Study file: save as {study.name}.yaml", text)
+    if names:
+        together = " ".join(names)
+        output = " --output report.html" if len(names) > 1 else ""
+        commands = [*(f"search {name}.yaml" for name in names), f"compare {together}", f"report {together}{output}"]
+        yield Code("Commands", "\n".join(f"autorf {command}" for command in commands))
+        yield from _versions(studies)
+
+
+def _versions(studies: Sequence[StudyResults]) -> Iterator[Code]:
+    """What the studies ran with, oldest first; of studies that did not note it, what is installed here."""
+    noted = [tuple(found.items()) for study in studies for found in study.notes.get(NOTE) or ()]
+    for found in dict.fromkeys(noted):
+        yield Code("Versions the study ran with", _listed(found))
+    if not noted:
+        yield Code("Versions where this report was made", _listed(versions().items()))
+
+
+def _listed(found: Iterable[tuple[str, str]]) -> str:
+    return "\n".join(f"{name} {number}" for name, number in found)

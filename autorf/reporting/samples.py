@@ -1,0 +1,120 @@
+"""The same validation images side by side: image, truth, predictions, and the per-pixel maps."""
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from autorf.reporting.pictures import NO_CLASS, class_colour, entries, heat, map_bounds, palette
+from autorf.running.evidence import Evidence
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One picture of a row: ``source`` is a data URI, ``text`` says it in words."""
+
+    title: str
+    source: str
+    text: str
+
+
+@dataclass(frozen=True)
+class SampleRow:
+    """One validation image and everything shown of it."""
+
+    index: int
+    width: int
+    height: int
+    panels: tuple[Panel, ...]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A trial whose predictions are shown, and under which title."""
+
+    title: str
+    evidence: Evidence
+
+
+def sample_rows(shown: Sequence[Shown], maps: Sequence[Shown]) -> tuple[SampleRow, ...]:
+    """A row of panels for each validation image that all of ``shown`` kept.
+
+    Args:
+        shown: trials whose predictions to show; the first one's image and truth are taken.
+        maps: trials whose per-pixel maps to show, those without one left out.
+    """
+    if not shown:
+        return ()
+    common = set.intersection(*({int(index) for index in one.evidence.sample_indices} for one in shown))
+    return tuple(_row(index, shown, maps) for index in sorted(common))
+
+
+def class_legend(evidence: Evidence) -> list[tuple[str, str]]:
+    """Name and colour of every class that the samples' truth or predictions hold."""
+    present = set(np.unique(evidence.sample_truth.numpy())) | set(np.unique(evidence.sample_prediction.numpy()))
+    names = evidence.class_names
+    found = [(name, class_colour(number)) for number, name in enumerate(names) if number in present]
+    return [*found, ("no class", NO_CLASS)] if evidence.ignore_index in present else found
+
+
+def _row(index: int, shown: Sequence[Shown], maps: Sequence[Shown]) -> SampleRow:
+    first = shown[0].evidence
+    at = _position(first, index)
+    truth = first.sample_truth[at].numpy()
+    height, width = truth.shape
+    panels = [
+        Panel("image", photo(first.samples[at].numpy()), f"validation image {index}"),
+        Panel("truth", _labels(truth, first), f"labels of image {index}: {_present(truth, first)}"),
+    ]
+    for one in shown:
+        prediction = one.evidence.sample_prediction[_position(one.evidence, index)].numpy()
+        right = _share_right(prediction, truth, first.ignore_index)
+        text = f"{one.title} on image {index}: {right:.1%} of pixels right"
+        panels.append(Panel(one.title, _labels(prediction, first), text))
+    for one in maps:
+        if one.evidence.maps is None or index not in one.evidence.sample_indices.tolist():
+            continue
+        values = one.evidence.maps[_position(one.evidence, index)].float().numpy()
+        text = f"{one.title} on image {index}: {values.min():.2f} to {values.max():.2f}, mean {values.mean():.2f}"
+        panels.append(Panel(one.title, _picture(heat(values, map_bounds(one.evidence))), text))
+    return SampleRow(index, width, height, tuple(panels))
+
+
+def _position(evidence: Evidence, index: int) -> int:
+    return evidence.sample_indices.tolist().index(index)
+
+
+def _share_right(prediction: NDArray[np.int16], truth: NDArray[np.int16], ignored: int | None) -> float:
+    counted = np.ones_like(truth, dtype=bool) if ignored is None else truth != ignored
+    return float((prediction == truth)[counted].mean()) if counted.any() else 0.0
+
+
+def _present(labels: NDArray[np.int16], evidence: Evidence) -> str:
+    names = [evidence.class_names[number] for number in np.unique(labels) if 0 <= number < evidence.n_classes]
+    return ", ".join(names) or "none"
+
+
+def _labels(labels: NDArray[np.int16], evidence: Evidence) -> str:
+    """A label map as a palette image."""
+    picture = Image.fromarray(entries(labels, evidence.n_classes)).convert("P")
+    picture.putpalette(palette().flatten().tolist())
+    return _uri(picture, "PNG", optimize=True)
+
+
+def photo(image: NDArray[np.uint8]) -> str:
+    """An image ``(3, h, w)`` as a data URI."""
+    return _picture(np.ascontiguousarray(image.transpose(1, 2, 0)))
+
+
+def _picture(colours: NDArray[np.uint8]) -> str:
+    return _uri(Image.fromarray(colours), "WEBP", quality=82, method=6)
+
+
+def _uri(picture: Image.Image, kind: str, **options: object) -> str:
+    content = io.BytesIO()
+    picture.save(content, kind, **options)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(content.getvalue()).decode()}"

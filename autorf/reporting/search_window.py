@@ -1,0 +1,114 @@
+"""A search among options, drawn: how its window narrows, and what it knew of every option's loss."""
+
+import math
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from autorf.reporting.theme import PALETTE, WIDE, Layout, colour, drawing, new_figure
+from autorf.store.record import Record
+from autorf.store.traces import SteppedTrace, stepped
+from autorf.study.trial import trial_from
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def draw_window(axes: "Axes", trace: SteppedTrace, hue: str) -> None:
+    """Shade every option's share of the window behind a trajectory whose x axis is in epochs."""
+    from matplotlib.colors import LinearSegmentedColormap, to_rgb
+
+    if len(trace.window) < 2:
+        return
+    times = trace.epochs[: len(trace.window)]
+    between = [(first + second) / 2 for first, second in pairwise(trace.rates)]
+    low = 1.5 * trace.rates[0] - 0.5 * trace.rates[1]
+    edges = [max(low, 0.0), *between, 1.5 * trace.rates[-1] - 0.5 * trace.rates[-2]]
+    shades = LinearSegmentedColormap.from_list("share", [(*to_rgb(hue), 0.0), (*to_rgb(hue), 0.55)])
+    shares = [list(row) for row in zip(*trace.window, strict=True)]
+    columns = [*times, 2 * times[-1] - times[-2]]
+    mesh = axes.pcolormesh(columns, edges, shares, cmap=shades, vmin=0.0, vmax=0.5, zorder=0)
+    mesh.set_rasterized(True)
+
+
+def searches(records: Iterable[Record]) -> list[tuple[Record, SteppedTrace]]:
+    """The trials that know of the loss of several options, each with its trace."""
+    traced = [(record, stepped(record)) for record in records]
+    return [(record, trace) for record, trace in traced if any(len(_known(trace, one)) > 1 for one in trace.profiles)]
+
+
+def _known(trace: SteppedTrace, profile: Iterable[float | None]) -> list[tuple[float, float]]:
+    """The options whose loss a search knows, with it."""
+    return [(rate, loss) for rate, loss in zip(trace.rates, profile, strict=True) if loss is not None]
+
+
+def quantity_of(record: Record) -> str:
+    """What a trial searches among: ``f`` or ``dilation``."""
+    return "f" if record.configuration["method"] == "inflation" else "dilation"
+
+
+def named_profiles(record: Record, trace: SteppedTrace) -> list[tuple[str, list[float | None]]]:
+    """Every profile under the name of what was searched: ``dilation``, of several layers ``dilation.1`` and so on."""
+    quantity = quantity_of(record)
+    if len(trace.profiles) == 1:
+        return [(quantity, trace.profiles[0])]
+    return [(f"{quantity}.{number}", profile) for number, profile in enumerate(trace.profiles, 1)]
+
+
+@drawing
+def loss_profile_figure(records: Iterable[Record], layout: Layout = WIDE) -> "Figure":
+    """What every search knew of its options' losses; dilations above the mIoU of separate trainings at the same ones.
+
+    Args:
+        records: trials of a study.
+        layout: the size to draw in.
+    """
+    listed = list(records)
+    found = searches(listed)
+    quantities = sorted({quantity_of(record) for record, _ in found})
+    figure, axes = new_figure(layout, len(quantities), 1, height=300 * len(quantities))
+    for axis, quantity in zip(axes.flat, quantities, strict=True):
+        shown = [(record, trace) for record, trace in found if quantity_of(record) == quantity]
+        _draw_profiles(axis, shown)
+        axis.set_xlabel("dilation" if quantity == "dilation" else "inflation factor f")
+        rates = {rate for _, trace in shown for rate in trace.rates}
+        if quantity == "dilation":
+            rates |= _draw_separate_trainings(axis, listed).keys()
+        ticks = sorted(rates)[:: max(1, len(rates) // 12)]
+        axis.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
+        axis.minorticks_off()
+    return figure
+
+
+def _draw_profiles(axis: "Axes", shown: Iterable[tuple[Record, SteppedTrace]]) -> None:
+    for record, trace in shown:
+        hue = colour(str(record.configuration["method"]))
+        for number, known in enumerate((_known(trace, profile) for profile in trace.profiles), 1):
+            least = min((loss for _, loss in known), default=0.0)
+            rates, heights = [rate for rate, _ in known], [loss - least for _, loss in known]
+            axis.plot(rates, heights, color=hue, linewidth=1.4, alpha=0.6, marker=".")
+            if known and len(trace.profiles) > 1:
+                # Which layer it is.
+                axis.annotate(str(number), (rates[-1], heights[-1]), color=hue, fontsize="small")
+    axis.set_xscale("log", base=2)
+    axis.set_ylabel("loss above the lowest, in the search")
+
+
+def _draw_separate_trainings(axis: "Axes", records: Iterable[Record]) -> dict[float, list[float]]:
+    """Draw and return the scores of the manual grid, by dilation."""
+    scores: dict[float, list[float]] = {}
+    for record in records:
+        method = trial_from(record.configuration, record.seed).method
+        rate, miou = getattr(method, "rate", None), (record.result or {}).get("miou")
+        if method.method == "dilation" and isinstance(rate, int) and miou is not None and math.isfinite(miou):
+            scores.setdefault(rate, []).append(float(miou))
+    if scores:
+        side = axis.twinx()
+        means = [sum(scores[rate]) / len(scores[rate]) for rate in sorted(scores)]
+        side.plot(sorted(scores), means, color=PALETTE["manual"], marker="o", linestyle=(0, (4, 3)), linewidth=1.4)
+        side.set_ylabel("mIoU of separate trainings (dashed)", color=PALETTE["manual"])
+        for spine in side.spines.values():
+            spine.set_visible(False)
+        side.tick_params(length=0, labelcolor=PALETTE["manual"])
+    return scores

@@ -1,0 +1,173 @@
+"""The sections of a report; each is left out where the study has no data for it."""
+
+from collections.abc import Iterator
+
+from autorf.reporting.blocks import Block, Chart, Column, Section, Table, table, view
+from autorf.reporting.costs import cost_figure, cost_table, curve_table
+from autorf.reporting.evidence_sections import class_section, sample_section, size_sections
+from autorf.reporting.findings import Findings
+from autorf.reporting.metric import metric_figure
+from autorf.reporting.pareto import measured, pareto_figure, pareto_table
+from autorf.reporting.reproduce import reproduction
+from autorf.reporting.search_window import loss_profile_figure, named_profiles, searches
+from autorf.reporting.tables import between_table, group_table, search_free_table, trial_table
+from autorf.reporting.trajectories import MOST_PANELS, trajectories, trajectory_figure
+from autorf.reporting.words import configuration, named, plural, score, short
+from autorf.study.objectives import sign
+
+
+def sections(found: Findings) -> tuple[Section, ...]:
+    """Every section that has something to show, in reading order."""
+    makers = (
+        _field, _between, _trajectories, size_sections, sample_section, _pareto, _cost, class_section, _trials,
+        _reproduce,
+    )  # fmt: skip
+    return tuple(section for make in makers for section in make(found))
+
+
+def _field(found: Findings) -> Iterator[Section]:
+    comparison = found.comparison
+    if not comparison.groups:
+        return
+    metric = named(comparison.metric)
+    best = max(comparison.groups, key=lambda group: sign(comparison.metric) * group.mean)
+    words = (
+        f"{metric} of {plural(len(comparison.groups), 'configuration')} against their receptive field; the best is "
+        f"{score(best.mean, comparison.metric)} by {configuration(best)} at {short(max(best.rf), 1)} pixels"
+    )
+    views = (
+        view("rf in pixels", words, metric_figure, comparison, "rf"),
+        view("rnorm", f"{words}, rnorm {best.rnorm:.2f}", metric_figure, comparison, "rnorm"),
+    )
+    caption = f"The line is the manual grid; marks are learned fields where training left them.{_band(found)}"
+    blocks: list[Block] = [Chart("metric", caption, views, group_table(comparison))]
+    if any(one.group for one in comparison.named):
+        blocks.append(search_free_table(comparison))
+    lead = "Too small a field does not see an object whole; too large a one sees its neighbours."
+    yield Section("field", f"{metric} against the receptive field", lead, tuple(blocks))
+
+
+def _band(found: Findings) -> str:
+    groups = found.comparison.groups
+    if any(group.n > 1 for group in groups):
+        return " The band and the bars are 95 % intervals over seeds; dots are single seeds."
+    if any(group.ci95_images is not None for group in groups):
+        return " One seed: the band and the bars are 95 % intervals over other validation images alone."
+    return ""
+
+
+def _between(found: Findings) -> Iterator[Section]:
+    if found.comparison.between:
+        lead = " ".join(one["sentence"] for one in found.comparison.between)
+        yield Section("between", "Study against study", lead, (between_table(found.comparison),))
+
+
+def _trajectories(found: Findings) -> Iterator[Section]:
+    shown = trajectories(found.records)
+    if not shown:
+        return
+    words = f"Learned values over the epochs of {plural(len(shown), 'configuration')}: " + "; ".join(
+        f"{one.label} {one.quantity} ends at {short(float(one.records[0].history[-1][one.quantity]), 2)}"
+        for one in shown
+    )
+    more = f" The first {MOST_PANELS} of {len(shown)} configurations." if len(shown) > MOST_PANELS else ""
+    caption = (
+        "One line a seed, and one a branch or layer that learns its own, with its number; the dashed line is the "
+        "receptive field, on the right scale. "
+        "A band is the spread over pixels; the shading is what share of images a search gives to each option."
+        f"{more}"
+    )
+    chart = Chart("trajectories", caption, (view("", words, trajectory_figure, found.records),), _epochs(found))
+    yield Section("learning", "How the fields were learned", "", (chart, *_profiles(found)))
+
+
+def _profiles(found: Findings) -> Iterator[Chart]:
+    searched = searches(found.records)
+    if not searched:
+        return
+    lines = [
+        (record.label, str(record.seed), f"{name} {rate:g}", short(loss, 4))
+        for record, trace in searched
+        for name, profile in named_profiles(record, trace)
+        for rate, loss in zip(trace.rates, profile, strict=True)
+    ]
+    caption = (
+        "What each search knew of the loss at every option when it ended, one line a training, and one a layer that "
+        "searched its own, with its number; dashed, on the right scale, the mIoU of separate trainings. Where the line "
+        "is lowest is what the search chose."
+    )
+    words = f"Loss over the options as {plural(len(searched), 'search')} knew it"
+    columns = (Column("configuration", False), "seed", "option", "loss less the first option's")
+    listed = table("What the searches knew of every option", columns, lines)
+    yield Chart("profiles", caption, (view("", words, loss_profile_figure, found.records),), listed)
+
+
+def _epochs(found: Findings) -> Table:
+    lines = [
+        (
+            one.label,
+            str(record.seed),
+            str(int(epoch["epoch"]) + 1),
+            f"{one.quantity} {short(float(epoch[one.quantity]))}",
+            short(max(epoch["rf"]), 1),
+            short(epoch.get("miou")),
+        )
+        for one in trajectories(found.records)
+        for record in one.records
+        for epoch in record.history
+    ]
+    columns = (Column("configuration", False), "seed", "epoch", "learned value", "rf", "mIoU")
+    return table("Learned values after every epoch", columns, lines)
+
+
+def _pareto(found: Findings) -> Iterator[Section]:
+    comparison = found.comparison
+    rows = measured(comparison)
+    if not rows:
+        return
+    first, second = map(named, comparison.objectives)
+    best = sum(bool(row.on_front) for row in rows)
+    words = f"{best} of {plural(len(rows), 'trial')} are beaten by no other in both {first} and {second}"
+    chart = Chart(
+        "pareto",
+        f"{words}; the line joins them.",
+        (view("", words, pareto_figure, comparison),),
+        pareto_table(comparison),
+    )
+    yield Section("pareto", f"{first} against {second}", "", (chart,))
+
+
+def _cost(found: Findings) -> Iterator[Section]:
+    comparison = found.comparison
+    blocks: list[Block] = []
+    if any(len(curve.points) > 1 for curve in comparison.curves):
+        ends = ", ".join(
+            f"{curve.way} ends at {score(curve.points[-1]['score'], comparison.metric)}"
+            for curve in comparison.curves
+            if curve.order == "as run"
+        )
+        words = f"{named(comparison.metric)} of the best so far against the training time spent: {ends}"
+        views = (
+            view("regret", f"{words}; drawn as the distance to the best of all", cost_figure, comparison, "regret"),
+            view("best so far", words, cost_figure, comparison, "score"),
+        )
+        caption = (
+            "Solid: trials in the order in which they ran. Dashed: the mean over all orders of the manual grid, as if "
+            "every configuration ran with all its seeds. The score is the mean over seeds of what looked best by then."
+        )
+        blocks.append(Chart("cost", caption, views, curve_table(comparison)))
+    if comparison.costs:
+        blocks.append(cost_table(comparison))
+    if blocks:
+        yield Section("cost", "What it cost", "", tuple(blocks))
+
+
+def _trials(found: Findings) -> Iterator[Section]:
+    if found.comparison.rows:
+        yield Section("trials", "Every trial", "", (trial_table(found),))
+
+
+def _reproduce(found: Findings) -> Iterator[Section]:
+    texts = tuple(reproduction([found]))
+    if texts:
+        yield Section("reproduce", "How to reproduce this", "", texts)

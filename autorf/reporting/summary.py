@@ -1,0 +1,144 @@
+"""The top of a report: the verdict, the key numbers, and the two fields drawn to scale."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from autorf.comparison import Group, Verdict
+from autorf.reporting.findings import Findings
+from autorf.reporting.samples import photo
+from autorf.reporting.theme import tone
+from autorf.reporting.words import configuration, difference, duration, named, percent, plural, score
+from autorf.study.trial import side_text
+
+_SPLITS = {"val": "validation", "test": "test"}
+
+FRAMES = {"best manual": "#56b4e9", "best learned": "#ffb454"}
+"""Colours that stand out from a photograph in either theme."""
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A key number; ``tone`` names a colour of the style sheet."""
+
+    title: str
+    value: str
+    note: str = ""
+    tone: str = ""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A receptive field as a rectangle on an image, in the image's pixels."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    colour: str
+    dashed: bool
+    title: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A validation image with receptive fields to scale around its centre."""
+
+    source: str
+    width: int
+    height: int
+    box: str
+    frames: tuple[Frame, ...]
+    text: str
+    caption: str
+
+
+def headline(found: Findings) -> str:
+    """The verdict in a few words."""
+    verdict, metric = found.comparison.verdict, found.comparison.metric
+    if verdict.difference is None:
+        return "No verdict yet"
+    if verdict.outcome in ("better", "worse"):
+        return f"Learning is {verdict.outcome} by {score(abs(verdict.difference), metric)}"
+    if verdict.outcome == "no difference":
+        return "No difference at this number of seeds"
+    return "One seed cannot tell" if verdict.n_seeds == 1 else "No seed in common, no verdict"
+
+
+def running(found: Findings) -> str:
+    """What a reader of an unfinished study has to know; empty for a finished one."""
+    if not found.unfinished:
+        return ""
+    return (
+        f"The study is not finished: {found.unfinished} of {len(found.records)} trials are still to come, "
+        "and everything here may change."
+    )
+
+
+def facts(found: Findings) -> Iterator[Fact]:
+    """The key numbers, those that exist."""
+    comparison = found.comparison
+    verdict, metric = comparison.verdict, comparison.metric
+    for name, group in found.best():
+        yield Fact(
+            f"{name.capitalize()}, {named(metric)}", score(group.mean, metric), _described(group), tone(group.method)
+        )
+    if verdict.difference is not None:
+        yield Fact("Difference", difference(verdict.difference, metric), _interval(verdict, metric))
+    if verdict.cost_ratio is not None:
+        bill = ", ".join(f"{cost.way} {duration(cost.seconds)}" for cost in comparison.costs)
+        note = f"of the manual grid's training time; {comparison.costs[0].unit[:3]} time in all: {bill}"
+        yield Fact("Cost of the best learned", percent(verdict.cost_ratio), note)
+    if found.records:
+        yield Fact(
+            "Trials", str(len(found.records)), ", ".join(f"{count} {state}" for state, count in found.states.items())
+        )
+    split = next((row.split for row in comparison.rows if row.split), None)
+    if split is not None:
+        images = f"{verdict.n_images} images; " if verdict.n_images else ""
+        yield Fact("Split", _SPLITS.get(split, split), f"{images}chosen and measured on it")
+
+
+def _interval(verdict: Verdict, metric: str) -> str:
+    """The interval of the difference and what it is over."""
+    if verdict.difference_low is not None and verdict.difference_high is not None:
+        ends = " to ".join(difference(end, metric) for end in (verdict.difference_low, verdict.difference_high))
+        images = f" and {verdict.n_images} images" if verdict.n_images else ""
+        return (
+            f"95 % interval {ends} over {plural(verdict.n_seeds, 'seed')}{images}, corrected for choosing among "
+            f"{verdict.n_manual} manual and {verdict.n_learned} learned"
+        )
+    if verdict.images_low is not None and verdict.images_high is not None:
+        ends = " to ".join(difference(end, metric) for end in (verdict.images_low, verdict.images_high))
+        return f"one seed; over other validation images alone {ends}"
+    return "one seed: no interval"
+
+
+def picture(found: Findings) -> Picture | None:
+    """The best manual and the best learned field on the first validation image, where a trial kept one."""
+    best = dict(found.best())
+    evidence = next((one for group in best.values() if (one := found.first_evidence(group))), None)
+    size = found.part("data").get("image_size")
+    if evidence is None or not size or not len(evidence.samples):
+        return None
+    height, width = (int(side) for side in size)
+    frames = tuple(_frame(name, group, width, height) for name, group in best.items())
+    caption = " ".join(
+        f"{'Dashed' if frame.dashed else 'Solid'}: {frame.title}, {side_text(best[frame.title].rf)} px."
+        for frame in frames
+    )
+    text = f"A validation image of {width} x {height} pixels with the receptive fields drawn to scale. {caption}"
+    left = min(0.0, *(frame.x for frame in frames)) - 1
+    top = min(0.0, *(frame.y for frame in frames)) - 1
+    box = f"{left:g} {top:g} {width - 2 * left:g} {height - 2 * top:g}"
+    return Picture(photo(evidence.samples[0].numpy()), width, height, box, frames, text, f"To scale. {caption}")
+
+
+def _frame(name: str, group: Group, width: int, height: int) -> Frame:
+    tall, wide = group.rf
+    left, top = round((width - wide) / 2, 1), round((height - tall) / 2, 1)
+    return Frame(left, top, round(wide, 1), round(tall, 1), FRAMES[name], name == "best manual", name)
+
+
+def _described(group: Group) -> str:
+    field = f"rf {side_text(group.rf)}, rnorm {group.rnorm:.2f}"
+    return f"{configuration(group)}; {field}; {plural(group.n, 'seed')}, {duration(group.train_seconds)} each"

@@ -1,0 +1,100 @@
+"""The studies of a sweep in one figure and two tables."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from autorf.comparison import Group
+from autorf.reporting.blocks import Column, Table, table
+from autorf.reporting.findings import BEST, Findings
+from autorf.reporting.metric import AXES, Against, field_of
+from autorf.reporting.svg import tooltip
+from autorf.reporting.theme import PALETTE, WIDE, Layout, drawing, legend, new_figure
+from autorf.reporting.words import NONE, configuration, difference, named, percent, score
+from autorf.study.trial import side_text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_COLOURS = ("manual", "inflation", "learned-dilation", "scale-adaptive", "pixel-adaptive", "other")
+_MARKS = "oD^sPX"
+
+
+@drawing
+def sweep_figure(
+    each: Sequence[Findings], sizes: Mapping[str, float], against: Against = "rnorm", layout: Layout = WIDE
+) -> "Figure":
+    """The manual grid of every study as a line, and its best learned configuration.
+
+    Args:
+        each: the studies.
+        sizes: in pixels, by the study's name.
+        against: ``rnorm``, under which curves of one shape lie on each other, or ``rf`` in pixels.
+        layout: the size to draw in.
+    """
+    from matplotlib.lines import Line2D
+
+    figure, ((axes,),) = new_figure(layout)
+    handles = []
+    for at, one in enumerate(each):
+        hue, mark = PALETTE[_COLOURS[at % len(_COLOURS)]], _MARKS[at % len(_MARKS)]
+        _draw(axes, one, against, hue, mark)
+        handles.append(Line2D([], [], color=hue, marker=mark, linewidth=2, label=f"{one.name}, {sizes[one.name]:g} px"))
+    axes.set_xlabel(AXES[against])
+    axes.set_ylabel(named(each[0].comparison.metric))
+    axes.margins(x=0.04, y=0.12)
+    legend(figure, handles, layout)
+    return figure
+
+
+def _draw(axes: "Axes", one: Findings, against: Against, hue: str, mark: str) -> None:
+    manual = sorted(
+        (group for group in one.comparison.groups if group.manual), key=lambda group: field_of(group, against)
+    )
+    learned = [group for name, group in one.best() if name == BEST[1]]
+    axes.plot([field_of(group, against) for group in manual], [group.mean for group in manual], color=hue, linewidth=2)
+    for group in [*manual, *learned]:
+        place = field_of(group, against)
+        (point,) = axes.plot(
+            place, group.mean, marker=mark, markersize=7, color=hue, markeredgecolor=PALETTE["surface"], zorder=4
+        )
+        words = f"rf {side_text(group.rf)} px, rnorm {group.rnorm:.2f}"
+        tooltip(point, f"{one.name}: {configuration(group)}\n{words}: {score(group.mean, one.comparison.metric)}")
+        if group in learned:
+            axes.plot(place, group.mean, marker="o", markersize=16, fillstyle="none", color=hue, markeredgewidth=1.4)
+
+
+def curve_table(each: Sequence[Findings]) -> Table:
+    """Every configuration of every study, by rnorm."""
+    metric = each[0].comparison.metric
+    columns = [Column("study", False), Column("configuration", False), *map(Column, ("rf", "rnorm", named(metric)))]
+    lines = [
+        (one.name, configuration(group), side_text(group.rf), f"{group.rnorm:.2f}", score(group.mean, metric))
+        for one in each
+        for group in sorted(one.comparison.groups, key=lambda group: group.rnorm)
+    ]
+    return table("Every configuration of every study", columns, lines)
+
+
+def study_table(each: Sequence[Findings], sizes: Mapping[str, float]) -> Table:
+    """The verdict of every study, by size."""
+    titles = (*BEST, "difference", "95 % interval", "cost", "learning is")
+    lines = [_study_cells(one, sizes[one.name]) for one in sorted(each, key=lambda one: sizes[one.name])]
+    return table("The verdict of every study", [Column("study", False), *map(Column, titles)], lines)
+
+
+def _study_cells(one: Findings, size: float) -> tuple[str, ...]:
+    metric, verdict, best = one.comparison.metric, one.comparison.verdict, dict(one.best())
+    low, high = verdict.difference_low, verdict.difference_high
+    return (
+        f"{one.name}, {size:g} px",
+        *(_best_words(best.get(name), metric) for name in BEST),
+        difference(verdict.difference, metric),
+        NONE if low is None else f"{difference(low, metric)} to {difference(high, metric)}",
+        NONE if verdict.cost_ratio is None else percent(verdict.cost_ratio),
+        verdict.outcome,
+    )
+
+
+def _best_words(group: Group | None, metric: str) -> str:
+    return NONE if group is None else f"{score(group.mean, metric)}, rf {side_text(group.rf)}, rnorm {group.rnorm:.2f}"

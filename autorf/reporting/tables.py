@@ -1,0 +1,184 @@
+"""The report's tables of configurations and trials."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from autorf.comparison import Comparison, Group, Row
+from autorf.comparison.rows import learned
+from autorf.reporting.blocks import Column, Line, Table, table
+from autorf.reporting.findings import BEST, Findings
+from autorf.reporting.metric import interval
+from autorf.reporting.words import (
+    COST_NAMES,
+    NONE,
+    configuration,
+    difference,
+    duration,
+    fixed,
+    named,
+    score,
+    several,
+    short,
+    size_limits,
+)
+from autorf.study.objectives import sign
+from autorf.study.trial import side_text
+
+_STATES = ("complete", "pruned", "running", "failed", "waiting")
+
+
+def trial_table(found: Findings) -> Table:
+    """Every trial that began: the best first, then those without a result; with the reason where there is one."""
+    metric = found.comparison.metric
+    rows = sorted(
+        found.comparison.rows, key=lambda row: (_STATES.index(row.state), -sign(metric) * (row.score or 0), row.seed)
+    )
+    marks = {(group.study, key): name for name, group in found.best() for key in group.keys}
+    kept = {column: cell for column, cell in _trial_columns(found) if any(cell(row) != NONE for row in rows)}
+    lines = [
+        Line(tuple(cell(row) for cell in kept.values()), marks.get((row.study, row.key), ""), _note(row))
+        for row in rows
+    ]
+    return table(f"All trials of {found.name}", tuple(kept), lines)
+
+
+def _trial_columns(found: Findings) -> Iterator[tuple[Column, Callable[[Row], str]]]:
+    yield Column("configuration", False), lambda row: f"{row.method} ({row.setting})"
+    if len(found.studies) > 1:
+        yield Column("study", False), lambda row: row.study
+    yield Column("seed"), lambda row: str(row.seed)
+    yield Column("state", False), lambda row: row.state
+    yield Column("mIoU"), lambda row: fixed(row.miou)
+    yield Column("F1"), lambda row: fixed(row.f1)
+    yield Column("accuracy"), lambda row: fixed(row.pixel_accuracy)
+    yield Column("rf"), lambda row: NONE if row.rf is None else side_text(row.rf)
+    yield Column("rnorm"), lambda row: fixed(row.rnorm, 2)
+    yield Column("f"), lambda row: several(learned([row], "f"), fixed)
+    yield Column("dilation"), lambda row: several(learned([row], "dilation"), short)
+    for name in found.comparison.objectives:
+        if name in COST_NAMES:
+            yield Column(COST_NAMES[name]), partial(_cost, name)
+    yield Column("epochs"), lambda row: str(row.epochs or 0)
+    yield Column("time"), lambda row: duration(row.spent_seconds or row.train_seconds)
+    yield Column("attempts"), lambda row: NONE if row.attempts < 2 else str(row.attempts)
+    yield Column("key", False), lambda row: row.key
+
+
+def _cost(name: str, row: Row) -> str:
+    return score(row.measured.get(name), name)
+
+
+def group_table(comparison: Comparison) -> Table:
+    """The points of the figures of the metric against the receptive field, by ascending field."""
+    metric = comparison.metric
+    several = len({group.study for group in comparison.groups}) > 1
+    columns = [
+        Column("configuration", False),
+        *([Column("study", False)] if several else []),
+        *map(Column, ("rf", "rnorm", named(metric), "95 % interval", "seeds", "time each")),
+    ]
+    marks = _marks(comparison)
+    lines = [
+        Line(
+            (
+                configuration(group),
+                *([group.study] if several else []),
+                side_text(group.rf),
+                fixed(group.rnorm, 2),
+                score(group.mean, metric),
+                NONE if (half := interval(group)) is None else f"± {score(half, metric)}",
+                str(group.n),
+                duration(group.train_seconds),
+            ),
+            marks.get(group.configuration, ""),
+        )
+        for group in sorted(comparison.groups, key=lambda group: max(group.rf))
+    ]
+    return table("Every configuration with a complete trial", columns, lines)
+
+
+def search_free_table(comparison: Comparison) -> Table:
+    """What the default and the field as large as the objects reach, against the best of both ways."""
+    metric, best = comparison.metric, [comparison.verdict.best_manual, comparison.verdict.best_learned]
+    columns = [Column("rule", False), Column("configuration", False), *map(Column, ("rf", named(metric)))]
+    columns += [Column(f"less {name}") for name, one in zip(BEST, best, strict=True) if one]
+    lines = [
+        Line(
+            (
+                one.name if one.object_size is None else f"{one.name}, {one.object_size:.3g} px",
+                configuration(one.group),
+                side_text(one.group.rf),
+                score(one.group.mean, metric),
+                *(difference(one.group.mean - group["mean"], metric) for group in best if group is not None),
+            )
+        )
+        for one in comparison.named
+        if one.group is not None
+    ]
+    return table("What needs no search", columns, lines)
+
+
+def scale_table(comparison: Comparison) -> Table:
+    """Whether the learned maps follow the size of the objects, and their mean over objects of each size."""
+    limits = sorted({(size.low, size.high) for row in comparison.scales for size in row.sizes}, key=lambda one: one[0])
+    lines = []
+    for row in comparison.scales:
+        means = {(size.low, size.high): size.mean for size in row.sizes}
+        lines.append(
+            (
+                f"{row.map} of {row.method} ({row.setting})",
+                fixed(row.correlation, 2),
+                NONE if row.correlation_ci95 is None else f"± {row.correlation_ci95:.2f}",
+                f"{row.objects:,}",
+                *(fixed(means.get(one), 2) for one in limits),
+            )
+        )
+    columns: list[Column | str] = [
+        Column("map", False),
+        "correlation with object size",
+        "95 % interval",
+        "objects",
+        *(f"mean, {size_limits(*one)}" for one in limits),
+    ]
+    return table("Do the maps reach further on larger objects?", columns, lines)
+
+
+def between_table(comparison: Comparison) -> Table:
+    """The best of each later study against the best of the first."""
+    metric = comparison.metric
+    lines = [
+        (
+            one["study"],
+            one["against"],
+            difference(one.get("difference"), metric),
+            _range(one.get("difference_low"), one.get("difference_high"), metric),
+            one["outcome"],
+        )
+        for one in comparison.between
+    ]
+    titles = ("best of", "against best of", "difference", "95 % interval", "outcome")
+    is_number = (False, False, True, True, False)
+    return table("Studies against the first", [*map(Column, titles, is_number)], lines)
+
+
+def _range(low: float | None, high: float | None, metric: str) -> str:
+    return NONE if low is None or high is None else f"{difference(low, metric)} to {difference(high, metric)}"
+
+
+def _note(row: Row) -> str:
+    broken = f"breaks {', '.join(row.infeasible)}" if row.infeasible else ""
+    return "; ".join(text for text in (row.reason, broken) if text)
+
+
+def _marks(comparison: Comparison) -> dict[str, str]:
+    marks: dict[str, list[str]] = {}
+    verdict = comparison.verdict
+    chosen: list[tuple[str, Group | None]] = [
+        ("best manual", comparison.group_of(verdict.best_manual)),
+        ("best learned", comparison.group_of(verdict.best_learned)),
+        *((one.name, one.group) for one in comparison.named),
+    ]
+    for name, group in chosen:
+        if group is not None:
+            marks.setdefault(group.configuration, []).append(name)
+    return {key: ", ".join(names) for key, names in marks.items()}

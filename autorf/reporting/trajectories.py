@@ -1,0 +1,179 @@
+"""What the learning methods did epoch by epoch: f, dilation or mean scale, and the receptive field with it."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from autorf.methods import MANUAL, Inflation, LearnedDilation
+from autorf.reporting.search_window import draw_window
+from autorf.reporting.theme import PALETTE, WIDE, Layout, colour, drawing, new_figure
+from autorf.store.store import Record
+from autorf.store.traces import parts, stepped
+from autorf.study.trial import trial_from
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_PANELS = 12
+
+_QUANTITIES = {"f": "inflation factor f", "scale": "mean scale", "dilation": "dilation"}
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """One learning configuration's epochs, over its seeds.
+
+    ``quantity`` is the epoch's value that is watched: ``f``, ``scale`` or ``dilation``.
+    """
+
+    method: str
+    setting: str
+    quantity: str
+    records: tuple[Record, ...]
+
+    @property
+    def label(self) -> str:
+        """The configuration in a few words."""
+        return f"{self.method} ({self.setting})"
+
+
+def trajectories(records: Iterable[Record]) -> list[Trajectory]:
+    """The learning configurations that report a value after their epochs, each with its seeds."""
+    together: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        if record.configuration["method"] not in MANUAL and _quantity(record.history):
+            setting = trial_from(record.configuration, record.seed).setting
+            together.setdefault((str(record.configuration["method"]), setting), []).append(record)
+    return [
+        Trajectory(method, setting, str(_quantity(members[0].history)), tuple(members))
+        for (method, setting), members in together.items()
+    ]
+
+
+@drawing
+def trajectory_figure(records: Iterable[Record], layout: Layout = WIDE) -> "Figure":
+    """A panel for each learning configuration: the learned value, and dashed on the right the receptive field.
+
+    Args:
+        records: trials of a study; manual ones and those without a finished epoch are passed over.
+        layout: the size to draw in.
+
+    Returns:
+        A matplotlib figure; at most :data:`MOST_PANELS` configurations, the first ones, are drawn.
+    """
+    shown = trajectories(records)[:MOST_PANELS]
+    columns = 1 if layout.narrow else min(3, max(1, len(shown)))
+    rows = max(1, math.ceil(len(shown) / columns))
+    figure, axes = new_figure(layout, rows, columns, height=30 + 195 * rows)
+    fields: list[Axes] = []
+    for index, axis in enumerate(axes.flat):
+        if index < len(shown):
+            last = layout.narrow or index % columns == columns - 1 or index == len(shown) - 1
+            fields.append(_draw(axis, shown[index], label_field=last))
+            axis.set_xlabel("epoch" if index + columns >= len(shown) else "")
+        else:
+            axis.set_axis_off()
+    _share_limits(fields)
+    for quantity in _QUANTITIES:
+        _share_limits([axis for axis, one in zip(axes.flat, shown, strict=False) if one.quantity == quantity])
+    return figure
+
+
+def _share_limits(panels: "Sequence[Axes]") -> None:
+    """Give every panel the same scale, so that a line's height means the same in all of them."""
+    limits = [panel.get_ylim() for panel in panels]
+    for panel in panels:
+        panel.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
+
+
+def _draw(axes: "Axes", trajectory: Trajectory, *, label_field: bool) -> "Axes":
+    from matplotlib.ticker import MaxNLocator
+
+    from autorf.reporting.svg import tooltip
+
+    field = axes.twinx()
+    hue, quantity = colour(trajectory.method), trajectory.quantity
+    draw_window(axes, stepped(trajectory.records[0]), hue)
+    for record in trajectory.records:
+        epochs = [int(epoch["epoch"]) + 1 for epoch in record.history]
+        values = [float(epoch[quantity]) for epoch in record.history]
+        for name in parts(record.history[-1], quantity) or [quantity]:
+            times, course = _course(record, name)
+            mark = "." if len(times) < 4 else ""
+            (line,) = axes.plot(times, course, color=hue, linewidth=1.8, marker=mark, alpha=_fade(trajectory))
+            tooltip(line, f"{trajectory.label}, seed {record.seed}: {name} {course[0]:.3g} to {course[-1]:.3g}")
+            if name != quantity:
+                # Which branch or layer it is.
+                axes.annotate(name.rpartition(".")[2], (times[-1], course[-1]), color=hue, fontsize="small")
+        _draw_spread(axes, record.history, epochs, values, quantity, hue)
+        sides = [max(epoch["rf"]) for epoch in record.history]
+        (dashes,) = field.plot(epochs, sides, color=PALETTE["muted"], linewidth=1.2, linestyle=(0, (4, 3)), alpha=0.8)
+        tooltip(dashes, f"{trajectory.label}, seed {record.seed}: rf {sides[0]:g} to {sides[-1]:g} pixels")
+    axes.set_title(f"{trajectory.method}\n{trajectory.setting}", loc="left", color=hue)
+    axes.set_ylabel(_QUANTITIES[quantity])
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
+    for one in (axes, field):
+        one.yaxis.set_major_locator(MaxNLocator(4, min_n_ticks=2))
+        one.margins(y=0.15)
+    for side in ("top", "left", "right"):
+        field.spines[side].set_visible(False)
+    field.spines["bottom"].set_visible(False)
+    field.tick_params(length=0, labelcolor=PALETTE["muted"])
+    field.set_ylabel("rf in pixels, dashed" if label_field else "", color=PALETTE["muted"])
+    return field
+
+
+def _course(record: Record, quantity: str) -> tuple[list[float], list[float]]:
+    """When, in epochs, and what: step by step where the trial kept that, else after every epoch."""
+    trace = stepped(record)
+    ends = [(float(epoch["epoch"]) + 1, float(epoch[quantity])) for epoch in record.history]
+    if quantity in trace.values:
+        points = [*zip(trace.epochs, trace.values[quantity], strict=True), ends[-1]]
+    else:
+        start = _start(record)
+        points = [*([(0.0, start)] if start is not None and ends[0][0] == 1 else []), *ends]
+    return [time for time, _ in points], [value for _, value in points]
+
+
+def _draw_spread(
+    axes: "Axes",
+    history: Sequence[Mapping[str, Any]],
+    epochs: Sequence[int],
+    values: Sequence[float],
+    quantity: str,
+    hue: str,
+) -> None:
+    """A band of one standard deviation over pixels, where the method has a value for each pixel."""
+    spreads = [_spread(epoch, quantity) for epoch in history]
+    known = [spread for spread in spreads if spread is not None]
+    if len(known) < len(values):
+        return
+    low = [value - spread for value, spread in zip(values, known, strict=True)]
+    high = [value + spread for value, spread in zip(values, known, strict=True)]
+    axes.fill_between(epochs, low, high, color=hue, alpha=0.1, linewidth=0)
+
+
+def _start(record: Record) -> float | None:
+    """What was set before the first epoch, where the configuration says it."""
+    method = trial_from(record.configuration, record.seed).method
+    if isinstance(method, Inflation):
+        return method.factor if isinstance(method.factor, float) else None
+    return method.start if isinstance(method, LearnedDilation) else None
+
+
+def _fade(trajectory: Trajectory) -> float:
+    return 1.0 if len(trajectory.records) == 1 else 0.75
+
+
+def _quantity(history: Sequence[Mapping[str, Any]]) -> str | None:
+    return next((name for name in _QUANTITIES if history and all(name in epoch for epoch in history)), None)
+
+
+def _spread(epoch: Mapping[str, Any], quantity: str) -> float | None:
+    """The standard deviation over pixels, of the methods that report one."""
+    if quantity == "scale":
+        return epoch.get("scale_std")
+    variance = epoch.get("dilation_variance") if quantity == "dilation" else None
+    return None if variance is None else math.sqrt(max(float(variance), 0.0))

@@ -1,0 +1,1 @@
+"""One trial: build, adapt, train, measure, and keep the evidence."""

@@ -1,0 +1,64 @@
+"""Waiting for a storage that went away."""
+
+import sys
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+from autorf import interruption
+from autorf.errors import StorageLostError
+from autorf.store.storage import problem
+
+Answer = TypeVar("Answer")
+
+
+class Patience:
+    """Repeats what failed because the storage could not be reached, up to a number of minutes.
+
+    Args:
+        label: names the storage.
+        minutes: how long to wait; 0 for not at all.
+        check_there: raises where there is nothing to wait for.
+    """
+
+    def __init__(self, label: str, minutes: float, check_there: Callable[[], None] = lambda: None) -> None:
+        self.label, self.minutes, self._check_there = label, minutes, check_there
+
+    def __call__(self, action: Callable[[], Answer]) -> Answer:
+        """What ``action`` returns; it is repeated as a whole and must bear that.
+
+        Raises:
+            StorageLostError: when the storage stayed away.
+        """
+        began, pause = time.monotonic(), 0.5
+        while True:
+            try:
+                answer = action()
+            except (StorageInternalError, DBAPIError) as error:
+                if not _may_come_back(error):
+                    raise
+                self._check_there()
+                if time.monotonic() - began + pause > 60 * self.minutes:
+                    raise StorageLostError(
+                        f"storage {self.label} could not be reached for {self.minutes:g} min ({problem(error)}); "
+                        "trials keep their checkpoints, the same command continues"
+                    ) from None
+                if pause == 0.5:
+                    self._say(f"cannot be reached ({problem(error)}); waiting up to {self.minutes:g} min")
+                interruption.pause(pause)
+                pause = min(2 * pause, 10.0)
+            else:
+                if pause > 0.5:
+                    self._say("is back; the study goes on")
+                return answer
+
+    def _say(self, what: str) -> None:
+        print(f"storage {self.label} {what}", file=sys.stderr, flush=True)
+
+
+def _may_come_back(error: BaseException) -> bool:
+    cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+    return isinstance(cause, OperationalError | InterfaceError) or bool(getattr(cause, "connection_invalidated", False))

@@ -1,0 +1,353 @@
+"""The study's own memory: an Optuna storage that says what is wanted, running and done."""
+
+import uuid
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import TrialState
+
+from autorf.errors import InputError, near_names
+from autorf.store.changes import check_defaults, check_none_gone, check_unchanged, defaults
+from autorf.store.lease import is_stale, new_lease
+from autorf.store.parameters import waiting_row
+from autorf.store.patience import Patience
+from autorf.store.record import Record, newest_attempts, record_from
+from autorf.store.storage import FORMAT, POINTER, Storage, stored_url
+from autorf.study.spec import StorageSpec, StudySpec
+from autorf.study.trial import Trial
+
+__all__ = ["Record", "Store", "TakenOverError", "newest_attempts", "open_store", "study_folder"]
+
+
+class TakenOverError(RuntimeError):
+    """The attempt has ended in the storage: another driver took the trial over while this one was silent."""
+
+
+def study_folder(root: Path, name: str) -> Path:
+    """The folder of one study."""
+    return root / name
+
+
+def open_store(root: Path, name: str, storage: StorageSpec | None = None) -> "Store":
+    """The store of a study that exists.
+
+    Args:
+        root: the folder of all studies.
+        name: of the study.
+        storage: where it is, when known; otherwise what its folder says. PostgreSQL's password then comes from
+            ``PGPASSWORD`` or ``~/.pgpass``.
+
+    Raises:
+        InputError: when there is none of that name, with near names.
+    """
+    folder = study_folder(root, name)
+    url = (storage.url if storage else None) or stored_url(folder)
+    if url is None and not (folder / "study.db").is_file():
+        known = sorted({path.parent.name for kind in ("study.db", POINTER) for path in root.glob(f"*/{kind}")})
+        hint = f"{near_names(name, known)}; studies there: {', '.join(known) or 'none'}"
+        raise InputError(f"no study {name!r} under {root.resolve()}{hint}; run it first: autorf search {name}")
+    return Store(folder, name, (storage or StorageSpec()).model_copy(update={"url": url}))
+
+
+class Store:
+    """One study's trials in an Optuna storage.
+
+    A row is one attempt at a trial; a trial's state is that of its newest attempt. One driver at a time claims,
+    requeues and registers, so no two run one trial; a writer whose attempt was taken over meanwhile gets
+    :class:`TakenOverError`. Everything waits for a storage that cannot be reached, see
+    :class:`autorf.study.patience.Patience`.
+
+    Args:
+        folder: of the study.
+        name: of the study.
+        spec: where the storage is, and how long to wait for silent drivers and for the storage itself.
+    """
+
+    def __init__(self, folder: Path, name: str, spec: StorageSpec | None = None) -> None:
+        self.folder, self.name, self._spec = folder, name, spec or StorageSpec()
+        self.driver = uuid.uuid4().hex[:12]
+        self._opened = Storage(folder, name, self._spec.url)
+        self._study, self._storage = self._opened.study, self._opened.rdb
+        self._patiently = Patience(self._opened.label, self._spec.patience_minutes, self._opened.check_there)
+
+    @property
+    def lease_seconds(self) -> float:
+        """After how much silence another driver takes a trial over."""
+        return self._spec.lease_seconds
+
+    def hurry(self) -> None:
+        """From now on, wait for the storage only seconds, as someone who pressed Ctrl-C would."""
+        self._patiently.minutes = min(self._patiently.minutes, 0.1)
+
+    @property
+    def spec(self) -> dict[str, Any] | None:
+        """The study file as it was when the study began, or None before."""
+        return self._patiently(lambda: self._study.user_attrs.get("spec"))
+
+    @property
+    def identity(self) -> str:
+        """Tells this study from every other, those of the same name too; empty before :meth:`register`."""
+        return str(self._patiently(lambda: self._study.user_attrs.get("identity", "")))
+
+    def register(
+        self, spec: StudySpec, trials: Sequence[Trial], listed: Iterable[Trial] | None = None, *, drawn: bool = False
+    ) -> None:
+        """Enqueue every trial that the storage does not have yet; remember the study file.
+
+        Args:
+            spec: the study.
+            trials: to run.
+            listed: every trial that belongs to the study, where a budget runs fewer.
+            drawn: whether a sampler draws trials, so that any may belong to the study.
+
+        Raises:
+            InputError: when the study file changed in more than adding trials since the study began.
+        """
+        wanted = {trial.key: trial for trial in trials}
+        allowed = None if drawn else {trial.key for trial in (trials if listed is None else listed)}
+        self._patiently(lambda: self._register(spec, wanted, allowed))
+
+    def _register(self, spec: StudySpec, wanted: Mapping[str, Trial], allowed: Collection[str] | None) -> None:
+        with self._opened.exclusive():
+            known = self._read()
+            before = self._study.user_attrs.get("spec")
+            if before is not None:
+                check_unchanged(before, spec)
+                check_defaults(self.name, self._study.user_attrs.get("defaults", {}))
+                if allowed is not None:
+                    check_none_gone(self.name, known, allowed)
+            elif (leftover := next((self.folder / "trials").glob("*/*"), None)) is not None:
+                raise InputError(
+                    f"{leftover.parent}: is left of an earlier study {self.name!r} that {self._opened.label} knows "
+                    f"nothing of; restore that, or remove {self.folder / 'trials'} to begin anew"
+                )
+            self._study.set_user_attr("format", FORMAT)
+            if "identity" not in self._study.user_attrs:
+                self._study.set_user_attr("identity", uuid.uuid4().hex[:12])
+            self._study.set_user_attr("spec", spec.model_dump(mode="json"))
+            self._enqueue_new(wanted, known)
+
+    def add(self, trials: Iterable[Trial]) -> None:
+        """Enqueue those of ``trials`` that the storage does not have yet."""
+        wanted = {trial.key: trial for trial in trials}
+        self._patiently(lambda: self._add(wanted))
+
+    def _add(self, wanted: Mapping[str, Trial]) -> None:
+        with self._opened.exclusive():
+            self._enqueue_new(wanted, self._read())
+
+    def _enqueue_new(self, wanted: Mapping[str, Trial], known: Iterable[Record]) -> None:
+        keys = {record.key for record in known}
+        stored = self._study.user_attrs.get("defaults", {})
+        meant = defaults({trial.method.method for trial in wanted.values()})
+        if not meant.keys() <= stored.keys():
+            self._study.set_user_attr("defaults", {**meant, **stored})
+        for key, trial in wanted.items():
+            if key not in keys:
+                self._enqueue(key, trial.configuration, trial.seed, attempt=1)
+
+    def note(self, name: str, value: object) -> None:
+        """Remember something about the study as a whole: plain JSON by name."""
+        self._patiently(lambda: self._study.set_user_attr(f"note:{name}", value))
+
+    def notes(self) -> dict[str, Any]:
+        """What :meth:`note` has remembered."""
+        found = self._patiently(lambda: self._study.user_attrs)
+        return {name.removeprefix("note:"): value for name, value in found.items() if name.startswith("note:")}
+
+    def attempts(self) -> list[Record]:
+        """Every attempt at every trial, each with its own epochs only, in the order they were enqueued."""
+        return self._patiently(self._attempts)
+
+    def records(self) -> list[Record]:
+        """The newest attempt at every trial, in the order the trials were enqueued."""
+        return self._patiently(self._read)
+
+    def record(self, key: str) -> Record:
+        """The newest attempt at the trial ``key``."""
+        return next(record for record in self.records() if record.key == key)
+
+    def claim(self) -> Record | None:
+        """The next waiting trial, now running and leased to this process; None when none waits."""
+        claim = uuid.uuid4().hex[:12]
+        return self._patiently(lambda: self._claim(claim))
+
+    def _claim(self, claim: str) -> Record | None:
+        with self._opened.exclusive():
+            records = self._read()
+            # The storage may have taken this very claim and been lost before it said so.
+            ours = (one for one in records if one.state == "running" and one.lease.get("claim") == claim)
+            if (record := next(ours, None)) is not None:
+                return record
+            for record in records:
+                if record.state == "waiting" and self._storage.set_trial_state_values(record.row, TrialState.RUNNING):
+                    lease = {**new_lease(self.driver, self._opened.now()), "claim": claim}
+                    self._set(record, "lease", lease)
+                    return replace(record, state="running", lease=lease)
+        return None
+
+    def renew(self, record: Record) -> None:
+        """Say that the trial is still being worked on.
+
+        Raises:
+            TakenOverError: when another driver took it over.
+        """
+        self._write(record, lambda: self._set(record, "lease", new_lease(self.driver, self._opened.now())))
+
+    def report(self, record: Record, epoch: dict[str, Any]) -> None:
+        """Store what an epoch measured; renews the lease. Reporting an epoch again replaces it.
+
+        Raises:
+            TakenOverError: when another driver took the trial over.
+        """
+        step = int(epoch["epoch"])
+
+        def write() -> None:
+            self._storage.set_trial_intermediate_value(record.row, step, float(epoch["miou"]))
+            self._set(record, f"epoch:{step}", epoch)
+            self._set(record, "lease", new_lease(self.driver, self._opened.now()))
+
+        self._write(record, write)
+
+    def complete(self, record: Record, result: dict[str, Any], value: float) -> None:
+        """Finish a trial with its results.
+
+        Raises:
+            TakenOverError: when another driver took it over.
+        """
+        self._finish(record, TrialState.COMPLETE, {"result": result}, [value])
+
+    def prune(self, record: Record, result: dict[str, Any], value: float) -> None:
+        """Finish an attempt that was stopped early, with the result so far; its ``epochs`` is the budget it reached.
+
+        Raises:
+            TakenOverError: when another driver took the trial over.
+        """
+        self._finish(record, TrialState.PRUNED, {"result": result}, [value])
+
+    def promote(self, record: Record) -> None:
+        """Enqueue the next attempt at a pruned trial, which continues from its checkpoint."""
+        self._patiently(lambda: self._again(record, "pruned"))
+
+    def _again(self, record: Record, state: str) -> None:
+        with self._opened.exclusive():
+            newest = next(one for one in self._read() if one.key == record.key)
+            if newest.row == record.row and newest.state == state:
+                self._enqueue_next(record)
+
+    def fail(self, record: Record, reason: str) -> None:
+        """Finish a trial without a result.
+
+        Raises:
+            TakenOverError: when another driver took it over.
+        """
+        self._finish(record, TrialState.FAIL, {"reason": reason})
+
+    def requeue(self, record: Record, reason: str, *, crashes: int = 0) -> None:
+        """End this attempt and enqueue the next one, which continues from the last checkpoint.
+
+        Args:
+            record: of the attempt.
+            reason: why it ended.
+            crashes: how often in a row the trial's worker died without finishing an epoch.
+        """
+        self._patiently(lambda: self._requeue(record, reason, crashes))
+
+    def _requeue(self, record: Record, reason: str, crashes: int) -> None:
+        with self._opened.exclusive():
+            newest = next(one for one in self._read() if one.key == record.key)
+            if newest.row == record.row:
+                self._follow(newest, reason, crashes)
+
+    def _follow(self, record: Record, reason: str, crashes: int) -> None:
+        if record.state == "running":
+            # Should this driver die between the two, whoever looks next sees that another attempt is due.
+            for name, value in (("reason", reason), ("crashes", crashes), ("again", True)):
+                self._set(record, name, value)
+            self._storage.set_trial_state_values(record.row, TrialState.FAIL)
+        elif not (record.state == "failed" and record.again):
+            return
+        self._enqueue_next(record, crashes)
+
+    def recover(self) -> list[Record]:
+        """Requeue running trials whose driver is gone; returns them."""
+        return self._patiently(self._recover)
+
+    def _recover(self) -> list[Record]:
+        with self._opened.exclusive():
+            records = self._read()
+            stale = [record for record in records if record.state == "running" and self._is_stale(record)]
+            due = [record for record in records if record.state == "failed" and record.again]
+            for record in [*stale, *due]:
+                self._follow(record, "interrupted", record.crashes)
+        return stale
+
+    def _is_stale(self, record: Record) -> bool:
+        if record.lease.get("driver") == self.driver:
+            return False
+        seconds, one_machine = self._spec.lease_seconds, self._opened.one_machine
+        return is_stale(record.lease, self._opened.now(), seconds, one_machine=one_machine)
+
+    def retry_failed(self) -> list[Record]:
+        """Enqueue another attempt at every failed trial; returns the failed ones."""
+        failed = [record for record in self.records() if record.state == "failed"]
+        for record in failed:
+            self._patiently(partial(self._again, record, "failed"))
+        return failed
+
+    def add_retrain(self, key: str, facts: Mapping[str, Any]) -> None:
+        """Remember that a trial was retrained; ``seconds`` of an earlier retrain of it are added up."""
+        before = self.retrains().get(key, {}).get("seconds", 0.0)
+        known = {**facts, "seconds": facts["seconds"] + before}
+        self._patiently(lambda: self._study.set_user_attr(f"retrain:{key}", known))
+
+    def retrains(self) -> dict[str, dict[str, Any]]:
+        """What was retrained, by trial key: ``seconds`` in all, ``epochs``, ``seeds``, ``with_val``, ``fixed``."""
+        return {
+            name.removeprefix("retrain:"): value
+            for name, value in self._patiently(lambda: self._study.user_attrs).items()
+            if name.startswith("retrain:")
+        }
+
+    def _read(self) -> list[Record]:
+        return newest_attempts(self._attempts())
+
+    def _attempts(self) -> list[Record]:
+        return [record_from(row) for row in self._study.get_trials(deepcopy=False)]
+
+    def _write(self, record: Record, action: Any) -> None:
+        try:
+            self._patiently(action)
+        except UpdateFinishedTrialError:
+            raise TakenOverError(f"{record.label}: another driver took this trial over") from None
+
+    def _finish(
+        self, record: Record, state: TrialState, facts: Mapping[str, Any], values: list[float] | None = None
+    ) -> None:
+        sent = False
+
+        def write() -> None:
+            nonlocal sent
+            if sent and self._storage.get_trial(record.row).state == state:
+                # The storage took it before its answer was lost.
+                return
+            for name, value in facts.items():
+                self._set(record, name, value)
+            sent = True
+            self._storage.set_trial_state_values(record.row, state, values)
+
+        self._write(record, write)
+
+    def _set(self, record: Record, name: str, value: object) -> None:
+        self._storage.set_trial_user_attr(record.row, name, value)
+
+    def _enqueue_next(self, record: Record, crashes: int = 0) -> None:
+        self._enqueue(record.key, record.configuration, record.seed, attempt=record.attempt + 1, crashes=crashes)
+
+    def _enqueue(self, key: str, configuration: Mapping[str, Any], seed: int, attempt: int, crashes: int = 0) -> None:
+        facts = {"key": key, "configuration": configuration, "seed": seed, "attempt": attempt, "crashes": crashes}
+        self._study.add_trial(waiting_row(configuration, facts))

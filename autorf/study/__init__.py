@@ -1,0 +1,1 @@
+"""What is asked: the study file, search spaces, trials and the jobs they become."""

@@ -1,0 +1,41 @@
+"""A trial as a request: everything that whoever runs it has to know."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from autorf.study.spec import StudySpec
+from autorf.study.trial import training_of
+
+
+@dataclass(frozen=True)
+class Job:
+    """One trial to run, self-contained.
+
+    Attributes:
+        row: the attempt's row in the store.
+        key: the trial's key.
+        configuration: canonical, see :class:`autorf.study.trial.Trial`.
+        seed: of the trial.
+        spec: the study.
+        folder: the trial's own folder, for checkpoints and weights.
+        rungs: numbers of epochs after which the trial waits until what it reported was seen: a stop that answers it
+            comes before the next epoch.
+        reached: how many epochs earlier attempts finished; the checkpoints are expected to say so too.
+        with_val: train on the validation split too, as ``autorf retrain --with-val`` does; nothing is held out then.
+    """
+
+    row: int
+    key: str
+    configuration: dict[str, Any]
+    seed: int
+    spec: StudySpec
+    folder: Path
+    rungs: tuple[int, ...] = ()
+    reached: int = 0
+    with_val: bool = False
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs make the trial complete."""
+        return training_of(self.spec.training, self.configuration).epochs

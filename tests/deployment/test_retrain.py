@@ -1,0 +1,184 @@
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autorf.deployment import retrain as module
+from autorf.deployment.retrain import Options, retrain
+from autorf.errors import InputError
+from autorf.executors import Event
+from autorf.running.evidence import read_evidence
+from autorf.store.store import open_store
+from tests.study.trained import LEARNED, MANUAL, UNFINISHED, Here
+
+
+@pytest.fixture
+def root(trained: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copytree(trained[0], tmp_path / "runs")
+    monkeypatch.setattr(module, "make_local", lambda *_: Here())
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def keys(trained: tuple[Path, list[str]]) -> list[str]:
+    return trained[1]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_winner_is_retrained_tested_and_loads_in_three_lines_elsewhere(
+    root: Path, keys: list[str], tmp_path: Path
+) -> None:
+    outcome = retrain(root, "tiny", Options(seeds=(0, 3)), quiet=True)
+    card = outcome.card
+    assert card is not None
+    assert outcome.folder == root / "tiny" / "retrained" / keys[LEARNED]
+    assert set(files(outcome.folder)) == {
+        "README.md", "metrics.json", "model.safetensors", "autorf.json",
+        "seeds/3/model.safetensors", "seeds/3/autorf.json",
+    }  # fmt: skip
+    assert [path.name for path in outcome.folder.parent.iterdir()] == [keys[LEARNED]]
+    # The same seed and epochs as the trial: the same weights.
+    trial = root / "tiny" / "trials" / keys[LEARNED]
+    assert (outcome.folder / "model.safetensors").read_bytes() == (trial / "model.safetensors").read_bytes()
+
+    found = json.loads((outcome.folder / "metrics.json").read_text())
+    assert (found["split"], found["n_images"], found["seeds"]) == ("test", 8, [0, 3])
+    miou = found["metrics"]["miou"]
+    assert miou["mean"] == pytest.approx(sum(miou["seeds"]) / 2)
+    assert miou["ci95"] > 0
+    assert f"| mIoU | {miou['mean']:.4f} ± {miou['ci95']:.4f} |" in (outcome.folder / "README.md").read_text()
+    assert found["per_class"].keys() == {"background", *"0123456789"}
+
+    lines = card.loading(str(outcome.folder))
+    assert len(lines.splitlines()) == 3
+    use = "import torch\nprint(tuple(model(torch.zeros(1, 3, 48, 48)).shape), model.training)"
+    done = subprocess.run([sys.executable, "-c", lines + use], cwd="/", capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "(1, 11, 48, 48) False"
+
+    store = open_store(root, "tiny")
+    assert store.retrains()[keys[LEARNED]]["seconds"] == card.train_seconds > 0
+    assert store.retrains()[keys[LEARNED]]["seeds"] == [0, 3]
+    with pytest.raises(InputError, match="exists already; --force replaces it"):
+        retrain(root, "tiny", Options(), quiet=True)
+
+
+def test_killed_in_an_epoch_the_same_call_ends_with_the_same_files(
+    root: Path, keys: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class KilledError(Exception):
+        pass
+
+    before: list[dict[str, Any]] = []
+
+    def kill(event: Event) -> None:
+        if event.payload["epoch"] == 2:
+            raise KilledError
+        before.append(event.payload)
+
+    options = Options(trial=keys[LEARNED][:6], epochs=3)
+    whole = files(retrain(root, "tiny", options, quiet=True, force=True).folder)
+    shutil.rmtree(root / "tiny" / "retrained")
+    monkeypatch.setattr(module, "make_local", lambda *_: Here(kill))
+    with pytest.raises(KilledError):
+        retrain(root, "tiny", options, quiet=True)
+    assert not (root / "tiny" / "retrained" / keys[LEARNED]).exists()
+    with pytest.raises(InputError, match="unfinished retrain of this trial has epochs 3"):
+        retrain(root, "tiny", Options(trial=keys[LEARNED], epochs=2), quiet=True)
+    seen: list[dict[str, Any]] = []
+    monkeypatch.setattr(module, "make_local", lambda *_: Here(lambda event: seen.append(event.payload)))
+    resumed = files(retrain(root, "tiny", options, quiet=True).folder)
+    # The first two are the checkpoint's own report, their seconds too: only the third was trained again.
+    assert (seen[:2], [epoch["epoch"] for epoch in seen]) == (before, [0, 1, 2])
+    assert resumed["model.safetensors"] == whole["model.safetensors"]
+    assert json.loads(resumed["metrics.json"])["metrics"] == json.loads(whole["metrics.json"])["metrics"]
+
+
+def test_the_test_split_is_evaluated_once_however_often_the_end_is_repeated(
+    root: Path, keys: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from autorf.running import runner
+
+    evaluated: list[int] = []
+    once = runner.evaluate
+    monkeypatch.setattr(runner, "evaluate", lambda job: (evaluated.append(job.seed), once(job))[1])
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_move_into_place", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            retrain(root, "tiny", Options(trial=keys[MANUAL]), quiet=True)
+    retrain(root, "tiny", Options(trial=keys[MANUAL]), quiet=True)
+    assert evaluated == [0]
+
+
+def test_with_val_trains_on_more_images_and_fixed_on_the_learned_dilation(root: Path, keys: list[str]) -> None:
+    outcome = retrain(root, "tiny", Options(trial=keys[LEARNED], epochs=1, with_val=True, fixed=True), quiet=True)
+    found = json.loads((outcome.folder / "metrics.json").read_text())
+    learned = open_store(root, "tiny").record(keys[LEARNED]).result["values"]["dilation"]
+    assert found["configuration"] == {"method": "dilation", "rate": int(learned)}
+    assert (found["n_train"], found["with_val"], found["fixed"]) == (32 + 12, True, True)
+    with pytest.raises(InputError, match=r"--fixed: dilation .* has no dilation that it learned"):
+        retrain(root, "tiny", Options(trial=keys[MANUAL], fixed=True), quiet=True)
+
+
+def test_a_retrain_that_fails_says_why_and_leaves_no_folder(
+    root: Path, keys: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing(Here):
+        def wait(self, timeout: float) -> list[Event]:
+            return [Event(self.jobs.pop().row, "failed", {"reason": "out of memory"})]
+
+    monkeypatch.setattr(module, "make_local", lambda *_: Failing())
+    outcome = retrain(root, "tiny", Options(), quiet=True)
+    assert (outcome.card, outcome.reason, outcome.folder.exists()) == (None, "out of memory", False)
+
+
+def test_two_retrains_of_one_trial_at_once_are_refused(root: Path, keys: list[str]) -> None:
+    target = root / "tiny" / "retrained" / keys[LEARNED]
+    with (
+        module._work_folder(target, {}, False),
+        pytest.raises(InputError, match="another process is retraining this trial"),
+    ):
+        retrain(root, "tiny", Options(), quiet=True)
+
+
+def test_without_a_test_split_the_card_says_that_validation_chose_it(
+    root: Path, keys: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dataclasses import replace
+
+    load = module.load
+    monkeypatch.setattr(module, "load", lambda spec: replace(load(spec), test=None))
+    folder = retrain(root, "tiny", Options(trial=keys[MANUAL], epochs=1), quiet=True).folder
+    assert "by which the configuration was chosen" in (folder / "README.md").read_text()
+    val = retrain(root, "tiny", Options(trial=keys[MANUAL], epochs=1, with_val=True), quiet=True, force=True).folder
+    assert "the validation images were trained on" in (val / "README.md").read_text()
+    assert json.loads((val / "metrics.json").read_text())["metrics"] is None
+
+
+def test_searching_leaves_the_test_split_alone(trained: tuple[Path, list[str]]) -> None:
+    root, keys = trained
+    evidence = read_evidence(root / "tiny" / "trials" / keys[LEARNED])
+    assert evidence is not None
+    assert evidence.n_images == 12
+
+
+@pytest.mark.parametrize(
+    ("trial", "said"),
+    [
+        ("", r"--trial \(empty\): study 'tiny' has no such trial; it has .* learned_dilation"),
+        ("zzz", "--trial zzz: study 'tiny' has no such trial"),
+        (UNFINISHED, "dilation .rate 2. seed 0 is waiting; choose a complete trial"),
+    ],
+)
+def test_a_trial_that_cannot_be_retrained_is_one_line(
+    trained: tuple[Path, list[str]], trial: str | int, said: str
+) -> None:
+    root, keys = trained
+    with pytest.raises(InputError, match=said):
+        retrain(root, "tiny", Options(trial=keys[trial] if isinstance(trial, int) else trial))

@@ -1,0 +1,158 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from autorf.comparison import Curve, FieldMap, compare
+from autorf.reporting import (
+    cost_figure,
+    heat_map_figure,
+    loss_profile_figure,
+    metric_figure,
+    pareto_figure,
+    trajectory_figure,
+)
+from autorf.reporting.pareto import pareto_table
+from autorf.reporting.samples import Shown, sample_rows
+from autorf.reporting.svg import inline_svg
+from autorf.reporting.theme import LAYOUTS, PALETTE, colour, mark
+from autorf.reporting.trajectories import trajectories
+from autorf.store.store import Record
+from autorf.tracking import images
+from tests.reporting.conftest import make_evidence, make_findings, make_record
+
+
+def test_manual_points_lie_on_a_line_at_their_fields_and_learned_ones_stand_alone(records: list[Record]) -> None:
+    axes = metric_figure(compare("s", records)).axes[0]
+    lines = [line for line in axes.lines if len(line.get_xdata()) > 1 and line.get_color() == PALETTE["manual"]]
+    assert [list(line.get_xdata()) for line in lines] == [[19, 27, 35, 43]]
+
+
+def test_against_rnorm_the_same_points_lie_at_their_share_of_the_image(records: list[Record]) -> None:
+    comparison = compare("s", records)
+    places = [
+        next(
+            list(line.get_xdata())
+            for line in metric_figure(comparison, against).axes[0].lines
+            if len(line.get_xdata()) > 1
+        )
+        for against in ("rf", "rnorm")
+    ]
+    assert places[1] == pytest.approx([side / 48 for side in places[0]])
+
+
+def test_a_trajectory_has_a_panel_for_each_configuration_and_a_line_for_each_seed(records: list[Record]) -> None:
+    found = trajectories(records)
+    assert [one.quantity for one in found] == ["f", "dilation", "scale", "dilation"]
+    assert {len(one.records) for one in found} == {2}
+    figure = trajectory_figure(records)
+    titles = [axes.get_title(loc="left") for axes in figure.axes if axes.get_title(loc="left")]
+    assert [title.split("\n")[0] for title in titles] == [
+        "inflation",
+        "learned_dilation",
+        "scale_adaptive",
+        "pixel_adaptive",
+    ]
+
+
+def test_a_single_record_can_be_drawn() -> None:
+    assert trajectory_figure([make_record(0, {"method": "inflation", "dilation": 2})]).axes
+
+
+def test_the_pareto_front_is_marked(tmp_path: Path) -> None:
+    results = [(0.5, 10), (0.6, 20), (0.4, 30)]
+    records = [
+        make_record(row, {"method": "dilation", "rate": row + 1}, result_miou=miou, result_parameters=size)
+        for row, (miou, size) in enumerate(results)
+    ]
+    comparison = make_findings(tmp_path, records, search={"objectives": ["miou", "parameters"]}).comparison
+    assert [line.mark for line in pareto_table(comparison).lines] == ["front", "front", ""]
+    step = max(pareto_figure(comparison).axes[0].lines, key=lambda line: len(line.get_xdata()))
+    assert list(step.get_xdata()) == [10, 20]
+
+
+def test_methods_differ_in_colour_and_in_mark() -> None:
+    methods = ("dilation", "inflation", "learned_dilation", "scale_adaptive", "pixel_adaptive")
+    assert len({colour(method) for method in methods}) == len({mark(method) for method in methods}) == 5
+    assert len(set(PALETTE.values())) == len(PALETTE)
+
+
+def test_a_tooltip_survives_as_a_title_and_is_escaped(records: list[Record]) -> None:
+    drawing = inline_svg(metric_figure(compare("s", records), layout=LAYOUTS[1]), 'a "label" <b>', "narrow")
+    assert "<title>dilation (rate 1), 2 seeds" in drawing
+    assert "<b>" not in drawing
+
+
+def test_only_images_that_every_trial_kept_are_set_side_by_side() -> None:
+    one, other = make_evidence(), make_evidence(sample_indices=torch.tensor([0, 1, 3]))
+    rows = sample_rows([Shown("best manual", one), Shown("best learned", other)], [])
+    assert [row.index for row in rows] == [0, 3]
+    assert [panel.title for panel in rows[0].panels] == ["image", "truth", "best manual", "best learned"]
+
+
+def test_a_prediction_is_said_in_words() -> None:
+    right = make_evidence(sample_prediction=make_evidence().sample_truth)
+    (first, *_) = sample_rows([Shown("best manual", right)], [])
+    assert "100.0% of pixels right" in first.panels[2].text
+
+
+def test_the_fitted_line_lies_under_the_best_cells_where_one_ratio_fits_exactly() -> None:
+    found = FieldMap(
+        "images", (50, 100), ("rate 1", "rate 2", "rate 3"), (10, 20, 30), ((1, 0, 0), (0, 1, 0)), (0, 1), 0.2
+    )
+    (axes,) = heat_map_figure(found).axes
+    (line,) = axes.lines
+    assert list(line.get_xdata()) == [0, 1]
+    assert [text.get_fontweight() for text in axes.texts].count("bold") == 2
+
+
+@pytest.mark.parametrize(("shows", "first", "last"), [("regret", 0.2, 0.0), ("score", 0.3, 0.5)])
+def test_the_cost_curve_is_drawn_as_regret_or_as_score(shows: str, first: float, last: float) -> None:
+    points = ({"seconds": 60.0, "score": 0.3, "regret": 0.2}, {"seconds": 600.0, "score": 0.5, "regret": 0.0})
+    comparison = replace(compare("s", []), curves=(Curve("manual", "as run", points),))
+    (line,) = cost_figure(comparison, shows).axes[0].lines
+    assert list(line.get_xdata()) == [1, 10]
+    assert list(line.get_ydata()) == [first, last]
+
+
+def test_a_search_is_shaded_by_its_window_and_its_profile_stands_above_the_grid() -> None:
+    trace = {
+        "steps_per_epoch": 4, "step": [0, 1, 2, 3], "dilation": [4.0, 2.0, 2.0, 2.0], "rates": [1, 2, 4],
+        "window": [[0.3, 0.4, 0.3]] * 3, "profiles": [[0.0, -0.1, 0.2]],
+    }  # fmt: skip
+    learned = make_record(9, {"method": "learned_dilation", "start": 4.0})
+    learned = replace(learned, history=[{**learned.history[0], "trace": trace}, *learned.history[1:]])
+    grid = [make_record(rate, {"method": "dilation", "rate": rate}) for rate in (1, 2, 4)]
+    (panel, _) = trajectory_figure([learned, *grid]).axes
+    assert [mesh.get_array().shape for mesh in panel.collections] == [(3, 3)]
+    assert list(panel.lines[0].get_xdata()) == [0.0, 0.25, 0.5, 0.75, 2.0]
+    profile, manual = loss_profile_figure([learned, *grid]).axes
+    assert list(profile.lines[0].get_ydata()) == pytest.approx([0.1, 0.0, 0.3])
+    assert list(manual.lines[0].get_xdata()) == [1, 2, 4]
+    assert not profile.texts
+
+
+def test_every_layer_that_searches_has_a_profile_of_its_own_with_its_number() -> None:
+    trace = {
+        "steps_per_epoch": 4, "step": [0, 1], "dilation": [4.0, 2.0], "rates": [1, 2, 4],
+        "window": [[0.3, 0.4, 0.3]] * 2, "profiles": [[0.0, -0.1, 0.2], [0.0, 0.5, None]],
+    }  # fmt: skip
+    record = make_record(0, {"method": "learned_dilation", "start": 4.0})
+    record = replace(record, history=[{**record.history[0], "trace": trace}, *record.history[1:]])
+    (axes,) = loss_profile_figure([record]).axes
+    assert [list(line.get_xdata()) for line in axes.lines] == [[1, 2, 4], [1, 2]]
+    assert list(axes.lines[1].get_ydata()) == pytest.approx([0.0, 0.5])
+    assert [text.get_text() for text in axes.texts] == ["1", "2"]
+
+
+def test_every_branch_has_a_line_of_its_own_with_its_number() -> None:
+    record = make_record(0, {"method": "inflation", "dilation": 2})
+    history = [{**epoch, "f.1": epoch["f"] - 0.5, "f.2": epoch["f"] + 0.5} for epoch in record.history]
+    record = replace(record, history=history)
+    (panel, _) = trajectory_figure([record]).axes
+    assert [list(line.get_ydata())[-1] for line in panel.lines] == pytest.approx([0.6, 1.6])
+    assert [text.get_text() for text in panel.texts] == ["1", "2"]
+    mirrored = images.trajectory(record)
+    assert mirrored is not None
+    assert [line.get_label() for line in mirrored.axes[0].lines] == ["f.1", "f.2"]

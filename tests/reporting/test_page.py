@@ -1,0 +1,128 @@
+import html
+import re
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import torch
+import yaml
+
+from autorf.reporting import Findings, report_page
+from autorf.running.evidence import write_evidence
+from autorf.store.store import Record
+from autorf.study.spec import parse_study
+from tests.reporting.conftest import CONFIGURATIONS, make_evidence, make_record, make_results
+
+HOSTILE = '<script>alert("x")</script>'
+
+
+def sections_of(page: str) -> list[str]:
+    return re.findall(r'<section id="([a-z]+)"', page)
+
+
+def test_a_whole_study_shows_every_section_in_reading_order(page: str, whole: Findings) -> None:
+    assert sections_of(page) == [
+        "field", "learning", "sizes", "samples", "pareto", "cost", "classes", "trials", "reproduce",
+    ]  # fmt: skip
+    assert page.index("<h1>") < page.index('class="facts"') < page.index('<section id="field"')
+    assert whole.comparison.verdict.sentence in html.unescape(page)
+    for title in ("Best manual", "Best learned", "Difference", "Cost of the best learned", "Trials", "Split"):
+        assert f"<dt>{title}" in page
+
+
+def test_every_figure_has_an_alternative_in_words_and_its_data_as_a_table(page: str) -> None:
+    drawings = re.findall(r"<svg [^>]*>", page)
+    assert len(drawings) >= 9
+    assert all(
+        'role="img"' in drawing and len(re.findall(r'aria-label="([^"]+)"', drawing)[0]) > 20 for drawing in drawings
+    )
+    assert all(re.search(r'alt="[^"]{10,}"', image) for image in re.findall(r"<img [^>]*>", page))
+    charts = re.findall(r'<figure class="block chart".*?</figure>', page, re.DOTALL)
+    assert charts
+    assert all("<details>" in chart and "<tbody" in chart and "<figcaption" in chart for chart in charts)
+
+
+def test_nothing_is_loaded_from_anywhere_and_nothing_runs(page: str) -> None:
+    assert "<script" not in page
+    assert not re.search(r'(src|href)="(?!#|data:)', page)
+    assert not re.search(r"url\((?!#)", page)
+    assert not re.search(r"https?://", page)
+    assert "default-src 'none'" in page
+
+
+def test_the_drawings_are_well_formed_and_share_no_identifier(page: str) -> None:
+    for drawing in re.findall(r'<svg [^>]*class="drawing.*?</svg>', page, re.DOTALL):
+        root = ElementTree.fromstring(drawing)
+        own = {element.get("id") for element in root.iter() if element.get("id")}
+        used = re.findall(r'(?:url\(|href=")#([^)"]+)', drawing)
+        assert set(used) <= own
+    identifiers = re.findall(r' id="([^"]+)"', page)
+    assert len(identifiers) == len(set(identifiers))
+
+
+def test_the_drawings_take_their_colours_from_the_style_sheet(page: str) -> None:
+    for drawing in re.findall(r'<svg [^>]*class="drawing.*?</svg>', page, re.DOTALL):
+        assert "var(--" in drawing
+        if "object size" not in drawing:
+            assert set(re.findall(r"#[0-9a-f]{6}", drawing)) == set()
+
+
+def test_names_and_reasons_are_text_and_never_markup(tmp_path: Path) -> None:
+    records = [make_record(row, configuration) for row, configuration in enumerate(CONFIGURATIONS)]
+    records.append(make_record(99, {"method": "dilation", "rate": 9}, state="failed", reason=HOSTILE))
+    for record in records:
+        evidence = make_evidence(classes=("background", HOSTILE, "two"))
+        write_evidence(tmp_path / "trials" / record.key, evidence)
+    page = report_page([make_results(tmp_path, records)])
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;") >= 3
+
+
+def test_fifty_trials_with_large_images_stay_below_six_megabytes(tmp_path: Path) -> None:
+    records = [
+        make_record(seed * 10 + at, configuration, seed)
+        for seed in range(7)
+        for at, configuration in enumerate(CONFIGURATIONS)
+    ]
+    assert len(records) >= 50
+    for record in records[: len(CONFIGURATIONS)]:
+        extra = {"maps": torch.rand(3, 256, 256).half(), "map_name": "scale"}
+        write_evidence(tmp_path / "trials" / record.key, make_evidence(256, **extra))
+    assert len(report_page([make_results(tmp_path, records)]).encode()) < 6e6
+
+
+def test_a_study_with_only_failed_trials_shows_them_and_their_reasons(tmp_path: Path) -> None:
+    failed = [make_record(1, {"method": "dilation", "rate": 8}, state="failed", reason="out of memory")]
+    page = report_page([make_results(tmp_path, failed)])
+    assert sections_of(page) == ["cost", "trials", "reproduce"]
+    assert "No verdict yet" in page
+    assert "out of memory" in page
+
+
+def test_a_running_study_says_so(page: str) -> None:
+    assert "1 of 18 trials are still to come" in page
+
+
+def test_a_study_without_trials_has_a_page(tmp_path: Path) -> None:
+    assert sections_of(report_page([make_results(tmp_path, [])])) == ["reproduce"]
+
+
+def test_trials_without_evidence_leave_the_pictures_out(tmp_path: Path, records: list[Record]) -> None:
+    page = report_page([make_results(tmp_path, records)])
+    assert sections_of(page) == ["field", "learning", "cost", "classes", "trials", "reproduce"]
+    assert 'class="picture"' not in page
+
+
+def test_the_study_file_on_the_page_is_the_study(page: str, whole: Findings) -> None:
+    text = html.unescape(re.findall(r"<pre[^>]*>(.*?)</pre>", page, re.DOTALL)[0])
+    assert parse_study(yaml.safe_load(text), "page").model_dump(mode="json") == whole.studies[0].spec
+
+
+def test_how_the_search_ended_and_what_it_ran_with_are_told(tmp_path: Path) -> None:
+    ended = {"end": {"reason": "the budget of 2 trials is spent", "saved": "The prior saved 3 trials."}}
+    study = replace(make_results(tmp_path, []), notes={**ended, "versions": [{"autorf": "0.0.7"}]})
+    page = report_page([study])
+    assert "The search ended: the budget of 2 trials is spent." in page
+    assert "The prior saved 3 trials." in page
+    assert "Versions the study ran with" in page
+    assert "autorf 0.0.7" in page

@@ -1,0 +1,36 @@
+from dataclasses import replace
+
+from autorf.store.traces import stepped
+from tests.reporting.conftest import make_record
+
+LEARNED = {"method": "learned_dilation", "start": 4.0}
+FIRST = {
+    "steps_per_epoch": 4, "step": [0, 2], "dilation": [4.0, 2.0],
+    "rates": [1, 2, 4], "window": [[0.3, 0.4, 0.3], [0.2, 0.5, 0.3]], "profiles": [[0.0, -0.1, None]],
+}  # fmt: skip
+SECOND = {"steps_per_epoch": 4, "step": [4, 6], "dilation": [2.0, 2.0]}
+
+
+def test_the_traces_of_all_epochs_become_one_against_steps_and_epochs() -> None:
+    record = make_record(1, LEARNED)
+    history = [{**epoch, "trace": trace} for epoch, trace in zip(record.history, (FIRST, SECOND), strict=True)]
+    found = stepped(replace(record, history=history))
+    assert found.steps == [0, 2, 4, 6]
+    assert found.epochs == [0.0, 0.5, 1.0, 1.5]
+    assert found.values == {"dilation": [4.0, 2.0, 2.0, 2.0]}
+    assert found.rates == [1, 2, 4]
+    assert len(found.window) == 2
+    assert found.profiles == [[0.0, -0.1, None]]
+
+
+def test_the_one_profile_of_an_earlier_version_is_read() -> None:
+    trace = {name: values for name, values in FIRST.items() if name != "profiles"}
+    record = make_record(1, LEARNED)
+    history = [{**record.history[0], "trace": {**trace, "losses": [0.0, -0.1, None]}}, *record.history[1:]]
+    found = stepped(replace(record, history=history))
+    assert found.profiles == [[0.0, -0.1, None]]
+    assert found.values == {"dilation": [4.0, 2.0]}
+
+
+def test_trials_of_earlier_versions_have_none() -> None:
+    assert stepped(make_record(1, LEARNED)).steps == []
