@@ -25,9 +25,9 @@ def check_convolution(name: str, input: Tensor, weight: Tensor, bias: Tensor | N
 
 def check_map(name: str, what: str, value: Tensor, channels: int, input: Tensor) -> None:
     """Raise ``InputError`` unless ``value`` is a floating-point ``(N, channels, H, W)`` map that covers ``input``."""
-    wanted = (input.shape[0], channels, *input.shape[2:])
-    if value.shape != wanted:
-        raise InputError(f"{name}: {what} must have shape {tuple(wanted)} for this input, got {tuple(value.shape)}")
+    shape = (input.shape[0], channels, *input.shape[2:])
+    if value.shape != shape:
+        raise InputError(f"{name}: {what} must have shape {tuple(shape)} for this input, got {tuple(value.shape)}")
     if not value.is_floating_point():
         raise InputError(f"{name}: {what} must be floating-point, got {value.dtype}")
 

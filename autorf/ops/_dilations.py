@@ -12,9 +12,9 @@ LARGEST = 2**16
 
 def whole_rates(rates: Sequence[int]) -> tuple[int, ...]:
     """``rates`` as Python's own integers, of whatever library they are; ``InputError`` unless they increase from 1."""
-    found = list(rates) if isinstance(rates, Iterable) else []
-    whole = [int(rate) for rate in found if is_dilation(rate)]
-    if not whole or len(whole) < len(found) or any(b <= a for a, b in pairwise(whole)):
+    values = list(rates) if isinstance(rates, Iterable) else []
+    whole = [int(rate) for rate in values if is_dilation(rate)]
+    if not whole or len(whole) < len(values) or any(b <= a for a, b in pairwise(whole)):
         raise InputError(f"rates must be increasing positive integers up to {LARGEST}, got {rates}")
     return tuple(whole)
 

@@ -124,15 +124,15 @@ def tap_products(rows: Tensor, kernel: Tensor, block: Block, extra_rows: int = 0
 
 def _scratch(shape: tuple[int, int], like: Tensor) -> Tensor:
     """Uninitialised memory that the thread keeps: the system takes longer to hand out a table than to fill it."""
-    wanted = shape[0] * shape[1]
-    if wanted * like.element_size() > 2 * _TABLE_BYTES:
+    size = shape[0] * shape[1]
+    if size * like.element_size() > 2 * _TABLE_BYTES:
         return like.new_empty(shape)
     kept = getattr(_thread, "memory", None)
-    if kept is None or kept.dtype != like.dtype or kept.device != like.device or kept.numel() < wanted:
+    if kept is None or kept.dtype != like.dtype or kept.device != like.device or kept.numel() < size:
         with torch.inference_mode(False):
             # Memory that is kept serves training too, whoever asks for it first.
-            kept = _thread.memory = torch.empty(wanted, dtype=like.dtype, device=like.device)
-    return kept[:wanted].view(shape)
+            kept = _thread.memory = torch.empty(size, dtype=like.dtype, device=like.device)
+    return kept[:size].view(shape)
 
 
 def add_tap_gradients(
@@ -170,6 +170,7 @@ class Spread:
         flat = indices.flatten()
         order = torch.sort(flat, stable=True).indices
         counts = torch.bincount(flat, minlength=size)
+        # embedding_bag sums runs of its sources: the run of a row starts where those of all rows before it end.
         self.starts = (counts.cumsum(0) - counts).to(flat.dtype)
         self.sources = torch.div(order, indices.shape[1], rounding_mode="floor").to(flat.dtype)
         self.weights = weights.flatten()[order]

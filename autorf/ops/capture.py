@@ -26,8 +26,8 @@ def real_dilated_conv2d(x: Tensor, out_channels: int, kernel: list[int], dilatio
     """
     total = x.sum(1, keepdim=True)
     for axis in (2, 3):
-        side = kernel[axis - 2]
-        shifts = [(tap - side // 2) * dilation[axis - 2] for tap in range(side)]
+        taps = kernel[axis - 2]
+        shifts = [(tap - taps // 2) * dilation[axis - 2] for tap in range(taps)]
         total = torch.stack([_shifted(total, shift, axis) for shift in shifts]).sum(0)
     return total.repeat(1, out_channels, 1, 1)
 

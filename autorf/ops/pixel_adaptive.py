@@ -117,6 +117,7 @@ class _Neighbours:
         self.pixels = n * size[0] * size[1]
         rows = _read(n, size, kernel_size, rates, per_tap=True)
         self.rows = rows.view(self.pixels, len(rates), taps)
+        # What reads a pixel with a rate lies where that pixel would read with minus the rate.
         readers = _pixels_read(n, size, kernel_size, tuple(-rate for rate in rates))
         self.readers = readers.view(self.pixels, len(rates), taps).transpose(1, 2).reshape(-1, len(rates))
 
@@ -124,24 +125,25 @@ class _Neighbours:
         """The ``shares (P, options)`` of the readers, 0 for none."""
         options = shares.shape[1]
         padded = torch.cat([shares, shares.new_zeros(1, options)]).flatten()
+        # Flattened, pixel p's share of option r lies at p * options + r; the padding answers for "none".
         flat = self.readers * options + torch.arange(options, dtype=self.readers.dtype)
         return padded.index_select(0, flat.flatten()).view(self.readers.shape)
 
 
-def _of_size(made: Callable[..., Indices], n: int, input: Tensor, weight: Tensor, rates: list[int]) -> Indices:
-    """``made`` for ``n`` images, kept for the next call where it is small."""
+def _of_size(build: Callable[..., Indices], n: int, input: Tensor, weight: Tensor, rates: list[int]) -> Indices:
+    """``build`` for ``n`` images, kept for the next call where it is small."""
     size, kernel_size = (input.shape[2], input.shape[3]), (weight.shape[2], weight.shape[3])
     small = n * input[0, 0].numel() * weight[0, 0].numel() * len(rates) <= _CACHED_ENTRIES
-    found: Indices = (_kept if small else _made)(made, n, size, kernel_size, tuple(rates))
-    return found
+    indices: Indices = (_kept if small else _built)(build, n, size, kernel_size, tuple(rates))
+    return indices
 
 
-def _made(made: Callable[..., Any], *arguments: Any) -> Any:
+def _built(build: Callable[..., Any], *arguments: Any) -> Any:
     with torch.inference_mode(False):
-        return made(*arguments)
+        return build(*arguments)
 
 
-_kept = lru_cache(maxsize=8)(_made)
+_kept = lru_cache(maxsize=8)(_built)
 
 
 def _pixels_read(n: int, size: tuple[int, int], kernel_size: tuple[int, int], rates: tuple[int, ...]) -> Tensor:
@@ -162,11 +164,11 @@ def _read(n: int, size: tuple[int, int], kernel_size: tuple[int, int], rates: tu
     return (image + row[:, None, :, :, None] + column[:, :, None]).clamp_(max=outside)
 
 
-def _axis(side: int, taps: int, rate: Tensor, stride: int, tap_stride: int, outside: int) -> Tensor:
-    """``(side, options, taps)``: what one axis adds to an index, ``outside`` beyond the map."""
+def _axis(length: int, taps: int, rate: Tensor, stride: int, tap_stride: int, outside: int) -> Tensor:
+    """``(length, options, taps)``: what one axis adds to an index, ``outside`` beyond the map."""
     tap = torch.arange(taps, dtype=rate.dtype)
-    position = torch.arange(side, dtype=rate.dtype).view(-1, 1, 1) + rate.view(-1, 1) * (tap - taps // 2)
-    return torch.where((position >= 0) & (position < side), position * stride + tap * tap_stride, outside)
+    position = torch.arange(length, dtype=rate.dtype).view(-1, 1, 1) + rate.view(-1, 1) * (tap - taps // 2)
+    return torch.where((position >= 0) & (position < length), position * stride + tap * tap_stride, outside)
 
 
 @torch.library.custom_op("autorf::pixel_adaptive_conv2d", mutates_args=())
@@ -265,24 +267,24 @@ def _convolve_backward(
     probabilities: Tensor,
     options: Tensor,
     rates: list[int],
-    wanted: list[bool],
+    needs_grad: list[bool],
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of input, weight and probabilities; an empty tensor for one that is not ``wanted``."""
+    """Gradients of input, weight and probabilities; an empty tensor for one that needs none."""
     dtype = working_dtype(input.dtype)
     size = (input.shape[2], input.shape[3])
     with without_autocast(input):
         kernel = products.to_kernel(weight, 1, dtype)
         shares = products.to_rows(probabilities, dtype).contiguous()
-        grad_kernel = torch.zeros_like(kernel) if wanted[1] else None
-        grad_input = input.new_empty(input.shape if wanted[0] else (0,))
-        grad_shares = torch.zeros_like(shares) if wanted[2] else None
+        grad_kernel = torch.zeros_like(kernel) if needs_grad[1] else None
+        grad_input = input.new_empty(input.shape if needs_grad[0] else (0,))
+        grad_shares = torch.zeros_like(shares) if needs_grad[2] else None
         pixels = size[0] * size[1]
         for images in products.image_blocks(input, kernel):
             here = slice(images.start * pixels, images.stop * pixels)
             near = _of_size(_Neighbours, images.stop - images.start, input, weight, rates)
             rows = products.to_rows(input[images], dtype)
-            grad_rows = products.rows_to_fill(grad_input[images], dtype) if wanted[0] else None
-            indices = near.rows if wanted[2] and not options.numel() else None
+            grad_rows = products.rows_to_fill(grad_input[images], dtype) if needs_grad[0] else None
+            indices = near.rows if needs_grad[2] and not options.numel() else None
             readers, weights = near.readers.clamp(max=near.pixels - 1), near.reader_shares(shares[here])
             for block in products.channel_blocks(kernel, len(rows)):
                 grad_block = products.to_rows(grad[images, block.columns], dtype).contiguous()
@@ -322,9 +324,12 @@ def _(
     probabilities: Tensor,
     options: Tensor,
     rates: list[int],
-    wanted: list[bool],
+    needs_grad: list[bool],
 ) -> tuple[Tensor, Tensor, Tensor]:
-    shapes = [value.shape if want else (0,) for value, want in zip((input, weight, probabilities), wanted, strict=True)]
+    shapes = [
+        value.shape if needed else (0,)
+        for value, needed in zip((input, weight, probabilities), needs_grad, strict=True)
+    ]
     return input.new_empty(shapes[0]), weight.new_empty(shapes[1]), probabilities.new_empty(shapes[2])
 
 
@@ -334,9 +339,9 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> N
 
 
 def _backward(ctx: Any, grad: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]:
-    wanted = list(ctx.needs_input_grad[:3])
-    grads = _convolve_backward(grad, *ctx.saved_tensors, ctx.rates, wanted)
-    return *(value if want else None for value, want in zip(grads, wanted, strict=True)), None, None
+    needs_grad = list(ctx.needs_input_grad[:3])
+    grads = _convolve_backward(grad, *ctx.saved_tensors, ctx.rates, needs_grad)
+    return *(value if needed else None for value, needed in zip(grads, needs_grad, strict=True)), None, None
 
 
 _convolve.register_autograd(_backward, setup_context=_save)

@@ -108,8 +108,8 @@ def _sample_and_multiply(input: Tensor, weight: Tensor, scale: Tensor, dilation:
 def _sampling_grid(scale: Tensor, weight: Tensor, dilation: int) -> Tensor:
     """``(N, T H, W, 2)`` positions of all taps, tap after tap, in the coordinates of ``grid_sample``."""
     n, _, height, width = scale.shape
-    rows, columns = (torch.arange(side, device=scale.device, dtype=scale.dtype) for side in (height, width))
-    tap_rows, tap_columns = (_tap_offsets(side, dilation, scale) for side in weight.shape[2:])
+    rows, columns = (torch.arange(length, device=scale.device, dtype=scale.dtype) for length in (height, width))
+    tap_rows, tap_columns = (_tap_offsets(taps, dilation, scale) for taps in weight.shape[2:])
     y = (2 * (rows[:, None] + scale[:, :, None] * tap_rows[:, None, None, None]) + 1) / height - 1
     x = (2 * (columns + scale[:, :, None] * tap_columns[:, None, None]) + 1) / width - 1
     size = (n, len(tap_rows), len(tap_columns), height, width)
@@ -119,8 +119,8 @@ def _sampling_grid(scale: Tensor, weight: Tensor, dilation: int) -> Tensor:
     return grid.reshape(n, -1, width, 2)
 
 
-def _tap_offsets(side: int, dilation: int, like: Tensor) -> Tensor:
-    radius = side // 2
+def _tap_offsets(taps: int, dilation: int, like: Tensor) -> Tensor:
+    radius = taps // 2
     return torch.arange(-radius, radius + 1, device=like.device, dtype=like.dtype) * dilation
 
 
@@ -142,6 +142,7 @@ class _Corners:
         taps = kernel_size[0] * kernel_size[1]
         index = torch.int32 if n * height * width * taps < 2**31 else torch.int64
         image = torch.arange(n, device=scale.device, dtype=index).view(n, 1, 1, 1) * height
+        # Each axis carries its own stride in the table, so that the sum of both is row p T + t of the corner.
         row = ((image + row.to(index)) * (width * taps) + row_tap.to(index) * kernel_size[1]).unsqueeze(-1)
         column = (column.to(index) * taps + column_tap.to(index)).unsqueeze(-2)
         self.indices = (row + column).view(n * height * width, -1)
@@ -151,13 +152,14 @@ class _Corners:
         self.slopes = slopes.view(self.indices.shape)
 
 
-def _axis_corners(scale: Tensor, side: int, dilation: int, dim: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _axis_corners(scale: Tensor, n_taps: int, dilation: int, dim: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Position, tap, weight and d weight / d scale along one axis, each ``(N, H, W, corners)`` or broadcast to it."""
     size = scale.shape[dim]
-    taps = [(tap, upper) for tap in range(side) for upper in ((0, 1) if tap != side // 2 else (0,))]
+    # The centre tap moves with no scale: it needs no upper neighbour.
+    taps = [(tap, upper) for tap in range(n_taps) for upper in ((0, 1) if tap != n_taps // 2 else (0,))]
     tap = torch.tensor([tap for tap, _ in taps], device=scale.device)
     upper = torch.tensor([upper for _, upper in taps], device=scale.device)
-    step = ((tap - side // 2) * dilation).to(scale.dtype)
+    step = ((tap - n_taps // 2) * dilation).to(scale.dtype)
     sign = (2 * upper - 1).to(scale.dtype)
     shape = [1, 1, 1, 1]
     shape[dim] = size
@@ -204,24 +206,24 @@ def _convolve_backward(
     tangent: Tensor,
     dilation: int,
     groups: int,
-    wanted: list[bool],
+    needs_grad: list[bool],
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of input, weight and scale; an empty tensor for one that is not ``wanted``."""
+    """Gradients of input, weight and scale; an empty tensor for one that needs none."""
     dtype = working_dtype(input.dtype)
     size = (weight.shape[2], weight.shape[3])
     with without_autocast(input):
         kernel = products.to_kernel(weight, groups, dtype)
-        grad_kernel = torch.zeros_like(kernel) if wanted[1] else None
-        grad_input = input.new_empty(input.shape if wanted[0] else (0,))
-        grad_scale = torch.zeros(scale.numel(), dtype=dtype, device=scale.device) if wanted[2] else None
+        grad_kernel = torch.zeros_like(kernel) if needs_grad[1] else None
+        grad_input = input.new_empty(input.shape if needs_grad[0] else (0,))
+        grad_scale = torch.zeros(scale.numel(), dtype=dtype, device=scale.device) if needs_grad[2] else None
         pixels = scale.shape[2] * scale.shape[3]
         for images in products.image_blocks(input, kernel):
             corners = _Corners(scale[images], size, dilation, dtype)
             rows = products.to_rows(input[images], dtype)
-            grad_rows = products.rows_to_fill(grad_input[images], dtype) if wanted[0] else None
+            grad_rows = products.rows_to_fill(grad_input[images], dtype) if needs_grad[0] else None
             here = slice(images.start * pixels, images.stop * pixels)
             spread = None
-            if wanted[0] or wanted[1]:
+            if needs_grad[0] or needs_grad[1]:
                 spread = products.Spread(corners.indices, corners.weights, len(rows) * kernel.shape[1])
             for block in products.channel_blocks(kernel, len(rows)):
                 grad_block = products.to_rows(grad[images, block.columns], dtype).contiguous()
@@ -260,9 +262,9 @@ def _(
     tangent: Tensor,
     dilation: int,
     groups: int,
-    wanted: list[bool],
+    needs_grad: list[bool],
 ) -> tuple[Tensor, Tensor, Tensor]:
-    shapes = [value.shape if want else (0,) for value, want in zip((input, weight, scale), wanted, strict=True)]
+    shapes = [value.shape if needed else (0,) for value, needed in zip((input, weight, scale), needs_grad, strict=True)]
     return input.new_empty(shapes[0]), weight.new_empty(shapes[1]), scale.new_empty(shapes[2])
 
 
@@ -272,9 +274,9 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> N
 
 
 def _backward(ctx: Any, grad: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]:
-    wanted = list(ctx.needs_input_grad[:3])
-    grads = _convolve_backward(grad, *ctx.saved_tensors, ctx.dilation, ctx.groups, wanted)
-    return *(value if want else None for value, want in zip(grads, wanted, strict=True)), None, None, None
+    needs_grad = list(ctx.needs_input_grad[:3])
+    grads = _convolve_backward(grad, *ctx.saved_tensors, ctx.dilation, ctx.groups, needs_grad)
+    return *(value if needed else None for value, needed in zip(grads, needs_grad, strict=True)), None, None, None
 
 
 _convolve.register_autograd(_backward, setup_context=_save)
