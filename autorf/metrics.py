@@ -123,5 +123,5 @@ def _ratios(numerator: Tensor, denominator: Tensor) -> list[float | None]:
 
 
 def _mean(values: Iterable[float | None]) -> float:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else math.nan
+    occurring = [value for value in values if value is not None]
+    return sum(occurring) / len(occurring) if occurring else math.nan

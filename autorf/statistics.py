@@ -77,6 +77,7 @@ def influence(tallies: NDArray[np.int64], metric: str) -> Array:
     occurs = bottom > 0
     image_top, image_bottom = _ratio(metric, hits, labelled, predicted)
     score = top[occurs] / bottom[occurs]
+    # The derivative of each class's ratio in the direction of one image's counts, averaged over the classes.
     moved = ((image_top[:, occurs] - score * image_bottom[:, occurs]) / bottom[occurs]).mean(1)
     return np.asarray(len(counts) * moved)
 
@@ -161,6 +162,7 @@ def difference_of_best(
     pairs = ours[:, None] - theirs[None]
     shared = np.isfinite(pairs).sum(-1)
     unpaired = _mean(ours)[:, None] - _mean(theirs)[None]
+    # Over shared seeds the luck of a seed cancels; without any, the means are all there is.
     difference = np.where(shared > 0, _mean(pairs), unpaired)
     spread, freedom = _moderated(pairs, shared, np.concatenate([ours, theirs]))
     images = np.broadcast_to(np.asarray(image_variances, float), difference.shape)
@@ -172,6 +174,7 @@ def difference_of_best(
         first=a,
         second=b,
         difference=float(difference[a, b]),
+        # Beating every rival is the least over a row, and any row may do it; likewise columns for the high end.
         low=float((difference - down).min(1).max()),
         high=float((difference + up).max(0).min()),
         n_seeds=int(shared[a, b]),
@@ -211,9 +214,9 @@ def _half(variance: ArrayLike, images: ArrayLike, freedom: ArrayLike, n_images: 
 
 def _mean(values: Array) -> Array:
     """Over the last axis, nan left out; minus infinity where all is nan."""
-    known = np.isfinite(values)
-    count = known.sum(-1)
-    return np.where(count > 0, np.where(known, values, 0.0).sum(-1) / np.maximum(count, 1), -np.inf)
+    finite = np.isfinite(values)
+    count = finite.sum(-1)
+    return np.where(count > 0, np.where(finite, values, 0.0).sum(-1) / np.maximum(count, 1), -np.inf)
 
 
 def _moderated(pairs: Array, shared: NDArray[np.int64], scores: Array) -> tuple[Array, Array]:
@@ -221,11 +224,11 @@ def _moderated(pairs: Array, shared: NDArray[np.int64], scores: Array) -> tuple[
     centred = np.where(np.isfinite(pairs), pairs - _mean(pairs)[..., None], 0.0)
     own_freedom = np.maximum(shared - 1, 0).astype(float)
     own = (centred**2).sum(-1) / np.maximum(own_freedom, 1)
-    known = own_freedom > 0
-    prior_freedom = _prior_freedom(scores) if known.any() else 0.0
+    estimated = own_freedom > 0
+    prior_freedom = _prior_freedom(scores) if estimated.any() else 0.0
     if prior_freedom == 0:
         return own, own_freedom
-    prior = float(own[known].mean())
+    prior = float(own[estimated].mean())
     freedom = own_freedom + prior_freedom
     return (prior_freedom * prior + own_freedom * own) / freedom, freedom
 

@@ -35,10 +35,10 @@ def adjustable_layers(model: nn.Module, field: ReceptiveField, names: Sequence[s
         return {name: modules[name] for name in offered}
     strides = [max(layer.stride) for layer in field.layers if layer.stride]
     coarsest = [layer.name for layer in field.layers if layer.stride and max(layer.stride) == max(strides)]
-    found = {name: modules[name] for name in dict.fromkeys(coarsest) if _adjustable(modules.get(name))}
-    if not found:
+    layers = {name: modules[name] for name in dict.fromkeys(coarsest) if _adjustable(modules.get(name))}
+    if not layers:
         raise InputError("layers: no convolution of stride 1 with a window at the coarsest stride; name the layers")
-    return found
+    return layers
 
 
 def _adjustable(module: nn.Module | None) -> bool:

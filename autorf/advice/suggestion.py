@@ -116,32 +116,32 @@ def advise(
     """
     current = receptive_field(model, image_size, output, in_channels)
     target = _target(current.image_size, object_size, rnorm)
-    found = adjustable_layers(model, current, layers)
+    adjusted = adjustable_layers(model, current, layers)
 
     def measured(dilation: float) -> ReceptiveField:
-        with dilated(list(found.values()), dilation):
+        with dilated(list(adjusted.values()), dilation):
             return receptive_field(model, current.image_size, output, in_channels)
 
-    one, two = max(measured(1).size), max(measured(2).size)
-    slope, without = two - one, 2 * one - two
+    at_one, at_two = max(measured(1).size), max(measured(2).size)
+    slope, without = at_two - at_one, 2 * at_one - at_two
     if slope <= 0:
-        raise InputError(f"layers: the field does not grow with the dilation of {', '.join(found)}; name others")
-    wanted = (target - without) / slope if target > without else None
-    side = _map_side(current, next(iter(found)))
-    options = tuple(_option(dilation, measured(dilation)) for dilation in _dilations(wanted or 1, side))
+        raise InputError(f"layers: the field does not grow with the dilation of {', '.join(adjusted)}; name others")
+    dilation = (target - without) / slope if target > without else None
+    map_side = _map_side(current, next(iter(adjusted)))
+    options = tuple(_option(rate, measured(rate)) for rate in _dilations(dilation or 1, map_side))
     advice = Advice(
         target_rf=target,
         target_rnorm=target / min(current.image_size),
         current=current,
-        layers=tuple(found),
-        dilation=wanted,
+        layers=tuple(adjusted),
+        dilation=dilation,
         options=options,
         inflation=_inflation(max(current.size), target, without),
-        upsampling=_upsampling(one, target, without),
+        upsampling=_upsampling(at_one, target, without),
         tiling=tiling(current),
         warnings=(),
     )
-    return replace(advice, warnings=tuple(_warnings(advice, one, without, side)))
+    return replace(advice, warnings=tuple(_warnings(advice, at_one, without, map_side)))
 
 
 def _target(image_size: tuple[int, int], object_size: float | None, rnorm: float | None) -> float:
@@ -154,11 +154,11 @@ def _target(image_size: tuple[int, int], object_size: float | None, rnorm: float
     return value if object_size is not None else value * min(image_size)
 
 
-def _dilations(wanted: float, side: int) -> list[int]:
-    """Whole dilations from half to twice the wanted one, at most seven, none as large as the map."""
-    largest = max(1, side - 1)
-    low = max(1, math.floor(min(wanted, largest) / 2))
-    high = min(largest, max(2, math.ceil(2 * wanted)))
+def _dilations(target: float, map_side: int) -> list[int]:
+    """Whole dilations from half to twice the target, at most seven, none as large as the map."""
+    largest = max(1, map_side - 1)
+    low = max(1, math.floor(min(target, largest) / 2))
+    high = min(largest, max(2, math.ceil(2 * target)))
     steps = min(_MOST_OPTIONS, high - low + 1) - 1
     return sorted({round(low * (high / low) ** (i / max(1, steps))) for i in range(steps + 1)})
 
@@ -181,35 +181,35 @@ def _inflation(present: float, target: float, without: float) -> tuple[float, fl
     return (round(low, 3), round(high, 3)) if low < high else None
 
 
-def _upsampling(one: float, target: float, without: float) -> int:
-    if one <= target or target <= without:
+def _upsampling(at_one: float, target: float, without: float) -> int:
+    if at_one <= target or target <= without:
         return 1
-    return int(2 ** math.ceil(math.log2((one - without) / (target - without)) - 1e-9))
+    return int(2 ** math.ceil(math.log2((at_one - without) / (target - without)) - 1e-9))
 
 
-def _warnings(advice: Advice, one: float, without: float, side: int) -> list[str]:
+def _warnings(advice: Advice, at_one: float, without: float, map_side: int) -> list[str]:
     first, target = advice.layers[0], f"{advice.target_rf:g} pixels"
-    found = []
+    warnings = []
     if advice.target_rf <= without:
-        found.append(
+        warnings.append(
             f"the layers before {first} alone see {without:g} pixels, the wanted are {target}: dilation cannot help, "
             "use larger images, an earlier stage or a smaller stride"
         )
-    elif one > advice.target_rf:
-        found.append(
-            f"dilation 1 already sees {one:g} pixels, more than the wanted {target}: "
+    elif at_one > advice.target_rf:
+        warnings.append(
+            f"dilation 1 already sees {at_one:g} pixels, more than the wanted {target}: "
             f"put a fixed x{advice.upsampling} up-sampling before {first}"
         )
-    if advice.dilation is not None and advice.dilation >= side:
-        found.append(
-            f"dilation {advice.dilation:.3g} exceeds the {side} pixel map at {first}: beyond {side - 1} only the "
-            "kernel's centre sees the image; use more layers or a coarser stride"
+    if advice.dilation is not None and advice.dilation >= map_side:
+        warnings.append(
+            f"dilation {advice.dilation:.3g} exceeds the {map_side} pixel map at {first}: beyond {map_side - 1} only "
+            "the kernel's centre sees the image; use more layers or a coarser stride"
         )
     beyond = next((option for option in advice.options if option.rnorm > 1), None)
     if beyond is not None:
-        found.append(f"from dilation {beyond.dilation} the field exceeds the image (rnorm {beyond.rnorm:.2f})")
+        warnings.append(f"from dilation {beyond.dilation} the field exceeds the image (rnorm {beyond.rnorm:.2f})")
     if advice.inflation is None and advice.target_rf > without:
-        found.append(f"no inflation factor in {list(FACTORS)} reaches the target from the present dilation")
+        warnings.append(f"no inflation factor in {list(FACTORS)} reaches the target from the present dilation")
     if not advice.tiling.exact:
-        found.append("tiled inference is not exact: global paths read the whole image")
-    return found
+        warnings.append("tiled inference is not exact: global paths read the whole image")
+    return warnings

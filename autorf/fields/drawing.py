@@ -49,13 +49,13 @@ def figure(
     if len(titles) != len(fields):
         raise InputError(f"names: {len(titles) - 1} given for {len(fields) - 1} classes")
     grid = _Grid.of(fields, rf)
-    captions = [_caption(name, one) for name, one in zip(titles, fields, strict=True)]
+    captions = [_caption(name, shown) for name, shown in zip(titles, fields, strict=True)]
     plot = make_subplots(rows=grid.rows, cols=grid.columns, subplot_titles=captions, **grid.spacing())
     floor = _floor(fields)
-    for i, one in enumerate(fields):
+    for i, shown in enumerate(fields):
         at = {"row": i // grid.columns + 1, "col": i % grid.columns + 1}
-        plot.add_trace(_map(one, floor, first=i == 0), **at)
-        for line in _outlines(one, rf):
+        plot.add_trace(_map(shown, floor, first=i == 0), **at)
+        for line in _outlines(shown, rf):
             plot.add_trace(line.update(showlegend=i == 0), **at)
         _fit_axes(plot, grid, at)
     heading = title or "Effective receptive field of the central output"
@@ -74,10 +74,10 @@ class _Grid:
     @classmethod
     def of(cls, fields: Sequence[EffectiveField], rf: tuple[float, float] | None) -> _Grid:
         columns = min(_COLUMNS, len(fields))
-        shape, widest = fields[0].map.shape, max(one.sides[0.99] for one in fields)
+        shape, widest = fields[0].map.shape, max(field.sides[0.99] for field in fields)
         # A field that is a speck in its image is shown enlarged.
-        reach = [_MARGIN * max([widest, *([side] if rf and side <= whole else [])]) / 2
-                 for whole, side in zip(shape, rf or shape, strict=True)]  # fmt: skip
+        reach = [_MARGIN * max([widest, *([size] if rf and size <= whole else [])]) / 2
+                 for whole, size in zip(shape, rf or shape, strict=True)]  # fmt: skip
         rows, across = ((max(-0.5, whole // 2 - r), min(whole - 0.5, whole // 2 + r))
                         for whole, r in zip(shape, reach, strict=True))  # fmt: skip
         longer = max(rows[1] - rows[0], across[1] - across[0])
@@ -115,7 +115,7 @@ def _caption(name: str, field: EffectiveField) -> str:
 
 def _floor(fields: Sequence[EffectiveField]) -> int:
     """The decade at which colours end: all but the faintest hundredth of the pixels lie above it."""
-    faintest = min(float(np.quantile(one.map[one.map > 0] / one.map.max(), 0.01)) for one in fields)
+    faintest = min(float(np.quantile(field.map[field.map > 0] / field.map.max(), 0.01)) for field in fields)
     return math.floor(math.log10(max(faintest, _LEAST)))
 
 
@@ -151,7 +151,7 @@ def _outline(field: EffectiveField, size: tuple[float, float], name: str, color:
 
     height, width = size
 
-    row, column = (side // 2 for side in field.map.shape)
+    row, column = (length // 2 for length in field.map.shape)
     top, bottom, left, right = row - height / 2, row + height / 2, column - width / 2, column + width / 2
     return Scatter(
         x=[left, right, right, left, left], y=[top, top, bottom, bottom, top], mode="lines", name=name,

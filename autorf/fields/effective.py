@@ -93,7 +93,7 @@ def _gradients(
     scores = pick_output(model, _run(model, image), output)
     if scores.dim() != 4 or not scores.requires_grad:
         raise InputError(f"expected a map (N, C, H, W) that depends on the image, got shape {tuple(scores.shape)}")
-    rows, columns = (_central(side, centre) for side in scores.shape[-2:])
+    rows, columns = (_central(length, centre) for length in scores.shape[-2:])
     middle = scores[:, :, rows, columns]
     maps = []
     for channel in channels:
@@ -112,8 +112,8 @@ def _run(model: nn.Module, image: Tensor) -> Any:
         raise explained(model, image.shape, error) from error
 
 
-def _central(side: int, width: int) -> slice:
-    start = max(0, (side - width + 1) // 2)
+def _central(length: int, width: int) -> slice:
+    start = max(0, (length - width + 1) // 2)
     return slice(start, start + width)
 
 
@@ -125,9 +125,10 @@ def _measured(total: Tensor, n_images: int) -> EffectiveField:
     rows, columns = np.abs(np.arange(height) - height // 2), np.abs(np.arange(width) - width // 2)
     rings = np.maximum(rows[:, None], columns[None]).ravel()
     energy, area = np.cumsum(np.bincount(rings, share.ravel())), np.cumsum(np.bincount(rings)) / share.size
-    reach = {wanted: int(np.searchsorted(energy, wanted - 1e-12)) for wanted in ENERGIES}
-    areas = {wanted: float(area[radius]) for wanted, radius in reach.items()}
-    return EffectiveField(share, areas, {wanted: 2 * radius + 1 for wanted, radius in reach.items()}, n_images)
+    # Ring r of pixels around the centre belongs to the square of side 2 r + 1; summed outwards, rings fill squares.
+    radii = {level: int(np.searchsorted(energy, level - 1e-12)) for level in ENERGIES}
+    areas = {level: float(area[radius]) for level, radius in radii.items()}
+    return EffectiveField(share, areas, {level: 2 * radius + 1 for level, radius in radii.items()}, n_images)
 
 
 def _batches(model: nn.Module, images: Iterable[Tensor]) -> Iterator[Tensor]:

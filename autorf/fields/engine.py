@@ -93,6 +93,7 @@ class _Walk:
         self._fields: dict[fx.Node, Any] = {}
         self._roots = storage_roots(graph_module.graph)
         live = live_nodes(graph_module.graph, self._roots)
+        # A field is dropped after its last live reader: those of all nodes together can be larger than memory.
         self._uses = {node: len(live & set(node.users)) for node in graph_module.graph.nodes}
         self._live = live
 
@@ -175,6 +176,7 @@ class _Walk:
     def _sharing(self, changed: fx.Node, node: fx.Node) -> bool:
         """Whether another live tensor shares memory with ``changed`` after ``node``."""
         later = (other for other in self._fields if other is not changed and self._uses[other])
+        # This node's own reading of it is not counted down yet.
         alive = (other for other in later if self._uses[other] > (other in node.all_input_nodes))
         return any(self._roots[other] is self._roots[changed] for other in alive)
 

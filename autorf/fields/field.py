@@ -155,8 +155,7 @@ def _note(seen: View, size: tuple[int, int], *, settled: bool) -> str | None:
 
 def _rows(first: View, views: Sequence[View]) -> tuple[LayerField, ...]:
     """The layer table: shapes at the requested size, fields from the images that were large enough."""
-    signature = [(step.layer, step.operator) for step in first.trace.steps]
-    comparable = all([(step.layer, step.operator) for step in seen.trace.steps] == signature for seen in views)
+    comparable = all(_signature(seen) == _signature(first) for seen in views)
     used = views if comparable else (first, first)
     coarsest = [seen.trace.coarsest[axis] for axis, seen in enumerate(used)]
     rows = []
@@ -168,6 +167,10 @@ def _rows(first: View, views: Sequence[View]) -> tuple[LayerField, ...]:
         stride = (height.stride, width.stride) if height and width else None
         rows.append(LayerField(step.layer, step.operator, size, stride, step.field.shape))
     return tuple(rows)
+
+
+def _signature(seen: View) -> list[tuple[str, str]]:
+    return [(step.layer, step.operator) for step in seen.trace.steps]
 
 
 def _check_local(first: View, output: str | int | None) -> None:

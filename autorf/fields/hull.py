@@ -127,24 +127,33 @@ class Field:
     @property
     def flattens(self) -> bool:
         """Whether one dimension walks the image's rows and its columns."""
-        rows, columns = ({d for hull in hulls for d, on in enumerate(hull.positional) if on} for hulls in self.axes)
-        return bool(rows & columns)
+        return bool(self.walked(0) & self.walked(1))
+
+    def walked(self, axis: int) -> set[int]:
+        """The tensor's dimensions along which a move walks the input's ``axis``."""
+        return {dim for hull in self.axes[axis] for dim, positional in enumerate(hull.positional) if positional}
 
     def each(self, change: Callable[[Hull], Hull | None], shape: Sequence[int]) -> Field:
         """The field with every hull changed; a hull changed to None becomes a global path."""
-        changed = [[change(hull) for hull in hulls] for hulls in self.axes]
-        rows, columns = (union(hull.within(shape) for hull in hulls if hull is not None) for hulls in changed)
-        lost = any(hull is None for hulls in changed for hull in hulls)
-        return Field(tuple(shape), (rows, columns), self.global_context or lost)
+        axes, lost = [], self.global_context
+        for hulls in self.axes:
+            changed = [change(hull) for hull in hulls]
+            axes.append(union(hull.within(shape) for hull in changed if hull is not None))
+            lost |= None in changed
+        return Field(tuple(shape), (axes[0], axes[1]), lost)
 
     def without_empty(self) -> Field:
         """The field without hulls that are empty at every position, as a slice can leave them."""
-        rows, columns = (tuple(hull for hull in hulls if (hull.lo <= hull.hi).any()) for hulls in self.axes)
+        rows, columns = (_filled(hulls) for hulls in self.axes)
         return replace(self, axes=(rows, columns))
 
     def reshaped(self, shape: Sequence[int]) -> Field:
         """The same hulls under another shape of the tensor."""
         return replace(self, shape=tuple(shape))
+
+
+def _filled(hulls: Iterable[Hull]) -> tuple[Hull, ...]:
+    return tuple(hull for hull in hulls if (hull.lo <= hull.hi).any())
 
 
 def input_field(shape: Sequence[int]) -> Field:
@@ -166,19 +175,21 @@ def union(hulls: Iterable[Hull]) -> tuple[Hull, ...]:
     """
     merged: dict[tuple[object, ...], Hull] = {}
     for hull in hulls:
+        # Constant dimensions count as 0, since they broadcast: only where a hull walks, and how far, tells it apart.
         walk = tuple(size if positional else 0 for size, positional in zip(hull.shape, hull.positional, strict=True))
-        known = merged.get(walk)
-        merged[walk] = hull if known is None else _pair(known, hull)
+        walked_alike = merged.get(walk)
+        merged[walk] = hull if walked_alike is None else _pair(walked_alike, hull)
     return tuple(merged.values())
 
 
 def combined(fields: Sequence[Field], shape: Sequence[int]) -> Field:
     """The union of several tensors' fields under broadcasting to ``shape``."""
     ndim = len(shape)
-    rows, columns = (
-        union(hull.padded_left(ndim).within(shape) for field in fields for hull in field.axes[axis]) for axis in (0, 1)
-    )
-    return Field(tuple(shape), (rows, columns), any(field.global_context for field in fields))
+
+    def united(axis: int) -> tuple[Hull, ...]:
+        return union(hull.padded_left(ndim).within(shape) for field in fields for hull in field.axes[axis])
+
+    return Field(tuple(shape), (united(0), united(1)), any(field.global_context for field in fields))
 
 
 def _pair(a: Hull, b: Hull) -> Hull:

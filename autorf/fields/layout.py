@@ -172,6 +172,7 @@ def reshaped_hull(hull: Hull, old: Sequence[int], new: Sequence[int]) -> Hull:
         else:
             source += [old[d] for d in old_dims]
             target += [new[d] for d in new_dims]
+            # Within a group of dimensions any of the new ones may walk; those that turn out not to are shrunk below.
             walked = any(hull.positional[d] for d in old_dims)
             positional += [walked and new[d] > 1 for d in new_dims]
     if math.prod(target) > _LARGEST_HULL:
@@ -189,6 +190,7 @@ def matched_dims(old: Sequence[int], new: Sequence[int]) -> list[tuple[list[int]
         b: list[int] = []
         size_a = size_b = 1
         while not (a or b) or size_a != size_b:
+            # The group with fewer elements so far takes the next dimension; a 1 left over is a group alone.
             if (size_a <= size_b and i < len(old)) or j >= len(new):
                 size_a, i = size_a * old[i], i + 1
                 a.append(i - 1)
@@ -240,9 +242,9 @@ def _moved_order(ndim: int, source: Sequence[int], destination: Sequence[int]) -
 
 
 def _rolled(field: Field, shift: int, dim: int) -> Field:
-    side = field.shape[dim]
-    wrapped = np.arange(side) < shift if shift >= 0 else np.arange(side) >= side + shift
-    moved = index(field, dim, np.roll(np.arange(side), shift), field.shape)
+    length = field.shape[dim]
+    wrapped = np.arange(length) < shift if shift >= 0 else np.arange(length) >= length + shift
+    moved = index(field, dim, np.roll(np.arange(length), shift), field.shape)
     return moved.each(lambda hull: _cut_where(hull, dim, wrapped), field.shape)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,13 +34,17 @@ def map_dim(field: Field, axis: int) -> int | None:
 
     Channels may walk too, a few pixels: those of a pixel unshuffle do. The dimension with the widest walk counts.
     """
-    dims = sorted({d for hull in field.axes[axis] for d, positional in enumerate(hull.positional) if positional})
+    dims = sorted(field.walked(axis))
     if len(dims) < 2:
         return dims[0] if dims else None
-    spreads = {d: max(_spread_along(hull, d) for hull in field.axes[axis]) for d in dims}
+    spreads = {d: _widest_spread(field.axes[axis], d) for d in dims}
     widest = max(spreads, key=lambda d: spreads[d])
     alone = all(2 * spread < spreads[widest] for d, spread in spreads.items() if d != widest)
     return widest if alone else None
+
+
+def _widest_spread(hulls: Iterable[Hull], dim: int) -> float:
+    return max(_spread_along(hull, dim) for hull in hulls)
 
 
 def _spread_along(hull: Hull, dim: int) -> float:
@@ -73,6 +78,7 @@ def measure(field: Field, axis: int, side: int, coarsest: float) -> Extent | Non
         return Extent(0.0, 0.0, 0.0, (0.0, 0.0), settled=False)
     ratio = side / len(lo)
     stride, offset = _line((lo[shown] + hi[shown]) / 2, int(shown[0]), ratio, coarsest)
+    # Position i covers the pixels from i * ratio up to (i + 1) * ratio - 1: what the field adds on either end of these.
     reach = max(0.0, (shown * ratio - lo[shown]).max()), max(0.0, (hi[shown] - (shown + 1) * ratio + 1).max())
     return Extent(tidy(size), tidy(stride), tidy(offset), (tidy(reach[0]), tidy(reach[1])), settled)
 
@@ -91,6 +97,7 @@ def _median_step(hull: Hull, dim: int, walked: list[int]) -> float:
     starts = np.unique(np.linspace(0, hull.shape[dim] - 2, _SAMPLE).astype(int))
 
     def centre(index: Array) -> Array:
+        # Other walks are held at their middle, where padding has cut least; constant dimensions have one entry.
         at = tuple(index if d == dim else hull.shape[d] // 2 if d in walked else 0 for d in range(len(hull.shape)))
         lo, hi = hull.lo[at], hull.hi[at]
         return np.where(lo <= hi, lo, np.nan) + np.where(lo <= hi, hi, np.nan)

@@ -156,6 +156,7 @@ def _product(left: Field, right: Field, shape: Sequence[int]) -> Field:
     """``left @ right``: rows from the left, columns from the right, the inner dimension reduced."""
     ndim = len(shape)
     a = reduced(left, [-1], (*left.shape[:-1], 1), keepdim=True) if left.depends_on_input else left
+    # A reduced inner dimension has size 1, so that the union broadcasts rows against columns as the product does.
     inner = max(len(right.shape) - 2, 0)
     b = reduced(right, [inner], right.shape, keepdim=True) if right.depends_on_input else right
     if len(left.shape) == 1 or len(right.shape) == 1 or ndim < 2:
@@ -174,6 +175,7 @@ def _transposed_to(field: Field, labels: Sequence[str], output: str, shape: Sequ
     places = [label in labels for label in output]
 
     def place(hull: Hull) -> Hull:
+        # Labels that the operand lacks are dimensions of size 1, which broadcast against the other operands.
         sizes = iter([hull.shape[d] for d in order])
         flags = iter([hull.positional[d] for d in order])
         target = [next(sizes) if present else 1 for present in places]

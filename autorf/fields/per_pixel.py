@@ -30,7 +30,11 @@ def field_map(model: nn.Module, image: Tensor) -> Tensor:
     layers = [module for module in model.modules() if hasattr(module, "dilation_map")]
     _run(model, image)
     maps = [layer.dilation_map for layer in layers]
-    seen = [(layer, found) for layer, found in zip(layers, maps, strict=True) if isinstance(found, Tensor)]
+    seen = [
+        (layer, dilation_map)
+        for layer, dilation_map in zip(layers, maps, strict=True)
+        if isinstance(dilation_map, Tensor)
+    ]
     if not seen:
         raise InputError(
             "field_map: the model has no per-pixel layer; put one in: autorf.adapt(model, ScaleAdaptive())"
@@ -40,10 +44,10 @@ def field_map(model: nn.Module, image: Tensor) -> Tensor:
     with dilated(chosen, 1.0):
         least = max(receptive_field(model, size).size)
     total = torch.full((image.shape[0], 1, *size), least, dtype=torch.float32)
-    for layer, found in seen:
+    for layer, dilation_map in seen:
         with dilated([other for other in chosen if other is not layer], 1.0), dilated([layer], 2.0):
             slope = max(receptive_field(model, size).size) - least
-        reach = functional.interpolate(found.float().cpu(), size=size, mode="bilinear", align_corners=False)
+        reach = functional.interpolate(dilation_map.float().cpu(), size=size, mode="bilinear", align_corners=False)
         total += slope * (reach - 1)
     return total
 

@@ -32,11 +32,11 @@ class Call:
     @property
     def fields(self) -> list[Field]:
         """Every tensor argument's field, those inside lists included."""
-        found: list[Field] = []
+        fields: list[Field] = []
         for value in self.arguments.values():
             members = value if isinstance(value, (list, tuple)) else [value]
-            found.extend(member for member in members if isinstance(member, Field))
-        return found
+            fields.extend(member for member in members if isinstance(member, Field))
+        return fields
 
 
 Result = Field | list[Field]

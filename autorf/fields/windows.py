@@ -29,8 +29,8 @@ def _convolution(call: Call) -> Field:
     kernel, stride, dilation = call["weight"].shape[2:], pair(call["stride"], n), pair(call["dilation"], n)
     padding = _convolution_padding(call["padding"], kernel, dilation)
     windows = [
-        convolution_taps(side, length, *window)
-        for side, length, *window in zip(
+        convolution_taps(size, length, *window)
+        for size, length, *window in zip(
             field.shape[-n:], call.shape[-n:], kernel, stride, padding, dilation, strict=True
         )
     ]
@@ -46,8 +46,8 @@ def _transposed(call: Call) -> Field:
     field, n = call["input"], len(call.shape) - 2
     parameters = (call["weight"].shape[2:], *(pair(call[name], n) for name in ("stride", "padding", "dilation")))
     windows = [
-        transposed_taps(side, length, *window)
-        for side, length, *window in zip(field.shape[-n:], call.shape[-n:], *parameters, strict=True)
+        transposed_taps(size, length, *window)
+        for size, length, *window in zip(field.shape[-n:], call.shape[-n:], *parameters, strict=True)
     ]
     return _slide(_mix_channels(field, call["groups"], call.shape[1], n), windows, call.shape)
 
@@ -75,7 +75,7 @@ def _adaptive_pooling(call: Call) -> Field | list[Field]:
     field = call["self"]
     n = 1 if "pool1d" in call.operator else 2
     sides, lengths = field.shape[-n:], call.shape[-n:]
-    windows = [adaptive_taps(side, length) for side, length in zip(sides, lengths, strict=True)]
+    windows = [adaptive_taps(size, length) for size, length in zip(sides, lengths, strict=True)]
     binned = [len(call.shape) - n + i for i in range(n) if lengths[i] < sides[i]]
     result = _slide(_without_global(field, binned), windows, call.shape)
     return [result, result] if "max" in call.operator else result
@@ -166,6 +166,7 @@ def _mix_channels(field: Field, groups: int, channels: int, n: int) -> Field:
             return hull
         if groups == 1:
             return None if hull.spread_over([dim]) else hull.reduced([dim])
+        # Channels lie group after group: split apart, a group's hull is its union, repeated for each of its outputs.
         split = (*hull.shape[:dim], groups, hull.shape[dim] // groups, *hull.shape[dim + 1 :])
         apart = hull.moved(lambda a: a.reshape(split), (*hull.positional[:dim], False, *hull.positional[dim:]))
         grouped = apart.reduced([dim + 1])
@@ -195,8 +196,8 @@ def _resize(call: Call, taps: partial[Array]) -> Field:
     field = call[next(iter(call.arguments))]
     n = len(call.shape) - 2
     windows = [
-        taps(side, length, scale)
-        for side, length, scale in zip(field.shape[-n:], call.shape[-n:], _scales(call, n), strict=True)
+        taps(size, length, scale)
+        for size, length, scale in zip(field.shape[-n:], call.shape[-n:], _scales(call, n), strict=True)
     ]
     return _slide(field, windows, call.shape)
 
@@ -216,6 +217,8 @@ def _windows_apart(hull: Hull, dim: int, taps: Array) -> Hull:
     if (taps < 0).all(1).any():
         raise NoRule("a window that lies wholly in the padding")
     n_taps = taps.shape[1]
-    each = [hull.gather(dim, taps[:, k : k + 1]) for k in range(n_taps)]
-    lo, hi, cut = (np.stack([getattr(h, name) for h in each], dim + 1) for name in ("lo", "hi", "cut"))
+    per_tap = [hull.gather(dim, taps[:, k : k + 1]) for k in range(n_taps)]
+    lo = np.stack([tap.lo for tap in per_tap], dim + 1)
+    hi = np.stack([tap.hi for tap in per_tap], dim + 1)
+    cut = np.stack([tap.cut for tap in per_tap], dim + 1)
     return Hull(lo, hi, cut, (*hull.positional[: dim + 1], False, *hull.positional[dim + 1 :]))
