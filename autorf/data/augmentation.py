@@ -21,7 +21,7 @@ class Zoom(v2.Transform):
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         """Draw a factor; the size in pixels that follows from it."""
         factor = self.low + float(torch.rand(())) * (self.high - self.low)
-        return {"size": [max(round(factor * side), 1) for side in v2.query_size(flat_inputs)]}
+        return {"size": [max(round(factor * length), 1) for length in v2.query_size(flat_inputs)]}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """Resize one input: images bilinear, masks nearest."""

@@ -64,13 +64,13 @@ class Decoder:
         legal[: self.n_classes] = True
         if self.ignore_index is not None:
             legal[self.ignore_index] = True
-        found = np.bincount(classes.ravel(), minlength=256) > 0
-        illegal = np.flatnonzero(found & ~legal)
+        present = np.bincount(classes.ravel(), minlength=256) > 0
+        illegal = np.flatnonzero(present & ~legal)
         if illegal.size:
             ignored = "" if self.ignore_index is None else f", and {self.ignore_index} for ignored pixels"
             raise InputError(
                 f"{file}: holds class {illegal[0]}; legal are 0 to {self.n_classes - 1}{ignored}"
-                f"{_repair(np.flatnonzero(found).tolist(), self.ignore_index)}"
+                f"{_repair(np.flatnonzero(present).tolist(), self.ignore_index)}"
             )
 
     def _fitted(self, picture: Image.Image, resampling: Image.Resampling) -> Image.Image:
@@ -91,10 +91,10 @@ def read_image(file: Path, image_size: tuple[int, int]) -> Tensor:
     return torch.from_numpy(np.array(picture, np.uint8)).permute(2, 0, 1).contiguous()
 
 
-def _repair(found: Sequence[int], ignore_index: int | None) -> str:
-    if 255 in found and len(found) == 2:
+def _repair(classes: Sequence[int], ignore_index: int | None) -> str:
+    if 255 in classes and len(classes) == 2:
         return "; a two-class mask holds 0 and 1, not 0 and 255"
-    if 255 in found and ignore_index is None:
+    if 255 in classes and ignore_index is None:
         return "; if 255 marks pixels without a class, set ignore_index: 255"
     return "; correct the mask or the number of classes"
 

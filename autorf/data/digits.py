@@ -90,7 +90,7 @@ def _canvas(spec: DigitsData, rng: np.random.Generator) -> Array:
     """Smooth waves of several lengths around a dark colour, ``(3, H, W)``."""
     waves = torch.zeros(spec.image_size)
     for cell in _TEXTURE_CELLS:
-        cells = [max(side // cell, 2) for side in spec.image_size]
+        cells = [max(length // cell, 2) for length in spec.image_size]
         coarse = torch.from_numpy(rng.normal(0, 1, (1, 1, *cells)).astype(np.float32))
         waves += F.interpolate(coarse, spec.image_size, mode="bicubic", align_corners=False)[0, 0]
     color = rng.uniform(0.1, 0.3) + rng.uniform(-0.1, 0.1, (3, 1, 1))
@@ -104,9 +104,9 @@ def _places(spec: DigitsData, rng: np.random.Generator) -> list[Square]:
     """
     sizes = sorted(spec.object_size, reverse=True)
     places: list[Square] = []
-    found = -1
-    while found < len(places):
-        found = len(places)
+    placed = -1
+    while placed < len(places):
+        placed = len(places)
         for size in sizes:
             side = max(round(size * (1 - rng.uniform(0, spec.size_jitter))), SMALLEST_DIGIT)
             places += _next_place(places, side, spec.image_size)

@@ -22,14 +22,14 @@ def _pairs(spec: FolderData) -> dict[str, list[Pair]]:
     require_folder(root, layout)
     flat = not (root / spec.train).is_dir() and (root / spec.images).is_dir()
     train_root = root if flat else root / spec.train
-    found = {"train": find_pairs(train_root / spec.images, train_root / spec.masks, layout)}
+    pairs = {"train": find_pairs(train_root / spec.images, train_root / spec.masks, layout)}
     for split, folder in (("val", spec.val), ("test", spec.test)):
         named = folder != FolderData.model_fields[split].default
         if not flat and (named or (root / folder).is_dir()):
-            found[split] = find_pairs(root / folder / spec.images, root / folder / spec.masks, layout)
-    if "val" not in found:
-        found["train"], found["val"] = split_off(found["train"], spec.val_fraction)
-    return found
+            pairs[split] = find_pairs(root / folder / spec.images, root / folder / spec.masks, layout)
+    if "val" not in pairs:
+        pairs["train"], pairs["val"] = split_off(pairs["train"], spec.val_fraction)
+    return pairs
 
 
 def _layout(spec: FolderData) -> str:

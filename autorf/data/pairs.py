@@ -68,14 +68,14 @@ def _by_stem(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
         files = sorted(folder.iterdir())
     except OSError as error:
         raise InputError(f"{folder}: cannot be listed: {error.strerror}") from None
-    found: dict[str, Path] = {}
+    by_stem: dict[str, Path] = {}
     for file in files:
         if file.suffix.lower() not in suffixes or file.name.startswith("."):
             continue
-        if file.stem in found:
-            raise InputError(f"{file}: has the same stem as {found[file.stem].name}; keep one of them")
-        found[file.stem] = file
-    return found
+        if file.stem in by_stem:
+            raise InputError(f"{file}: has the same stem as {by_stem[file.stem].name}; keep one of them")
+        by_stem[file.stem] = file
+    return by_stem
 
 
 def _foreign(masks: Path, stem: str) -> str:

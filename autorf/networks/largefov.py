@@ -50,8 +50,8 @@ class LargeFOV(nn.Module):
 
 def last_map(backbone: nn.Module, image: Tensor) -> Tensor:
     """The last of the maps that ``backbone`` gives, ``(N, C, h, w)``; some of timm's give ``(N, h, w, C)``."""
-    found: Tensor = backbone(image)[-1]
-    return found.permute(0, 3, 1, 2) if getattr(backbone, "output_fmt", "NCHW") == "NHWC" else found
+    last: Tensor = backbone(image)[-1]
+    return last.permute(0, 3, 1, 2) if getattr(backbone, "output_fmt", "NCHW") == "NHWC" else last
 
 
 def large_fov_head(

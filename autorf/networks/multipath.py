@@ -124,6 +124,10 @@ def numbered_paths(paths: Sequence[Sequence[str | int]], names: Sequence[str]) -
     for index, path in enumerate(paths):
         for label in path:
             if isinstance(label, str) and label not in names:
-                known = f"; classes: {', '.join(names)}" if names else "; the classes have no names here: use numbers"
-                raise InputError(f"model.paths.{index}: unknown class {label!r}{near_names(label, names)}{known}")
-    return tuple(tuple(names.index(label) if isinstance(label, str) else label for label in path) for path in paths)
+                choices = f"; classes: {', '.join(names)}" if names else "; the classes have no names here: use numbers"
+                raise InputError(f"model.paths.{index}: unknown class {label!r}{near_names(label, names)}{choices}")
+    return tuple(_numbered(path, names) for path in paths)
+
+
+def _numbered(path: Sequence[str | int], names: Sequence[str]) -> tuple[int, ...]:
+    return tuple(names.index(label) if isinstance(label, str) else label for label in path)

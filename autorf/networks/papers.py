@@ -32,8 +32,8 @@ def paper_network(name: str, classes: int, *, pretrained: bool = False) -> nn.Mo
 def check_paper_name(name: str) -> None:
     """Raise ``InputError`` for a name that is none of the papers' networks, with near names."""
     if name not in PAPER_NETWORKS:
-        known = ", ".join(PAPER_NETWORKS)
-        raise InputError(f"model.name: no paper's network {name!r}{near_names(name, PAPER_NETWORKS)}; one of {known}")
+        names = ", ".join(PAPER_NETWORKS)
+        raise InputError(f"model.name: no paper's network {name!r}{near_names(name, PAPER_NETWORKS)}; one of {names}")
 
 
 def _fcn_resnet101(classes: int, pretrained: bool) -> nn.Module:

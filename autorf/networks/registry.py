@@ -60,7 +60,7 @@ def _largefov(backbone: str, spec: ModelSpec, classes: int) -> nn.Module:
             features,
             channels,
             classes,
-            [[int(label) for label in path] for path in spec.paths],
+            [list(map(int, path)) for path in spec.paths],
             weight=spec.path_weight,
             dilations=dilations,
             kernel=spec.kernel,
@@ -214,9 +214,11 @@ def _smp_parts(rest: str) -> tuple[str, str]:
     import timm
 
     architecture, _, encoder = rest.partition(":")
-    known = {model.__name__ for model in smp.MODEL_ARCHITECTURES_MAPPING.values()}
-    if architecture not in known:
-        raise InputError(f"model.name: smp has no architecture {architecture!r}{near_names(architecture, known)}")
+    architectures = {model.__name__ for model in smp.MODEL_ARCHITECTURES_MAPPING.values()}
+    if architecture not in architectures:
+        raise InputError(
+            f"model.name: smp has no architecture {architecture!r}{near_names(architecture, architectures)}"
+        )
     encoders = smp.encoders.get_encoder_names()
     if encoder.startswith("tu-"):
         if not timm.is_model(encoder[3:].partition(".")[0]):
@@ -231,11 +233,11 @@ def _smp_parts(rest: str) -> tuple[str, str]:
 def _check_torchvision_name(name: str) -> None:
     from torchvision.models import list_models, segmentation
 
-    known = list_models(segmentation)
-    if name not in known:
+    names = list_models(segmentation)
+    if name not in names:
         raise InputError(
-            f"model.name: torchvision has no segmentation model {name!r}{near_names(name, known)}; "
-            f"one of {', '.join(known)}"
+            f"model.name: torchvision has no segmentation model {name!r}{near_names(name, names)}; "
+            f"one of {', '.join(names)}"
         )
 
 

@@ -68,7 +68,7 @@ def adapt(model: nn.Module, *methods: Method, example_input: Tensor | None = Non
         raise InputError(
             f"adapt takes a torch.nn.Module that is not compiled by torch.jit, got a {type(model).__name__}"
         )
-    owners = {name: f"the earlier {one.method.method}" for one in adaptations(model) for name in one.names}
+    owners = {name: f"the earlier {earlier.method.method}" for earlier in adaptations(model) for name in earlier.names}
     plans = [plan for method in methods for plan in _plans(model, method, owners, example_input)]
     if example_input is None and _folds(plans):
         example_input = runnable_input(model, None)
@@ -90,9 +90,9 @@ def _folds(plans: Sequence[Plan]) -> bool:
 def adaptations(model: nn.Module) -> tuple[Adaptation, ...]:
     """What ``adapt`` did to ``model`` or to modules inside it, names as ``model`` sees them."""
     return tuple(
-        Adaptation(one.method, _within(prefix, one.names), _within(prefix, one.frozen))
+        Adaptation(adaptation.method, _within(prefix, adaptation.names), _within(prefix, adaptation.frozen))
         for prefix, module in model.named_modules()
-        for one in getattr(module, RECORD, ())
+        for adaptation in getattr(module, RECORD, ())
     )
 
 
@@ -123,7 +123,7 @@ def carry_out(model: nn.Module, plans: Sequence[Plan], check: Callable[[], None]
 def _plans(model: nn.Module, method: Method, owners: dict[str, str], example_input: Tensor | None) -> list[Plan]:
     """Check everything about ``method`` and enter its targets into ``owners``."""
     if isinstance(method, Inflation):
-        return [_region(model, one, owners, example_input) for one in regions_of(model, method)]
+        return [_region(model, place, owners, example_input) for place in regions_of(model, method)]
     if not isinstance(method, LayerMethod):
         raise InputError(f"adapt takes methods such as Dilation(...), got {method!r}")
     layers = target_names(model, method)
@@ -137,9 +137,9 @@ def _region(
     method, names = place
     _claim(method, names, owners)
     region = inflation_region(method, device_of(model))
-    made = region_plan(model, Adaptation(method, names), region)
+    plan = region_plan(model, Adaptation(method, names), region)
     region.values_per_position = check_region(model, *names, example_input)
-    return made
+    return plan
 
 
 def _claim(method: Method, names: Sequence[str], owners: dict[str, str]) -> None:

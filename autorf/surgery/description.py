@@ -52,15 +52,18 @@ class Description:
 
 def describe(model: nn.Module) -> Description:
     """Say which modules of ``model`` were changed by which method, and the dilation, factor or scale there now."""
-    return Description(tuple(change for one in adaptations(model) for change in _changes(model, one)))
+    return Description(tuple(change for adaptation in adaptations(model) for change in _changes(model, adaptation)))
 
 
-def _changes(model: nn.Module, one: Adaptation) -> list[Change]:
-    method, options = one.method.method, _options(one.method)
-    if isinstance(one.method, Inflation):
-        region = region_at(model.get_submodule(one.names[0]))
-        return [Change(" to ".join(one.names), method, region.values(), options, bool(one.frozen))]
-    return [Change(name, method, _values(model.get_submodule(name)), options, name in one.frozen) for name in one.names]
+def _changes(model: nn.Module, adaptation: Adaptation) -> list[Change]:
+    method, options = adaptation.method.method, _options(adaptation.method)
+    if isinstance(adaptation.method, Inflation):
+        region = region_at(model.get_submodule(adaptation.names[0]))
+        return [Change(" to ".join(adaptation.names), method, region.values(), options, bool(adaptation.frozen))]
+    return [
+        Change(name, method, _values(model.get_submodule(name)), options, name in adaptation.frozen)
+        for name in adaptation.names
+    ]
 
 
 def _values(module: nn.Module) -> dict[str, float]:

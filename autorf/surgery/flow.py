@@ -22,7 +22,7 @@ class Step:
     @property
     def is_map(self) -> bool:
         """Whether the value has a spatial extent; vectors ``(N, C)`` and ``(N, C, 1, 1)`` have none."""
-        return len(self.shape) > 2 and any(side != 1 for side in self.shape[2:])
+        return len(self.shape) > 2 and any(length != 1 for length in self.shape[2:])
 
 
 class Flow(TorchDispatchMode):
@@ -78,20 +78,20 @@ class Flow(TorchDispatchMode):
 
     def above(self, start: set[int]) -> set[int]:
         """``start`` and every step it is computed from."""
-        found, open_steps = set(start), list(start)
+        steps, open_steps = set(start), list(start)
         while open_steps:
-            new = set(self.steps[open_steps.pop()].reads) - found
-            found |= new
+            new = set(self.steps[open_steps.pop()].reads) - steps
+            steps |= new
             open_steps.extend(new)
-        return found
+        return steps
 
     def below(self, start: int) -> set[int]:
         """``start`` and every step computed from it."""
-        found = {start}
+        steps = {start}
         for index in range(start + 1, len(self.steps)):
-            if not found.isdisjoint(self.steps[index].reads):
-                found.add(index)
-        return found
+            if not steps.isdisjoint(self.steps[index].reads):
+                steps.add(index)
+        return steps
 
     def _record(self, value: Tensor, reads: tuple[int, ...]) -> None:
         self._step_of[value] = len(self.steps)

@@ -50,12 +50,12 @@ def freeze(model: nn.Module, example_input: Tensor | None = None) -> Frozen:
     plain: dict[str, nn.Module] = {}
     left: dict[str, str] = {}
     for name, module in adaptive_modules(model).items():
-        made = module.frozen()
-        if made is None:
+        folded = module.frozen()
+        if folded is None:
             left[name] = module.unfolded_because
             continue
-        plain[name] = made.train(module.training)
-        _prove(name, module, made)
+        plain[name] = folded.train(module.training)
+        _prove(name, module, folded)
     before = None if example_input is None else run(model, example_input)
     undo = _exchange(model, plain)
     if example_input is not None and (difference := _difference(before, run(model, example_input))):
@@ -67,7 +67,7 @@ def freeze(model: nn.Module, example_input: Tensor | None = None) -> Frozen:
 
 def _exchange(model: nn.Module, plain: Mapping[str, nn.Module]) -> Callable[[], None]:
     before = swap(model, plain)
-    regions = [(before[name], made) for name, made in plain.items() if isinstance(made, ConstantRegion)]
+    regions = [(before[name], region) for name, region in plain.items() if isinstance(region, ConstantRegion)]
     for old, new in regions:
         rebind_hooks(model, old, new)
 
@@ -100,10 +100,10 @@ def _prove(name: str, module: AdaptiveModule, plain: nn.Module) -> None:
 def _difference(first: object, second: object) -> float:
     """The largest difference beyond rounding, 0 where there is none."""
     worst = 0.0
-    for one, other in zip(tree_leaves(first), tree_leaves(second), strict=True):
-        if isinstance(one, Tensor) and one.is_floating_point() and one.numel():
-            difference = (one.double() - other.double()).abs().max().item()
-            allowed = 32 * torch.finfo(one.dtype).eps * max(1.0, one.abs().max().item())
+    for value, other in zip(tree_leaves(first), tree_leaves(second), strict=True):
+        if isinstance(value, Tensor) and value.is_floating_point() and value.numel():
+            difference = (value.double() - other.double()).abs().max().item()
+            allowed = 32 * torch.finfo(value.dtype).eps * max(1.0, value.abs().max().item())
             worst = max(worst, difference if not difference <= allowed else 0.0)
     return worst
 
@@ -111,13 +111,17 @@ def _difference(first: object, second: object) -> float:
 def _record(model: nn.Module, folded: Mapping[str, nn.Module]) -> None:
     for prefix, module in model.named_modules():
         if RECORD in vars(module):
-            done = (replace(one, frozen=_frozen_names(module, prefix, one, folded)) for one in vars(module)[RECORD])
+            adaptations: tuple[Adaptation, ...] = vars(module)[RECORD]
+            frozen = [_frozen_names(module, prefix, adaptation, folded) for adaptation in adaptations]
+            done = (replace(adaptation, frozen=names) for adaptation, names in zip(adaptations, frozen, strict=True))
             setattr(module, RECORD, tuple(done))
 
 
-def _frozen_names(model: nn.Module, prefix: str, one: Adaptation, folded: Mapping[str, nn.Module]) -> tuple[str, ...]:
-    if isinstance(one.method, Inflation):
-        region = region_at(model.get_submodule(one.names[0]))
-        return one.names[:1] if isinstance(region, ConstantRegion) else ()
+def _frozen_names(
+    model: nn.Module, prefix: str, adaptation: Adaptation, folded: Mapping[str, nn.Module]
+) -> tuple[str, ...]:
+    if isinstance(adaptation.method, Inflation):
+        region = region_at(model.get_submodule(adaptation.names[0]))
+        return adaptation.names[:1] if isinstance(region, ConstantRegion) else ()
     before = f"{prefix}." if prefix else ""
-    return tuple(name for name in one.names if name in one.frozen or before + name in folded)
+    return tuple(name for name in adaptation.names if name in adaptation.frozen or before + name in folded)

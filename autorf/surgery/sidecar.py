@@ -109,27 +109,27 @@ def saved_adaptations(model: nn.Module) -> tuple[SavedAdaptation, ...]:
     Raises:
         InputError: for a frozen module whose plain form the record has no words for, or a method without a name.
     """
-    return tuple(_saved(model, one) for one in adaptations(model))
+    return tuple(_saved(model, adaptation) for adaptation in adaptations(model))
 
 
-def _saved(model: nn.Module, one: Adaptation) -> SavedAdaptation:
-    if METHODS.get(one.method.method) is not type(one.method):
+def _saved(model: nn.Module, adaptation: Adaptation) -> SavedAdaptation:
+    if METHODS.get(adaptation.method.method) is not type(adaptation.method):
         raise InputError(
-            f"save: no one could load the method {one.method.method!r}; register its class first: "
-            f"autorf.methods.METHODS[{one.method.method!r}] = {type(one.method).__name__}"
+            f"save: no one could load the method {adaptation.method.method!r}; register its class first: "
+            f"autorf.methods.METHODS[{adaptation.method.method!r}] = {type(adaptation.method).__name__}"
         )
-    frozen = {name: _plain_form(name, model.get_submodule(name), one) for name in one.frozen}
-    region = region_at(model.get_submodule(one.names[0])) if one.method.method == "inflation" else None
+    frozen = {name: _plain_form(name, model.get_submodule(name), adaptation) for name in adaptation.frozen}
+    region = region_at(model.get_submodule(adaptation.names[0])) if adaptation.method.method == "inflation" else None
     return SavedAdaptation(
-        method=one.method.model_dump(mode="json"),
-        names=one.names,
+        method=adaptation.method.model_dump(mode="json"),
+        names=adaptation.names,
         frozen=frozen,
         values_per_position=region.values_per_position if isinstance(region, InflationRegion) else 0.0,
     )
 
 
-def _plain_form(name: str, module: nn.Module, one: Adaptation) -> FrozenConvolution | FrozenRegion:
-    if one.method.method == "inflation":
+def _plain_form(name: str, module: nn.Module, adaptation: Adaptation) -> FrozenConvolution | FrozenRegion:
+    if adaptation.method.method == "inflation":
         region = region_at(module)
         assert isinstance(region, ConstantRegion)
         height, width = region.factor

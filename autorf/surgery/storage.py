@@ -123,12 +123,12 @@ def _plan(model: nn.Module, saved: SavedAdaptation, sidecar: Sidecar, source: st
         return _region(model, done, saved, source)
     assert isinstance(method, LayerMethod)
     layers = checked_layers(model, method, saved.names)
-    made = method.replacements({name: layer for name, layer in layers.items() if name not in saved.frozen})
+    replacements = method.replacements({name: layer for name, layer in layers.items() if name not in saved.frozen})
     for name, form in saved.frozen.items():
         if not isinstance(form, FrozenConvolution):
             raise InputError(f"{source}: the frozen form of {name!r} is no convolution")
-        made[name] = plain_convolution(layers[name], layers[name].weight, layers[name].bias, form.dilation)
-    return Plan(done, made)
+        replacements[name] = plain_convolution(layers[name], layers[name].weight, layers[name].bias, form.dilation)
+    return Plan(done, replacements)
 
 
 def _region(model: nn.Module, done: Adaptation, saved: SavedAdaptation, source: str) -> Plan:
@@ -147,8 +147,8 @@ def _region(model: nn.Module, done: Adaptation, saved: SavedAdaptation, source: 
 def _check_same(model: nn.Module, weights: Mapping[str, Tensor], sidecar: Sidecar, source: str) -> None:
     """Raise with the first differences between the rebuilt ``model`` and what was saved."""
     shapes = {name: str(tuple(value.shape)) for name, value in model.state_dict().items()}
-    found = {name: str(tuple(value.shape)) for name, value in weights.items()}
-    lines = _differences(shapes, found)
+    saved = {name: str(tuple(value.shape)) for name, value in weights.items()}
+    lines = _differences(shapes, saved)
     if not lines:
         lines = _differences(geometry(model), sidecar.geometry)
     if lines:

@@ -38,18 +38,18 @@ def matched_names(names: Sequence[str], targets: str | Sequence[str]) -> list[st
             pattern = re.compile(targets)
         except re.error as error:
             raise InputError(f"targets {targets!r} is no regular expression: {error}") from None
-        found = [name for name in names if pattern.fullmatch(name)]
-        if not found:
+        matched = [name for name in names if pattern.fullmatch(name)]
+        if not matched:
             raise _nothing(targets, names)
-        return found
+        return matched
     if not targets:
         raise InputError("targets is an empty list; name at least one layer")
     chosen: set[str] = set()
     for target in targets:
-        found = [name for name in names if name == target or (target.startswith(".") and name.endswith(target))]
-        if not found:
+        matched = [name for name in names if name == target or (target.startswith(".") and name.endswith(target))]
+        if not matched:
             raise _nothing(target, names)
-        chosen.update(found)
+        chosen.update(matched)
     return [name for name in names if name in chosen]
 
 

@@ -99,16 +99,16 @@ def expect(condition: bool, broken: str) -> None:
         raise AssertionError(broken)
 
 
-def expect_equal(found: Any, expected: Any, what: str) -> None:
+def expect_equal(actual: Any, expected: Any, what: str) -> None:
     """Expect the same numbers, bit for bit."""
-    expect_close(found, expected, what, rtol=0.0)
+    expect_close(actual, expected, what, rtol=0.0)
 
 
-def expect_close(found: Any, expected: Any, what: str, *, rtol: float = 1e-4) -> None:
+def expect_close(actual: Any, expected: Any, what: str, *, rtol: float = 1e-4) -> None:
     """Expect the same numbers up to ``rtol`` of the largest one."""
-    for one, other in zip(tree_leaves(found), tree_leaves(expected), strict=True):
-        if isinstance(one, Tensor) and one.numel():
-            expect(one.shape == other.shape, f"{what} has shape {tuple(one.shape)}, not {tuple(other.shape)}")
-            difference = (one.double() - other.double()).abs().max().item()
+    for value, other in zip(tree_leaves(actual), tree_leaves(expected), strict=True):
+        if isinstance(value, Tensor) and value.numel():
+            expect(value.shape == other.shape, f"{what} has shape {tuple(value.shape)}, not {tuple(other.shape)}")
+            difference = (value.double() - other.double()).abs().max().item()
             allowed = rtol * max(1.0, other.double().abs().max().item())
             expect(difference <= allowed, f"{what} differs by {difference:.3g}")

@@ -75,7 +75,7 @@ def check_gradients(case: Case) -> None:
     model = case.adapted().train()
     own = {id(parameter) for parameter in own_parameters(model)}
     expected = reached | {name for name, p in model.named_parameters() if id(p) in own}
-    found: set[str] = set()
+    learning: set[str] = set()
     # Steps are taken because branches that start at zero pass no gradient before.
     optimizer = torch.optim.SGD(parameter_groups(model, lr=1e-3), lr=1e-3)
     with seeded():
@@ -83,11 +83,12 @@ def check_gradients(case: Case) -> None:
             advance(model, step, STEPS)
             optimizer.zero_grad()
             loss(model(case.example_input)).backward()
-            found |= {name for name, p in model.named_parameters() if p.grad is not None and _is_reached(name, p.grad)}
-            if found >= expected:
+            named = model.named_parameters()
+            learning |= {name for name, p in named if p.grad is not None and _is_reached(name, p.grad)}
+            if learning >= expected:
                 return
             optimizer.step()
-    expect(False, f"no gradient reaches {', '.join(sorted(expected - found))}")
+    expect(False, f"no gradient reaches {', '.join(sorted(expected - learning))}")
 
 
 def check_parameter_groups(case: Case) -> None:
@@ -179,9 +180,9 @@ def check_double(case: Case) -> None:
     model.to(torch.float64)
     with torch.no_grad():
         after = model(case.example_input.double())
-    for one, other in zip(tree_leaves(after), tree_leaves(before), strict=True):
-        expect(one.dtype == torch.float64, f"the output has type {one.dtype}")
-        expect_close(one.float(), other, "the output in float64", rtol=1e-2)
+    for value, other in zip(tree_leaves(after), tree_leaves(before), strict=True):
+        expect(value.dtype == torch.float64, f"the output has type {value.dtype}")
+        expect_close(value.float(), other, "the output in float64", rtol=1e-2)
 
 
 def check_autocast(case: Case) -> None:
@@ -189,9 +190,10 @@ def check_autocast(case: Case) -> None:
     model, original = case.trained(), case.original()
     with torch.autocast("cpu", torch.bfloat16):
         output, before = model(case.example_input), original(case.example_input)
-    for one, other in zip(tree_leaves(output), tree_leaves(before), strict=True):
+    for value, other in zip(tree_leaves(output), tree_leaves(before), strict=True):
         expect(
-            one.dtype == other.dtype, f"the output has type {one.dtype} under autocast, the original's {other.dtype}"
+            value.dtype == other.dtype,
+            f"the output has type {value.dtype} under autocast, the original's {other.dtype}",
         )
     loss(output).backward()
     for name, parameter in model.named_parameters():

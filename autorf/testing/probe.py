@@ -111,9 +111,9 @@ def probed_size(
     """
     length = start
     while length <= limit:
-        found = probe(model, axis, length, width, period=period, output=output, in_channels=in_channels)
-        if found.size is not None:
-            return found.size
+        probed = probe(model, axis, length, width, period=period, output=output, in_channels=in_channels)
+        if probed.size is not None:
+            return probed.size
         length = -(-length * 3 // 2 // _MULTIPLE) * _MULTIPLE
     raise InputError(f"the field along axis {axis} does not fit into {limit} pixels; raise limit")
 
@@ -125,9 +125,9 @@ def _positive(model: nn.Module) -> nn.Module:
     return positive
 
 
-def _central(side: int, length: int, period: int) -> Sequence[int]:
-    count = max(1, min(side, round(period * side / length)))
-    start = (side - count) // 2
+def _central(size: int, length: int, period: int) -> Sequence[int]:
+    count = max(1, min(size, round(period * size / length)))
+    start = (size - count) // 2
     return range(start, start + count)
 
 

@@ -44,7 +44,7 @@ class MultiScale(nn.Module):
         """Mean class probabilities ``(N, classes, H, W)`` for ``image (N, 3, H, W)``."""
         total = torch.zeros((), device=image.device)
         for scale in self.scales:
-            sides = [self._side(side * scale) for side in image.shape[2:]]
+            sides = [self._side(length * scale) for length in image.shape[2:]]
             resized = functional.interpolate(image, size=sides, mode="bilinear", align_corners=False)
             total = total + self._probabilities(resized, image)
             if self.flip:
@@ -52,8 +52,8 @@ class MultiScale(nn.Module):
         mean: Tensor = total / (len(self.scales) * (1 + self.flip))
         return mean
 
-    def _side(self, wanted: float) -> int:
-        return max(1, round(wanted / self.multiple)) * self.multiple
+    def _side(self, length: float) -> int:
+        return max(1, round(length / self.multiple)) * self.multiple
 
     def _probabilities(self, image: Tensor, like: Tensor) -> Tensor:
         return class_scores(self.model(image), like).softmax(1)

@@ -33,7 +33,7 @@ def newest_checkpoint(folder: Path, reached: int = 0) -> tuple[Path | None, list
     """
     from autorf.training.packing import unpack
 
-    said: list[str] = []
+    notes: list[str] = []
     for name in NAMES:
         path = folder / name
         if not path.is_file():
@@ -41,11 +41,11 @@ def newest_checkpoint(folder: Path, reached: int = 0) -> tuple[Path | None, list
         try:
             unpack(path.read_bytes())
         except (ValueError, OSError) as error:
-            said.append(f"{path.name} {error}".split("\n")[0])
+            notes.append(f"{path.name} {error}".split("\n")[0])
             continue
-        return path, [f"{note}; continued from the checkpoint before" for note in said]
-    if said:
-        return None, [f"{'; '.join(said)}; started afresh"]
+        return path, [f"{note}; continued from the checkpoint before" for note in notes]
+    if notes:
+        return None, [f"{'; '.join(notes)}; started afresh"]
     # An epoch is reported before its checkpoint is written, so after one there may be none.
     return None, [f"no checkpoint is left of {reached} epochs; started afresh"] if reached > 1 else []
 

@@ -46,7 +46,8 @@ class Trace:
         if states:
             rates = states[0].rates
             alike = [state for state in states if state.rates == rates]
-            shares = [sum(column) / len(alike) for column in zip(*(state.window for state in alike), strict=True)]
+            windows = [state.window for state in alike]
+            shares = [sum(column) / len(alike) for column in zip(*windows, strict=True)]
             self._noted["rates"] = list(rates)
             self._noted.setdefault("window", []).append([round(share, 4) for share in shares])
             self._noted["profiles"] = [_profile(state) for state in alike]
