@@ -18,6 +18,8 @@ Chosen = Mapping[str, Group]
 
 Counts = NDArray[np.int64]
 
+IousBySeed = Mapping[int, Mapping[str, float | None]]
+
 MANUAL_BEST, LEARNED_BEST = "best manual", "best learned"
 
 
@@ -101,19 +103,20 @@ class ScaleRow:
 def class_rows(chosen: Chosen, studies: Sequence[StudyResults], rows: Sequence[Row]) -> tuple[ClassRow, ...]:
     """One row a class, in the data set's order."""
     results = {(study.name, record.key): record.result for study in studies for record in study.records}
-    by_name = {
-        name: {
-            seed: results[row.study, row.key].get("iou_per_class") or {}
-            for seed, row in members_of(group, rows).items()
-        }
-        for name, group in chosen.items()
-    }
+    by_name: dict[str, IousBySeed] = {}
+    for configuration, group in chosen.items():
+        members = members_of(group, rows).items()
+        by_name[configuration] = {seed: results[row.study, row.key].get("iou_per_class") or {} for seed, row in members}
     names = next((list(iou) for seeds in by_name.values() for iou in seeds.values() if iou), [])
-    found = []
+    table = []
     for name in names:
-        values = {who: {seed: iou.get(name) for seed, iou in seeds.items()} for who, seeds in by_name.items()}
-        found.append(ClassRow(name, _means(values), *_paired(values)))
-    return tuple(found)
+        values = {configuration: _of_class(seeds, name) for configuration, seeds in by_name.items()}
+        table.append(ClassRow(name, _means(values), *_paired(values)))
+    return tuple(table)
+
+
+def _of_class(seeds: IousBySeed, name: str) -> dict[int, float | None]:
+    return {seed: iou.get(name) for seed, iou in seeds.items()}
 
 
 def _paired(values: Mapping[str, Mapping[int, float | None]]) -> tuple[float | None, float | None]:
@@ -129,30 +132,35 @@ class EvidenceOf:
     def __init__(self, studies: Sequence[StudyResults], rows: Sequence[Row]) -> None:
         self._studies = {study.name: study for study in studies}
         self._rows = rows
-        self._known: dict[tuple[str, str], Evidence | None] = {}
+        self._evidence: dict[tuple[str, str], Evidence | None] = {}
 
     def __call__(self, group: Group) -> dict[int, Evidence]:
         """By seed, those that have any."""
-        found = {seed: self._read(row) for seed, row in members_of(group, self._rows).items()}
-        return {seed: evidence for seed, evidence in found.items() if evidence is not None}
+        by_seed = {seed: self._read(row) for seed, row in members_of(group, self._rows).items()}
+        return {seed: evidence for seed, evidence in by_seed.items() if evidence is not None}
 
     def _read(self, row: Row) -> Evidence | None:
         place = (row.study, row.key)
-        if place not in self._known:
+        if place not in self._evidence:
             folder = self._studies[row.study].trial_folder(row.key)
-            self._known[place] = None if folder is None else read_evidence(folder)
-        return self._known[place]
+            self._evidence[place] = None if folder is None else read_evidence(folder)
+        return self._evidence[place]
 
 
 def size_rows(chosen: Chosen, evidence_of: EvidenceOf) -> tuple[SizeRow, ...]:
     """One row an object size that occurs, small ones first; none without evidence."""
-    evidence = {name: seeds for name, group in chosen.items() if (seeds := evidence_of(group))}
-    first = next((one for seeds in evidence.values() for one in seeds.values()), None)
+    by_name = {name: seeds for name, group in chosen.items() if (seeds := evidence_of(group))}
+    first = next((evidence for seeds in by_name.values() for evidence in seeds.values()), None)
     if first is None:
         return ()
-    hits = {name: {seed: one.size_hits.numpy() for seed, one in seeds.items()} for name, seeds in evidence.items()}
+    hits = {name: _size_hits(seeds) for name, seeds in by_name.items()}
+    # The truth is the same in every trial, so any one's totals tell which sizes occur, background left out.
     occurs = (first.size_totals * first.is_thing).sum(1)
     return tuple(_size_row(first, size, hits) for size in np.flatnonzero(occurs.numpy()).tolist())
+
+
+def _size_hits(seeds: Mapping[int, Evidence]) -> dict[int, Counts]:
+    return {seed: evidence.size_hits.numpy() for seed, evidence in seeds.items()}
 
 
 def _size_row(truth: Evidence, size: int, hits: Mapping[str, Mapping[int, Counts]]) -> SizeRow:
@@ -160,12 +168,12 @@ def _size_row(truth: Evidence, size: int, hits: Mapping[str, Mapping[int, Counts
     totals, objects = truth.size_totals.numpy()[size], truth.size_objects.numpy()[size]
     limits = (0.0, *truth.size_edges, None)
 
-    def shares(classes: Counts) -> dict[str, dict[int, float | None]]:
+    def share(seeds: Mapping[int, Counts], classes: Counts) -> dict[int, float | None]:
         pixels = totals[classes].sum()
-        return {
-            name: {seed: float(one[size, classes].sum() / pixels) for seed, one in seeds.items()}
-            for name, seeds in hits.items()
-        }
+        return {seed: float(counts[size, classes].sum() / pixels) for seed, counts in seeds.items()}
+
+    def shares(classes: Counts) -> dict[str, dict[int, float | None]]:
+        return {name: share(seeds, classes) for name, seeds in hits.items()}
 
     present = np.flatnonzero(things & (totals > 0))
     together = shares(present)
@@ -186,21 +194,25 @@ def _means(values: Mapping[str, Mapping[int, float | None]]) -> dict[str, float 
 
 def scale_rows(groups: Sequence[Group], evidence_of: EvidenceOf) -> tuple[ScaleRow, ...]:
     """One row a configuration that learned a map."""
-    with_maps = ((group, [one for one in evidence_of(group).values() if one.map_name]) for group in groups)
-    return tuple(_scale_row(group, maps) for group, maps in with_maps if maps)
+    rows = []
+    for group in groups:
+        maps = [evidence for evidence in evidence_of(group).values() if evidence.map_name]
+        if maps:
+            rows.append(_scale_row(group, maps))
+    return tuple(rows)
 
 
 def _scale_row(group: Group, maps: Sequence[Evidence]) -> ScaleRow:
     first = maps[0]
     things = first.is_thing[first.objects[:, 1].long()].numpy()
-    found = [rank_correlation(one.object_sides[things], one.object_scales[things]) for one in maps]
-    known = [value for value in found if value is not None]
+    by_seed = [rank_correlation(evidence.object_sides[things], evidence.object_scales[things]) for evidence in maps]
+    correlations = [value for value in by_seed if value is not None]
     return ScaleRow(
         method=group.method,
         params=group.params,
         map=str(first.map_name),
-        correlation=sum(known) / len(known) if known else None,
-        correlation_ci95=half_width(known),
+        correlation=sum(correlations) / len(correlations) if correlations else None,
+        correlation_ci95=half_width(correlations),
         objects=int(things.sum()),
         sizes=_size_means(first, maps, things),
         classes={
@@ -214,18 +226,21 @@ def _scale_row(group: Group, maps: Sequence[Evidence]) -> ScaleRow:
 def _size_means(first: Evidence, maps: Sequence[Evidence], things: NDArray[np.bool_]) -> tuple[SizeMean, ...]:
     limits = (0.0, *first.size_edges, np.inf)
     sides = first.object_sides.numpy()
-    found = []
+    size_means = []
     for low, high in pairwise(limits):
         mean = _map_mean(maps, things & (sides >= low) & (sides < high))
         if mean is not None:
-            found.append(SizeMean(low, None if high == np.inf else high, mean))
-    return tuple(found)
+            size_means.append(SizeMean(low, None if high == np.inf else high, mean))
+    return tuple(size_means)
 
 
 def _map_mean(maps: Sequence[Evidence], objects: NDArray[np.bool_]) -> float | None:
     """The mean of the map over the pixels of these objects and over seeds; None where there is no such pixel."""
     if not objects.any():
         return None
-    means = [np.average(one.object_scales.numpy()[objects], weights=one.objects[:, 2].numpy()[objects]) for one in maps]
-    found = float(np.mean(means))
-    return found if np.isfinite(found) else None
+    by_seed = []
+    for evidence in maps:
+        scales, areas = evidence.object_scales.numpy(), evidence.objects[:, 2].numpy()
+        by_seed.append(np.average(scales[objects], weights=areas[objects]))
+    mean = float(np.mean(by_seed))
+    return mean if np.isfinite(mean) else None

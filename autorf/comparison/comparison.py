@@ -116,13 +116,17 @@ def compare_studies(studies: Sequence[StudyResults]) -> Comparison:
     noise = ImageNoise(studies, rows, metric)
     groups = tuple(_with_images(group, rows, noise) for group in groups_of(rows))
     verdict = verdict_of(rows, groups, noise)
-    found = Comparison(" + ".join(study.name for study in studies), metric, rows, groups, verdict)
+    comparison = Comparison(" + ".join(study.name for study in studies), metric, rows, groups, verdict)
     named = named_groups(studies, rows, groups)
-    best = {MANUAL_BEST: found.group_of(verdict.best_manual), LEARNED_BEST: found.group_of(verdict.best_learned)}
-    chosen = {name: group for name, group in [*best.items(), *((one.name, one.group) for one in named)] if group}
+    configurations = [
+        (MANUAL_BEST, comparison.group_of(verdict.best_manual)),
+        (LEARNED_BEST, comparison.group_of(verdict.best_learned)),
+        *((configuration.name, configuration.group) for configuration in named),
+    ]
+    chosen = {name: group for name, group in configurations if group}
     evidence_of = EvidenceOf(studies, rows)
     return replace(
-        found,
+        comparison,
         objectives=studies[0].objectives,
         named=named,
         costs=costs_of(studies, rows),
@@ -155,29 +159,33 @@ _MOST_MAPS = 12
 
 def _with_maps(groups: Sequence[Group]) -> list[Group]:
     """Configurations that may have learned a map, the best ones of many."""
-    found = [group for group in groups if group.method in _PER_PIXEL]
-    return sorted(found, key=lambda group: -group.miou_mean)[:_MOST_MAPS]
+    per_pixel = [group for group in groups if group.method in _PER_PIXEL]
+    return sorted(per_pixel, key=lambda group: -group.miou_mean)[:_MOST_MAPS]
+
+
+def _feasible(groups: Sequence[Group], study: StudyResults) -> list[Group]:
+    return [group for group in groups if group.study == study.name and group.feasible]
 
 
 def _between(
     first: StudyResults, other: StudyResults, groups: Sequence[Group], rows: Sequence[Row], noise: ImageNoise
 ) -> dict[str, Any]:
     """The best of ``other`` against the best of ``first``; without numbers where either has none."""
-    ours, theirs = ([group for group in groups if group.study == one.name and group.feasible] for one in (other, first))
+    ours, theirs = _feasible(groups, other), _feasible(groups, first)
     names = {"study": other.name, "against": first.name}
     if not ours or not theirs:
         empty = other.name if not ours else first.name
         return {**names, "outcome": "unknown", "sentence": f"No trial of {empty} is complete yet."}
-    found = judge(ours, theirs, rows, noise)
+    judged = judge(ours, theirs, rows, noise)
     choices = f"{len(theirs)} of {first.name} and {len(ours)} of {other.name}" if len(ours) + len(theirs) > 2 else ""
-    said = judgement(found, noise.metric, choices, f"{other.name} is")
+    meaning = judgement(judged, noise.metric, choices, f"{other.name} is")
     return {
         **names,
-        "best": asdict(found.first),
-        "best_against": asdict(found.second),
-        "difference": found.difference,
-        "difference_low": found.low,
-        "difference_high": found.high,
-        "outcome": found.outcome,
-        "sentence": f"Best of {other.name} against best of {first.name}: {said}.",
+        "best": asdict(judged.first),
+        "best_against": asdict(judged.second),
+        "difference": judged.difference,
+        "difference_low": judged.low,
+        "difference_high": judged.high,
+        "outcome": judged.outcome,
+        "sentence": f"Best of {other.name} against best of {first.name}: {meaning}.",
     }

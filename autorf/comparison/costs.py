@@ -73,7 +73,7 @@ def costs_of(studies: Sequence[StudyResults], rows: Sequence[Row]) -> tuple[Cost
     retrained = {
         (study.name, key): rate * float(fact["seconds"]) for study in studies for key, fact in study.retrains.items()
     }
-    by_way = {way: [row for row in rows if way_of(row.method) == way] for way in WAYS}
+    by_kind = {kind: _of_kind(rows, kind) for kind in WAYS}
     waiting = dict.fromkeys(WAYS, 0.0)
     for study in studies:
         spent = spent_by_trial(study.attempts, rate)
@@ -81,11 +81,15 @@ def costs_of(studies: Sequence[StudyResults], rows: Sequence[Row]) -> tuple[Cost
             # Interrupted, and to be continued: no row, but not for nothing either.
             if record.state == "waiting":
                 waiting[way_of(str(record.configuration["method"]))] += spent.get(record.key, 0.0)
-    return tuple(_cost(way, ours, waiting[way], retrained, unit, full) for way, ours in by_way.items() if ours)
+    return tuple(_cost(kind, ours, waiting[kind], retrained, unit, full) for kind, ours in by_kind.items() if ours)
+
+
+def _of_kind(rows: Sequence[Row], kind: str) -> list[Row]:
+    return [row for row in rows if way_of(row.method) == kind]
 
 
 def _cost(
-    way: str,
+    kind: str,
     rows: Sequence[Row],
     waiting: float,
     retrained: Mapping[tuple[str, str], float],
@@ -101,7 +105,7 @@ def _cost(
     retrain = sum(retrained.get((row.study, row.key), 0.0) for row in rows)
     total = final + repeated + spent("failed", "pruned", "running") + waiting + retrain
     return Cost(
-        way=way,
+        way=kind,
         trials=len(rows),
         complete=len(complete),
         failed=sum(row.state == "failed" for row in rows),
@@ -118,9 +122,9 @@ def _cost(
 
 def _full_grid(studies: Sequence[StudyResults], rows: Sequence[Row]) -> float | None:
     """Seconds of every manual trial of the studies, those that are not complete taken as the mean of those that are."""
-    known = [row.own_seconds or 0.0 for row in rows if row.method in MANUAL and row.state == "complete"]
-    wanted = sum(str(record.configuration["method"]) in MANUAL for study in studies for record in study.records)
-    return sum(known) / len(known) * wanted if known else None
+    seconds = [row.own_seconds or 0.0 for row in rows if row.method in MANUAL and row.state == "complete"]
+    n_manual = sum(str(record.configuration["method"]) in MANUAL for study in studies for record in study.records)
+    return sum(seconds) / len(seconds) * n_manual if seconds else None
 
 
 def curves_of(
@@ -131,15 +135,17 @@ def curves_of(
     if not usable:
         return ()
     best = max(sign * group.mean for group in usable)
-    ended = {(study.name, one.key): (one.ended or 0.0, one.row) for study in studies for one in study.records}
+    # Trials that ended in one moment keep the storage's order.
+    records = [(study.name, record) for study in studies for record in study.records]
+    ended = {(study, record.key): (record.ended or 0.0, record.row) for study, record in records}
     ordered = sorted(rows, key=lambda row: ended.get((row.study, row.key), (0.0, 0)))
-    known = {group.configuration: group.mean for group in usable}
+    means = {group.configuration: group.mean for group in usable}
     curves = []
-    ways = [way for way in WAYS if any(way_of(row.method) == way for row in rows)]
-    for way in (*ways, *(["all"] if len(ways) > 1 else [])):
-        ours = [row for row in ordered if way in ("all", way_of(row.method))]
-        if points := _as_run(ours, known, best, sign):
-            curves.append(Curve(way, "as run", points))
+    begun = [kind for kind in WAYS if _of_kind(rows, kind)]
+    for kind in (*begun, *(["all"] if len(begun) > 1 else [])):
+        ours = ordered if kind == "all" else _of_kind(ordered, kind)
+        if points := _as_run(ours, means, best, sign):
+            curves.append(Curve(kind, "as run", points))
     grid = [group for group in usable if group.manual]
     if len(grid) > 1:
         scores = expected_best([sign * group.mean for group in grid])
@@ -148,13 +154,14 @@ def curves_of(
     return tuple(curves)
 
 
-def _as_run(rows: Sequence[Row], known: Mapping[str, float], best: float, sign: int) -> tuple[Mapping[str, float], ...]:
+def _as_run(rows: Sequence[Row], means: Mapping[str, float], best: float, sign: int) -> tuple[Mapping[str, float], ...]:
     points: list[Mapping[str, float]] = []
     spent, held, chosen = 0.0, float("-inf"), None
     for row in rows:
         spent += row.spent_seconds or 0.0
-        if row.counts and row.configuration in known and sign * (row.score or 0.0) > held:
-            held, chosen = sign * (row.score or 0.0), known[row.configuration]
+        # A trial is chosen by its own score, and judged by its configuration's mean over seeds, known only at the end.
+        if row.counts and row.configuration in means and sign * (row.score or 0.0) > held:
+            held, chosen = sign * (row.score or 0.0), means[row.configuration]
             points.append(_point(spent, chosen, best - sign * chosen))
     if chosen is not None and points[-1]["seconds"] < spent:
         points.append(_point(spent, chosen, best - sign * chosen))

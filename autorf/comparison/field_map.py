@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from autorf.comparison.rows import Group
 from autorf.running.evidence import Evidence
@@ -40,21 +41,24 @@ class FieldMap:
 def object_map(groups: Sequence[Group], evidence_of: Callable[[Group], Mapping[int, Evidence]]) -> FieldMap | None:
     """The manual configurations of one study by object size; None for fewer than two sizes or three configurations."""
     manual = sorted((group for group in groups if group.manual), key=lambda group: max(group.rf))
-    known = [(group, list(seeds.values())) for group in manual if (seeds := evidence_of(group))]
-    if len(known) < 3:
+    seen = [(group, list(seeds.values())) for group in manual if (seeds := evidence_of(group))]
+    if len(seen) < 3:
         return None
-    truth = known[0][1][0]
+    truth = seen[0][1][0]
     things = truth.is_thing
     totals, counts = (truth.size_totals * things).sum(1), (truth.size_objects * things).sum(1)
     bins = [size for size, count in enumerate(counts.tolist()) if count >= FEWEST_OBJECTS]
     if len(bins) < 2:
         return None
-    shares = [
-        np.mean([((one.size_hits * things).sum(1) / totals.clamp(min=1)).numpy() for one in seeds], axis=0)
-        for _, seeds in known
-    ]
-    scores = tuple(tuple(float(share[size]) for share in shares) for size in bins)
-    return _fitted("objects", _mean_sides(truth, bins), [group for group, _ in known], scores)
+
+    def right(evidence: Evidence) -> NDArray[np.float32]:
+        hits = (evidence.size_hits * things).sum(1)
+        return (hits / totals.clamp(min=1)).numpy()
+
+    # (size, configuration): the share of the objects' pixels predicted right, the mean over seeds.
+    shares = np.stack([np.mean(list(map(right, seeds)), axis=0) for _, seeds in seen], axis=1)[bins]
+    scores = tuple(map(tuple, shares.tolist()))
+    return _fitted("objects", _mean_sides(truth, bins), [group for group, _ in seen], scores)
 
 
 def study_map(sizes: Mapping[str, float], groups: Sequence[Group], over: str, sign: int = 1) -> FieldMap | None:
@@ -68,13 +72,16 @@ def study_map(sizes: Mapping[str, float], groups: Sequence[Group], over: str, si
     """
     manual = {(group.study, group.setting): group for group in groups if group.manual}
     columns = {group.setting: group for group in sorted(manual.values(), key=lambda group: max(group.rf))}
-    rows = sorted((side, study) for study, side in sizes.items() if any(name == study for name, _ in manual))
-    if len({side for side, _ in rows}) < 2 or len(columns) < 3:
+    searched = {study for study, _ in manual}
+    rows = sorted((size, study) for study, size in sizes.items() if study in searched)
+    if len({size for size, _ in rows}) < 2 or len(columns) < 3:
         return None
-    scores = tuple(
-        tuple(manual[study, name].mean if (study, name) in manual else None for name in columns) for _, study in rows
-    )
-    return _fitted(over, tuple(side for side, _ in rows), list(columns.values()), scores, sign)
+
+    def means(study: str) -> tuple[float | None, ...]:
+        return tuple(manual[study, name].mean if (study, name) in manual else None for name in columns)
+
+    scores = tuple(means(study) for _, study in rows)
+    return _fitted(over, tuple(size for size, _ in rows), list(columns.values()), scores, sign)
 
 
 def _fitted(
@@ -86,14 +93,14 @@ def _fitted(
 ) -> FieldMap:
     fields = tuple(float(max(group.rf)) for group in groups)
     best = tuple(_best(row, sign) for row in scores)
-    sides, found = np.array(sizes), np.array([fields[at] for at in best])
-    ratio = float((sides * found).sum() / (sides**2).sum())
+    sides, best_fields = np.array(sizes), np.array([fields[at] for at in best])
+    ratio = float((sides * best_fields).sum() / (sides**2).sum())
     return FieldMap(over, sizes, tuple(group.setting for group in groups), fields, scores, best, ratio)
 
 
 def _best(row: Sequence[float | None], sign: int) -> int:
-    known = {at: sign * value for at, value in enumerate(row) if value is not None}
-    return max(known, key=known.__getitem__)
+    scores = {at: sign * value for at, value in enumerate(row) if value is not None}
+    return max(scores, key=scores.__getitem__)
 
 
 def _mean_sides(evidence: Evidence, bins: Sequence[int]) -> tuple[float, ...]:

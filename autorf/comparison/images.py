@@ -38,9 +38,11 @@ class ImageNoise:
 
     def of_group(self, group: Group, *, only_images: bool = False) -> float | None:
         """The variance that images add to a group's mean; None where a trial has no evidence."""
-        moved = [self._of_row(row) for row in members_of(group, self._rows).values()]
-        known = [one for one in moved if one is not None]
-        return image_variance(np.stack(known), only_images=only_images) if known and len(known) == len(moved) else None
+        members = members_of(group, self._rows).values()
+        influences = [moved for row in members if (moved := self._of_row(row)) is not None]
+        if not influences or len(influences) < len(members):
+            return None
+        return image_variance(np.stack(influences), only_images=only_images)
 
     def of_pairs(
         self, ours: Sequence[Group], theirs: Sequence[Group], *, only_images: bool = False
@@ -51,14 +53,15 @@ class ImageNoise:
         """
         members = {group.configuration: members_of(group, self._rows) for group in [*ours, *theirs]}
         chosen = {group.configuration for group in [*self._contenders(ours), *self._contenders(theirs)]}
-        found = np.full((len(ours), len(theirs)), np.nan)
-        for i, j in np.ndindex(*found.shape):
+        variances = np.full((len(ours), len(theirs)), np.nan)
+        for i, j in np.ndindex(*variances.shape):
             a, b = ours[i].configuration, theirs[j].configuration
             if a in chosen and b in chosen:
                 variance = self._of_pair(members[a], members[b], only_images)
-                found[i, j] = np.nan if variance is None else variance
-        known = np.isfinite(found)
-        return np.where(known, found, found[known].max()) if known.any() else None
+                variances[i, j] = np.nan if variance is None else variance
+        read = np.isfinite(variances)
+        # A pair that was left out to save reading must not look surer than one that was read.
+        return np.where(read, variances, variances[read].max()) if read.any() else None
 
     def _contenders(self, groups: Sequence[Group]) -> Iterable[Group]:
         if sum(row.counts for row in self._rows) <= MOST_TRIALS:

@@ -35,14 +35,14 @@ def named_groups(
     studies: Sequence[StudyResults], rows: Sequence[Row], groups: Sequence[Group]
 ) -> tuple[NamedGroup, ...]:
     """The default and the zero-search rule, those that can be told."""
-    return tuple(found for found in (_default(studies, groups), _object_size(studies, rows, groups)) if found)
+    return tuple(group for group in (_default(studies, groups), _object_size(studies, rows, groups)) if group)
 
 
 def _default(studies: Sequence[StudyResults], groups: Sequence[Group]) -> NamedGroup | None:
     for study in studies:
         if study.records and (configuration := _unmodified(study)):
-            known = [group for group in groups if group.study == study.name and _is(group, configuration)]
-            return NamedGroup("default", known[0] if known else None)
+            alike = [group for group in groups if group.study == study.name and _is(group, configuration)]
+            return NamedGroup("default", alike[0] if alike else None)
     return None
 
 
@@ -87,11 +87,11 @@ def _measured_size(studies: Sequence[StudyResults], rows: Sequence[Row], groups:
     """
     by_name = {study.name: study for study in studies}
     folders = (by_name[row.study].trial_folder(row.key) for group in groups for row in members_of(group, rows).values())
-    found = next((one for folder in folders if folder and (one := read_evidence(folder))), None)
-    if found is None:
+    evidence = next((read for folder in folders if folder and (read := read_evidence(folder))), None)
+    if evidence is None:
         return None
-    classes, areas = found.objects[:, 1], found.objects[:, 2]
-    things = [label for label in classes.unique().tolist() if found.is_thing[label]]
+    classes, areas = evidence.objects[:, 1], evidence.objects[:, 2]
+    things = [label for label in classes.unique().tolist() if evidence.is_thing[label]]
     return median(_middle_side(areas[classes == label]) for label in things) if things else None
 
 

@@ -1,6 +1,6 @@
 """The trials that no other beats in every objective."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from autorf.study.objectives import sign
@@ -19,7 +19,8 @@ def pareto_front(rows: Sequence[Item], objectives: Sequence[str]) -> list[Item]:
         objectives: metrics, of which more is better, and costs, of which less is.
     """
     points = [(row, point) for row in rows if (point := _point(row, objectives)) is not None]
-    return [row for row, point in points if not any(_dominates(other, point) for _, other in points)]
+    others = [point for _, point in points]
+    return [row for row, point in points if not _dominated(point, others)]
 
 
 def _point(row: Any, objectives: Sequence[str]) -> tuple[float, ...] | None:
@@ -29,5 +30,9 @@ def _point(row: Any, objectives: Sequence[str]) -> tuple[float, ...] | None:
     return tuple(sign(name) * value for name, value in zip(objectives, values, strict=True))
 
 
-def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    return one != other and all(mine >= theirs for mine, theirs in zip(one, other, strict=True))
+def _dominated(point: tuple[float, ...], others: Iterable[tuple[float, ...]]) -> bool:
+    return any(_dominates(other, point) for other in others)
+
+
+def _dominates(point: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return point != other and all(mine >= theirs for mine, theirs in zip(point, other, strict=True))

@@ -46,8 +46,8 @@ class StudyResults:
 
     def part(self, name: str) -> Mapping[str, Any]:
         """One part of the study file, such as ``data``."""
-        found: Mapping[str, Any] = self.spec.get(name) or {}
-        return found
+        section: Mapping[str, Any] = self.spec.get(name) or {}
+        return section
 
     def trial_folder(self, key: str) -> Path | None:
         """Where a trial's files are."""
@@ -100,8 +100,8 @@ def check_comparable(studies: Sequence[StudyResults]) -> tuple[str, ...]:
 
 
 def _classes(study: StudyResults) -> list[str]:
-    found = (list(record.result["iou_per_class"]) for record in study.records if record.result.get("iou_per_class"))
-    return next(found, [])
+    listed = (list(record.result["iou_per_class"]) for record in study.records if record.result.get("iou_per_class"))
+    return next(listed, [])
 
 
 def _shown(mine: Sequence[str], theirs: Sequence[str]) -> str:
@@ -112,18 +112,18 @@ def _shown(mine: Sequence[str], theirs: Sequence[str]) -> str:
     return f"{len(mine)} classes{some}{order}"
 
 
-def _differences(name: str, one: Any, other: Any) -> dict[str, str]:
+def _differences(name: str, mine: Any, theirs: Any) -> dict[str, str]:
     """``{path: "path (one against other)"}`` for every value that differs; a part not known differs in nothing."""
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        if not one or not other:
+    if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
+        if not mine or not theirs:
             return {}
-        keys = dict.fromkeys([*one, *other])
+        keys = dict.fromkeys([*mine, *theirs])
         return {
             path: text
             for key in keys
-            for path, text in _differences(f"{name}.{key}", one.get(key), other.get(key)).items()
+            for path, text in _differences(f"{name}.{key}", mine.get(key), theirs.get(key)).items()
         }
-    return {} if one == other else {name: f"{name} ({_plain(one)} against {_plain(other)})"}
+    return {} if mine == theirs else {name: f"{name} ({_plain(mine)} against {_plain(theirs)})"}
 
 
 def _plain(value: Any) -> str:

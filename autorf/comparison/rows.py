@@ -172,7 +172,7 @@ def _row(record: Record, study: StudyResults, front: set[str] | None) -> Row:
         rnorm=result.get("rnorm", last.get("rnorm")),
         f=reached.get("f"),
         dilation=reached.get("dilation", set_dilation),
-        each={name: [reached[part] for part in found] for name in LISTED if (found := parts(reached, name))},
+        each=_listed(reached),
         miou=result.get("miou"),
         f1=result.get("f1"),
         pixel_accuracy=result.get("pixel_accuracy"),
@@ -188,12 +188,22 @@ def _row(record: Record, study: StudyResults, front: set[str] | None) -> Row:
     )
 
 
+def _listed(reached: Mapping[str, Any]) -> dict[str, list[float]]:
+    """Of what a trial reached, the values of every branch or layer, where there are several."""
+    named = {name: parts(reached, name) for name in LISTED}
+    return {name: list(map(reached.__getitem__, names)) for name, names in named.items() if names}
+
+
 def groups_of(rows: Iterable[Row]) -> tuple[Group, ...]:
     """Configurations with at least one trial that counts, in the order of their first."""
     together: dict[str, list[Row]] = {}
     for row in rows:
         together.setdefault(row.configuration, []).append(row)
-    return tuple(_group(members) for members in together.values() if any(row.counts for row in members))
+    return tuple(_group(members) for members in together.values() if _any_counts(members))
+
+
+def _any_counts(members: Sequence[Row]) -> bool:
+    return any(row.counts for row in members)
 
 
 def _group(members: Sequence[Row]) -> Group:
@@ -208,7 +218,7 @@ def _group(members: Sequence[Row]) -> Group:
         miou_mean=mean(mious) if mious else float("nan"),
         miou_std=stdev(mious) if len(mious) > 1 else None,
         miou_ci95=half_width(mious),
-        rf=[round(mean(row.rf[axis] for row in counted if row.rf), 2) for axis in (0, 1)],
+        rf=[_mean_field(counted, axis) for axis in (0, 1)],
         rnorm=mean(row.rnorm for row in counted if row.rnorm is not None),
         train_seconds=mean(row.train_seconds or 0.0 for row in counted),
         study=first.study,
@@ -221,6 +231,10 @@ def _group(members: Sequence[Row]) -> Group:
         spent_seconds=sum(row.spent_seconds or 0.0 for row in members),
         feasible=not any(row.infeasible for row in counted),
     )
+
+
+def _mean_field(rows: Sequence[Row], axis: int) -> float:
+    return round(mean(row.rf[axis] for row in rows if row.rf), 2)
 
 
 def learned(rows: Sequence[Row], name: str) -> list[float]:
@@ -239,5 +253,5 @@ def members_of(group: Group, rows: Sequence[Row]) -> dict[int, Row]:
 
 def mean_of(values: Mapping[Any, float | None]) -> float | None:
     """Of those that are known; None where none is."""
-    known = [value for value in values.values() if value is not None]
-    return mean(known) if known else None
+    numbers = [value for value in values.values() if value is not None]
+    return mean(numbers) if numbers else None

@@ -20,8 +20,8 @@ def own_seconds(record: Record, rate: int) -> float | None:
     """What a trial's newest attempt and the epochs it continued from have cost; None before their first epoch."""
     result, last = record.result, record.history[-1] if record.history else {}
     wall = result.get("train_seconds", last.get("seconds"))
-    known: float | None = result.get("cpu_seconds", last.get("cpu_seconds"))
-    return known if known is not None or wall is None else rate * float(wall)
+    cpu: float | None = result.get("cpu_seconds", last.get("cpu_seconds"))
+    return cpu if cpu is not None or wall is None else rate * float(wall)
 
 
 def spent_by_trial(attempts: Iterable[Record], rate: int) -> dict[str, float]:
@@ -32,7 +32,7 @@ def spent_by_trial(attempts: Iterable[Record], rate: int) -> dict[str, float]:
     """
     spent: dict[str, float] = {}
     clocks: dict[str, dict[int, float]] = {}
-    for record in sorted(attempts, key=lambda one: one.attempt):
+    for record in sorted(attempts, key=lambda record: record.attempt):
         clock = clocks.setdefault(record.key, {})
         ends = {
             int(epoch["epoch"]): float(epoch.get("cpu_seconds", rate * epoch["seconds"]))
@@ -40,6 +40,7 @@ def spent_by_trial(attempts: Iterable[Record], rate: int) -> dict[str, float]:
             if "seconds" in epoch
         }
         last = own_seconds(record, rate)
+        # What the epoch before this attempt's first one had cost by then was paid by an earlier attempt.
         before = clock.get(min(ends) - 1, 0.0) if ends else max(clock.values(), default=0.0)
         if last is not None:
             spent[record.key] = spent.get(record.key, 0.0) + max(last - before, 0.0)

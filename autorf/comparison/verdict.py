@@ -6,6 +6,7 @@ from math import isfinite
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from autorf.comparison.images import ImageNoise
 from autorf.comparison.rows import Group, Row, members_of
@@ -74,72 +75,78 @@ class Judged:
 
 def judge(ours: Sequence[Group], theirs: Sequence[Group], rows: Sequence[Row], noise: ImageNoise) -> Judged:
     """The best of ``ours`` against the best of ``theirs``; neither is empty."""
-    way = sign(noise.metric)
-    ours, theirs = _best_first(ours, way), _best_first(theirs, way)
+    direction = sign(noise.metric)
+    ours, theirs = _best_first(ours, direction), _best_first(theirs, direction)
     seeds = sorted({row.seed for row in rows})
-    a, b = (np.array([_scores(group, rows, seeds) for group in groups]) * way for groups in (ours, theirs))
+    a, b = (_score_table(groups, rows, seeds) * direction for groups in (ours, theirs))
     images = noise.of_pairs(ours, theirs)
-    found = difference_of_best(a, b, 0.0 if images is None else images, noise.n_images)
+    estimate = difference_of_best(a, b, 0.0 if images is None else images, noise.n_images)
     alone = None
-    if not isfinite(found.low) and (images := noise.of_pairs(ours, theirs, only_images=True)) is not None:
+    if not isfinite(estimate.low) and (images := noise.of_pairs(ours, theirs, only_images=True)) is not None:
         alone = difference_on_images(np.nanmean(a, axis=1), np.nanmean(b, axis=1), images, noise.n_images)
-    low, high = _turned(found, way)
-    images_low, images_high = _turned(alone, way)
+    low, high = _turned(estimate, direction)
+    images_low, images_high = _turned(alone, direction)
     outcome = "unknown" if low is None or high is None else "no difference"
-    if found.low > 0 or found.high < 0:
-        outcome = "better" if found.low > 0 else "worse"
-    difference = way * found.difference
+    if estimate.low > 0 or estimate.high < 0:
+        outcome = "better" if estimate.low > 0 else "worse"
+    difference = direction * estimate.difference
     n_images = 0 if images is None else noise.n_images
-    best = (ours[found.first], theirs[found.second])
-    return Judged(*best, difference, low, high, images_low, images_high, outcome, found.n_seeds, n_images)
+    best = (ours[estimate.first], theirs[estimate.second])
+    return Judged(*best, difference, low, high, images_low, images_high, outcome, estimate.n_seeds, n_images)
 
 
-def _best_first(groups: Sequence[Group], way: int) -> list[Group]:
-    return sorted(groups, key=lambda group: -way * group.mean)
+def _best_first(groups: Sequence[Group], direction: int) -> list[Group]:
+    return sorted(groups, key=lambda group: -direction * group.mean)
 
 
-def _turned(found: BestDifference | None, way: int) -> tuple[float | None, float | None]:
+def _turned(estimate: BestDifference | None, direction: int) -> tuple[float | None, float | None]:
     """The interval in the metric's own sign; None for an end that is open."""
-    if found is None:
+    if estimate is None:
         return None, None
-    low, high = (way * end if isfinite(end) else None for end in (found.low, found.high))
-    return (low, high) if way > 0 else (high, low)
+    low, high = (direction * end if isfinite(end) else None for end in (estimate.low, estimate.high))
+    return (low, high) if direction > 0 else (high, low)
+
+
+def _score_table(groups: Sequence[Group], rows: Sequence[Row], seeds: Sequence[int]) -> NDArray[np.float64]:
+    """``(len(groups), len(seeds))``, nan where a configuration lacks a seed."""
+    return np.array([_scores(group, rows, seeds) for group in groups])
 
 
 def _scores(group: Group, rows: Sequence[Row], seeds: Sequence[int]) -> list[float]:
-    known: Mapping[int, Row] = members_of(group, rows)
-    return [score if seed in known and (score := known[seed].score) is not None else np.nan for seed in seeds]
+    members: Mapping[int, Row] = members_of(group, rows)
+    return [score if seed in members and (score := members[seed].score) is not None else np.nan for seed in seeds]
 
 
 def verdict_of(rows: Sequence[Row], groups: Sequence[Group], noise: ImageNoise) -> Verdict:
     """Judge the study as it stands."""
     usable = [group for group in groups if group.feasible]
-    manual, learned = [[group for group in usable if group.manual == by_hand] for by_hand in (True, False)]
+    manual = [group for group in usable if group.manual]
+    learned = [group for group in usable if not group.manual]
     if not manual or not learned:
         return _none_yet(manual, learned, rows, len(usable) < len(groups), noise.metric)
-    found = judge(learned, manual, rows, noise)
-    ours, theirs = found.first, found.second
+    judged = judge(learned, manual, rows, noise)
+    ours, theirs = judged.first, judged.second
     grid_seconds = sum(group.own_seconds * group.n for group in groups if group.manual)
     ratio = ours.own_seconds * ours.n / grid_seconds if grid_seconds else None
     whole = sum(group.spent_seconds or group.own_seconds * group.n for group in groups if not group.manual)
     all_learned = whole / grid_seconds if grid_seconds and len(learned) > 1 else None
-    half = None if found.low is None or found.high is None else (found.high - found.low) / 2
+    half = None if judged.low is None or judged.high is None else (judged.high - judged.low) / 2
     return Verdict(
         best_manual=asdict(theirs),
         best_learned=asdict(ours),
-        difference=found.difference,
+        difference=judged.difference,
         difference_ci95=half,
         cost_ratio=ratio,
-        sentence=_sentence(found, _cost_words(ratio, all_learned, len(manual)), noise, len(manual), len(learned)),
-        difference_low=found.low,
-        difference_high=found.high,
-        images_low=found.images_low,
-        images_high=found.images_high,
-        outcome=found.outcome,
+        sentence=_sentence(judged, _cost_words(ratio, all_learned, len(manual)), noise, len(manual), len(learned)),
+        difference_low=judged.low,
+        difference_high=judged.high,
+        images_low=judged.images_low,
+        images_high=judged.images_high,
+        outcome=judged.outcome,
         n_manual=len(manual),
         n_learned=len(learned),
-        n_seeds=found.n_seeds,
-        n_images=found.n_images,
+        n_seeds=judged.n_seeds,
+        n_images=judged.n_images,
     )
 
 
@@ -151,8 +158,8 @@ def _none_yet(
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     why = "" if manual or learned else f" ({counts or 'none was begun'})"
     kept = " and keeps the study's limits" if constraints else ""
-    way = sign(metric)
-    best = max([*manual, *learned], key=lambda group: way * group.mean, default=None)
+    direction = sign(metric)
+    best = max([*manual, *learned], key=lambda group: direction * group.mean, default=None)
     so_far = f"; best so far: {words(best, metric)}" if best else ""
     return Verdict(
         asdict(best) if best and best.manual else None,
@@ -174,40 +181,39 @@ def _cost_words(ratio: float | None, all_learned: float | None, n_manual: int) -
     return f" at {ratio:.0%} of {grid} training time{whole}"
 
 
-def _sentence(found: Judged, cost: str, noise: ImageNoise, n_manual: int, n_learned: int) -> str:
-    best = f"Best learned {words(found.first, noise.metric)} against best manual {words(found.second, noise.metric)}"
+def _sentence(judged: Judged, cost: str, noise: ImageNoise, n_manual: int, n_learned: int) -> str:
+    best = f"Best learned {words(judged.first, noise.metric)} against best manual {words(judged.second, noise.metric)}"
     choices = f"{n_manual} manual and {n_learned} learned" if n_manual + n_learned > 2 else ""
-    return f"{best}{cost}: {judgement(found, noise.metric, choices, 'learning is')}."
+    return f"{best}{cost}: {judgement(judged, noise.metric, choices, 'learning is')}."
 
 
-def judgement(found: Judged, metric: str, choices: str, subject: str) -> str:
+def judgement(judged: Judged, metric: str, choices: str, subject: str) -> str:
     """What the difference means, with its interval; ``choices`` says among what either best was chosen, if at all."""
-    difference = signed(found.difference, metric)
-    if found.outcome == "unknown":
-        return _not_told(found, metric, difference)
-    ground = f"{found.n_seeds} seeds{f' and {found.n_images} images' if found.n_images else ''}"
+    difference = signed(judged.difference, metric)
+    if judged.outcome == "unknown":
+        return _not_told(judged, metric, difference)
+    ground = f"{judged.n_seeds} seeds{f' and {judged.n_images} images' if judged.n_images else ''}"
     corrected = f", corrected for choosing among {choices}" if choices else ""
-    interval = (
-        f"{difference}, 95 % interval {_end(found.low, metric)} to {_end(found.high, metric)} over {ground}{corrected}"
-    )
-    if found.outcome == "no difference":
+    ends = f"{_end(judged.low, metric)} to {_end(judged.high, metric)}"
+    interval = f"{difference}, 95 % interval {ends} over {ground}{corrected}"
+    if judged.outcome == "no difference":
         return f"no difference at this number of seeds ({interval})"
-    return f"{subject} {found.outcome} ({interval})"
+    return f"{subject} {judged.outcome} ({interval})"
 
 
 def _end(value: float | None, metric: str) -> str:
     return "any" if value is None else signed(value, metric)
 
 
-def _not_told(found: Judged, metric: str, difference: str) -> str:
-    if found.n_seeds == 0:
+def _not_told(judged: Judged, metric: str, difference: str) -> str:
+    if judged.n_seeds == 0:
         return f"they share no seed, so the difference of {difference} cannot be judged"
-    if found.n_seeds > 1:
+    if judged.n_seeds > 1:
         return f"the difference of {difference} cannot be judged before every configuration has two seeds"
     words = f"one seed cannot tell whether the difference of {difference} is more than noise"
-    if found.images_low is None or found.images_high is None:
+    if judged.images_low is None or judged.images_high is None:
         return words
-    low, high = (signed(end, metric) for end in (found.images_low, found.images_high))
+    low, high = (signed(end, metric) for end in (judged.images_low, judged.images_high))
     return f"{words} (over other validation images alone {low} to {high})"
 
 
