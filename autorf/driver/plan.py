@@ -26,7 +26,7 @@ SEARCH_STEPS = 50
 
 
 @dataclass(frozen=True)
-class Plan:
+class StudyPlan:
     """The trials of a study, in the order in which they run.
 
     Attributes:
@@ -67,7 +67,7 @@ class Plan:
         return min(len(self.configurations), self.limit or len(self.configurations))
 
 
-def plan(spec: StudySpec, source: str, root: Path) -> Plan:
+def plan(spec: StudySpec, source: str, root: Path) -> StudyPlan:
     """The study's trials, after checking everything that can be checked without training.
 
     Args:
@@ -100,7 +100,7 @@ def plan(spec: StudySpec, source: str, root: Path) -> Plan:
         pool = candidates(spec, spaces) if drawn else ordered[1:]
         near = nearest_first(pool, wanted, spec, classes)
         ordered = [ordered[0], *[one for one in near if one != ordered[0]][: STARTERS if drawn else None]]
-    return Plan(
+    return StudyPlan(
         configurations=tuple(ordered),
         unordered=unordered,
         limit=_limit(spec),
