@@ -1,4 +1,4 @@
-"""Gathers a trial's evidence during its last validation, without keeping the predictions."""
+"""Collects a trial's evidence during its last validation, without keeping the predictions."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ SAMPLE_SIDE = 256
 """Pixels: the longer side of a sample is at most this."""
 
 
-class Gatherer(lightning.Callback):
+class EvidenceCollector(lightning.Callback):
     """Counts what the last validation of a training, or a validation of its own, predicts.
 
     Args:
