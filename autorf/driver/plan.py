@@ -116,9 +116,10 @@ def _short_searches(spec: StudySpec, source: str, trials: Sequence[Trial], n_tra
     """Say so where a method searches for so few steps that what it finds may be chance."""
     warnings: dict[str, None] = {}
     for trial in trials:
-        share, training = float(getattr(trial.method, "search", 0.0)), training_of(spec.training, trial.configuration)
-        steps = round(share * training.epochs * math.ceil(n_train / training.batch_size))
-        if share and steps < SEARCH_STEPS:
+        search_fraction = float(getattr(trial.method, "search", 0.0))
+        training = training_of(spec.training, trial.configuration)
+        steps = round(search_fraction * training.epochs * math.ceil(n_train / training.batch_size))
+        if search_fraction and steps < SEARCH_STEPS:
             warnings[
                 f"{source}: {trial.method.method}: its search phase has only {steps} steps, fewer than "
                 f"{SEARCH_STEPS}: what it finds may be chance; give more epochs, smaller batches or a larger search"

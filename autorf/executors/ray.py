@@ -11,8 +11,8 @@ from pathlib import Path
 
 from autorf.errors import InputError
 from autorf.executors.base import Event, RunTrial
-from autorf.executors.ray_files import TrialFileServer
 from autorf.executors.ray_cluster import Cluster
+from autorf.executors.ray_files import TrialFileServer
 from autorf.executors.ray_tune import TuneBridge, run_tune
 from autorf.executors.ray_worker import config_of, make_trainable
 from autorf.executors.scratch import Scratch
@@ -29,7 +29,7 @@ class RayExecutor:
         folder: of the study; Tune's own files lie in it while the search runs.
         jobs: how many there are at most, where that is known.
         run_trial: what runs a trial; None for :func:`autorf.running.runner.run`.
-        share_files: False to ship files even to nodes that see the study's folder.
+        always_ship: ship files even to nodes that see the study's folder.
 
     Raises:
         InputError: when nobody answers at the address, or no node can hold a trial.
@@ -43,14 +43,14 @@ class RayExecutor:
         jobs: int | None,
         run_trial: RunTrial | None = None,
         *,
-        share_files: bool = True,
+        always_ship: bool = False,
     ) -> None:
         self._cluster = Cluster(spec, threads)
         self.capacity = min(self._cluster.capacity, jobs or self._cluster.capacity)
         self._bridge = TuneBridge()
         self._scratch = Scratch(folder, ".ray-")
         file_server = None if self._cluster.ours else TrialFileServer.start(folder.resolve())
-        probe = self._scratch.path / "probe" if share_files else None
+        probe = None if always_ship else self._scratch.path / "probe"
         if probe is not None:
             probe.touch()
         trainable = make_trainable(run_trial, file_server, probe, self._cluster.trial)

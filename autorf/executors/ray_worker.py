@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from autorf.executors.base import RunTrial
-from autorf.executors.ray_files import TrialFileTransfer
 from autorf.executors.local import default_runner, failure_reason
 from autorf.executors.processes import Processes
+from autorf.executors.ray_files import TrialFileTransfer
 from autorf.executors.scratch import Scratch
 from autorf.study.job import Job
 from autorf.study.spec import StudySpec
@@ -117,7 +117,7 @@ class _Link:
 
 def _run(job: Job, run_trial: RunTrial | None, file_server: Any, mailbox: Any) -> None:
     if mailbox is not None:
-        _run_share(job, run_trial, file_server, mailbox)
+        _run_process(job, run_trial, file_server, mailbox)
         return
     link = _Link(job, file_server, _tell)
     try:
@@ -128,12 +128,12 @@ def _run(job: Job, run_trial: RunTrial | None, file_server: Any, mailbox: Any) -
         link.end("done", result)
 
 
-def _run_share(job: Job, run_trial: RunTrial | None, file_server: Any, mailbox: Any) -> None:
+def _run_process(job: Job, run_trial: RunTrial | None, file_server: Any, mailbox: Any) -> None:
     """Run one of the processes of a trial; the first one says what all have come to."""
     import ray
 
     from autorf.executors.ray_parallel import lightning_settings, lost_another
-    from autorf.training.parallel import own_share
+    from autorf.training.parallel import own_shard
 
     def say(kind: str, payload: dict[str, Any]) -> bool:
         return bool(ray.get(mailbox.say.remote((kind, payload))))
@@ -146,7 +146,7 @@ def _run_share(job: Job, run_trial: RunTrial | None, file_server: Any, mailbox: 
         failure = {"reason": failure_reason(error), "traceback": traceback.format_exc(), "lost": lost_another(error)}
         ray.get(mailbox.fail.remote(failure))
         raise
-    if own_share().first:
+    if own_shard().first:
         link.end("done", result)
 
 

@@ -15,7 +15,7 @@ from autorf.data.segmentation_set import MEAN, STD
 from autorf.methods.pixelwise import PixelwiseConv2d
 from autorf.metrics import confusion
 from autorf.running.evidence import Evidence
-from autorf.training.parallel import joined, own_share
+from autorf.training.parallel import joined, own_shard
 
 N_SAMPLES = 6
 SAMPLE_SIDE = 256
@@ -33,7 +33,7 @@ class EvidenceCollector(lightning.Callback):
     def __init__(self, splits: Splits, samples: int = N_SAMPLES) -> None:
         self.splits = splits
         total = len(splits.val)
-        self._block = own_share().of(total)
+        self._block = own_shard().of(total)
         self._wanted = sorted({round(at) for at in np.linspace(0, total - 1, min(samples, total)).tolist()})
         self._begin()
 

@@ -30,7 +30,7 @@ from autorf.training.batches import loader
 from autorf.training.callback import ReceptiveFieldCallback
 from autorf.training.checkpoint import EpochCheckpoint, SafetensorsIO
 from autorf.training.module import SegmentationModule
-from autorf.training.parallel import check_shares, own_share
+from autorf.training.parallel import check_shards, own_shard
 from autorf.training.resuming import newest_checkpoint
 
 Report = Callable[[dict[str, Any]], None]
@@ -65,8 +65,8 @@ def run(
     splits = _splits(spec.data)
     if job.with_val:
         splits = splits.val_joined()
-    share = own_share()
-    check_shares(share.processes, spec.training.batch_size, len(splits.train), len(splits.val))
+    shard = own_shard()
+    check_shards(shard.processes, spec.training.batch_size, len(splits.train), len(splits.val))
     train = splits.train.with_augmentation(spec.data.augmentation, job.seed)
     model = trial_model(spec, job.configuration, job.seed, splits.class_names)
     module = SegmentationModule(model, spec.training, splits)
@@ -77,7 +77,7 @@ def run(
         job.folder, job.seed, field, running_costs.told_with(report, model), stopped, job.reached
     )
     resumed, checkpoint.notes = newest_checkpoint(job.folder, job.reached)
-    for note in checkpoint.notes if share.first else ():
+    for note in checkpoint.notes if shard.first else ():
         print(f"trial {job.key}: {note}", file=sys.stderr, flush=True)
     trainer = _trainer(spec, [ReceptiveFieldCallback(), collector, checkpoint], processes)
     running_costs.device = trainer.strategy.root_device
@@ -85,7 +85,7 @@ def run(
     held_out = loader(splits.val, spec.training.batch_size, job.seed, shuffle=False)
     _fit(trainer, module, images, held_out, resumed)
     evidence = collector.evidence()
-    if not share.first:
+    if not shard.first:
         return {}
     if len(checkpoint.history) == spec.training.epochs:
         assert evidence is not None
@@ -206,7 +206,7 @@ def _trainer(
         max_epochs=spec.training.epochs,
         devices=1 if processes is None else "auto",
         strategy="auto" if processes is None else processes["strategy"],
-        # Every process takes its own share of the images.
+        # Every process takes its own shard of the images.
         use_distributed_sampler=False,
         precision="bf16-mixed" if spec.training.precision == "bf16" else "32-true",
         logger=False,

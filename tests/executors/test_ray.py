@@ -19,8 +19,8 @@ import pytest
 from autorf.errors import InputError
 from autorf.executors import Event
 from autorf.executors.base import ended
-from autorf.executors.ray_files import TrialFileServer
 from autorf.executors.ray_cluster import Cluster, _knock
+from autorf.executors.ray_files import TrialFileServer
 from autorf.executors.ray_tune import TuneBridge, _death
 from autorf.executors.ray_worker import _job_from, config_of
 from autorf.study.job import Job
@@ -262,7 +262,7 @@ def test_a_trial_goes_on_when_its_node_dies_and_files_come_home_without_a_shared
         spec = ExecutorSpec(kind="ray", address=cluster.address)
         gate = tmp_path / "gate"
         trial = partial(sleeping_trial, gate=gate)
-        executor = RayExecutor(spec, 1, tmp_path, 2, trial, share_files=False)
+        executor = RayExecutor(spec, 1, tmp_path, 2, trial, always_ship=True)
         leave.callback(executor.close)
         assert executor.capacity == 2
         halfway: set[int] = set()
