@@ -70,8 +70,8 @@ def influence(tallies: NDArray[np.int64], metric: str) -> Array:
     totals = _totals(tallies)
     hits, labelled, predicted = np.moveaxis(counts, -1, 0)
     if metric == "pixel_accuracy":
-        share = totals[0].sum() / totals[1].sum()
-        moved = (hits.sum(1) - share * labelled.sum(1)) / totals[1].sum()
+        accuracy = totals[0].sum() / totals[1].sum()
+        moved = (hits.sum(1) - accuracy * labelled.sum(1)) / totals[1].sum()
         return np.asarray(len(counts) * moved)
     top, bottom = _ratio(metric, *totals)
     occurs = bottom > 0

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from autorf.cli.exit_codes import DONE
-from autorf.driver.plan import Plan, plan
+from autorf.driver.plan import StudyPlan, plan
 from autorf.driver.pruning import Asha
 from autorf.study.spec import StudySpec
 from autorf.study.trial import Trial, side_text
@@ -59,7 +59,7 @@ def dry_run(spec: StudySpec, source: str, root: Path) -> int:
     return DONE
 
 
-def _count(planned: Plan, spec: StudySpec) -> str:
+def _count(planned: StudyPlan, spec: StudySpec) -> str:
     known = len(planned.trials)
     if not planned.spaces:
         return f"{known} trials"
@@ -73,7 +73,7 @@ def _cells(trial: Trial, field: dict[str, Any]) -> tuple[str, ...]:
     return trial.key, trial.method.method, trial.setting, str(trial.seed), rf, f"{field['rnorm']:.2f}"
 
 
-def _summary(planned: Plan, spec: StudySpec, workers: int, seconds: float) -> str:
+def _summary(planned: StudyPlan, spec: StudySpec, workers: int, seconds: float) -> str:
     n_trials = (planned.n_configurations or 0) * len(planned.seeds) or len(planned.trials)
     lines = [f"{n_trials} trials, {workers} at once: about {_time(seconds)}, from one measured step a method"]
     if spec.search.pruning is not None:

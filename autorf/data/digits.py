@@ -19,7 +19,7 @@ Array = NDArray[np.float32]
 Square = tuple[int, int, int]
 """Top, left and side in pixels."""
 
-_SHARES = (0.7, 0.15, 0.15)  # of the source digits
+_FRACTIONS = (0.7, 0.15, 0.15)  # of the source digits
 _TEXTURE_CELLS = (4, 8, 16, 32)  # pixels a wave of the canvas
 _SHAKES = 15  # sweeps of random moves over an image's digits
 _EMPTY = 0.25  # of the places: left without a digit
@@ -55,9 +55,9 @@ def _source_digits(seed: int) -> Mapping[str, _Digits]:
     members: tuple[list[NDArray[np.intp]], ...] = ([], [], [])
     for digit in range(10):
         order = rng.permutation(np.flatnonzero(labels == digit))
-        bounds = np.round(np.cumsum(_SHARES)[:-1] * len(order)).astype(int)
-        for part, share in zip(members, np.split(order, bounds), strict=True):
-            part.append(share)
+        bounds = np.round(np.cumsum(_FRACTIONS)[:-1] * len(order)).astype(int)
+        for part, digits in zip(members, np.split(order, bounds), strict=True):
+            part.append(digits)
     chosen = [np.concatenate(part) for part in members]
     return {split: _Digits(images[index], labels[index]) for split, index in zip(SPLITS, chosen, strict=True)}
 
@@ -130,7 +130,7 @@ def _shaken(places: list[Square], image_size: tuple[int, int], rng: np.random.Ge
     steps = rng.uniform(-0.5, 0.5, (_SHAKES, len(places), 2))
     for sweep in steps.tolist():
         for i, ((top, left, side), step) in enumerate(zip(shaken, sweep, strict=True)):
-            down, right = (round(side * share) for share in step)
+            down, right = (round(side * fraction) for fraction in step)
             moved = (
                 min(max(top + down, 0), image_size[0] - side),
                 min(max(left + right, 0), image_size[1] - side),

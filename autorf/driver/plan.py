@@ -26,7 +26,7 @@ SEARCH_STEPS = 50
 
 
 @dataclass(frozen=True)
-class Plan:
+class StudyPlan:
     """The trials of a study, in the order in which they run.
 
     Attributes:
@@ -67,7 +67,7 @@ class Plan:
         return min(len(self.configurations), self.limit or len(self.configurations))
 
 
-def plan(spec: StudySpec, source: str, root: Path) -> Plan:
+def plan(spec: StudySpec, source: str, root: Path) -> StudyPlan:
     """The study's trials, after checking everything that can be checked without training.
 
     Args:
@@ -100,7 +100,7 @@ def plan(spec: StudySpec, source: str, root: Path) -> Plan:
         pool = candidates(spec, spaces) if drawn else ordered[1:]
         near = nearest_first(pool, wanted, spec, classes)
         ordered = [ordered[0], *[one for one in near if one != ordered[0]][: STARTERS if drawn else None]]
-    return Plan(
+    return StudyPlan(
         configurations=tuple(ordered),
         unordered=unordered,
         limit=_limit(spec),
@@ -116,9 +116,10 @@ def _short_searches(spec: StudySpec, source: str, trials: Sequence[Trial], n_tra
     """Say so where a method searches for so few steps that what it finds may be chance."""
     warnings: dict[str, None] = {}
     for trial in trials:
-        share, training = float(getattr(trial.method, "search", 0.0)), training_of(spec.training, trial.configuration)
-        steps = round(share * training.epochs * math.ceil(n_train / training.batch_size))
-        if share and steps < SEARCH_STEPS:
+        search_fraction = float(getattr(trial.method, "search", 0.0))
+        training = training_of(spec.training, trial.configuration)
+        steps = round(search_fraction * training.epochs * math.ceil(n_train / training.batch_size))
+        if search_fraction and steps < SEARCH_STEPS:
             warnings[
                 f"{source}: {trial.method.method}: its search phase has only {steps} steps, fewer than "
                 f"{SEARCH_STEPS}: what it finds may be chance; give more epochs, smaller batches or a larger search"

@@ -110,6 +110,9 @@ def _points(axis: Axis) -> Sequence[Any]:
     if axis.range is None:
         return axis.choices
     low, high = axis.range.low, axis.range.high
-    shares = [at / (POINTS - 1) for at in range(POINTS)]
-    values = [low * (high / low) ** share if axis.range.log else low + (high - low) * share for share in shares]
+    fractions = [at / (POINTS - 1) for at in range(POINTS)]
+    if axis.range.log:
+        values = [low * (high / low) ** fraction for fraction in fractions]
+    else:
+        values = [low + (high - low) * fraction for fraction in fractions]
     return list(dict.fromkeys(round(value) if axis.whole else float(f"{value:.6g}") for value in values))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from autorf.comparison.ending import WHOLE_GRID
-from autorf.driver.plan import Plan
+from autorf.driver.plan import StudyPlan
 from autorf.driver.prior import saved
 from autorf.driver.pruning import Arrival, Asha
 from autorf.driver.sampling import Suggestions, Tried
@@ -23,7 +23,7 @@ BUSY = "busy:"
 BUSY_SECONDS = 10.0
 
 
-class Course:
+class Scheduler:
     """Decides from the store alone, so that a search that was killed goes on as it would have.
 
     Attributes:
@@ -31,7 +31,7 @@ class Course:
         reason: why, once it is over.
     """
 
-    def __init__(self, spec: StudySpec, store: Store, planned: Plan) -> None:
+    def __init__(self, spec: StudySpec, store: Store, planned: StudyPlan) -> None:
         self.spec, self.store, self.planned = spec, store, planned
         self.over, self.reason = False, ""
         self._suggestions: Suggestions | None = None

@@ -12,8 +12,8 @@ from typing import TextIO
 from autorf import interruption
 from autorf.driver.plan import plan
 from autorf.driver.progress import Progress, open_progress
-from autorf.driver.scheduler import Course
-from autorf.driver.waiting import Others
+from autorf.driver.scheduler import Scheduler
+from autorf.driver.waiting import OtherDriversWait
 from autorf.errors import InputError, StorageLostError
 from autorf.executors import Event, Executor, make
 from autorf.files import write_atomically
@@ -79,9 +79,9 @@ def search(
     if retry_failed:
         store.retry_failed()
     finished = {record.row for record in store.records() if record.finished}
-    course = Course(spec, store, planned)
+    scheduler = Scheduler(spec, store, planned)
     mirrored = open_mirror(spec, root, store.identity)
-    due = course.due()
+    due = scheduler.due()
     expected = (planned.n_configurations or 0) * len(planned.seeds) if due else 0
     shown = open_progress(spec, store.records(), expected=expected, quiet=quiet, json_lines=json_lines)
     with mirrored as mirror, shown as progress:
@@ -89,7 +89,7 @@ def search(
         try:
             if due:
                 remember_versions(store)
-                _run_all(spec, store, course, mirror, progress)
+                _run_all(spec, store, scheduler, mirror, progress)
         finally:
             with suppress(StorageLostError):
                 mirror.close(store.records())
@@ -116,36 +116,36 @@ def check_writable(root: Path) -> None:
         ) from None
 
 
-def _run_all(spec: StudySpec, store: Store, course: Course, mirror: BackgroundMirror, progress: Progress) -> None:
+def _run_all(spec: StudySpec, store: Store, scheduler: Scheduler, mirror: BackgroundMirror, progress: Progress) -> None:
     waiting = sum(not record.finished for record in store.records())
     # Where trials are drawn or promoted, those that wait now are not all.
-    growing = course.planned.spaces or spec.search.pruning is not None
+    growing = scheduler.planned.spaces or spec.search.pruning is not None
     executor = make(spec, store.folder, None if growing else max(1, waiting))
     running: dict[int, Record] = {}
     renewed = time.monotonic()
-    others = Others(store, progress)
+    others = OtherDriversWait(store, progress)
     with _left_resumable(store, executor, running), interruption.kept():
-        course.begin()
+        scheduler.begin()
         while True:
             interruption.check()
-            while len(running) < executor.capacity and (record := course.next()):
+            while len(running) < executor.capacity and (record := scheduler.next()):
                 running[record.row] = record
                 progress.started(record)
-                executor.submit(_job(spec, store, record, course.rungs(record)))
+                executor.submit(_job(spec, store, record, scheduler.rungs(record)))
             if not running:
-                if course.over:
-                    return course.close()
+                if scheduler.over:
+                    return scheduler.close()
                 others.wait()
             for event in executor.wait(POLL_SECONDS) if running else ():
                 if record := running.get(event.row):
                     try:
-                        _handle(event, running, store, course, mirror, progress)
-                        if event.kind == "epoch" and not course.goes_on(record, event.payload):
+                        _handle(event, running, store, scheduler, mirror, progress)
+                        if event.kind == "epoch" and not scheduler.goes_on(record, event.payload):
                             executor.stop(record.row)
                     except TakenOverError as error:
                         _give_up(record, running, executor, progress, error)
             renewed = _renew(running, store, executor, progress, renewed)
-            course.tick()
+            scheduler.tick()
 
 
 @contextmanager
@@ -204,7 +204,7 @@ def _handle(
     event: Event,
     running: dict[int, Record],
     store: Store,
-    course: Course,
+    scheduler: Scheduler,
     mirror: BackgroundMirror,
     progress: Progress,
 ) -> None:
@@ -218,10 +218,10 @@ def _handle(
         return
     del running[event.row]
     if event.kind == "done":
-        store.complete(record, event.payload, value=course.value(event.payload))
+        store.complete(record, event.payload, value=scheduler.value(event.payload))
         clear_checkpoints(store.folder / "trials" / record.key)
     elif event.kind == "pruned":
-        store.prune(record, event.payload, value=course.value(event.payload))
+        store.prune(record, event.payload, value=scheduler.value(event.payload))
     elif event.payload.get("crashed") and (crashes := _crashes(event, record)) < 2:
         store.requeue(record, str(event.payload["reason"]), crashes=crashes)
         progress.note(f"{record.label}: {event.payload['reason']}; it goes on from its checkpoint")

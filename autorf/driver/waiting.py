@@ -9,7 +9,7 @@ PAUSE_SECONDS = (0.2, 5.0)
 """First and longest pause between two looks; it doubles while nothing changes."""
 
 
-class Others:
+class OtherDriversWait:
     """What a driver does that has nothing to run while others do: it waits, to take over should they die."""
 
     def __init__(self, store: Store, progress: Progress) -> None:

@@ -28,7 +28,7 @@ IDLE_SECONDS = 60.0
 """How long Tune is kept waiting for the next job when it has none."""
 
 
-class Relay:
+class TuneBridge:
     """Between the search's thread and Tune's."""
 
     def __init__(self) -> None:
@@ -44,13 +44,13 @@ class Relay:
         self._nodes: dict[int, set[str]] = {}
         self._ended: set[int] = set()
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Relay":
+    def __deepcopy__(self, memo: dict[int, Any]) -> "TuneBridge":
         # Tune copies its settings; both copies must speak to the same search.
         return self
 
     def __reduce__(self) -> Any:
         # Tune saves its settings for a restore that never comes.
-        return Relay, ()
+        return TuneBridge, ()
 
     def hear(self, config: dict[str, Any], result: dict[str, Any]) -> None:
         """Pass a trial's result on; at a rung, wait for the search's word on it, and at its end for the next job."""
@@ -135,14 +135,14 @@ def _epoch_of(event: Event) -> int | None:
     return int(event.payload["epoch"]) if event.kind == "epoch" else None
 
 
-def run_tune(trainable: Any, relay: Relay, folder: Path, at_once: int, reuse: bool) -> None:
-    """Run Tune until the relay is closed."""
+def run_tune(trainable: Any, bridge: TuneBridge, folder: Path, at_once: int, reuse: bool) -> None:
+    """Run Tune until the bridge is closed."""
     try:
         Tuner(
             trainable,
             tune_config=TuneConfig(
-                search_alg=_Submitted(relay),
-                scheduler=_Told(relay),
+                search_alg=_Submitted(bridge),
+                scheduler=_Told(bridge),
                 num_samples=-1,
                 max_concurrent_trials=at_once,
                 reuse_actors=reuse,
@@ -150,8 +150,8 @@ def run_tune(trainable: Any, relay: Relay, folder: Path, at_once: int, reuse: bo
             run_config=RunConfig(
                 name="tune",
                 storage_path=str(folder),
-                callbacks=[_Ends(relay)],
-                stop=_Closed(relay),
+                callbacks=[_Ends(bridge)],
+                stop=_Closed(bridge),
                 # The store counts attempts and decides about the next one.
                 failure_config=FailureConfig(max_failures=0),
                 verbose=0,
@@ -159,25 +159,25 @@ def run_tune(trainable: Any, relay: Relay, folder: Path, at_once: int, reuse: bo
         ).fit()
     except Exception as error:
         # A remote error's text is a traceback, of which the last line says what happened.
-        relay.problem = [type(error).__name__, *str(error).strip().splitlines()][-1]
+        bridge.problem = [type(error).__name__, *str(error).strip().splitlines()][-1]
 
 
 class _Submitted(Searcher):
     """Suggests the jobs that were submitted, in their order."""
 
-    def __init__(self, relay: Relay) -> None:
+    def __init__(self, bridge: TuneBridge) -> None:
         super().__init__(metric="miou", mode="max")
-        self._relay = relay
+        self._bridge = bridge
         self._live: set[str] = set()
 
     def suggest(self, trial_id: str) -> Any:
         # Without a trial to look after, Tune would sleep a second before it asks again.
         until = time.monotonic() + (0.0 if self._live else IDLE_SECONDS)
-        while not self._relay.closed:
-            if self._relay.waiting:
+        while not self._bridge.closed:
+            if self._bridge.waiting:
                 self._live.add(trial_id)
-                config = self._relay.waiting.popleft()
-                self._relay.begin(config)
+                config = self._bridge.waiting.popleft()
+                self._bridge.begin(config)
                 return config
             if time.monotonic() >= until:
                 return None
@@ -198,27 +198,27 @@ class _Submitted(Searcher):
 class _Told(FIFOScheduler):
     """Passes results on, and stops the trials that the search stopped."""
 
-    def __init__(self, relay: Relay) -> None:
+    def __init__(self, bridge: TuneBridge) -> None:
         super().__init__()
-        self._relay = relay
+        self._bridge = bridge
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        self._relay.hear(trial.config, result)
-        stopped = int(trial.config["row"]) in self._relay.stopping
+        self._bridge.hear(trial.config, result)
+        stopped = int(trial.config["row"]) in self._bridge.stopping
         return str(TrialScheduler.STOP if stopped else TrialScheduler.CONTINUE)
 
 
 class _Ends(Callback):
     """Turns the ends of Tune's trials into the search's events."""
 
-    def __init__(self, relay: Relay) -> None:
-        self._relay = relay
+    def __init__(self, bridge: TuneBridge) -> None:
+        self._bridge = bridge
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        self._relay.end(trial.config)
+        self._bridge.end(trial.config)
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        self._relay.end(trial.config, _death(trial, self._relay.nodes_of(trial.config)))
+        self._bridge.end(trial.config, _death(trial, self._bridge.nodes_of(trial.config)))
 
 
 def _death(trial: Any, nodes: set[str]) -> dict[str, Any]:
@@ -241,13 +241,13 @@ def _one_has_died(nodes: set[str]) -> bool:
 
 
 class _Closed(Stopper):
-    """Stops everything once the relay is closed."""
+    """Stops everything once the bridge is closed."""
 
-    def __init__(self, relay: Relay) -> None:
-        self._relay = relay
+    def __init__(self, bridge: TuneBridge) -> None:
+        self._bridge = bridge
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
 
     def stop_all(self) -> bool:
-        return self._relay.closed
+        return self._bridge.closed

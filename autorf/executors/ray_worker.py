@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from autorf.executors.base import RunTrial
-from autorf.executors.depot import Carrier
 from autorf.executors.local import default_runner, failure_reason
 from autorf.executors.processes import Processes
+from autorf.executors.ray_files import TrialFileTransfer
 from autorf.executors.scratch import Scratch
 from autorf.study.job import Job
 from autorf.study.spec import StudySpec
@@ -43,19 +43,19 @@ def _job_from(config: dict[str, Any], folder: Path) -> Job:
     )
 
 
-def make_trainable(run_trial: RunTrial | None, depot: Any, probe: Path | None, processes: Processes) -> Any:
+def make_trainable(run_trial: RunTrial | None, file_server: Any, probe: Path | None, processes: Processes) -> Any:
     """The function that Tune runs for every trial.
 
     Args:
         run_trial: what runs a trial; None for :func:`autorf.running.runner.run`.
-        depot: where files are fetched from and brought back to, or None when all nodes see the study's folder.
+        file_server: where files are fetched from and brought back to, or None when all nodes see the study's folder.
         probe: a file that only nodes which see the folder find; None when files are always shipped.
         processes: of one trial.
     """
     from ray import tune
 
     def process(config: dict[str, Any], mailbox: Any = None) -> None:
-        sees = depot is None or (probe is not None and probe.exists())
+        sees = file_server is None or (probe is not None and probe.exists())
         if Path(config["started_in"]).is_dir():
             # Paths in a study file are relative to where the search was started.
             os.chdir(config["started_in"])
@@ -64,7 +64,7 @@ def make_trainable(run_trial: RunTrial | None, depot: Any, probe: Path | None, p
             return
         away = Scratch(Path(tempfile.gettempdir()), "autorf-trial-")
         try:
-            _run(_job_from(config, away.path), run_trial, depot, mailbox)
+            _run(_job_from(config, away.path), run_trial, file_server, mailbox)
         finally:
             away.remove()
 
@@ -84,17 +84,17 @@ class _Link:
 
     Args:
         job: the trial.
-        depot: where its files come from and go to, or None.
+        file_server: where its files come from and go to, or None.
         say: passes ``(kind, payload)`` on, and returns whether to stop.
     """
 
-    def __init__(self, job: Job, depot: Any, say: Say) -> None:
+    def __init__(self, job: Job, file_server: Any, say: Say) -> None:
         self._say = say
         self._held: list[dict[str, Any]] = []
         self._stopping = False
-        self._carrier = None if depot is None else Carrier(depot, job.key, job.folder)
-        if self._carrier is not None:
-            self._carrier.fetch()
+        self._transfer = None if file_server is None else TrialFileTransfer(file_server, job.key, job.folder)
+        if self._transfer is not None:
+            self._transfer.fetch()
 
     def report(self, epoch: dict[str, Any]) -> None:
         self._held.append(epoch)
@@ -108,18 +108,18 @@ class _Link:
         self._say(kind, payload)
 
     def _flush(self) -> None:
-        if self._carrier is not None:
-            self._carrier.send()
+        if self._transfer is not None:
+            self._transfer.send()
         for epoch in self._held:
             self._stopping |= self._say("epoch", epoch)
         self._held.clear()
 
 
-def _run(job: Job, run_trial: RunTrial | None, depot: Any, mailbox: Any) -> None:
+def _run(job: Job, run_trial: RunTrial | None, file_server: Any, mailbox: Any) -> None:
     if mailbox is not None:
-        _run_share(job, run_trial, depot, mailbox)
+        _run_process(job, run_trial, file_server, mailbox)
         return
-    link = _Link(job, depot, _tell)
+    link = _Link(job, file_server, _tell)
     try:
         result = (run_trial or default_runner())(job, link.report, link.stopped)
     except Exception as error:
@@ -128,17 +128,17 @@ def _run(job: Job, run_trial: RunTrial | None, depot: Any, mailbox: Any) -> None
         link.end("done", result)
 
 
-def _run_share(job: Job, run_trial: RunTrial | None, depot: Any, mailbox: Any) -> None:
+def _run_process(job: Job, run_trial: RunTrial | None, file_server: Any, mailbox: Any) -> None:
     """Run one of the processes of a trial; the first one says what all have come to."""
     import ray
 
     from autorf.executors.ray_parallel import lightning_settings, lost_another
-    from autorf.training.parallel import own_share
+    from autorf.training.parallel import own_shard
 
     def say(kind: str, payload: dict[str, Any]) -> bool:
         return bool(ray.get(mailbox.say.remote((kind, payload))))
 
-    link = _Link(job, depot, say)
+    link = _Link(job, file_server, say)
     try:
         run = run_trial or partial(default_runner(), processes=lightning_settings())  # type: ignore[call-arg]
         result = run(job, link.report, link.stopped)
@@ -146,7 +146,7 @@ def _run_share(job: Job, run_trial: RunTrial | None, depot: Any, mailbox: Any) -
         failure = {"reason": failure_reason(error), "traceback": traceback.format_exc(), "lost": lost_another(error)}
         ray.get(mailbox.fail.remote(failure))
         raise
-    if own_share().first:
+    if own_shard().first:
         link.end("done", result)
 
 

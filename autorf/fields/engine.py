@@ -57,14 +57,12 @@ def trace(program: ExportedProgram) -> Trace:
         for node in program.graph.nodes
         if node.op == "placeholder"
     ]
-    record = _Record()
-    output = _Walk(program.graph_module, record).run(fields)[0]
-    return Trace(
-        output, record.last_map, tuple(record.steps), (record.coarsest[0], record.coarsest[1]), record.flattens
-    )
+    notes = _WalkNotes()
+    output = _Walk(program.graph_module, notes).run(fields)[0]
+    return Trace(output, notes.last_map, tuple(notes.steps), (notes.coarsest[0], notes.coarsest[1]), notes.flattens)
 
 
-class _Record:
+class _WalkNotes:
     """What a walk, with those of its sub-graphs, notes on its way."""
 
     def __init__(self) -> None:
@@ -87,9 +85,9 @@ class _Record:
 class _Walk:
     """The state of walking one graph: the field of every live node."""
 
-    def __init__(self, graph_module: fx.GraphModule, record: _Record) -> None:
+    def __init__(self, graph_module: fx.GraphModule, notes: _WalkNotes) -> None:
         self.graph_module = graph_module
-        self._record = record
+        self._notes = notes
         self._fields: dict[fx.Node, Any] = {}
         self._roots = storage_roots(graph_module.graph)
         live = live_nodes(graph_module.graph, self._roots)
@@ -150,7 +148,7 @@ class _Walk:
             result = function(call)
         except NoRule as error:
             raise InputError(f"operator {target} in layer {layer!r} has no rule for {error}") from error
-        self._record.note(layer, call.operator, result[0] if isinstance(result, list) else result)
+        self._notes.note(layer, call.operator, result[0] if isinstance(result, list) else result)
         return result if not _returns_list(node) or isinstance(result, list) else [result]
 
     def _higher_order(self, node: fx.Node) -> Any:
@@ -159,7 +157,7 @@ class _Walk:
         at = next((i for i, value in enumerate(arguments) if isinstance(value, fx.GraphModule)), None)
         if at is None:
             raise InputError(f"construct {node.target} in layer {layer_name(node)!r} has no receptive-field rule")
-        return _Walk(arguments[at], self._record).run(arguments[at + 1 :])
+        return _Walk(arguments[at], self._notes).run(arguments[at + 1 :])
 
     def _write_back(self, node: fx.Node, result: Any) -> None:
         """An in-place operator changes its argument, and whatever shares its memory, for all later readers."""

@@ -13,7 +13,7 @@ from autorf.methods.aggregation import Activation, Aggregation, aggregated, weig
 from autorf.methods.base import LayerMethod, LearningRule, square_dilation
 from autorf.methods.dilation import Rate
 from autorf.methods.pixelwise import PixelwiseConv2d, pooled_moments, resized
-from autorf.methods.relay import Relay
+from autorf.methods.relay import MapRelay
 from autorf.ops import pixel_adaptive_conv2d
 from autorf.ops._convolution_input import without_autocast, working_dtype
 from autorf.ops._dilations import whole_rates
@@ -92,7 +92,7 @@ class PixelAdaptive(LayerMethod):
         names, inlet = list(layers), None
         for at, (name, layer) in enumerate(layers.items()):
             chained = self.aggregation != "markov" and name != names[-1]
-            outlet = Relay(name, names[at + 1 : at + 2]) if chained else None
+            outlet = MapRelay(name, names[at + 1 : at + 2]) if chained else None
             made[name] = PixelAdaptiveConv2d(layer, name, self, inlet=inlet, outlet=outlet)
             inlet = outlet
         return made
@@ -114,8 +114,8 @@ class PixelAdaptiveConv2d(PixelwiseConv2d):
         name: str,
         method: PixelAdaptive,
         *,
-        inlet: Relay | None = None,
-        outlet: Relay | None = None,
+        inlet: MapRelay | None = None,
+        outlet: MapRelay | None = None,
     ) -> None:
         dilation = square_dilation(name, layer)
         shares = [float(rate == dilation) for rate in method.rates]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from autorf.methods.base import AdaptiveConv2d
-from autorf.methods.relay import Relay
+from autorf.methods.relay import MapRelay
 from autorf.ops.capture import real_dilated_conv2d
 
 _IDLE = -1.0
@@ -43,8 +43,8 @@ class PixelwiseConv2d(AdaptiveConv2d):
         name: str,
         dilation: int,
         statistics: Sequence[float],
-        inlet: Relay | None,
-        outlet: Relay | None,
+        inlet: MapRelay | None,
+        outlet: MapRelay | None,
     ) -> None:
         super().__init__(layer)
         self.name, self.rate, self.inlet, self.outlet = name, dilation, inlet, outlet

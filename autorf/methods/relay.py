@@ -8,7 +8,7 @@ from torch import Tensor
 from autorf.errors import InputError
 
 
-class Relay:
+class MapRelay:
     """From one layer to the layers that need its map, each of which takes it once a forward pass.
 
     A map that was taken by all is forgotten, so that nothing of one pass reaches the next, and none is copied or

@@ -12,7 +12,7 @@ from torch.nn import functional
 from autorf.methods.base import AdaptiveModule, LayerMethod, LearningRule, square_dilation
 from autorf.methods.dilation import Rate
 from autorf.methods.pixelwise import PixelwiseConv2d, pooled_moments, resized
-from autorf.methods.relay import Relay
+from autorf.methods.relay import MapRelay
 from autorf.methods.returning_clamp import returning_clamp
 from autorf.methods.stages import stages
 from autorf.ops import scale_adaptive_conv2d
@@ -73,7 +73,7 @@ class ScaleAdaptive(LayerMethod):
         groups = stages(layers).values() if self.share == "stage" else [[name] for name in layers]
         made: dict[str, nn.Module] = {}
         for first, *others in groups:
-            relay = Relay(first, others) if others else None
+            relay = MapRelay(first, others) if others else None
             made[first] = ScaleAdaptiveConv2d(layers[first], first, self, outlet=relay)
             made.update({name: ScaleAdaptiveConv2d(layers[name], name, self, inlet=relay) for name in others})
         return {name: made[name] for name in layers}
@@ -100,8 +100,8 @@ class ScaleAdaptiveConv2d(PixelwiseConv2d):
         name: str,
         method: ScaleAdaptive,
         *,
-        inlet: Relay | None = None,
-        outlet: Relay | None = None,
+        inlet: MapRelay | None = None,
+        outlet: MapRelay | None = None,
     ) -> None:
         dilation = method.dilation or square_dilation(name, layer)
         super().__init__(layer, name, dilation, (1.0, 0.0, 1.0, 1.0), inlet, outlet)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from autorf.comparison import ClassRow, SizeRow
 from autorf.reporting.blocks import Column, Table, table
-from autorf.reporting.findings import BEST
+from autorf.reporting.report_data import BEST
 from autorf.reporting.svg import tooltip
 from autorf.reporting.theme import PALETTE, WIDE, Layout, colour, drawing, legend, mark, method_handle, new_figure
 from autorf.reporting.words import NONE, difference, fixed, size_limits

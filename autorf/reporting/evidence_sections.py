@@ -5,16 +5,16 @@ from collections.abc import Iterator, Sequence
 from autorf.comparison import object_map
 from autorf.reporting.blocks import Block, Chart, Samples, Section, view
 from autorf.reporting.dumbbells import Dumbbell, dumbbell_figure, dumbbell_table, of_classes, of_sizes
-from autorf.reporting.findings import Findings
 from autorf.reporting.heat_map import heat_map_figure, heat_map_table, ratio_name
 from autorf.reporting.pictures import map_bounds
+from autorf.reporting.report_data import ReportData
 from autorf.reporting.samples import Shown, class_legend, sample_rows
 from autorf.reporting.tables import scale_table
 from autorf.reporting.words import configuration, short
 from autorf.study.objectives import sign
 
 
-def sample_section(found: Findings) -> Iterator[Section]:
+def sample_section(found: ReportData) -> Iterator[Section]:
     """The same validation images: truth, the best of both ways, and the per-pixel maps."""
     best = dict(found.best())
     shown = [Shown(name, evidence) for name, group in best.items() if (evidence := found.first_evidence(group))]
@@ -38,7 +38,7 @@ def sample_section(found: Findings) -> Iterator[Section]:
     yield Section("samples", "Predictions and maps", lead, tuple(blocks))
 
 
-def _maps(found: Findings) -> Iterator[Shown]:
+def _maps(found: ReportData) -> Iterator[Shown]:
     """The best trial of each method that has a map for every pixel."""
     methods = dict.fromkeys(group.method for group in found.comparison.groups if not group.manual)
     for method in methods:
@@ -48,7 +48,7 @@ def _maps(found: Findings) -> Iterator[Shown]:
             yield Shown(f"{evidence.map_name} of {method}", evidence)
 
 
-def size_sections(found: Findings) -> Iterator[Section]:
+def size_sections(found: ReportData) -> Iterator[Section]:
     """How the best field grows with the objects, and who does better on which."""
     blocks: list[Block] = []
     map = object_map(found.comparison.groups, found.evidence_of)
@@ -69,7 +69,7 @@ def size_sections(found: Findings) -> Iterator[Section]:
         yield Section("sizes", "By object size", "", tuple(blocks))
 
 
-def class_section(found: Findings) -> Iterator[Section]:
+def class_section(found: ReportData) -> Iterator[Section]:
     """The IoU of every class."""
     if found.comparison.classes:
         chart = _dumbbells(found, "classes", "IoU", "class", of_classes(found.comparison.classes))
@@ -77,7 +77,7 @@ def class_section(found: Findings) -> Iterator[Section]:
         yield Section("classes", "Class by class", lead, (chart,))
 
 
-def _dumbbells(found: Findings, name: str, axis: str, first: str, lines: Sequence[Dumbbell]) -> Chart:
+def _dumbbells(found: ReportData, name: str, axis: str, first: str, lines: Sequence[Dumbbell]) -> Chart:
     methods = {title: group.method for title, group in found.best()}
     known = [line for line in lines if line.difference is not None]
     words = f"{axis} of {' and '.join(methods)} for each {first}"

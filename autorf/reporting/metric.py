@@ -116,8 +116,8 @@ def _draw_named(axes: "Axes", comparison: Comparison, against: Against) -> None:
     """A ring around the default, a dotted line where the field is as large as the objects."""
     for one in comparison.named:
         if one.object_size is not None:
-            share = 1.0 if against == "rf" or one.group is None else one.group.rnorm / max(one.group.rf)
-            place = one.object_size * share
+            scale = 1.0 if against == "rf" or one.group is None else one.group.rnorm / max(one.group.rf)
+            place = one.object_size * scale
             axes.axvline(place, color=PALETTE["muted"], linewidth=1.2, linestyle=(0, (1, 2)), zorder=1)
             axes.annotate(
                 one.name, (place, 0.02), xycoords=("data", "axes fraction"), xytext=(5, 0),

@@ -9,7 +9,7 @@ from autorf import __version__
 from autorf.comparison import StudyResults
 from autorf.comparison.ending import ending
 from autorf.reporting.blocks import Section
-from autorf.reporting.findings import Findings, findings
+from autorf.reporting.report_data import ReportData, report_data
 from autorf.reporting.sections import sections
 from autorf.reporting.summary import Fact, Picture, facts, headline, picture, running
 from autorf.reporting.sweep import Sweep, is_sweep
@@ -55,7 +55,7 @@ def report_page(studies: Sequence[StudyResults]) -> str:
     )
     template = environment.get_template("report.html.j2")
     style = (_TEMPLATES / "report.css").read_text(encoding="utf-8")
-    page = _sweep_page(Sweep(studies)) if is_sweep(studies) else _page(findings(studies))
+    page = _sweep_page(Sweep(studies)) if is_sweep(studies) else _page(report_data(studies))
     return template.render(page=page, style=style, version=__version__, nothing=NONE).lstrip()
 
 
@@ -76,7 +76,7 @@ def _sweep_page(sweep: Sweep) -> Page:
     )
 
 
-def _page(found: Findings) -> Page:
+def _page(found: ReportData) -> Page:
     return Page(
         title=f"{found.name}: {headline(found)}",
         study=found.name,
@@ -92,7 +92,7 @@ def _page(found: Findings) -> Page:
     )
 
 
-def _endings(found: Findings) -> Iterator[str]:
+def _endings(found: ReportData) -> Iterator[str]:
     for study in found.studies:
         for line in ending(study.notes):
             yield line if len(found.studies) == 1 else f"{study.name}: {line}"
@@ -102,7 +102,7 @@ def _made() -> str:
     return f" on {datetime.datetime.now().astimezone():%Y-%m-%d at %H:%M %Z}"
 
 
-def _described(found: Findings, *, size: bool = True) -> str:
+def _described(found: ReportData, *, size: bool = True) -> str:
     data, model = found.part("data"), found.part("model")
     sides = f" at {' x '.join(map(str, data['image_size']))}" if size and data.get("image_size") else ""
     return " · ".join(text for text in (model.get("name"), f"{data['name']}{sides}" if data else "") if text)

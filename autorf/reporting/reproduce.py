@@ -6,11 +6,11 @@ import yaml
 
 from autorf.comparison import StudyResults
 from autorf.reporting.blocks import Code
-from autorf.reporting.findings import Findings
+from autorf.reporting.report_data import ReportData
 from autorf.store.versions import NOTE, versions
 
 
-def reproduction(all_found: Sequence[Findings]) -> Iterator[Code]:
+def reproduction(all_found: Sequence[ReportData]) -> Iterator[Code]:
     """Texts to copy; none for a study that never began."""
     studies = [study for found in all_found for study in found.studies if study.spec]
     names = [study.name for study in studies]

@@ -72,7 +72,7 @@ def _row(index: int, shown: Sequence[Shown], maps: Sequence[Shown]) -> SampleRow
     ]
     for one in shown:
         prediction = one.evidence.sample_prediction[_position(one.evidence, index)].numpy()
-        right = _share_right(prediction, truth, first.ignore_index)
+        right = _fraction_right(prediction, truth, first.ignore_index)
         text = f"{one.title} on image {index}: {right:.1%} of pixels right"
         panels.append(Panel(one.title, _labels(prediction, first), text))
     for one in maps:
@@ -88,7 +88,7 @@ def _position(evidence: Evidence, index: int) -> int:
     return evidence.sample_indices.tolist().index(index)
 
 
-def _share_right(prediction: NDArray[np.int16], truth: NDArray[np.int16], ignored: int | None) -> float:
+def _fraction_right(prediction: NDArray[np.int16], truth: NDArray[np.int16], ignored: int | None) -> float:
     counted = np.ones_like(truth, dtype=bool) if ignored is None else truth != ignored
     return float((prediction == truth)[counted].mean()) if counted.any() else 0.0
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def draw_window(axes: "Axes", trace: SteppedTrace, hue: str) -> None:
-    """Shade every option's share of the window behind a trajectory whose x axis is in epochs."""
+    """Shade every option's weight in the window behind a trajectory whose x axis is in epochs."""
     from matplotlib.colors import LinearSegmentedColormap, to_rgb
 
     if len(trace.window) < 2:
@@ -25,10 +25,10 @@ def draw_window(axes: "Axes", trace: SteppedTrace, hue: str) -> None:
     between = [(first + second) / 2 for first, second in pairwise(trace.rates)]
     low = 1.5 * trace.rates[0] - 0.5 * trace.rates[1]
     edges = [max(low, 0.0), *between, 1.5 * trace.rates[-1] - 0.5 * trace.rates[-2]]
-    shades = LinearSegmentedColormap.from_list("share", [(*to_rgb(hue), 0.0), (*to_rgb(hue), 0.55)])
-    shares = [list(row) for row in zip(*trace.window, strict=True)]
+    shades = LinearSegmentedColormap.from_list("weight", [(*to_rgb(hue), 0.0), (*to_rgb(hue), 0.55)])
+    weights = [list(row) for row in zip(*trace.window, strict=True)]
     columns = [*times, 2 * times[-1] - times[-2]]
-    mesh = axes.pcolormesh(columns, edges, shares, cmap=shades, vmin=0.0, vmax=0.5, zorder=0)
+    mesh = axes.pcolormesh(columns, edges, weights, cmap=shades, vmin=0.0, vmax=0.5, zorder=0)
     mesh.set_rasterized(True)
 
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from autorf.reporting.blocks import Block, Chart, Column, Section, Table, table, view
 from autorf.reporting.costs import cost_figure, cost_table, curve_table
 from autorf.reporting.evidence_sections import class_section, sample_section, size_sections
-from autorf.reporting.findings import Findings
 from autorf.reporting.metric import metric_figure
 from autorf.reporting.pareto import measured, pareto_figure, pareto_table
+from autorf.reporting.report_data import ReportData
 from autorf.reporting.reproduce import reproduction
 from autorf.reporting.search_window import loss_profile_figure, named_profiles, searches
 from autorf.reporting.tables import between_table, group_table, search_free_table, trial_table
@@ -16,7 +16,7 @@ from autorf.reporting.words import configuration, named, plural, score, short
 from autorf.study.objectives import sign
 
 
-def sections(found: Findings) -> tuple[Section, ...]:
+def sections(found: ReportData) -> tuple[Section, ...]:
     """Every section that has something to show, in reading order."""
     makers = (
         _field, _between, _trajectories, size_sections, sample_section, _pareto, _cost, class_section, _trials,
@@ -25,7 +25,7 @@ def sections(found: Findings) -> tuple[Section, ...]:
     return tuple(section for make in makers for section in make(found))
 
 
-def _field(found: Findings) -> Iterator[Section]:
+def _field(found: ReportData) -> Iterator[Section]:
     comparison = found.comparison
     if not comparison.groups:
         return
@@ -47,7 +47,7 @@ def _field(found: Findings) -> Iterator[Section]:
     yield Section("field", f"{metric} against the receptive field", lead, tuple(blocks))
 
 
-def _band(found: Findings) -> str:
+def _band(found: ReportData) -> str:
     groups = found.comparison.groups
     if any(group.n > 1 for group in groups):
         return " The band and the bars are 95 % intervals over seeds; dots are single seeds."
@@ -56,13 +56,13 @@ def _band(found: Findings) -> str:
     return ""
 
 
-def _between(found: Findings) -> Iterator[Section]:
+def _between(found: ReportData) -> Iterator[Section]:
     if found.comparison.between:
         lead = " ".join(one["sentence"] for one in found.comparison.between)
         yield Section("between", "Study against study", lead, (between_table(found.comparison),))
 
 
-def _trajectories(found: Findings) -> Iterator[Section]:
+def _trajectories(found: ReportData) -> Iterator[Section]:
     shown = trajectories(found.records)
     if not shown:
         return
@@ -81,7 +81,7 @@ def _trajectories(found: Findings) -> Iterator[Section]:
     yield Section("learning", "How the fields were learned", "", (chart, *_profiles(found)))
 
 
-def _profiles(found: Findings) -> Iterator[Chart]:
+def _profiles(found: ReportData) -> Iterator[Chart]:
     searched = searches(found.records)
     if not searched:
         return
@@ -102,7 +102,7 @@ def _profiles(found: Findings) -> Iterator[Chart]:
     yield Chart("profiles", caption, (view("", words, loss_profile_figure, found.records),), listed)
 
 
-def _epochs(found: Findings) -> Table:
+def _epochs(found: ReportData) -> Table:
     lines = [
         (
             one.label,
@@ -120,7 +120,7 @@ def _epochs(found: Findings) -> Table:
     return table("Learned values after every epoch", columns, lines)
 
 
-def _pareto(found: Findings) -> Iterator[Section]:
+def _pareto(found: ReportData) -> Iterator[Section]:
     comparison = found.comparison
     rows = measured(comparison)
     if not rows:
@@ -137,7 +137,7 @@ def _pareto(found: Findings) -> Iterator[Section]:
     yield Section("pareto", f"{first} against {second}", "", (chart,))
 
 
-def _cost(found: Findings) -> Iterator[Section]:
+def _cost(found: ReportData) -> Iterator[Section]:
     comparison = found.comparison
     blocks: list[Block] = []
     if any(len(curve.points) > 1 for curve in comparison.curves):
@@ -162,12 +162,12 @@ def _cost(found: Findings) -> Iterator[Section]:
         yield Section("cost", "What it cost", "", tuple(blocks))
 
 
-def _trials(found: Findings) -> Iterator[Section]:
+def _trials(found: ReportData) -> Iterator[Section]:
     if found.comparison.rows:
         yield Section("trials", "Every trial", "", (trial_table(found),))
 
 
-def _reproduce(found: Findings) -> Iterator[Section]:
+def _reproduce(found: ReportData) -> Iterator[Section]:
     texts = tuple(reproduction([found]))
     if texts:
         yield Section("reproduce", "How to reproduce this", "", texts)

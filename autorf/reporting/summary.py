@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from autorf.comparison import Group, Verdict
-from autorf.reporting.findings import Findings
+from autorf.reporting.report_data import ReportData
 from autorf.reporting.samples import photo
 from autorf.reporting.theme import tone
 from autorf.reporting.words import configuration, difference, duration, named, percent, plural, score
@@ -52,7 +52,7 @@ class Picture:
     caption: str
 
 
-def headline(found: Findings) -> str:
+def headline(found: ReportData) -> str:
     """The verdict in a few words."""
     verdict, metric = found.comparison.verdict, found.comparison.metric
     if verdict.difference is None:
@@ -64,7 +64,7 @@ def headline(found: Findings) -> str:
     return "One seed cannot tell" if verdict.n_seeds == 1 else "No seed in common, no verdict"
 
 
-def running(found: Findings) -> str:
+def running(found: ReportData) -> str:
     """What a reader of an unfinished study has to know; empty for a finished one."""
     if not found.unfinished:
         return ""
@@ -74,7 +74,7 @@ def running(found: Findings) -> str:
     )
 
 
-def facts(found: Findings) -> Iterator[Fact]:
+def facts(found: ReportData) -> Iterator[Fact]:
     """The key numbers, those that exist."""
     comparison = found.comparison
     verdict, metric = comparison.verdict, comparison.metric
@@ -113,7 +113,7 @@ def _interval(verdict: Verdict, metric: str) -> str:
     return "one seed: no interval"
 
 
-def picture(found: Findings) -> Picture | None:
+def picture(found: ReportData) -> Picture | None:
     """The best manual and the best learned field on the first validation image, where a trial kept one."""
     best = dict(found.best())
     evidence = next((one for group in best.values() if (one := found.first_evidence(group))), None)

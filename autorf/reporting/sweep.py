@@ -6,8 +6,8 @@ from functools import cached_property
 from autorf.comparison import FieldMap, StudyResults, study_map
 from autorf.errors import InputError
 from autorf.reporting.blocks import Block, Chart, Section, view
-from autorf.reporting.findings import Findings, findings
 from autorf.reporting.heat_map import heat_map_figure, heat_map_table, ratio_name
+from autorf.reporting.report_data import ReportData, report_data
 from autorf.reporting.reproduce import reproduction
 from autorf.reporting.summary import Fact, running
 from autorf.reporting.sweep_figures import curve_table, study_table, sweep_figure
@@ -39,7 +39,7 @@ class Sweep:
     """
 
     def __init__(self, studies: Sequence[StudyResults]) -> None:
-        self.each: tuple[Findings, ...] = tuple(findings([study]) for study in studies)
+        self.each: tuple[ReportData, ...] = tuple(report_data([study]) for study in studies)
         self.metric = self.each[0].comparison.metric
         for one in self.each:
             if one.comparison.metric != self.metric:
@@ -80,8 +80,8 @@ class Sweep:
     def facts(self) -> Iterator[Fact]:
         """The key numbers."""
         if self.map is not None:
-            shares = [self.map.fields[at] / size for size, at in zip(self.map.sizes, self.map.best, strict=True)]
-            note = f"fitted to the best manual field of each size: {min(shares):.2f} to {max(shares):.2f}"
+            ratios = [self.map.fields[at] / size for size, at in zip(self.map.sizes, self.map.best, strict=True)]
+            note = f"fitted to the best manual field of each size: {min(ratios):.2f} to {max(ratios):.2f}"
             yield Fact(ratio_name(self.map), f"{self.map.ratio:.2f}", note, "manual")
         sides = ", ".join(f"{size:g}" for size in sorted(set(self.sizes.values())))
         trials = plural(sum(len(one.records) for one in self.each), "trial")

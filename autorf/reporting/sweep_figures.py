@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from autorf.comparison import Group
 from autorf.reporting.blocks import Column, Table, table
-from autorf.reporting.findings import BEST, Findings
 from autorf.reporting.metric import AXES, Against, field_of
+from autorf.reporting.report_data import BEST, ReportData
 from autorf.reporting.svg import tooltip
 from autorf.reporting.theme import PALETTE, WIDE, Layout, drawing, legend, new_figure
 from autorf.reporting.words import NONE, configuration, difference, named, percent, score
@@ -22,7 +22,7 @@ _MARKS = "oD^sPX"
 
 @drawing
 def sweep_figure(
-    each: Sequence[Findings], sizes: Mapping[str, float], against: Against = "rnorm", layout: Layout = WIDE
+    each: Sequence[ReportData], sizes: Mapping[str, float], against: Against = "rnorm", layout: Layout = WIDE
 ) -> "Figure":
     """The manual grid of every study as a line, and its best learned configuration.
 
@@ -47,7 +47,7 @@ def sweep_figure(
     return figure
 
 
-def _draw(axes: "Axes", one: Findings, against: Against, hue: str, mark: str) -> None:
+def _draw(axes: "Axes", one: ReportData, against: Against, hue: str, mark: str) -> None:
     manual = sorted(
         (group for group in one.comparison.groups if group.manual), key=lambda group: field_of(group, against)
     )
@@ -64,7 +64,7 @@ def _draw(axes: "Axes", one: Findings, against: Against, hue: str, mark: str) ->
             axes.plot(place, group.mean, marker="o", markersize=16, fillstyle="none", color=hue, markeredgewidth=1.4)
 
 
-def curve_table(each: Sequence[Findings]) -> Table:
+def curve_table(each: Sequence[ReportData]) -> Table:
     """Every configuration of every study, by rnorm."""
     metric = each[0].comparison.metric
     columns = [Column("study", False), Column("configuration", False), *map(Column, ("rf", "rnorm", named(metric)))]
@@ -76,14 +76,14 @@ def curve_table(each: Sequence[Findings]) -> Table:
     return table("Every configuration of every study", columns, lines)
 
 
-def study_table(each: Sequence[Findings], sizes: Mapping[str, float]) -> Table:
+def study_table(each: Sequence[ReportData], sizes: Mapping[str, float]) -> Table:
     """The verdict of every study, by size."""
     titles = (*BEST, "difference", "95 % interval", "cost", "learning is")
     lines = [_study_cells(one, sizes[one.name]) for one in sorted(each, key=lambda one: sizes[one.name])]
     return table("The verdict of every study", [Column("study", False), *map(Column, titles)], lines)
 
 
-def _study_cells(one: Findings, size: float) -> tuple[str, ...]:
+def _study_cells(one: ReportData, size: float) -> tuple[str, ...]:
     metric, verdict, best = one.comparison.metric, one.comparison.verdict, dict(one.best())
     low, high = verdict.difference_low, verdict.difference_high
     return (

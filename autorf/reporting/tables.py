@@ -6,8 +6,8 @@ from functools import partial
 from autorf.comparison import Comparison, Group, Row
 from autorf.comparison.rows import learned
 from autorf.reporting.blocks import Column, Line, Table, table
-from autorf.reporting.findings import BEST, Findings
 from autorf.reporting.metric import interval
+from autorf.reporting.report_data import BEST, ReportData
 from autorf.reporting.words import (
     COST_NAMES,
     NONE,
@@ -27,7 +27,7 @@ from autorf.study.trial import side_text
 _STATES = ("complete", "pruned", "running", "failed", "waiting")
 
 
-def trial_table(found: Findings) -> Table:
+def trial_table(found: ReportData) -> Table:
     """Every trial that began: the best first, then those without a result; with the reason where there is one."""
     metric = found.comparison.metric
     rows = sorted(
@@ -42,7 +42,7 @@ def trial_table(found: Findings) -> Table:
     return table(f"All trials of {found.name}", tuple(kept), lines)
 
 
-def _trial_columns(found: Findings) -> Iterator[tuple[Column, Callable[[Row], str]]]:
+def _trial_columns(found: ReportData) -> Iterator[tuple[Column, Callable[[Row], str]]]:
     yield Column("configuration", False), lambda row: f"{row.method} ({row.setting})"
     if len(found.studies) > 1:
         yield Column("study", False), lambda row: row.study

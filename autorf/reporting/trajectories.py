@@ -75,13 +75,13 @@ def trajectory_figure(records: Iterable[Record], layout: Layout = WIDE) -> "Figu
             axis.set_xlabel("epoch" if index + columns >= len(shown) else "")
         else:
             axis.set_axis_off()
-    _share_limits(fields)
+    _equal_limits(fields)
     for quantity in _QUANTITIES:
-        _share_limits([axis for axis, one in zip(axes.flat, shown, strict=False) if one.quantity == quantity])
+        _equal_limits([axis for axis, one in zip(axes.flat, shown, strict=False) if one.quantity == quantity])
     return figure
 
 
-def _share_limits(panels: "Sequence[Axes]") -> None:
+def _equal_limits(panels: "Sequence[Axes]") -> None:
     """Give every panel the same scale, so that a line's height means the same in all of them."""
     limits = [panel.get_ylim() for panel in panels]
     for panel in panels:

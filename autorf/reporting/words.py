@@ -57,9 +57,9 @@ def duration(seconds: float | None) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def percent(share: float) -> str:
+def percent(fraction: float) -> str:
     """A ratio as a percentage, of small ones with a decimal."""
-    return f"{share:.0%}" if share >= 0.1 else f"{share:.1%}"
+    return f"{fraction:.0%}" if fraction >= 0.1 else f"{fraction:.1%}"
 
 
 def size_limits(low: float, high: float | None) -> str:

@@ -1,4 +1,4 @@
-"""Gathers a trial's evidence during its last validation, without keeping the predictions."""
+"""Collects a trial's evidence during its last validation, without keeping the predictions."""
 
 from typing import Any
 
@@ -15,14 +15,14 @@ from autorf.data.segmentation_set import MEAN, STD
 from autorf.methods.pixelwise import PixelwiseConv2d
 from autorf.metrics import confusion
 from autorf.running.evidence import Evidence
-from autorf.training.parallel import joined, own_share
+from autorf.training.parallel import joined, own_shard
 
 N_SAMPLES = 6
 SAMPLE_SIDE = 256
 """Pixels: the longer side of a sample is at most this."""
 
 
-class Gatherer(lightning.Callback):
+class EvidenceCollector(lightning.Callback):
     """Counts what the last validation of a training, or a validation of its own, predicts.
 
     Args:
@@ -33,7 +33,7 @@ class Gatherer(lightning.Callback):
     def __init__(self, splits: Splits, samples: int = N_SAMPLES) -> None:
         self.splits = splits
         total = len(splits.val)
-        self._block = own_share().of(total)
+        self._block = own_shard().of(total)
         self._wanted = sorted({round(at) for at in np.linspace(0, total - 1, min(samples, total)).tolist()})
         self._begin()
 

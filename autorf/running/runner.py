@@ -19,7 +19,7 @@ from autorf.fields import receptive_field
 from autorf.networks import build
 from autorf.running.cost import PeakMemory, costs
 from autorf.running.evidence import Evidence, write_evidence
-from autorf.running.evidence_collector import Gatherer
+from autorf.running.evidence_collector import EvidenceCollector
 from autorf.study.job import Job
 from autorf.study.objectives import COSTS
 from autorf.study.spec import StudySpec
@@ -30,7 +30,7 @@ from autorf.training.batches import loader
 from autorf.training.callback import ReceptiveFieldCallback
 from autorf.training.checkpoint import EpochCheckpoint, SafetensorsIO
 from autorf.training.module import SegmentationModule
-from autorf.training.parallel import check_shares, own_share
+from autorf.training.parallel import check_shards, own_shard
 from autorf.training.resuming import newest_checkpoint
 
 Report = Callable[[dict[str, Any]], None]
@@ -65,31 +65,33 @@ def run(
     splits = _splits(spec.data)
     if job.with_val:
         splits = splits.val_joined()
-    share = own_share()
-    check_shares(share.processes, spec.training.batch_size, len(splits.train), len(splits.val))
+    shard = own_shard()
+    check_shards(shard.processes, spec.training.batch_size, len(splits.train), len(splits.val))
     train = splits.train.with_augmentation(spec.data.augmentation, job.seed)
     model = trial_model(spec, job.configuration, job.seed, splits.class_names)
     module = SegmentationModule(model, spec.training, splits)
-    field = FieldOf(model, spec)
-    gatherer = Gatherer(splits)
-    price = Price(spec, memory)
-    checkpoint = EpochCheckpoint(job.folder, job.seed, field, price.told_with(report, model), stopped, job.reached)
+    field = FieldMeter(model, spec)
+    collector = EvidenceCollector(splits)
+    running_costs = RunningCosts(spec, memory)
+    checkpoint = EpochCheckpoint(
+        job.folder, job.seed, field, running_costs.told_with(report, model), stopped, job.reached
+    )
     resumed, checkpoint.notes = newest_checkpoint(job.folder, job.reached)
-    for note in checkpoint.notes if share.first else ():
+    for note in checkpoint.notes if shard.first else ():
         print(f"trial {job.key}: {note}", file=sys.stderr, flush=True)
-    trainer = _trainer(spec, [ReceptiveFieldCallback(), gatherer, checkpoint], processes)
-    price.device = trainer.strategy.root_device
+    trainer = _trainer(spec, [ReceptiveFieldCallback(), collector, checkpoint], processes)
+    running_costs.device = trainer.strategy.root_device
     images = loader(train, spec.training.batch_size, job.seed, shuffle=True)
     held_out = loader(splits.val, spec.training.batch_size, job.seed, shuffle=False)
     _fit(trainer, module, images, held_out, resumed)
-    evidence = gatherer.evidence()
-    if not share.first:
+    evidence = collector.evidence()
+    if not shard.first:
         return {}
     if len(checkpoint.history) == spec.training.epochs:
         assert evidence is not None
         write_evidence(job.folder, evidence)
         save(model, job.folder)
-    return _result(module, checkpoint, field, price)
+    return _result(module, checkpoint, field, running_costs)
 
 
 def _fit(
@@ -109,16 +111,16 @@ def evaluate(job: Job) -> Evidence:
     torch.set_num_threads(spec.training.threads)
     splits = _splits(spec.data).tested()
     module = SegmentationModule(trained_model(spec, splits.class_names, job.folder), spec.training, splits)
-    gatherer = Gatherer(splits)
+    collector = EvidenceCollector(splits)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
         images = loader(splits.val, spec.training.batch_size, job.seed, shuffle=False)
         try:
-            _trainer(spec, [gatherer]).validate(module, images, verbose=False)
+            _trainer(spec, [collector]).validate(module, images, verbose=False)
         except SystemExit as stopped:
             # Lightning turns Ctrl-C into an exit of its own.
             raise KeyboardInterrupt from stopped
-    evidence = gatherer.evidence()
+    evidence = collector.evidence()
     assert evidence is not None
     return evidence
 
@@ -144,10 +146,10 @@ def field_at_start(spec: StudySpec, trial: Trial, classes: int | Sequence[str]) 
     """``rf`` and ``rnorm`` of a trial's network before its first step."""
     model = trial_model(spec, trial.configuration, trial.seed, classes)
     advance(model, 0, 1)
-    return FieldOf(model, spec)()
+    return FieldMeter(model, spec)()
 
 
-class Price:
+class RunningCosts:
     """What a trial's network costs to run."""
 
     def __init__(self, spec: StudySpec, memory: PeakMemory) -> None:
@@ -175,7 +177,7 @@ class Price:
         return told
 
 
-class FieldOf:
+class FieldMeter:
     """The receptive field of one model under study, measured anew only when a learned value changed."""
 
     def __init__(self, model: nn.Module, spec: StudySpec) -> None:
@@ -204,7 +206,7 @@ def _trainer(
         max_epochs=spec.training.epochs,
         devices=1 if processes is None else "auto",
         strategy="auto" if processes is None else processes["strategy"],
-        # Every process takes its own share of the images.
+        # Every process takes its own shard of the images.
         use_distributed_sampler=False,
         precision="bf16-mixed" if spec.training.precision == "bf16" else "32-true",
         logger=False,
@@ -217,7 +219,9 @@ def _trainer(
     )
 
 
-def _result(module: SegmentationModule, checkpoint: EpochCheckpoint, field: FieldOf, price: Price) -> dict[str, Any]:
+def _result(
+    module: SegmentationModule, checkpoint: EpochCheckpoint, field: FieldMeter, running_costs: RunningCosts
+) -> dict[str, Any]:
     last = checkpoint.history[-1]
     assert module.validation_scores is not None
     per_class = module.validation_scores
@@ -232,6 +236,6 @@ def _result(module: SegmentationModule, checkpoint: EpochCheckpoint, field: Fiel
         **({"notes": checkpoint.notes} if checkpoint.notes else {}),
         "train_seconds": round(checkpoint.seconds, 2),
         **({"cpu_seconds": round(checkpoint.cpu_seconds, 2)} if checkpoint.cpu_seconds else {}),
-        "device": price.device.type,
-        **price(module.model),
+        "device": running_costs.device.type,
+        **running_costs(module.model),
     }

@@ -25,7 +25,7 @@ class SteppedTrace:
         epochs: the same in epochs, fractional.
         values: every learned value, one number a step.
         rates: the options of a search, empty without one.
-        window: for the steps of the search, each option's share; the mean over layers.
+        window: for the steps of the search, each option's weight; the mean over layers.
         profiles: for every search, each option's loss less the first one's when it ended; None where it was never
             tried. One, or one a layer that searches its own.
     """

@@ -25,8 +25,8 @@ _THRESHOLD = 1e-4
 """Gradients become 0 or 1 after every function, so none fades away: weights are 1, interpolation weights far above."""
 _MULTIPLE = 256
 """Sides tried are multiples of it, for networks that halve the image and for windows of a power of two."""
-_SHARE = 0.75
-"""A field has room on an image whose side it fills to at most this share."""
+_ROOMY_FRACTION = 0.75
+"""A field has room on an image whose side it fills to at most this fraction."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def probe(
         touched = _touched(outputs.select(2 + axis, position).sum(), image, 2 + axis).nonzero().flatten().tolist()
         first.append(touched[0] if touched else 0)
         last.append(touched[-1] if touched else -1)
-        if first[-1] <= 0 or last[-1] >= length - 1 or last[-1] - first[-1] >= _SHARE * length:
+        if first[-1] <= 0 or last[-1] >= length - 1 or last[-1] - first[-1] >= _ROOMY_FRACTION * length:
             return ProbedField(tuple(positions[: len(first)]), tuple(first), tuple(last), None)
     size = max(b - a + 1 for a, b in zip(first, last, strict=True))
     return ProbedField(tuple(positions), tuple(first), tuple(last), size)

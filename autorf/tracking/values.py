@@ -61,7 +61,7 @@ def epoch_metrics(record: Record, after: int) -> "list[Metric]":
 
 
 def _step_metrics(trace: Mapping[str, Any]) -> "list[Metric]":
-    """Learned values, and the window's share of every option, against the step of the training."""
+    """Learned values, and the window's weight of every option, against the step of the training."""
     found: list[Metric] = []
     steps = trace.get("step", ())
     # A trace of an earlier version may lack a name's first steps.
@@ -70,7 +70,7 @@ def _step_metrics(trace: Mapping[str, Any]) -> "list[Metric]":
         values = {f"{name}_by_step": trace[name][at] for name in whole}
         if at < len(trace.get("window", ())):
             values |= {
-                f"window.{rate:g}": share for rate, share in zip(trace["rates"], trace["window"][at], strict=True)
+                f"window.{rate:g}": weight for rate, weight in zip(trace["rates"], trace["window"][at], strict=True)
             }
         found += metrics(values, step)
     return found

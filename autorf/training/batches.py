@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from autorf.data import SegmentationSet
-from autorf.training.parallel import ALONE, Share, own_share
+from autorf.training.parallel import ALONE, Shard, own_shard
 
 
 class EpochBatches(Sampler[list[int]]):
@@ -18,9 +18,9 @@ class EpochBatches(Sampler[list[int]]):
     """
 
     def __init__(
-        self, images: SegmentationSet, batch_size: int, seed: int, *, shuffle: bool, share: Share = ALONE
+        self, images: SegmentationSet, batch_size: int, seed: int, *, shuffle: bool, shard: Shard = ALONE
     ) -> None:
-        self.images, self.batch_size, self.seed, self.shuffle, self.share = images, batch_size, seed, shuffle, share
+        self.images, self.batch_size, self.seed, self.shuffle, self.shard = images, batch_size, seed, shuffle, shard
         self.length = len(images)
         self.epoch = 0
 
@@ -31,26 +31,26 @@ class EpochBatches(Sampler[list[int]]):
 
     def __len__(self) -> int:
         if not self.shuffle:
-            return -(-len(self.share.of(self.length)) // self._part)
+            return -(-len(self.shard.of(self.length)) // self._part)
         whole, rest = divmod(self.length, self.batch_size)
         # A last batch of one image breaks batch norm; in training it is left out, other images come first next time.
-        return whole + (rest >= 2 * self.share.processes or whole == 0)
+        return whole + (rest >= 2 * self.shard.processes or whole == 0)
 
     def __iter__(self) -> Iterator[list[int]]:
         if not self.shuffle:
-            block = self.share.of(self.length)
+            block = self.shard.of(self.length)
             yield from (list(block[start : start + self._part]) for start in range(0, len(block), self._part))
             return
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         order = torch.randperm(self.length, generator=generator).tolist()
-        rank, processes = self.share
+        rank, processes = self.shard
         for start in range(0, len(self) * self.batch_size, self.batch_size):
             batch = order[start : start + self.batch_size]
             yield batch[: len(batch) // processes * processes][rank::processes]
 
     @property
     def _part(self) -> int:
-        return max(1, self.batch_size // self.share.processes)
+        return max(1, self.batch_size // self.shard.processes)
 
 
 class _Batched(Dataset[tuple[Tensor, Tensor]]):
@@ -64,6 +64,6 @@ class _Batched(Dataset[tuple[Tensor, Tensor]]):
 
 
 def loader(images: SegmentationSet, batch_size: int, seed: int, *, shuffle: bool) -> DataLoader[tuple[Tensor, Tensor]]:
-    """Batches ``(image (N, 3, H, W), mask (N, H, W))`` of this process's share of a split."""
-    order = EpochBatches(images, batch_size, seed, shuffle=shuffle, share=own_share())
+    """Batches ``(image (N, 3, H, W), mask (N, H, W))`` of this process's shard of a split."""
+    order = EpochBatches(images, batch_size, seed, shuffle=shuffle, shard=own_shard())
     return DataLoader(_Batched(images), sampler=order, batch_size=None)

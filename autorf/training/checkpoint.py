@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from autorf.surgery import learned_values
 from autorf.training.module import SegmentationModule
 from autorf.training.packing import moved, pack, unpack
-from autorf.training.parallel import own_share
+from autorf.training.parallel import own_shard
 from autorf.training.resuming import NAMES, write_checkpoint
 from autorf.training.trace import Trace
 
@@ -60,7 +60,7 @@ class EpochCheckpoint(Checkpoint):
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Start the clocks; end a training that was stopped where it is resumed."""
         # Whoever hears an epoch again answers it again, maybe with a stop.
-        answered = own_share().first and self._said_again
+        answered = own_shard().first and self._said_again
         trainer.should_stop = bool(trainer.strategy.broadcast(answered and self.stopped()))
         self._since, self._cpu_since = time.perf_counter(), time.process_time()
 
@@ -84,7 +84,7 @@ class EpochCheckpoint(Checkpoint):
         self._say(self.history[-1])
         # Asked of every process, written by the first.
         trainer.save_checkpoint(self.folder / NAMES[0])
-        stopped = trainer.strategy.broadcast(own_share().first and self.stopped())
+        stopped = trainer.strategy.broadcast(own_shard().first and self.stopped())
         trainer.should_stop = trainer.should_stop or stopped
 
     def _read_clocks(self, trainer: lightning.Trainer) -> None:
@@ -96,7 +96,7 @@ class EpochCheckpoint(Checkpoint):
         self._since, self._cpu_since = now, cpu
 
     def _say(self, epoch: dict[str, Any]) -> None:
-        if own_share().first:
+        if own_shard().first:
             self.report(epoch)
 
     def _measured(self, epoch: int, module: SegmentationModule) -> dict[str, Any]:

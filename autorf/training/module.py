@@ -14,7 +14,7 @@ from autorf.methods.labels import labels
 from autorf.metrics import Scores, confusion, scores
 from autorf.surgery import parameter_groups
 from autorf.training.outputs import class_scores
-from autorf.training.parallel import own_share, summed
+from autorf.training.parallel import own_shard, summed
 from autorf.training.schedule import constant, schedule
 from autorf.training.spec import TrainingSpec
 
@@ -64,7 +64,7 @@ class SegmentationModule(lightning.LightningModule):
         return loss
 
     def _mean_loss(self, output: Tensor, mask: Tensor, weight: Tensor | None) -> Tensor:
-        processes = own_share().processes
+        processes = own_shard().processes
         if processes == 1:
             return functional.cross_entropy(output, mask, weight=weight, ignore_index=self.ignored)
         # Each process has other shares of labelled pixels and of classes; gradients are averaged over processes.
@@ -75,7 +75,7 @@ class SegmentationModule(lightning.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Take the epoch's mean loss."""
-        processes = own_share().processes
+        processes = own_shard().processes
         self.train_loss = (summed(torch.stack(self._losses).mean()) / processes).item()
 
     def on_validation_epoch_start(self) -> None:

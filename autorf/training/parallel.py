@@ -10,7 +10,7 @@ from autorf.errors import InputError
 T = TypeVar("T")
 
 
-class Share(NamedTuple):
+class Shard(NamedTuple):
     """The part of a data-parallel training that a process has; the whole, where there is one process.
 
     Attributes:
@@ -31,19 +31,19 @@ class Share(NamedTuple):
         return range(length * self.rank // self.processes, length * (self.rank + 1) // self.processes)
 
 
-ALONE = Share()
+ALONE = Shard()
 
 
-def own_share() -> Share:
-    """The share of this process."""
+def own_shard() -> Shard:
+    """The part that this process has."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
-        return Share(torch.distributed.get_rank(), torch.distributed.get_world_size())
+        return Shard(torch.distributed.get_rank(), torch.distributed.get_world_size())
     return ALONE
 
 
 def summed(value: Tensor) -> Tensor:
     """The sum of ``value`` over all processes, which must all ask for it."""
-    if own_share().processes > 1:
+    if own_shard().processes > 1:
         value = value.clone()
         torch.distributed.all_reduce(value)
     return value
@@ -54,15 +54,15 @@ def joined(items: list[T]) -> list[T]:
 
     All processes must ask for it.
     """
-    share = own_share()
-    if share.processes == 1:
+    shard = own_shard()
+    if shard.processes == 1:
         return items
-    parts: list[list[T]] | None = [[] for _ in range(share.processes)] if share.first else None
+    parts: list[list[T]] | None = [[] for _ in range(shard.processes)] if shard.first else None
     torch.distributed.gather_object(items, parts)
     return [item for part in parts or [] for item in part]
 
 
-def check_shares(processes: int, batch_size: int, n_train: int, n_val: int) -> None:
+def check_shards(processes: int, batch_size: int, n_train: int, n_val: int) -> None:
     """Raise ``InputError`` where a batch or a split cannot be shared among so many processes."""
     if batch_size % processes:
         raise InputError(

@@ -14,7 +14,7 @@ def schedule(spec: TrainingSpec, steps: int) -> Factor:
     rule = spec.schedule
     if rule.kind == "cosine":
         return warmup_cosine(steps, warmup)
-    drops = [int(share * steps) for share in rule.milestones] if rule.kind == "step" else []
+    drops = [int(fraction * steps) for fraction in rule.milestones] if rule.kind == "step" else []
     gamma = rule.gamma
     if rule.split is not None:
         drops, gamma = [step for drop in drops for step in (drop, drop + rule.split)], math.sqrt(gamma)

@@ -16,7 +16,7 @@ class Trace:
     """Learned values, and how a search among options stands, against the step.
 
     :meth:`taken` gives what was noted since it was last asked, as plain lists: ``step``, every learned value under its
-    name and, while a search runs, ``rates``, ``window`` (a list of shares a step) and ``profiles`` (the last step's
+    name and, while a search runs, ``rates``, ``window`` (a list of weights a step) and ``profiles`` (the last step's
     losses, a list a search). Of several layers that search among the same options, ``window`` is the mean.
     ``steps_per_epoch`` is the length of an epoch.
     """
@@ -47,9 +47,9 @@ class Trace:
             rates = states[0].rates
             alike = [state for state in states if state.rates == rates]
             windows = [state.window for state in alike]
-            shares = [sum(column) / len(alike) for column in zip(*windows, strict=True)]
+            weights = [sum(column) / len(alike) for column in zip(*windows, strict=True)]
             self._noted["rates"] = list(rates)
-            self._noted.setdefault("window", []).append([round(share, 4) for share in shares])
+            self._noted.setdefault("window", []).append([round(weight, 4) for weight in weights])
             self._noted["profiles"] = [_profile(state) for state in alike]
 
     def taken(self) -> dict[str, Any]:

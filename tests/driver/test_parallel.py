@@ -13,7 +13,7 @@ from autorf.data import load
 from autorf.running import runner
 from autorf.running.evidence import read_evidence
 from autorf.training.batches import EpochBatches
-from autorf.training.parallel import Share
+from autorf.training.parallel import Shard
 from tests.driver.one_of_two import EPOCHS, N_VAL, RESIZED, SPEC, job, without_batch_norm
 
 
@@ -70,17 +70,17 @@ def test_a_stopped_training_continues_in_two_processes_to_the_same_weights(
 
 
 @pytest.mark.parametrize(("batch", "processes"), [(8, 2), (6, 3), (64, 4)])
-def test_shares_of_a_shuffled_batch_are_equal_and_those_of_a_split_hold_each_image_once(
+def test_shards_of_a_shuffled_batch_are_equal_and_those_of_a_split_hold_each_image_once(
     batch: int, processes: int
 ) -> None:
     images = load(SPEC.data).train
-    shares = [Share(rank, processes) for rank in range(processes)]
-    shuffled = [list(EpochBatches(images, batch, 0, shuffle=True, share=share)) for share in shares]
+    shards = [Shard(rank, processes) for rank in range(processes)]
+    shuffled = [list(EpochBatches(images, batch, 0, shuffle=True, shard=shard)) for shard in shards]
     assert len({tuple(len(part) for part in parts) for parts in shuffled}) == 1
     whole = list(EpochBatches(images, batch, 0, shuffle=True))
     for step, parts in enumerate(zip(*shuffled, strict=True)):
         together = {image for part in parts for image in part}
         assert together <= set(whole[step])
         assert len(together) == len(whole[step]) // processes * processes
-    in_order = [list(EpochBatches(images, batch, 0, shuffle=False, share=share)) for share in shares]
+    in_order = [list(EpochBatches(images, batch, 0, shuffle=False, shard=shard)) for shard in shards]
     assert [image for parts in in_order for part in parts for image in part] == list(range(len(images)))

@@ -6,7 +6,7 @@ from torch import nn
 
 from autorf.driver.default import default_first
 from autorf.driver.estimate import study_seconds
-from autorf.driver.plan import Plan, plan
+from autorf.driver.plan import StudyPlan, plan
 from autorf.driver.prior import MOST, candidates, saved
 from autorf.errors import InputError
 from autorf.methods import Dilation, LearnedDilation
@@ -20,7 +20,7 @@ from tests.tiny import TINY
 
 def planned(
     root: Path, spaces: list[dict[str, Any]], search: dict[str, Any] | None = None, epochs: int = 2, **model: Any
-) -> Plan:
+) -> StudyPlan:
     training = {**TINY["training"], "epochs": epochs}
     changes = {
         "search_space": spaces,

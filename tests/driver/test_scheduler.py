@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from autorf.driver.plan import Plan
-from autorf.driver.scheduler import Course
+from autorf.driver.plan import StudyPlan
+from autorf.driver.scheduler import Scheduler
 from autorf.store.ranking import manual
 from autorf.store.record import Record
 from autorf.store.store import Store
@@ -35,27 +35,27 @@ class Search:
         listed = tuple(first or configurations(self.spec, read))
         budget = self.spec.search.budget
         limit = budget.trials // len(self.spec.training.seeds) if budget and budget.trials else None
-        self.plan = Plan(listed, listed, limit, self.spec.training.seeds, tuple(read) if drawn else ())
+        self.plan = StudyPlan(listed, listed, limit, self.spec.training.seeds, tuple(read) if drawn else ())
         self.store = Store(root / "tiny", "tiny")
         self.store.register(self.spec, self.plan.trials, self.plan.listed, drawn=drawn)
         self.store.recover()
-        self.course = Course(self.spec, self.store, self.plan)
+        self.scheduler = Scheduler(self.spec, self.store, self.plan)
         self.epochs = 0
 
     def run(self, quality: Quality, workers: int = 1, stop_after: int | None = None) -> "Search":
-        """Until the course is over, or so many trials were begun and are left as a killed driver leaves them."""
+        """Until the scheduler is over, or so many trials were begun and are left as a killed driver leaves them."""
         running: list[tuple[Record, int]] = []
         begun = 0
-        self.course.begin()
+        self.scheduler.begin()
         while True:
-            while len(running) < workers and (record := self.course.next()):
+            while len(running) < workers and (record := self.scheduler.next()):
                 begun += 1
                 running.append((record, len(record.history)))
             if begun == stop_after:
                 return self
             if not running:
-                assert self.course.over
-                self.course.close()
+                assert self.scheduler.over
+                self.scheduler.close()
                 return self
             record, done = running.pop(0)
             if self._epoch(record, done, quality):
@@ -71,7 +71,7 @@ class Search:
         if done + 1 == self.spec.training.epochs:
             self.store.complete(record, result, value)
             return False
-        if not self.course.goes_on(record, measured):
+        if not self.scheduler.goes_on(record, measured):
             self.store.prune(record, result, value)
             return False
         return True
@@ -94,7 +94,7 @@ def test_a_grid_runs_whole_and_says_so(tmp_path: Path) -> None:
     search = Search(tmp_path, {}).run(near_four, workers=3)
     assert set(search.states.values()) == {"complete"}
     assert search.end == "every trial of the grid was run"
-    assert not Course(search.spec, search.store, search.plan).due()
+    assert not Scheduler(search.spec, search.store, search.plan).due()
 
 
 def test_halving_prunes_and_promotes_and_finishes_the_best_of_both_kinds(tmp_path: Path) -> None:
@@ -128,9 +128,9 @@ def test_a_sampler_spends_its_budget_under_every_seed_and_a_larger_one_continues
     before = list(first.states)
     assert len(before) == 6
     assert first.end == "the budget of 6 trials is spent"
-    assert not Course(first.spec, first.store, first.plan).due()
+    assert not Scheduler(first.spec, first.store, first.plan).due()
     more = Search(tmp_path, {**settings, "budget": {"trials": 12}}, RANGE, seeds=[0, 1])
-    assert Course(more.spec, more.store, more.plan).due()
+    assert Scheduler(more.spec, more.store, more.plan).due()
     more.run(near_four)
     assert len(more.states) == 12
     assert list(more.states)[:6] == before
@@ -168,7 +168,7 @@ def test_the_stop_rule_leaves_the_rest_and_a_study_without_it_goes_on(tmp_path: 
     search = Search(tmp_path, stop).run(near_four)
     assert search.end == "no improvement by more than the seed noise (0.015) in 3 trials"
     assert list(search.states.values()) == ["complete"] * 6 + ["waiting"] * 4
-    assert not Course(search.spec, search.store, search.plan).due()
+    assert not Scheduler(search.spec, search.store, search.plan).due()
     again = Search(tmp_path, {}).run(near_four)
     assert set(again.states.values()) == {"complete"}
 
@@ -187,13 +187,13 @@ def test_hours_are_counted_over_drivers_and_runs(tmp_path: Path) -> None:
     search = Search(tmp_path, {"budget": {"hours": 2}})
     search.store.note("busy:a", [0, 3600])
     search.store.note("busy:b", [1800, 5400])
-    assert search.course.due()
+    assert search.scheduler.due()
     search.store.note("busy:c", [9000, 11000])
     search.run(near_four)
     assert search.end == "the budget of 2 hours is spent"
     assert set(search.states.values()) == {"waiting"}
     again = Search(tmp_path, {"budget": {"hours": 3}})
-    assert again.course.due()
+    assert again.scheduler.due()
 
 
 def test_trials_beyond_a_constraint_do_not_improve_a_search(tmp_path: Path) -> None:

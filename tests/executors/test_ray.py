@@ -19,9 +19,9 @@ import pytest
 from autorf.errors import InputError
 from autorf.executors import Event
 from autorf.executors.base import ended
-from autorf.executors.depot import Depot
 from autorf.executors.ray_cluster import Cluster, _knock
-from autorf.executors.ray_tune import Relay, _death
+from autorf.executors.ray_files import TrialFileServer
+from autorf.executors.ray_tune import TuneBridge, _death
 from autorf.executors.ray_worker import _job_from, config_of
 from autorf.study.job import Job
 from autorf.study.spec import ExecutorSpec, ResourcesSpec, StudySpec, parse_study
@@ -90,53 +90,53 @@ def process_of(name: str, marker: str) -> int:
     raise AssertionError(f"no {name} runs")
 
 
-def telling(relay: Relay, row: int, kind: str, payload: dict[str, Any], went_on: list[int]) -> threading.Thread:
+def telling(bridge: TuneBridge, row: int, kind: str, payload: dict[str, Any], went_on: list[int]) -> threading.Thread:
     """A thread in which Tune hears what a trial says, and waits; its row is in ``went_on`` then."""
     said = {"node": "here", "kind": kind, "payload": payload}
 
     def hear() -> None:
-        relay.hear({"row": row, "rungs": [1, 2]}, {"said": json.dumps(said)})
+        bridge.hear({"row": row, "rungs": [1, 2]}, {"said": json.dumps(said)})
         went_on.append(row)
 
     thread = threading.Thread(target=hear, daemon=True)
     thread.start()
-    while row not in relay._held:
+    while row not in bridge._held:
         time.sleep(0.01)
     return thread
 
 
 def test_a_trial_goes_on_past_a_rung_only_once_the_search_has_seen_it_there() -> None:
-    relay = Relay()
+    bridge = TuneBridge()
     went_on: list[int] = []
-    first = telling(relay, 1, "epoch", {"epoch": 0}, went_on)
-    assert [event.row for event in relay.wait(1.0)] == [1]
+    first = telling(bridge, 1, "epoch", {"epoch": 0}, went_on)
+    assert [event.row for event in bridge.wait(1.0)] == [1]
     # The second reports while the search still decides about the first.
-    second = telling(relay, 2, "epoch", {"epoch": 0}, went_on)
-    assert [event.row for event in relay.wait(1.0)] == [2]
+    second = telling(bridge, 2, "epoch", {"epoch": 0}, went_on)
+    assert [event.row for event in bridge.wait(1.0)] == [2]
     first.join(5)
     assert went_on == [1]
-    relay.stopping.add(2)
-    relay.let_go(2)
+    bridge.stopping.add(2)
+    bridge.let_go(2)
     second.join(5)
     assert went_on == [1, 2]
-    third = telling(relay, 1, "epoch", {"epoch": 1}, went_on)
-    assert relay.wait(1.0)[0].payload == {"epoch": 1}
-    assert relay.wait(0.0) == []
+    third = telling(bridge, 1, "epoch", {"epoch": 1}, went_on)
+    assert bridge.wait(1.0)[0].payload == {"epoch": 1}
+    assert bridge.wait(0.0) == []
     third.join(5)
     assert went_on == [1, 2, 1]
 
 
 @pytest.mark.parametrize("released_by", ["the next wait", "the end"])
 def test_tune_hears_no_more_of_an_ended_trial_until_the_search_could_submit_the_next(released_by: str) -> None:
-    relay = Relay()
+    bridge = TuneBridge()
     went_on: list[int] = []
-    thread = telling(relay, 1, "done", {"miou": 0.5}, went_on)
-    assert [event.kind for event in relay.wait(1.0)] == ["done"]
+    thread = telling(bridge, 1, "done", {"miou": 0.5}, went_on)
+    assert [event.kind for event in bridge.wait(1.0)] == ["done"]
     assert went_on == []
     if released_by == "the end":
-        relay.close()
+        bridge.close()
     else:
-        assert relay.wait(0.0) == []
+        assert bridge.wait(0.0) == []
     thread.join(2)
     assert went_on == [1]
 
@@ -150,11 +150,11 @@ def test_a_node_that_was_gone_before_a_trial_began_is_not_why_it_died(
         there = {"NodeManagerAddress": "127.0.0.1", "NodeManagerPort": server.getsockname()[1]}
         nodes = [{"NodeID": "here", "Alive": True, **there}, {"NodeID": "gone", "Alive": False, **there}]
         monkeypatch.setattr("autorf.executors.ray_tune.ray.nodes", lambda: nodes)
-        relay, config, trial = Relay(), {"row": 1}, SimpleNamespace(error_file=None)
-        relay.begin(config)
-        assert "lost_node" not in _death(trial, relay.nodes_of(config))
+        bridge, config, trial = TuneBridge(), {"row": 1}, SimpleNamespace(error_file=None)
+        bridge.begin(config)
+        assert "lost_node" not in _death(trial, bridge.nodes_of(config))
         nodes[0]["Alive"] = False
-        assert _death(trial, relay.nodes_of(config))["lost_node"]
+        assert _death(trial, bridge.nodes_of(config))["lost_node"]
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_a_trial_goes_on_when_its_node_dies_and_files_come_home_without_a_shared
         spec = ExecutorSpec(kind="ray", address=cluster.address)
         gate = tmp_path / "gate"
         trial = partial(sleeping_trial, gate=gate)
-        executor = RayExecutor(spec, 1, tmp_path, 2, trial, share_files=False)
+        executor = RayExecutor(spec, 1, tmp_path, 2, trial, always_ship=True)
         leave.callback(executor.close)
         assert executor.capacity == 2
         halfway: set[int] = set()
@@ -295,26 +295,26 @@ def test_a_job_survives_the_journey_to_a_worker(four_epochs: StudySpec, tmp_path
     assert _job_from(json.loads(json.dumps(config_of(sent))), tmp_path) == sent
 
 
-def test_the_depot_reads_and_writes_inside_the_study_only(tmp_path: Path) -> None:
-    depot = Depot(tmp_path)
+def test_the_file_server_reads_and_writes_inside_the_study_only(tmp_path: Path) -> None:
+    file_server = TrialFileServer(tmp_path)
     for name in ("../../outside", "epochs"):
-        part = depot.begin("../key", name)
+        part = file_server.begin("../key", name)
         for piece in (b"12", b"3"):
-            depot.add("key", part, piece)
-        assert name not in depot.names("key")
-        depot.finish("key", part, name)
-    assert depot.names("key") == ["epochs", "outside"]
-    assert depot.read("key", "epochs", 1) == b"23"
-    assert depot.read("key", "epochs", 3) == b""
+            file_server.add("key", part, piece)
+        assert name not in file_server.names("key")
+        file_server.finish("key", part, name)
+    assert file_server.names("key") == ["epochs", "outside"]
+    assert file_server.read("key", "epochs", 1) == b"23"
+    assert file_server.read("key", "epochs", 3) == b""
     assert sorted(path.name for path in tmp_path.iterdir()) == ["trials"]
 
 
 def test_a_file_that_another_process_began_anew_takes_no_more_pieces(tmp_path: Path) -> None:
-    depot = Depot(tmp_path)
-    part = depot.begin("key", "epochs")
-    depot.begin("key", "epochs")
+    file_server = TrialFileServer(tmp_path)
+    part = file_server.begin("key", "epochs")
+    file_server.begin("key", "epochs")
     with pytest.raises(FileNotFoundError):
-        depot.add("key", part, b"1")
+        file_server.add("key", part, b"1")
 
 
 def test_an_address_that_nobody_answers_is_said_within_seconds() -> None:

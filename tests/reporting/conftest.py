@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from autorf.comparison import StudyResults
-from autorf.reporting import Findings, findings, report_page
+from autorf.reporting import ReportData, report_data, report_page
 from autorf.running.evidence import Evidence, write_evidence
 from autorf.store.store import Record
 from autorf.study.spec import parse_study
@@ -88,13 +88,13 @@ def make_results(folder: Path, records: Sequence[Record], **changes: Any) -> Stu
     return StudyResults(spec["name"], tuple(records), tuple(records), spec, folder)
 
 
-def make_findings(folder: Path, records: Sequence[Record], **changes: Any) -> Findings:
+def make_report_data(folder: Path, records: Sequence[Record], **changes: Any) -> ReportData:
     """The same, compared."""
-    return findings([make_results(folder, records, **changes)])
+    return report_data([make_results(folder, records, **changes)])
 
 
 @pytest.fixture(scope="session")
-def page(whole: Findings) -> str:
+def page(whole: ReportData) -> str:
     """The report of ``whole``, rendered once."""
     return report_page(whole.studies)
 
@@ -114,7 +114,7 @@ def every_method() -> list[Record]:
 
 
 @pytest.fixture(scope="session")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Findings:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> ReportData:
     """A study with everything a report can show."""
     folder, records = tmp_path_factory.mktemp("whole"), every_method()
     for record in records:
@@ -122,4 +122,4 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Findings:
             pixelwise = str(record.configuration["method"]).endswith("adaptive")
             extra = {"maps": torch.rand(3, 48, 48).half(), "map_name": "scale"} if pixelwise else {}
             write_evidence(folder / "trials" / record.key, make_evidence(**extra))
-    return make_findings(folder, records, search={"objectives": ["miou", "parameters"]})
+    return make_report_data(folder, records, search={"objectives": ["miou", "parameters"]})

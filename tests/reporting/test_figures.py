@@ -20,7 +20,7 @@ from autorf.reporting.theme import LAYOUTS, PALETTE, colour, mark
 from autorf.reporting.trajectories import trajectories
 from autorf.store.store import Record
 from autorf.tracking import images
-from tests.reporting.conftest import make_evidence, make_findings, make_record
+from tests.reporting.conftest import make_evidence, make_record, make_report_data
 
 
 def test_manual_points_lie_on_a_line_at_their_fields_and_learned_ones_stand_alone(records: list[Record]) -> None:
@@ -66,7 +66,7 @@ def test_the_pareto_front_is_marked(tmp_path: Path) -> None:
         make_record(row, {"method": "dilation", "rate": row + 1}, result_miou=miou, result_parameters=size)
         for row, (miou, size) in enumerate(results)
     ]
-    comparison = make_findings(tmp_path, records, search={"objectives": ["miou", "parameters"]}).comparison
+    comparison = make_report_data(tmp_path, records, search={"objectives": ["miou", "parameters"]}).comparison
     assert [line.mark for line in pareto_table(comparison).lines] == ["front", "front", ""]
     step = max(pareto_figure(comparison).axes[0].lines, key=lambda line: len(line.get_xdata()))
     assert list(step.get_xdata()) == [10, 20]

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import torch
 import yaml
 
-from autorf.reporting import Findings, report_page
+from autorf.reporting import ReportData, report_page
 from autorf.running.evidence import write_evidence
 from autorf.store.store import Record
 from autorf.study.spec import parse_study
@@ -20,7 +20,7 @@ def sections_of(page: str) -> list[str]:
     return re.findall(r'<section id="([a-z]+)"', page)
 
 
-def test_a_whole_study_shows_every_section_in_reading_order(page: str, whole: Findings) -> None:
+def test_a_whole_study_shows_every_section_in_reading_order(page: str, whole: ReportData) -> None:
     assert sections_of(page) == [
         "field", "learning", "sizes", "samples", "pareto", "cost", "classes", "trials", "reproduce",
     ]  # fmt: skip
@@ -113,7 +113,7 @@ def test_trials_without_evidence_leave_the_pictures_out(tmp_path: Path, records:
     assert 'class="picture"' not in page
 
 
-def test_the_study_file_on_the_page_is_the_study(page: str, whole: Findings) -> None:
+def test_the_study_file_on_the_page_is_the_study(page: str, whole: ReportData) -> None:
     text = html.unescape(re.findall(r"<pre[^>]*>(.*?)</pre>", page, re.DOTALL)[0])
     assert parse_study(yaml.safe_load(text), "page").model_dump(mode="json") == whole.studies[0].spec
 

@@ -13,7 +13,7 @@ from autorf.data.segmentation_set import InMemory, SegmentationSet
 from autorf.methods import ScaleAdaptive
 from autorf.metrics import confusion
 from autorf.running.evidence import FILE, SIZE_EDGES, Evidence, read_evidence, write_evidence
-from autorf.running.evidence_collector import SAMPLE_SIDE, Gatherer, objects
+from autorf.running.evidence_collector import SAMPLE_SIDE, EvidenceCollector, objects
 from autorf.surgery import adapt, advance
 
 IGNORED = 255
@@ -38,13 +38,13 @@ def masks() -> Tensor:
 
 def gathered(masks: Tensor, prediction: Tensor, model: nn.Module | None = None) -> Evidence:
     splits = splits_of(masks)
-    gatherer = Gatherer(splits)
+    collector = EvidenceCollector(splits)
     for start in (0, 3, 6):
         images, truth = splits.val.tensors(range(start, min(start + 3, len(masks))))
         if model is not None:
             model(images)
-        gatherer.add(images, truth, prediction[start : start + 3], model or nn.Identity())
-    found = gatherer.evidence()
+        collector.add(images, truth, prediction[start : start + 3], model or nn.Identity())
+    found = collector.evidence()
     assert found is not None
     return found
 

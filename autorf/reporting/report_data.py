@@ -14,7 +14,7 @@ _STATES = ("complete", "pruned", "running", "waiting", "failed")
 
 
 @dataclass(frozen=True)
-class Findings:
+class ReportData:
     """Studies as they stand, finished or not.
 
     Attributes:
@@ -69,10 +69,10 @@ class Findings:
                 yield name, group
 
 
-def findings(studies: Sequence[StudyResults]) -> Findings:
+def report_data(studies: Sequence[StudyResults]) -> ReportData:
     """Compare ``studies``.
 
     Raises:
         InputError: when they cannot be compared.
     """
-    return Findings(tuple(studies), compare_studies(studies))
+    return ReportData(tuple(studies), compare_studies(studies))

@@ -11,7 +11,7 @@ PIECE = 64 * 2**20
 """Bytes that are sent at once."""
 
 
-class Depot:
+class TrialFileServer:
     """An actor on the driver's node: reads and writes the files of trials.
 
     Args:
@@ -23,12 +23,12 @@ class Depot:
 
     @staticmethod
     def start(folder: Path) -> Any:
-        """The handle of a depot on this node."""
+        """The handle of a file server on this node."""
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        return ray.remote(num_cpus=0)(Depot).options(scheduling_strategy=here).remote(folder)
+        return ray.remote(num_cpus=0)(TrialFileServer).options(scheduling_strategy=here).remote(folder)
 
     def names(self, key: str) -> list[str]:
         """The files of a trial."""
@@ -69,31 +69,31 @@ class Depot:
         return self._folder / "trials" / Path(key).name / Path(name).name
 
 
-class Carrier:
-    """Keeps a trial's folder on this node and its files at the depot alike.
+class TrialFileTransfer:
+    """Keeps a trial's folder on this node and its files at the file server alike.
 
     Args:
-        depot: the handle.
+        file_server: its handle.
         key: of the trial.
         folder: on this node.
     """
 
-    def __init__(self, depot: Any, key: str, folder: Path) -> None:
-        self._depot, self._key, self._folder = depot, key, folder
+    def __init__(self, file_server: Any, key: str, folder: Path) -> None:
+        self._server, self._key, self._folder = file_server, key, folder
         self._sent: dict[str, tuple[int, int]] = {}
 
     def fetch(self) -> None:
         """Bring the trial's files here."""
         import ray
 
-        for name in ray.get(self._depot.names.remote(self._key)):
+        for name in ray.get(self._server.names.remote(self._key)):
             with (self._folder / name).open("wb") as file:
-                while piece := ray.get(self._depot.read.remote(self._key, name, file.tell())):
+                while piece := ray.get(self._server.read.remote(self._key, name, file.tell())):
                     file.write(piece)
             self._sent[name] = _state(self._folder / name)
 
     def send(self) -> None:
-        """Bring what changed since the last time to the depot, each file whole or not at all."""
+        """Bring what changed since the last time to the file server, each file whole or not at all."""
         for path in sorted(self._folder.glob("[!.]*")):
             if path.is_file() and self._sent.get(path.name) != _state(path):
                 self._sent[path.name] = _state(path)
@@ -102,11 +102,11 @@ class Carrier:
     def _send(self, path: Path) -> None:
         import ray
 
-        part = ray.get(self._depot.begin.remote(self._key, path.name))
+        part = ray.get(self._server.begin.remote(self._key, path.name))
         with path.open("rb") as file:
             while piece := file.read(PIECE):
-                ray.get(self._depot.add.remote(self._key, part, piece))
-        ray.get(self._depot.finish.remote(self._key, part, path.name))
+                ray.get(self._server.add.remote(self._key, part, piece))
+        ray.get(self._server.finish.remote(self._key, part, path.name))
 
 
 def _state(path: Path) -> tuple[int, int]:
