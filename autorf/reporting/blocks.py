@@ -93,16 +93,18 @@ class Section:
 
 def view(title: str, alternative: str, draw: "Callable[..., Figure]", *arguments: object) -> View:
     """A figure drawn in every layout; ``draw`` takes ``arguments`` and a keyword ``layout``."""
-    drawings = (inline_svg(draw(*arguments, layout=one), alternative, f"drawing {one.name}") for one in LAYOUTS)
+    drawings = (
+        inline_svg(draw(*arguments, layout=layout), alternative, f"drawing {layout.name}") for layout in LAYOUTS
+    )
     return View(title, tuple(drawings))
 
 
 def table(caption: str, columns: Sequence[Column | str], lines: Sequence[Line | Sequence[str]]) -> Table:
     """A table; plain strings are titles of columns of numbers, plain sequences rows without a mark."""
-    found = Table(
+    built = Table(
         caption,
-        tuple(Column(one) if isinstance(one, str) else one for one in columns),
-        tuple(one if isinstance(one, Line) else Line(tuple(one)) for one in lines),
+        tuple(Column(column) if isinstance(column, str) else column for column in columns),
+        tuple(line if isinstance(line, Line) else Line(tuple(line)) for line in lines),
     )
-    assert all(len(line.cells) == len(found.columns) for line in found.lines), caption
-    return found
+    assert all(len(line.cells) == len(built.columns) for line in built.lines), caption
+    return built

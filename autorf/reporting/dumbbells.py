@@ -59,12 +59,12 @@ def dumbbell_figure(lines: Sequence[Dumbbell], methods: dict[str, str], axis: st
     axes.grid(visible=False)
     axes.grid(axis="x", color=PALETTE["grid"])
     for at, line in enumerate(reversed(lines)):
-        known = {name: value for name in methods if (value := line.values.get(name)) is not None}
-        if len(known) > 1:
+        values = {name: value for name in methods if (value := line.values.get(name)) is not None}
+        if len(values) > 1:
             axes.plot(
-                [min(known.values()), max(known.values())], [at, at], color=PALETTE["muted"], linewidth=2, alpha=0.5
+                [min(values.values()), max(values.values())], [at, at], color=PALETTE["muted"], linewidth=2, alpha=0.5
             )
-        for name, value in known.items():
+        for name, value in values.items():
             (dot,) = axes.plot(
                 value, at, marker=mark(methods[name]), markersize=9, color=colour(methods[name]),
                 markeredgecolor=PALETTE["surface"], linewidth=0, zorder=4,
@@ -87,16 +87,13 @@ def dumbbell_table(caption: str, first: str, lines: Sequence[Dumbbell]) -> Table
     compared = set(BEST) <= set(names)
     columns = [Column(first, False), *map(Column, (*(title for title, _ in lines[0].facts), *names))]
     columns += [Column("learned - manual"), Column("95 % interval")] if compared else []
-    cells = [
-        (
-            line.label,
-            *(value for _, value in line.facts),
-            *(fixed(line.values.get(name)) for name in names),
-            *((difference(line.difference, "miou"), _interval(line)) if compared else ()),
-        )
-        for line in lines
-    ]
-    return table(caption, columns, cells)
+    return table(caption, columns, [_cells(line, names, compared) for line in lines])
+
+
+def _cells(line: Dumbbell, names: Sequence[str], compared: bool) -> tuple[str, ...]:
+    facts = [value for _, value in line.facts]
+    values = [fixed(line.values.get(name)) for name in names]
+    return line.label, *facts, *values, *((difference(line.difference, "miou"), _interval(line)) if compared else ())
 
 
 def _interval(line: Dumbbell) -> str:

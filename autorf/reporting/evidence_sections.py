@@ -14,14 +14,14 @@ from autorf.reporting.words import configuration, short
 from autorf.study.objectives import sign
 
 
-def sample_section(found: ReportData) -> Iterator[Section]:
+def sample_section(report: ReportData) -> Iterator[Section]:
     """The same validation images: truth, the best of both ways, and the per-pixel maps."""
-    best = dict(found.best())
-    shown = [Shown(name, evidence) for name, group in best.items() if (evidence := found.first_evidence(group))]
+    best = dict(report.best())
+    shown = [Shown(name, evidence) for name, group in best.items() if (evidence := report.first_evidence(group))]
     if not shown:
         return
-    maps = list(_maps(found))
-    ends = ((one.title, *map_bounds(one.evidence)) for one in maps)
+    maps = list(_maps(report))
+    ends = ((trial.title, *map_bounds(trial.evidence)) for trial in maps)
     scales = tuple((title, short(low, 2), short(high, 2)) for title, low, high in ends)
     words = "; ".join(f"{name}: {configuration(group)}" for name, group in best.items())
     blocks: list[Block] = [
@@ -32,26 +32,26 @@ def sample_section(found: ReportData) -> Iterator[Section]:
             scales,
         )
     ]
-    if found.comparison.scales:
-        blocks.append(scale_table(found.comparison))
+    if report.comparison.scales:
+        blocks.append(scale_table(report.comparison))
     lead = "The same validation images, evenly spaced over the split and not picked."
     yield Section("samples", "Predictions and maps", lead, tuple(blocks))
 
 
-def _maps(found: ReportData) -> Iterator[Shown]:
+def _maps(report: ReportData) -> Iterator[Shown]:
     """The best trial of each method that has a map for every pixel."""
-    methods = dict.fromkeys(group.method for group in found.comparison.groups if not group.manual)
+    methods = dict.fromkeys(group.method for group in report.comparison.groups if not group.manual)
     for method in methods:
-        groups = [group for group in found.comparison.groups if group.method == method]
-        evidence = found.first_evidence(max(groups, key=lambda group: sign(found.comparison.metric) * group.mean))
+        groups = [group for group in report.comparison.groups if group.method == method]
+        evidence = report.first_evidence(max(groups, key=lambda group: sign(report.comparison.metric) * group.mean))
         if evidence is not None and evidence.maps is not None:
             yield Shown(f"{evidence.map_name} of {method}", evidence)
 
 
-def size_sections(found: ReportData) -> Iterator[Section]:
+def size_sections(report: ReportData) -> Iterator[Section]:
     """How the best field grows with the objects, and who does better on which."""
     blocks: list[Block] = []
-    map = object_map(found.comparison.groups, found.evidence_of)
+    map = object_map(report.comparison.groups, report.evidence_of)
     if map is not None:
         words = (
             f"Share of the objects' pixels predicted right, by object size and dilation; over sizes of "
@@ -62,27 +62,27 @@ def size_sections(found: ReportData) -> Iterator[Section]:
             f"{map.ratio:.2f}. An object's size is the side of a square of its area."
         )
         blocks.append(Chart("heat", caption, (view("", words, heat_map_figure, map),), heat_map_table(map)))
-    if found.comparison.sizes:
-        lines = of_sizes(found.comparison.sizes)
-        blocks.append(_dumbbells(found, "sizes", "share of the objects' pixels predicted right", "object size", lines))
+    if report.comparison.sizes:
+        lines = of_sizes(report.comparison.sizes)
+        blocks.append(_dumbbells(report, "sizes", "share of the objects' pixels predicted right", "object size", lines))
     if blocks:
         yield Section("sizes", "By object size", "", tuple(blocks))
 
 
-def class_section(found: ReportData) -> Iterator[Section]:
+def class_section(report: ReportData) -> Iterator[Section]:
     """The IoU of every class."""
-    if found.comparison.classes:
-        chart = _dumbbells(found, "classes", "IoU", "class", of_classes(found.comparison.classes))
+    if report.comparison.classes:
+        chart = _dumbbells(report, "classes", "IoU", "class", of_classes(report.comparison.classes))
         lead = "Intervals are over paired seeds, and not corrected for looking at many classes."
         yield Section("classes", "Class by class", lead, (chart,))
 
 
-def _dumbbells(found: ReportData, name: str, axis: str, first: str, lines: Sequence[Dumbbell]) -> Chart:
-    methods = {title: group.method for title, group in found.best()}
-    known = [line for line in lines if line.difference is not None]
+def _dumbbells(report: ReportData, name: str, axis: str, first: str, lines: Sequence[Dumbbell]) -> Chart:
+    methods = {title: group.method for title, group in report.best()}
+    compared = [line for line in lines if line.difference is not None]
     words = f"{axis} of {' and '.join(methods)} for each {first}"
-    if known:
-        most = max(known, key=lambda line: abs(line.difference or 0.0))
+    if compared:
+        most = max(compared, key=lambda line: abs(line.difference or 0.0))
         words += f"; they differ most on {most.label}, by {most.difference:+.3f}"
     caption = f"{axis[0].upper()}{axis[1:]}, the mean over seeds."
     drawn = view("", words, dumbbell_figure, lines, methods, axis)

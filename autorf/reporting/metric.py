@@ -69,9 +69,9 @@ def _position(against: Against) -> Where:
 
 def _draw_manual(axes: "Axes", groups: Sequence[Group], where: Where, metric: str) -> None:
     hue = colour("dilation")
-    known = [(where(group), group.mean, half) for group in groups if (half := interval(group)) is not None]
-    if len(known) > 1:
-        places, low, high = zip(*((x, y - half, y + half) for x, y, half in known), strict=True)
+    with_interval = [(where(group), group.mean, half) for group in groups if (half := interval(group)) is not None]
+    if len(with_interval) > 1:
+        places, low, high = zip(*((x, y - half, y + half) for x, y, half in with_interval), strict=True)
         axes.fill_between(places, low, high, color=hue, alpha=0.14, linewidth=0)
     axes.plot([where(group) for group in groups], [group.mean for group in groups], color=hue, linewidth=2)
     for group in groups:
@@ -114,19 +114,19 @@ def _draw_seeds(axes: "Axes", comparison: Comparison, against: Against) -> None:
 
 def _draw_named(axes: "Axes", comparison: Comparison, against: Against) -> None:
     """A ring around the default, a dotted line where the field is as large as the objects."""
-    for one in comparison.named:
-        if one.object_size is not None:
-            scale = 1.0 if against == "rf" or one.group is None else one.group.rnorm / max(one.group.rf)
-            place = one.object_size * scale
+    for rule in comparison.named:
+        if rule.object_size is not None:
+            scale = 1.0 if against == "rf" or rule.group is None else rule.group.rnorm / max(rule.group.rf)
+            place = rule.object_size * scale
             axes.axvline(place, color=PALETTE["muted"], linewidth=1.2, linestyle=(0, (1, 2)), zorder=1)
             axes.annotate(
-                one.name, (place, 0.02), xycoords=("data", "axes fraction"), xytext=(5, 0),
+                rule.name, (place, 0.02), xycoords=("data", "axes fraction"), xytext=(5, 0),
                 textcoords="offset points", color=PALETTE["muted"],
             )  # fmt: skip
-        elif one.group is not None:
-            place = field_of(one.group, against)
+        elif rule.group is not None:
+            place = field_of(rule.group, against)
             axes.annotate(
-                one.name, (place, one.group.mean), xytext=(10, -3), textcoords="offset points", va="top",
+                rule.name, (place, rule.group.mean), xytext=(10, -3), textcoords="offset points", va="top",
                 color=PALETTE["muted"],
             )  # fmt: skip
 
@@ -135,10 +135,10 @@ def _name_the_best(axes: "Axes", comparison: Comparison, where: Where) -> None:
     """Ring the best of both ways and write their names beside them, the higher one's above the lower one's."""
     verdict = comparison.verdict
     chosen = {"best manual": verdict.best_manual, "best learned": verdict.best_learned}
-    found = [(title, group) for title, best in chosen.items() if (group := comparison.group_of(best)) is not None]
-    found.sort(key=lambda one: -one[1].mean)
+    ringed = [(title, group) for title, best in chosen.items() if (group := comparison.group_of(best)) is not None]
+    ringed.sort(key=lambda titled: -titled[1].mean)
     low, high = axes.get_xlim()
-    for rank, (title, group) in enumerate(found):
+    for rank, (title, group) in enumerate(ringed):
         hue, to_the_right = colour(group.method), (where(group) - low) / (high - low) < 0.6
         axes.plot(
             where(group), group.mean, marker="o", markersize=17, fillstyle="none", color=hue, markeredgewidth=1.4,

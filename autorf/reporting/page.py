@@ -35,7 +35,7 @@ class Page:
     picture: Picture | None
     facts: tuple[Fact, ...]
     sections: tuple[Section, ...]
-    made: str
+    date: str
 
 
 def report_page(studies: Sequence[StudyResults]) -> str:
@@ -60,7 +60,7 @@ def report_page(studies: Sequence[StudyResults]) -> str:
 
 
 def _sweep_page(sweep: Sweep) -> Page:
-    name = " + ".join(one.name for one in sweep.each)
+    name = " + ".join(report.name for report in sweep.each)
     return Page(
         title=f"{name}: {sweep.headline()}",
         study=name,
@@ -68,41 +68,41 @@ def _sweep_page(sweep: Sweep) -> Page:
         headline=sweep.headline(),
         sentence=sweep.sentence(),
         running=sweep.running(),
-        notes=tuple(line for one in sweep.each for line in _endings(one)),
+        notes=tuple(line for report in sweep.each for line in _endings(report)),
         picture=None,
         facts=tuple(sweep.facts()),
         sections=tuple(sweep.sections()),
-        made=_made(),
+        date=_date(),
     )
 
 
-def _page(found: ReportData) -> Page:
+def _page(report: ReportData) -> Page:
     return Page(
-        title=f"{found.name}: {headline(found)}",
-        study=found.name,
-        eyebrow=_described(found),
-        headline=headline(found),
-        sentence=found.comparison.verdict.sentence,
-        running=running(found),
-        notes=(*_endings(found), *found.comparison.notes),
-        picture=picture(found),
-        facts=tuple(facts(found)),
-        sections=sections(found),
-        made=_made(),
+        title=f"{report.name}: {headline(report)}",
+        study=report.name,
+        eyebrow=_described(report),
+        headline=headline(report),
+        sentence=report.comparison.verdict.sentence,
+        running=running(report),
+        notes=(*_endings(report), *report.comparison.notes),
+        picture=picture(report),
+        facts=tuple(facts(report)),
+        sections=sections(report),
+        date=_date(),
     )
 
 
-def _endings(found: ReportData) -> Iterator[str]:
-    for study in found.studies:
+def _endings(report: ReportData) -> Iterator[str]:
+    for study in report.studies:
         for line in ending(study.notes):
-            yield line if len(found.studies) == 1 else f"{study.name}: {line}"
+            yield line if len(report.studies) == 1 else f"{study.name}: {line}"
 
 
-def _made() -> str:
+def _date() -> str:
     return f" on {datetime.datetime.now().astimezone():%Y-%m-%d at %H:%M %Z}"
 
 
-def _described(found: ReportData, *, size: bool = True) -> str:
-    data, model = found.part("data"), found.part("model")
+def _described(report: ReportData, *, size: bool = True) -> str:
+    data, model = report.part("data"), report.part("model")
     sides = f" at {' x '.join(map(str, data['image_size']))}" if size and data.get("image_size") else ""
     return " · ".join(text for text in (model.get("name"), f"{data['name']}{sides}" if data else "") if text)

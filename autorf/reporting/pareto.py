@@ -18,12 +18,10 @@ def measured(comparison: Comparison) -> list[Row]:
     """The complete trials that have both objectives, along the second; none with one objective."""
     if len(comparison.objectives) != 2:
         return []
-    both = [
-        row
-        for row in comparison.rows
-        if row.counts and None not in (_value(row, name) for name in comparison.objectives)
-    ]
-    return sorted(both, key=lambda row: _value(row, comparison.objectives[1]) or 0.0)
+    first, second = comparison.objectives
+    counted = [row for row in comparison.rows if row.counts]
+    both = [row for row in counted if _value(row, first) is not None and _value(row, second) is not None]
+    return sorted(both, key=lambda row: _value(row, second) or 0.0)
 
 
 @drawing
@@ -37,8 +35,9 @@ def pareto_figure(comparison: Comparison, layout: Layout = WIDE) -> "Figure":
     figure, ((axes,),) = new_figure(layout)
     first, second = comparison.objectives
     rows = measured(comparison)
-    front = [[_value(row, name) or 0.0 for row in rows if row.on_front] for name in (second, first)]
-    axes.step(*front, where="post" if sign(second) < 0 else "pre", color=PALETTE["ink"], linewidth=1.4, alpha=0.7)
+    front = [row for row in rows if row.on_front]
+    across, up = [_value(row, second) or 0.0 for row in front], [_value(row, first) or 0.0 for row in front]
+    axes.step(across, up, where="post" if sign(second) < 0 else "pre", color=PALETTE["ink"], linewidth=1.4, alpha=0.7)
     for row in rows:
         (point,) = axes.plot(
             _value(row, second) or 0.0,
@@ -61,13 +60,10 @@ def pareto_figure(comparison: Comparison, layout: Layout = WIDE) -> "Figure":
 
 def pareto_table(comparison: Comparison) -> Table:
     """Every trial with both objectives; those of the front are marked."""
-    lines = [
-        Line(
-            (_label(row), *(score(_value(row, name), name) for name in comparison.objectives)),
-            "front" if row.on_front else "",
-        )
-        for row in measured(comparison)
-    ]
+    lines = []
+    for row in measured(comparison):
+        scores = [score(_value(row, name), name) for name in comparison.objectives]
+        lines.append(Line((_label(row), *scores), "front" if row.on_front else ""))
     columns = [Column("trial", False), *(Column(named(name)) for name in comparison.objectives)]
     return table("Trials by both objectives", columns, lines)
 

@@ -29,13 +29,17 @@ def class_colour(number: int) -> str:
 def palette() -> Picture:
     """``(256, 3)``: the colours of classes 0 to 254, and of pixels without a class."""
     codes = [class_colour(number) for number in range(_NONE)] + [NO_CLASS]
-    return np.array([[int(code[at : at + 2], 16) for at in (1, 3, 5)] for code in codes], np.uint8)
+    return np.array([_rgb(code) for code in codes], np.uint8)
+
+
+def _rgb(code: str) -> list[int]:
+    return [int(code[at : at + 2], 16) for at in (1, 3, 5)]
 
 
 def entries(labels: NDArray[np.integer[Any]], n_classes: int) -> Picture:
     """The entry of :func:`palette` for every pixel of ``labels (h, w)``."""
-    known = (labels >= 0) & (labels < min(n_classes, _NONE))
-    return np.where(known, labels, _NONE).astype(np.uint8)
+    in_palette = (labels >= 0) & (labels < min(n_classes, _NONE))
+    return np.where(in_palette, labels, _NONE).astype(np.uint8)
 
 
 def heat(values: NDArray[np.float32], bounds: tuple[float, float]) -> Picture:

@@ -38,8 +38,8 @@ class ReportData:
     @property
     def states(self) -> dict[str, int]:
         """Trials by state, in the order of a trial's life."""
-        found = [record.state for record in self.records]
-        return {state: found.count(state) for state in _STATES if state in found}
+        states = [record.state for record in self.records]
+        return {state: states.count(state) for state in _STATES if state in states}
 
     @property
     def unfinished(self) -> int:
@@ -57,8 +57,8 @@ class ReportData:
 
     def first_evidence(self, group: Group) -> Evidence | None:
         """The evidence of a group's first seed that left some."""
-        found = self.evidence_of(group)
-        return found[min(found)] if found else None
+        by_seed = self.evidence_of(group)
+        return by_seed[min(by_seed)] if by_seed else None
 
     def best(self) -> Iterator[tuple[str, Group]]:
         """The best manual and the best learned configuration, those there are."""

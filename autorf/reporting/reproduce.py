@@ -10,9 +10,9 @@ from autorf.reporting.report_data import ReportData
 from autorf.store.versions import NOTE, versions
 
 
-def reproduction(all_found: Sequence[ReportData]) -> Iterator[Code]:
+def reproduction(reports: Sequence[ReportData]) -> Iterator[Code]:
     """Texts to copy; none for a study that never began."""
-    studies = [study for found in all_found for study in found.studies if study.spec]
+    studies = [study for report in reports for study in report.studies if study.spec]
     names = [study.name for study in studies]
     for study in studies:
         text = yaml.safe_dump(dict(study.spec), sort_keys=False, default_flow_style=None, width=100)
@@ -27,12 +27,12 @@ def reproduction(all_found: Sequence[ReportData]) -> Iterator[Code]:
 
 def _versions(studies: Sequence[StudyResults]) -> Iterator[Code]:
     """What the studies ran with, oldest first; of studies that did not note it, what is installed here."""
-    noted = [tuple(found.items()) for study in studies for found in study.notes.get(NOTE) or ()]
-    for found in dict.fromkeys(noted):
-        yield Code("Versions the study ran with", _listed(found))
+    noted = [tuple(installed.items()) for study in studies for installed in study.notes.get(NOTE) or ()]
+    for installed in dict.fromkeys(noted):
+        yield Code("Versions the study ran with", _listed(installed))
     if not noted:
         yield Code("Versions where this report was made", _listed(versions().items()))
 
 
-def _listed(found: Iterable[tuple[str, str]]) -> str:
-    return "\n".join(f"{name} {number}" for name, number in found)
+def _listed(installed: Iterable[tuple[str, str]]) -> str:
+    return "\n".join(f"{name} {number}" for name, number in installed)

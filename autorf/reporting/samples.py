@@ -49,7 +49,7 @@ def sample_rows(shown: Sequence[Shown], maps: Sequence[Shown]) -> tuple[SampleRo
     """
     if not shown:
         return ()
-    common = set.intersection(*({int(index) for index in one.evidence.sample_indices} for one in shown))
+    common = set.intersection(*(set(trial.evidence.sample_indices.tolist()) for trial in shown))
     return tuple(_row(index, shown, maps) for index in sorted(common))
 
 
@@ -57,8 +57,8 @@ def class_legend(evidence: Evidence) -> list[tuple[str, str]]:
     """Name and colour of every class that the samples' truth or predictions hold."""
     present = set(np.unique(evidence.sample_truth.numpy())) | set(np.unique(evidence.sample_prediction.numpy()))
     names = evidence.class_names
-    found = [(name, class_colour(number)) for number, name in enumerate(names) if number in present]
-    return [*found, ("no class", NO_CLASS)] if evidence.ignore_index in present else found
+    legend = [(name, class_colour(number)) for number, name in enumerate(names) if number in present]
+    return [*legend, ("no class", NO_CLASS)] if evidence.ignore_index in present else legend
 
 
 def _row(index: int, shown: Sequence[Shown], maps: Sequence[Shown]) -> SampleRow:
@@ -70,17 +70,17 @@ def _row(index: int, shown: Sequence[Shown], maps: Sequence[Shown]) -> SampleRow
         Panel("image", photo(first.samples[at].numpy()), f"validation image {index}"),
         Panel("truth", _labels(truth, first), f"labels of image {index}: {_present(truth, first)}"),
     ]
-    for one in shown:
-        prediction = one.evidence.sample_prediction[_position(one.evidence, index)].numpy()
+    for trial in shown:
+        prediction = trial.evidence.sample_prediction[_position(trial.evidence, index)].numpy()
         right = _fraction_right(prediction, truth, first.ignore_index)
-        text = f"{one.title} on image {index}: {right:.1%} of pixels right"
-        panels.append(Panel(one.title, _labels(prediction, first), text))
-    for one in maps:
-        if one.evidence.maps is None or index not in one.evidence.sample_indices.tolist():
+        text = f"{trial.title} on image {index}: {right:.1%} of pixels right"
+        panels.append(Panel(trial.title, _labels(prediction, first), text))
+    for trial in maps:
+        if trial.evidence.maps is None or index not in trial.evidence.sample_indices.tolist():
             continue
-        values = one.evidence.maps[_position(one.evidence, index)].float().numpy()
-        text = f"{one.title} on image {index}: {values.min():.2f} to {values.max():.2f}, mean {values.mean():.2f}"
-        panels.append(Panel(one.title, _picture(heat(values, map_bounds(one.evidence))), text))
+        values = trial.evidence.maps[_position(trial.evidence, index)].float().numpy()
+        text = f"{trial.title} on image {index}: {values.min():.2f} to {values.max():.2f}, mean {values.mean():.2f}"
+        panels.append(Panel(trial.title, _picture(heat(values, map_bounds(trial.evidence))), text))
     return SampleRow(index, width, height, tuple(panels))
 
 

@@ -35,7 +35,11 @@ def draw_window(axes: "Axes", trace: SteppedTrace, hue: str) -> None:
 def searches(records: Iterable[Record]) -> list[tuple[Record, SteppedTrace]]:
     """The trials that know of the loss of several options, each with its trace."""
     traced = [(record, stepped(record)) for record in records]
-    return [(record, trace) for record, trace in traced if any(len(_known(trace, one)) > 1 for one in trace.profiles)]
+    return [(record, trace) for record, trace in traced if _compares(trace)]
+
+
+def _compares(trace: SteppedTrace) -> bool:
+    return any(len(_known(trace, profile)) > 1 for profile in trace.profiles)
 
 
 def _known(trace: SteppedTrace, profile: Iterable[float | None]) -> list[tuple[float, float]]:
@@ -65,11 +69,11 @@ def loss_profile_figure(records: Iterable[Record], layout: Layout = WIDE) -> "Fi
         layout: the size to draw in.
     """
     listed = list(records)
-    found = searches(listed)
-    quantities = sorted({quantity_of(record) for record, _ in found})
+    searching = searches(listed)
+    quantities = sorted({quantity_of(record) for record, _ in searching})
     figure, axes = new_figure(layout, len(quantities), 1, height=300 * len(quantities))
     for axis, quantity in zip(axes.flat, quantities, strict=True):
-        shown = [(record, trace) for record, trace in found if quantity_of(record) == quantity]
+        shown = [(record, trace) for record, trace in searching if quantity_of(record) == quantity]
         _draw_profiles(axis, shown)
         axis.set_xlabel("dilation" if quantity == "dilation" else "inflation factor f")
         rates = {rate for _, trace in shown for rate in trace.rates}
@@ -84,11 +88,12 @@ def loss_profile_figure(records: Iterable[Record], layout: Layout = WIDE) -> "Fi
 def _draw_profiles(axis: "Axes", shown: Iterable[tuple[Record, SteppedTrace]]) -> None:
     for record, trace in shown:
         hue = colour(str(record.configuration["method"]))
-        for number, known in enumerate((_known(trace, profile) for profile in trace.profiles), 1):
-            least = min((loss for _, loss in known), default=0.0)
-            rates, heights = [rate for rate, _ in known], [loss - least for _, loss in known]
+        for number, profile in enumerate(trace.profiles, 1):
+            points = _known(trace, profile)
+            least = min((loss for _, loss in points), default=0.0)
+            rates, heights = [rate for rate, _ in points], [loss - least for _, loss in points]
             axis.plot(rates, heights, color=hue, linewidth=1.4, alpha=0.6, marker=".")
-            if known and len(trace.profiles) > 1:
+            if points and len(trace.profiles) > 1:
                 # Which layer it is.
                 axis.annotate(str(number), (rates[-1], heights[-1]), color=hue, fontsize="small")
     axis.set_xscale("log", base=2)
@@ -104,11 +109,11 @@ def _draw_separate_trainings(axis: "Axes", records: Iterable[Record]) -> dict[fl
         if method.method == "dilation" and isinstance(rate, int) and miou is not None and math.isfinite(miou):
             scores.setdefault(rate, []).append(float(miou))
     if scores:
-        side = axis.twinx()
+        right = axis.twinx()
         means = [sum(scores[rate]) / len(scores[rate]) for rate in sorted(scores)]
-        side.plot(sorted(scores), means, color=PALETTE["manual"], marker="o", linestyle=(0, (4, 3)), linewidth=1.4)
-        side.set_ylabel("mIoU of separate trainings (dashed)", color=PALETTE["manual"])
-        for spine in side.spines.values():
+        right.plot(sorted(scores), means, color=PALETTE["manual"], marker="o", linestyle=(0, (4, 3)), linewidth=1.4)
+        right.set_ylabel("mIoU of separate trainings (dashed)", color=PALETTE["manual"])
+        for spine in right.spines.values():
             spine.set_visible(False)
-        side.tick_params(length=0, labelcolor=PALETTE["manual"])
+        right.tick_params(length=0, labelcolor=PALETTE["manual"])
     return scores

@@ -11,22 +11,22 @@ from autorf.reporting.report_data import ReportData
 from autorf.reporting.reproduce import reproduction
 from autorf.reporting.search_window import loss_profile_figure, named_profiles, searches
 from autorf.reporting.tables import between_table, group_table, search_free_table, trial_table
-from autorf.reporting.trajectories import MOST_PANELS, trajectories, trajectory_figure
+from autorf.reporting.trajectories import MOST_PANELS, Trajectory, trajectories, trajectory_figure
 from autorf.reporting.words import configuration, named, plural, score, short
 from autorf.study.objectives import sign
 
 
-def sections(found: ReportData) -> tuple[Section, ...]:
+def sections(report: ReportData) -> tuple[Section, ...]:
     """Every section that has something to show, in reading order."""
     makers = (
         _field, _between, _trajectories, size_sections, sample_section, _pareto, _cost, class_section, _trials,
         _reproduce,
     )  # fmt: skip
-    return tuple(section for make in makers for section in make(found))
+    return tuple(section for make in makers for section in make(report))
 
 
-def _field(found: ReportData) -> Iterator[Section]:
-    comparison = found.comparison
+def _field(report: ReportData) -> Iterator[Section]:
+    comparison = report.comparison
     if not comparison.groups:
         return
     metric = named(comparison.metric)
@@ -39,16 +39,16 @@ def _field(found: ReportData) -> Iterator[Section]:
         view("rf in pixels", words, metric_figure, comparison, "rf"),
         view("rnorm", f"{words}, rnorm {best.rnorm:.2f}", metric_figure, comparison, "rnorm"),
     )
-    caption = f"The line is the manual grid; marks are learned fields where training left them.{_band(found)}"
+    caption = f"The line is the manual grid; marks are learned fields where training left them.{_band(report)}"
     blocks: list[Block] = [Chart("metric", caption, views, group_table(comparison))]
-    if any(one.group for one in comparison.named):
+    if any(rule.group for rule in comparison.named):
         blocks.append(search_free_table(comparison))
     lead = "Too small a field does not see an object whole; too large a one sees its neighbours."
     yield Section("field", f"{metric} against the receptive field", lead, tuple(blocks))
 
 
-def _band(found: ReportData) -> str:
-    groups = found.comparison.groups
+def _band(report: ReportData) -> str:
+    groups = report.comparison.groups
     if any(group.n > 1 for group in groups):
         return " The band and the bars are 95 % intervals over seeds; dots are single seeds."
     if any(group.ci95_images is not None for group in groups):
@@ -56,20 +56,17 @@ def _band(found: ReportData) -> str:
     return ""
 
 
-def _between(found: ReportData) -> Iterator[Section]:
-    if found.comparison.between:
-        lead = " ".join(one["sentence"] for one in found.comparison.between)
-        yield Section("between", "Study against study", lead, (between_table(found.comparison),))
+def _between(report: ReportData) -> Iterator[Section]:
+    if report.comparison.between:
+        lead = " ".join(entry["sentence"] for entry in report.comparison.between)
+        yield Section("between", "Study against study", lead, (between_table(report.comparison),))
 
 
-def _trajectories(found: ReportData) -> Iterator[Section]:
-    shown = trajectories(found.records)
+def _trajectories(report: ReportData) -> Iterator[Section]:
+    shown = trajectories(report.records)
     if not shown:
         return
-    words = f"Learned values over the epochs of {plural(len(shown), 'configuration')}: " + "; ".join(
-        f"{one.label} {one.quantity} ends at {short(float(one.records[0].history[-1][one.quantity]), 2)}"
-        for one in shown
-    )
+    words = f"Learned values over the epochs of {plural(len(shown), 'configuration')}: {'; '.join(map(_end_of, shown))}"
     more = f" The first {MOST_PANELS} of {len(shown)} configurations." if len(shown) > MOST_PANELS else ""
     caption = (
         "One line a seed, and one a branch or layer that learns its own, with its number; the dashed line is the "
@@ -77,12 +74,17 @@ def _trajectories(found: ReportData) -> Iterator[Section]:
         "A band is the spread over pixels; the shading is what share of images a search gives to each option."
         f"{more}"
     )
-    chart = Chart("trajectories", caption, (view("", words, trajectory_figure, found.records),), _epochs(found))
-    yield Section("learning", "How the fields were learned", "", (chart, *_profiles(found)))
+    chart = Chart("trajectories", caption, (view("", words, trajectory_figure, report.records),), _epochs(report))
+    yield Section("learning", "How the fields were learned", "", (chart, *_profiles(report)))
 
 
-def _profiles(found: ReportData) -> Iterator[Chart]:
-    searched = searches(found.records)
+def _end_of(trajectory: Trajectory) -> str:
+    last = trajectory.records[0].history[-1]
+    return f"{trajectory.label} {trajectory.quantity} ends at {short(float(last[trajectory.quantity]), 2)}"
+
+
+def _profiles(report: ReportData) -> Iterator[Chart]:
+    searched = searches(report.records)
     if not searched:
         return
     lines = [
@@ -99,29 +101,29 @@ def _profiles(found: ReportData) -> Iterator[Chart]:
     words = f"Loss over the options as {plural(len(searched), 'search')} knew it"
     columns = (Column("configuration", False), "seed", "option", "loss less the first option's")
     listed = table("What the searches knew of every option", columns, lines)
-    yield Chart("profiles", caption, (view("", words, loss_profile_figure, found.records),), listed)
+    yield Chart("profiles", caption, (view("", words, loss_profile_figure, report.records),), listed)
 
 
-def _epochs(found: ReportData) -> Table:
+def _epochs(report: ReportData) -> Table:
     lines = [
         (
-            one.label,
+            trajectory.label,
             str(record.seed),
             str(int(epoch["epoch"]) + 1),
-            f"{one.quantity} {short(float(epoch[one.quantity]))}",
+            f"{trajectory.quantity} {short(float(epoch[trajectory.quantity]))}",
             short(max(epoch["rf"]), 1),
             short(epoch.get("miou")),
         )
-        for one in trajectories(found.records)
-        for record in one.records
+        for trajectory in trajectories(report.records)
+        for record in trajectory.records
         for epoch in record.history
     ]
     columns = (Column("configuration", False), "seed", "epoch", "learned value", "rf", "mIoU")
     return table("Learned values after every epoch", columns, lines)
 
 
-def _pareto(found: ReportData) -> Iterator[Section]:
-    comparison = found.comparison
+def _pareto(report: ReportData) -> Iterator[Section]:
+    comparison = report.comparison
     rows = measured(comparison)
     if not rows:
         return
@@ -137,8 +139,8 @@ def _pareto(found: ReportData) -> Iterator[Section]:
     yield Section("pareto", f"{first} against {second}", "", (chart,))
 
 
-def _cost(found: ReportData) -> Iterator[Section]:
-    comparison = found.comparison
+def _cost(report: ReportData) -> Iterator[Section]:
+    comparison = report.comparison
     blocks: list[Block] = []
     if any(len(curve.points) > 1 for curve in comparison.curves):
         ends = ", ".join(
@@ -162,12 +164,12 @@ def _cost(found: ReportData) -> Iterator[Section]:
         yield Section("cost", "What it cost", "", tuple(blocks))
 
 
-def _trials(found: ReportData) -> Iterator[Section]:
-    if found.comparison.rows:
-        yield Section("trials", "Every trial", "", (trial_table(found),))
+def _trials(report: ReportData) -> Iterator[Section]:
+    if report.comparison.rows:
+        yield Section("trials", "Every trial", "", (trial_table(report),))
 
 
-def _reproduce(found: ReportData) -> Iterator[Section]:
-    texts = tuple(reproduction([found]))
+def _reproduce(report: ReportData) -> Iterator[Section]:
+    texts = tuple(reproduction([report]))
     if texts:
         yield Section("reproduce", "How to reproduce this", "", texts)

@@ -52,9 +52,9 @@ class Picture:
     caption: str
 
 
-def headline(found: ReportData) -> str:
+def headline(report: ReportData) -> str:
     """The verdict in a few words."""
-    verdict, metric = found.comparison.verdict, found.comparison.metric
+    verdict, metric = report.comparison.verdict, report.comparison.metric
     if verdict.difference is None:
         return "No verdict yet"
     if verdict.outcome in ("better", "worse"):
@@ -64,21 +64,21 @@ def headline(found: ReportData) -> str:
     return "One seed cannot tell" if verdict.n_seeds == 1 else "No seed in common, no verdict"
 
 
-def running(found: ReportData) -> str:
+def running(report: ReportData) -> str:
     """What a reader of an unfinished study has to know; empty for a finished one."""
-    if not found.unfinished:
+    if not report.unfinished:
         return ""
     return (
-        f"The study is not finished: {found.unfinished} of {len(found.records)} trials are still to come, "
+        f"The study is not finished: {report.unfinished} of {len(report.records)} trials are still to come, "
         "and everything here may change."
     )
 
 
-def facts(found: ReportData) -> Iterator[Fact]:
+def facts(report: ReportData) -> Iterator[Fact]:
     """The key numbers, those that exist."""
-    comparison = found.comparison
+    comparison = report.comparison
     verdict, metric = comparison.verdict, comparison.metric
-    for name, group in found.best():
+    for name, group in report.best():
         yield Fact(
             f"{name.capitalize()}, {named(metric)}", score(group.mean, metric), _described(group), tone(group.method)
         )
@@ -88,9 +88,9 @@ def facts(found: ReportData) -> Iterator[Fact]:
         bill = ", ".join(f"{cost.way} {duration(cost.seconds)}" for cost in comparison.costs)
         note = f"of the manual grid's training time; {comparison.costs[0].unit[:3]} time in all: {bill}"
         yield Fact("Cost of the best learned", percent(verdict.cost_ratio), note)
-    if found.records:
+    if report.records:
         yield Fact(
-            "Trials", str(len(found.records)), ", ".join(f"{count} {state}" for state, count in found.states.items())
+            "Trials", str(len(report.records)), ", ".join(f"{count} {state}" for state, count in report.states.items())
         )
     split = next((row.split for row in comparison.rows if row.split), None)
     if split is not None:
@@ -113,14 +113,14 @@ def _interval(verdict: Verdict, metric: str) -> str:
     return "one seed: no interval"
 
 
-def picture(found: ReportData) -> Picture | None:
+def picture(report: ReportData) -> Picture | None:
     """The best manual and the best learned field on the first validation image, where a trial kept one."""
-    best = dict(found.best())
-    evidence = next((one for group in best.values() if (one := found.first_evidence(group))), None)
-    size = found.part("data").get("image_size")
+    best = dict(report.best())
+    evidence = next((shown for group in best.values() if (shown := report.first_evidence(group))), None)
+    size = report.part("data").get("image_size")
     if evidence is None or not size or not len(evidence.samples):
         return None
-    height, width = (int(side) for side in size)
+    height, width = (int(length) for length in size)
     frames = tuple(_frame(name, group, width, height) for name, group in best.items())
     caption = " ".join(
         f"{'Dashed' if frame.dashed else 'Solid'}: {frame.title}, {side_text(best[frame.title].rf)} px."

@@ -79,4 +79,4 @@ _CODE = re.compile("|".join(_NAMES), re.IGNORECASE)
 
 
 def _recoloured(value: str) -> str:
-    return _CODE.sub(lambda found: _NAMES[found[0].lower()], value)
+    return _CODE.sub(lambda match: _NAMES[match[0].lower()], value)

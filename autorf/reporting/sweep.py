@@ -1,7 +1,8 @@
 """Several studies that differ in the size of what they look at: does one rnorm fit them all?"""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 from autorf.comparison import FieldMap, StudyResults, study_map
 from autorf.errors import InputError
@@ -23,12 +24,20 @@ _FREE = (*_SIZES, "size_jitter", "n_train", "n_val", "n_test", "augmentation", "
 def is_sweep(studies: Sequence[StudyResults]) -> bool:
     """Whether the studies are of one kind of data and one model, and differ in the size of images or objects."""
     data = [study.part("data") for study in studies]
-    sizes = {str([one.get(name) for name in _SIZES]) for one in data}
-    kinds = [{name: value for name, value in one.items() if name not in _FREE} for one in data]
+    sizes = {str(_sizes(spec)) for spec in data}
+    kinds = [_fixed_settings(spec) for spec in data]
     same = all(kind == kinds[0] for kind in kinds) and all(
         study.part("model") == studies[0].part("model") for study in studies
     )
     return len(sizes) > 1 and same
+
+
+def _sizes(data: Mapping[str, Any]) -> list[Any]:
+    return [data.get(name) for name in _SIZES]
+
+
+def _fixed_settings(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in data.items() if name not in _FREE}
 
 
 class Sweep:
@@ -41,11 +50,11 @@ class Sweep:
     def __init__(self, studies: Sequence[StudyResults]) -> None:
         self.each: tuple[ReportData, ...] = tuple(report_data([study]) for study in studies)
         self.metric = self.each[0].comparison.metric
-        for one in self.each:
-            if one.comparison.metric != self.metric:
+        for report in self.each:
+            if report.comparison.metric != self.metric:
                 raise InputError(
-                    f"studies {self.each[0].name!r} and {one.name!r} cannot be compared: their metrics differ: "
-                    f"{self.metric} and {one.comparison.metric}"
+                    f"studies {self.each[0].name!r} and {report.name!r} cannot be compared: their metrics differ: "
+                    f"{self.metric} and {report.comparison.metric}"
                 )
         self.over = "images" if len({_side(study, "image_size") for study in studies}) > 1 else "objects"
         name = "image_size" if self.over == "images" else "object_size"
@@ -54,28 +63,31 @@ class Sweep:
     @cached_property
     def map(self) -> FieldMap | None:
         """The manual grids by size."""
-        groups = [group for one in self.each for group in one.comparison.groups]
+        groups = [group for report in self.each for group in report.comparison.groups]
         return study_map(self.sizes, groups, self.over, sign(self.metric))
 
     def headline(self) -> str:
         """What fits all sizes, in a few words."""
-        found = self.map
-        return "No ratio fits yet" if found is None else f"One {ratio_name(found)} for all sizes: {found.ratio:.2f}"
+        field_map = self.map
+        if field_map is None:
+            return "No ratio fits yet"
+        return f"One {ratio_name(field_map)} for all sizes: {field_map.ratio:.2f}"
 
     def sentence(self) -> str:
         """The same with its ground."""
-        found = self.map
-        if found is None:
+        field_map = self.map
+        if field_map is None:
             return "A ratio of field to size needs complete manual trials of two sizes and three dilations."
-        best = ", ".join(
-            f"{size:g} px: rf {short(found.fields[at], 1)}" for size, at in zip(found.sizes, found.best, strict=True)
-        )
+        pairs = zip(field_map.sizes, field_map.best, strict=True)
+        best = ", ".join(f"{size:g} px: rf {short(field_map.fields[at], 1)}" for size, at in pairs)
         what = "image" if self.over == "images" else "object"
-        return f"The best manual field of each size ({best}) is fitted by {found.ratio:.2f} times the {what}'s side."
+        return (
+            f"The best manual field of each size ({best}) is fitted by {field_map.ratio:.2f} times the {what}'s side."
+        )
 
     def running(self) -> str:
         """Which studies are not finished; empty where all are."""
-        return " ".join(f"{one.name}: {said}" for one in self.each if (said := running(one)))
+        return " ".join(f"{report.name}: {sentence}" for report in self.each if (sentence := running(report)))
 
     def facts(self) -> Iterator[Fact]:
         """The key numbers."""
@@ -84,9 +96,9 @@ class Sweep:
             note = f"fitted to the best manual field of each size: {min(ratios):.2f} to {max(ratios):.2f}"
             yield Fact(ratio_name(self.map), f"{self.map.ratio:.2f}", note, "manual")
         sides = ", ".join(f"{size:g}" for size in sorted(set(self.sizes.values())))
-        trials = plural(sum(len(one.records) for one in self.each), "trial")
+        trials = plural(sum(len(report.records) for report in self.each), "trial")
         yield Fact("Studies", str(len(self.each)), f"{self.over} of {sides} px; {trials}")
-        outcomes = [one.comparison.verdict.outcome for one in self.each]
+        outcomes = [report.comparison.verdict.outcome for report in self.each]
         note = f"worse in {outcomes.count('worse')}; the rest cannot be told"
         yield Fact("Learning is better in", f"{outcomes.count('better')} of {len(outcomes)}", note)
 
@@ -96,21 +108,21 @@ class Sweep:
         if charts:
             yield Section("sizes", f"{named(self.metric)} by size and receptive field", "", charts)
         yield Section("studies", "Study by study", "", (study_table(self.each, self.sizes),))
-        trials = tuple(trial_table(one) for one in self.each if one.comparison.rows)
+        trials = tuple(trial_table(report) for report in self.each if report.comparison.rows)
         if trials:
             yield Section("trials", "Every trial", "", trials)
         yield Section("reproduce", "How to reproduce this", "", tuple(reproduction(self.each)))
 
     def _charts(self) -> Iterator[Block]:
-        found = self.map
-        if found is not None:
+        field_map = self.map
+        if field_map is not None:
             caption = (
                 "The best field of each size is framed. The line is the one ratio that fits them: "
-                f"{ratio_name(found)} {found.ratio:.2f}."
+                f"{ratio_name(field_map)} {field_map.ratio:.2f}."
             )
-            words = f"Manual grids at {plural(len(found.sizes), 'size')}. {self.sentence()}"
-            yield Chart("heat", caption, (view("", words, heat_map_figure, found),), heat_map_table(found))
-        if any(one.comparison.groups for one in self.each):
+            words = f"Manual grids at {plural(len(field_map.sizes), 'size')}. {self.sentence()}"
+            yield Chart("heat", caption, (view("", words, heat_map_figure, field_map),), heat_map_table(field_map))
+        if any(report.comparison.groups for report in self.each):
             words = f"{named(self.metric)} of the manual grids of {', '.join(self.sizes)}, against"
             views = (
                 view("rnorm", f"{words} rnorm", sweep_figure, self.each, self.sizes, "rnorm"),
@@ -122,7 +134,7 @@ class Sweep:
 
 def _side(study: StudyResults, name: str) -> float:
     """The longer side of the images, or the mean of the stated object sizes, in pixels."""
-    sides = [float(one) for one in study.part("data").get(name) or ()]
+    sides = [float(size) for size in study.part("data").get(name) or ()]
     if not sides:
         return 0.0
     return max(sides) if name == "image_size" else sum(sides) / len(sides)

@@ -36,10 +36,11 @@ def sweep_figure(
 
     figure, ((axes,),) = new_figure(layout)
     handles = []
-    for at, one in enumerate(each):
+    for at, report in enumerate(each):
         hue, mark = PALETTE[_COLOURS[at % len(_COLOURS)]], _MARKS[at % len(_MARKS)]
-        _draw(axes, one, against, hue, mark)
-        handles.append(Line2D([], [], color=hue, marker=mark, linewidth=2, label=f"{one.name}, {sizes[one.name]:g} px"))
+        _draw(axes, report, against, hue, mark)
+        label = f"{report.name}, {sizes[report.name]:g} px"
+        handles.append(Line2D([], [], color=hue, marker=mark, linewidth=2, label=label))
     axes.set_xlabel(AXES[against])
     axes.set_ylabel(named(each[0].comparison.metric))
     axes.margins(x=0.04, y=0.12)
@@ -47,11 +48,11 @@ def sweep_figure(
     return figure
 
 
-def _draw(axes: "Axes", one: ReportData, against: Against, hue: str, mark: str) -> None:
+def _draw(axes: "Axes", report: ReportData, against: Against, hue: str, mark: str) -> None:
     manual = sorted(
-        (group for group in one.comparison.groups if group.manual), key=lambda group: field_of(group, against)
+        (group for group in report.comparison.groups if group.manual), key=lambda group: field_of(group, against)
     )
-    learned = [group for name, group in one.best() if name == BEST[1]]
+    learned = [group for name, group in report.best() if name == BEST[1]]
     axes.plot([field_of(group, against) for group in manual], [group.mean for group in manual], color=hue, linewidth=2)
     for group in [*manual, *learned]:
         place = field_of(group, against)
@@ -59,7 +60,7 @@ def _draw(axes: "Axes", one: ReportData, against: Against, hue: str, mark: str) 
             place, group.mean, marker=mark, markersize=7, color=hue, markeredgecolor=PALETTE["surface"], zorder=4
         )
         words = f"rf {side_text(group.rf)} px, rnorm {group.rnorm:.2f}"
-        tooltip(point, f"{one.name}: {configuration(group)}\n{words}: {score(group.mean, one.comparison.metric)}")
+        tooltip(point, f"{report.name}: {configuration(group)}\n{words}: {score(group.mean, report.comparison.metric)}")
         if group in learned:
             axes.plot(place, group.mean, marker="o", markersize=16, fillstyle="none", color=hue, markeredgewidth=1.4)
 
@@ -69,9 +70,9 @@ def curve_table(each: Sequence[ReportData]) -> Table:
     metric = each[0].comparison.metric
     columns = [Column("study", False), Column("configuration", False), *map(Column, ("rf", "rnorm", named(metric)))]
     lines = [
-        (one.name, configuration(group), side_text(group.rf), f"{group.rnorm:.2f}", score(group.mean, metric))
-        for one in each
-        for group in sorted(one.comparison.groups, key=lambda group: group.rnorm)
+        (report.name, configuration(group), side_text(group.rf), f"{group.rnorm:.2f}", score(group.mean, metric))
+        for report in each
+        for group in sorted(report.comparison.groups, key=lambda group: group.rnorm)
     ]
     return table("Every configuration of every study", columns, lines)
 
@@ -79,15 +80,15 @@ def curve_table(each: Sequence[ReportData]) -> Table:
 def study_table(each: Sequence[ReportData], sizes: Mapping[str, float]) -> Table:
     """The verdict of every study, by size."""
     titles = (*BEST, "difference", "95 % interval", "cost", "learning is")
-    lines = [_study_cells(one, sizes[one.name]) for one in sorted(each, key=lambda one: sizes[one.name])]
+    lines = [_study_cells(report, sizes[report.name]) for report in sorted(each, key=lambda report: sizes[report.name])]
     return table("The verdict of every study", [Column("study", False), *map(Column, titles)], lines)
 
 
-def _study_cells(one: ReportData, size: float) -> tuple[str, ...]:
-    metric, verdict, best = one.comparison.metric, one.comparison.verdict, dict(one.best())
+def _study_cells(report: ReportData, size: float) -> tuple[str, ...]:
+    metric, verdict, best = report.comparison.metric, report.comparison.verdict, dict(report.best())
     low, high = verdict.difference_low, verdict.difference_high
     return (
-        f"{one.name}, {size:g} px",
+        f"{report.name}, {size:g} px",
         *(_best_words(best.get(name), metric) for name in BEST),
         difference(verdict.difference, metric),
         NONE if low is None else f"{difference(low, metric)} to {difference(high, metric)}",

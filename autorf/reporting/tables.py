@@ -1,6 +1,6 @@
 """The report's tables of configurations and trials."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from autorf.comparison import Comparison, Group, Row
@@ -24,27 +24,35 @@ from autorf.reporting.words import (
 from autorf.study.objectives import sign
 from autorf.study.trial import side_text
 
+Cell = Callable[[Row], str]
+
 _STATES = ("complete", "pruned", "running", "failed", "waiting")
 
 
-def trial_table(found: ReportData) -> Table:
+def trial_table(report: ReportData) -> Table:
     """Every trial that began: the best first, then those without a result; with the reason where there is one."""
-    metric = found.comparison.metric
+    metric = report.comparison.metric
     rows = sorted(
-        found.comparison.rows, key=lambda row: (_STATES.index(row.state), -sign(metric) * (row.score or 0), row.seed)
+        report.comparison.rows, key=lambda row: (_STATES.index(row.state), -sign(metric) * (row.score or 0), row.seed)
     )
-    marks = {(group.study, key): name for name, group in found.best() for key in group.keys}
-    kept = {column: cell for column, cell in _trial_columns(found) if any(cell(row) != NONE for row in rows)}
-    lines = [
-        Line(tuple(cell(row) for cell in kept.values()), marks.get((row.study, row.key), ""), _note(row))
-        for row in rows
-    ]
-    return table(f"All trials of {found.name}", tuple(kept), lines)
+    marks = {(group.study, key): name for name, group in report.best() for key in group.keys}
+    kept = {column: cell for column, cell in _trial_columns(report) if _says_anything(cell, rows)}
+    cells = tuple(kept.values())
+    lines = [_trial_line(row, cells, marks.get((row.study, row.key), "")) for row in rows]
+    return table(f"All trials of {report.name}", tuple(kept), lines)
 
 
-def _trial_columns(found: ReportData) -> Iterator[tuple[Column, Callable[[Row], str]]]:
+def _says_anything(cell: Cell, rows: Iterable[Row]) -> bool:
+    return any(cell(row) != NONE for row in rows)
+
+
+def _trial_line(row: Row, cells: Iterable[Cell], mark: str) -> Line:
+    return Line(tuple(cell(row) for cell in cells), mark, _note(row))
+
+
+def _trial_columns(report: ReportData) -> Iterator[tuple[Column, Cell]]:
     yield Column("configuration", False), lambda row: f"{row.method} ({row.setting})"
-    if len(found.studies) > 1:
+    if len(report.studies) > 1:
         yield Column("study", False), lambda row: row.study
     yield Column("seed"), lambda row: str(row.seed)
     yield Column("state", False), lambda row: row.state
@@ -55,7 +63,7 @@ def _trial_columns(found: ReportData) -> Iterator[tuple[Column, Callable[[Row], 
     yield Column("rnorm"), lambda row: fixed(row.rnorm, 2)
     yield Column("f"), lambda row: several(learned([row], "f"), fixed)
     yield Column("dilation"), lambda row: several(learned([row], "dilation"), short)
-    for name in found.comparison.objectives:
+    for name in report.comparison.objectives:
         if name in COST_NAMES:
             yield Column(COST_NAMES[name]), partial(_cost, name)
     yield Column("epochs"), lambda row: str(row.epochs or 0)
@@ -101,26 +109,22 @@ def search_free_table(comparison: Comparison) -> Table:
     """What the default and the field as large as the objects reach, against the best of both ways."""
     metric, best = comparison.metric, [comparison.verdict.best_manual, comparison.verdict.best_learned]
     columns = [Column("rule", False), Column("configuration", False), *map(Column, ("rf", named(metric)))]
-    columns += [Column(f"less {name}") for name, one in zip(BEST, best, strict=True) if one]
-    lines = [
-        Line(
-            (
-                one.name if one.object_size is None else f"{one.name}, {one.object_size:.3g} px",
-                configuration(one.group),
-                side_text(one.group.rf),
-                score(one.group.mean, metric),
-                *(difference(one.group.mean - group["mean"], metric) for group in best if group is not None),
-            )
-        )
-        for one in comparison.named
-        if one.group is not None
-    ]
+    columns += [Column(f"less {name}") for name, group in zip(BEST, best, strict=True) if group]
+    lines = []
+    for rule in comparison.named:
+        if rule.group is not None:
+            name = rule.name if rule.object_size is None else f"{rule.name}, {rule.object_size:.3g} px"
+            mean = rule.group.mean
+            less = [difference(mean - group["mean"], metric) for group in best if group is not None]
+            lines.append((name, configuration(rule.group), side_text(rule.group.rf), score(mean, metric), *less))
     return table("What needs no search", columns, lines)
 
 
 def scale_table(comparison: Comparison) -> Table:
     """Whether the learned maps follow the size of the objects, and their mean over objects of each size."""
-    limits = sorted({(size.low, size.high) for row in comparison.scales for size in row.sizes}, key=lambda one: one[0])
+    limits = sorted(
+        {(size.low, size.high) for row in comparison.scales for size in row.sizes}, key=lambda limit: limit[0]
+    )
     lines = []
     for row in comparison.scales:
         means = {(size.low, size.high): size.mean for size in row.sizes}
@@ -130,7 +134,7 @@ def scale_table(comparison: Comparison) -> Table:
                 fixed(row.correlation, 2),
                 NONE if row.correlation_ci95 is None else f"± {row.correlation_ci95:.2f}",
                 f"{row.objects:,}",
-                *(fixed(means.get(one), 2) for one in limits),
+                *(fixed(means.get(limit), 2) for limit in limits),
             )
         )
     columns: list[Column | str] = [
@@ -138,7 +142,7 @@ def scale_table(comparison: Comparison) -> Table:
         "correlation with object size",
         "95 % interval",
         "objects",
-        *(f"mean, {size_limits(*one)}" for one in limits),
+        *(f"mean, {size_limits(*limit)}" for limit in limits),
     ]
     return table("Do the maps reach further on larger objects?", columns, lines)
 
@@ -148,13 +152,13 @@ def between_table(comparison: Comparison) -> Table:
     metric = comparison.metric
     lines = [
         (
-            one["study"],
-            one["against"],
-            difference(one.get("difference"), metric),
-            _range(one.get("difference_low"), one.get("difference_high"), metric),
-            one["outcome"],
+            pair["study"],
+            pair["against"],
+            difference(pair.get("difference"), metric),
+            _range(pair.get("difference_low"), pair.get("difference_high"), metric),
+            pair["outcome"],
         )
-        for one in comparison.between
+        for pair in comparison.between
     ]
     titles = ("best of", "against best of", "difference", "95 % interval", "outcome")
     is_number = (False, False, True, True, False)
@@ -176,7 +180,7 @@ def _marks(comparison: Comparison) -> dict[str, str]:
     chosen: list[tuple[str, Group | None]] = [
         ("best manual", comparison.group_of(verdict.best_manual)),
         ("best learned", comparison.group_of(verdict.best_learned)),
-        *((one.name, one.group) for one in comparison.named),
+        *((rule.name, rule.group) for rule in comparison.named),
     ]
     for name, group in chosen:
         if group is not None:

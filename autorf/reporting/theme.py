@@ -97,8 +97,8 @@ def new_figure(layout: Layout, rows: int = 1, columns: int = 1, *, height: float
 
     figure = Figure(figsize=(layout.width / 72, (height or layout.height) / 72), dpi=72, layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, **options)
-    for one in axes.flat:
-        style(one)
+    for axis in axes.flat:
+        style(axis)
     return figure, axes
 
 
@@ -106,8 +106,8 @@ def style(axes: "Axes") -> None:
     """Quiet axes: a faint horizontal grid behind the data, and no box."""
     axes.set_axisbelow(True)
     axes.grid(axis="y", color=PALETTE["grid"], linewidth=1)
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
+    for spine in ("top", "right", "left"):
+        axes.spines[spine].set_visible(False)
     axes.spines["bottom"].set_color(PALETTE["muted"])
     axes.tick_params(length=0, pad=5, labelcolor=PALETTE["muted"])
     axes.tick_params(axis="x", length=4, color=PALETTE["muted"])

@@ -77,7 +77,8 @@ def trajectory_figure(records: Iterable[Record], layout: Layout = WIDE) -> "Figu
             axis.set_axis_off()
     _equal_limits(fields)
     for quantity in _QUANTITIES:
-        _equal_limits([axis for axis, one in zip(axes.flat, shown, strict=False) if one.quantity == quantity])
+        panels = zip(axes.flat, shown, strict=False)
+        _equal_limits([axis for axis, trajectory in panels if trajectory.quantity == quantity])
     return figure
 
 
@@ -114,11 +115,11 @@ def _draw(axes: "Axes", trajectory: Trajectory, *, label_field: bool) -> "Axes":
     axes.set_title(f"{trajectory.method}\n{trajectory.setting}", loc="left", color=hue)
     axes.set_ylabel(_QUANTITIES[quantity])
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
-    for one in (axes, field):
-        one.yaxis.set_major_locator(MaxNLocator(4, min_n_ticks=2))
-        one.margins(y=0.15)
-    for side in ("top", "left", "right"):
-        field.spines[side].set_visible(False)
+    for axis in (axes, field):
+        axis.yaxis.set_major_locator(MaxNLocator(4, min_n_ticks=2))
+        axis.margins(y=0.15)
+    for spine in ("top", "left", "right"):
+        field.spines[spine].set_visible(False)
     field.spines["bottom"].set_visible(False)
     field.tick_params(length=0, labelcolor=PALETTE["muted"])
     field.set_ylabel("rf in pixels, dashed" if label_field else "", color=PALETTE["muted"])
@@ -146,12 +147,11 @@ def _draw_spread(
     hue: str,
 ) -> None:
     """A band of one standard deviation over pixels, where the method has a value for each pixel."""
-    spreads = [_spread(epoch, quantity) for epoch in history]
-    known = [spread for spread in spreads if spread is not None]
-    if len(known) < len(values):
+    spreads = [spread for epoch in history if (spread := _spread(epoch, quantity)) is not None]
+    if len(spreads) < len(values):
         return
-    low = [value - spread for value, spread in zip(values, known, strict=True)]
-    high = [value + spread for value, spread in zip(values, known, strict=True)]
+    low = [value - spread for value, spread in zip(values, spreads, strict=True)]
+    high = [value + spread for value, spread in zip(values, spreads, strict=True)]
     axes.fill_between(epochs, low, high, color=hue, alpha=0.1, linewidth=0)
 
 
@@ -168,7 +168,10 @@ def _fade(trajectory: Trajectory) -> float:
 
 
 def _quantity(history: Sequence[Mapping[str, Any]]) -> str | None:
-    return next((name for name in _QUANTITIES if history and all(name in epoch for epoch in history)), None)
+    for name in _QUANTITIES:
+        if history and all(name in epoch for epoch in history):
+            return name
+    return None
 
 
 def _spread(epoch: Mapping[str, Any], quantity: str) -> float | None:
