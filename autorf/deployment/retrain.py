@@ -4,15 +4,16 @@ import fcntl
 import json
 import os
 import shutil
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from autorf import interruption
 from autorf.data import Splits, load
 from autorf.deployment.model_card import Card, measured, write_card
+from autorf.driver.loop import TrialLoop, TrialSource
 from autorf.driver.progress import open_progress
 from autorf.driver.search import check_writable
 from autorf.errors import InputError
@@ -97,7 +98,7 @@ def retrain(root: Path, study: str, options: Options, *, force: bool = False, qu
     target = store.folder / RETRAINED / record.key
     if target.exists() and not force:
         raise InputError(f"{target}: exists already; --force replaces it")
-    configuration, seeds = _wanted(store, record, options)
+    configuration, seeds = _configuration_and_seeds(store, record, options)
     spec = _stripped(spec, options)
     splits = load(spec.data)
     check_writable(target.parent)
@@ -118,7 +119,7 @@ def retrain(root: Path, study: str, options: Options, *, force: bool = False, qu
     return Outcome(target, card)
 
 
-def _wanted(store: Store, record: Record, options: Options) -> tuple[dict[str, Any], tuple[int, ...]]:
+def _configuration_and_seeds(store: Store, record: Record, options: Options) -> tuple[dict[str, Any], tuple[int, ...]]:
     configuration = _fixed(store, record) if options.fixed else dict(record.configuration)
     if options.epochs is not None and "extra" in METHODS[configuration["method"]].model_fields:
         # So many and no more.
@@ -178,60 +179,62 @@ def _same_request(work: Path, request: dict[str, Any], force: bool) -> None:
     write_atomically(path, json.dumps(request))
 
 
+class _Trainings(TrialSource):
+    """The jobs that have no result yet, each run once; a result is kept in its job's folder.
+
+    Attributes:
+        reason: why a training failed, if one did.
+    """
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self._jobs = {job.row: job for job in jobs if not _result_path(job).is_file()}
+        self.records = [
+            Record(row, job.key, job.configuration, job.seed, "waiting", attempt=1) for row, job in self._jobs.items()
+        ]
+        self._waiting = deque(self.records)
+        self.reason: str | None = None
+
+    def next(self) -> Record | None:
+        """The next seed's training."""
+        return self._waiting.popleft() if self._waiting else None
+
+    def job(self, record: Record) -> Job:
+        """The job of a training."""
+        return self._jobs[record.row]
+
+    def epoch(self, record: Record, measured: dict[str, Any]) -> Record:
+        """Nothing is kept of an epoch but the worker's own checkpoint."""
+        return replace(record, history=[*record.history, measured])
+
+    def end(self, record: Record, event: Event) -> Record:
+        """Keep the result; a training that failed is not repeated."""
+        if event.kind == "done":
+            write_atomically(_result_path(self.job(record)), json.dumps(event.payload))
+            return replace(record, state="complete", result=event.payload)
+        self.reason = str(event.payload.get("reason", event.kind))
+        return replace(record, state="failed", reason=self.reason)
+
+
+def _result_path(job: Job) -> Path:
+    return job.folder / _RESULT
+
+
 def _train(jobs: Sequence[Job], quiet: bool) -> str | None:
     """Run the jobs that have no result yet; the reason why one failed, if one did."""
-    spec = jobs[0].spec
-    todo = [job for job in jobs if not (job.folder / _RESULT).is_file()]
-    records = {job.row: Record(job.row, job.key, job.configuration, job.seed, "waiting", 1) for job in todo}
-    if not todo:
+    trainings = _Trainings(jobs)
+    if not trainings.records:
         return None
-    label = trial_from(todo[0].configuration, 0).setting
-    title = f"retrain {todo[0].configuration['method']} ({label})"
-    executor = make_local(spec, len(todo))
-    waiting, running, reason = list(todo), set[int](), None
-    try:
-        with open_progress(spec, list(records.values()), quiet=quiet, title=title) as progress, interruption.kept():
-            while waiting or running:
-                interruption.check()
-                while waiting and len(running) < executor.capacity:
-                    job = waiting.pop(0)
-                    running.add(job.row)
-                    progress.started(records[job.row])
-                    executor.submit(job)
-                for event in executor.wait(1.0):
-                    record = records[event.row]
-                    if event.kind == "epoch":
-                        record.history.append(event.payload)
-                        progress.epoch(record, event.payload)
-                        continue
-                    running.discard(event.row)
-                    progress.finished(_ended(record, event))
-                    if event.kind == "done":
-                        write_atomically(jobs[event.row].folder / _RESULT, json.dumps(event.payload))
-                    else:
-                        reason = str(event.payload.get("reason", event.kind))
-    finally:
-        executor.close()
-    return reason
-
-
-def _ended(record: Record, event: Event) -> Record:
-    done = event.kind == "done"
-    return Record(
-        record.row,
-        record.key,
-        record.configuration,
-        record.seed,
-        "complete" if done else "failed",
-        1,
-        result=event.payload if done else {},
-        history=record.history,
-        reason=None if done else str(event.payload.get("reason")),
-    )
+    spec, first = jobs[0].spec, trainings.records[0]
+    label = trial_from(first.configuration, 0).setting
+    title = f"retrain {first.configuration['method']} ({label})"
+    executor = make_local(spec, len(trainings.records))
+    with open_progress(spec, trainings.records, quiet=quiet, title=title) as progress:
+        TrialLoop(executor, trainings, progress).run()
+    return trainings.reason
 
 
 def _card(study: str, record: Record, jobs: Sequence[Job], splits: Splits, options: Options) -> Card:
-    results = [json.loads((job.folder / _RESULT).read_text()) for job in jobs]
+    results = [json.loads(_result_path(job).read_text()) for job in jobs]
     split: str | None = "test" if splits.test is not None else None if options.with_val else "val"
     evidence = [_evidence(job, split) for job in jobs] if split else []
     spec = jobs[0].spec
@@ -259,13 +262,13 @@ def _card(study: str, record: Record, jobs: Sequence[Job], splits: Splits, optio
 def _evidence(job: Job, split: str) -> Evidence:
     """A finished job's evidence on the split; that on the test split is made once and kept."""
     folder = job.folder if split == "val" else job.folder / "test"
-    found = read_evidence(folder)
-    if found is None:
+    evidence = read_evidence(folder)
+    if evidence is None:
         from autorf.running.runner import evaluate
 
-        found = evaluate(job)
-        write_evidence(folder, found)
-    return found
+        evidence = evaluate(job)
+        write_evidence(folder, evidence)
+    return evidence
 
 
 def _move_into_place(work: Path, jobs: Sequence[Job], card: Card, target: Path) -> None:

@@ -12,6 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from autorf.driver.listeners import Listener
 from autorf.store.ranking import objective, ranked, score
 from autorf.store.store import Record
 from autorf.study.spec import StudySpec
@@ -20,7 +21,7 @@ from autorf.study.trial import side_text, training_of
 NAMES = {"miou": "mIoU", "f1": "F1", "pixel_accuracy": "accuracy"}
 
 
-class Progress:
+class Progress(Listener):
     """Keeps count of a study while it runs; says nothing itself.
 
     Args:
@@ -72,7 +73,7 @@ class Progress:
         self.records[record.key] = record
 
     def seen(self, records: Sequence[Record]) -> None:
-        """How the trials stand in the storage, where other drivers of the study may have run some meanwhile."""
+        """How the trials are in the storage, where other drivers of the study may have run some meanwhile."""
         for record in records:
             if record.key not in self.running:
                 self.records[record.key] = record
@@ -82,11 +83,8 @@ class Progress:
         """Another driver took a trial over."""
         self.running.pop(record.key, None)
 
-    def note(self, text: str) -> None:
-        """Something else that people may want to know."""
-
     def now(self) -> list[Record]:
-        """The trials as they stand; a copy, for the display is drawn while others are added."""
+        """The trials as they are now; a copy, for the display is drawn while others are added."""
         return list(self.records.values())
 
     @property
@@ -249,13 +247,13 @@ class JsonLines(Progress):
     def _write(self, event: str, facts: dict[str, Any]) -> None:
         best = self.best
         left = self.seconds_left()
-        stand: dict[str, Any] = {
+        totals: dict[str, Any] = {
             "done": self.done,
             "total": self.total,
             "best": best and {"key": best.key, "value": score(best, self.spec.search), "rf": best.result["rf"]},
             "seconds_left": None if left is None else round(left, 1),
         }
-        write_object(self._stream, event, facts if event == "epoch" else {**facts, **stand})
+        write_object(self._stream, event, facts if event == "epoch" else {**facts, **totals})
 
 
 def write_object(stream: TextIO, event: str, facts: dict[str, Any]) -> None:

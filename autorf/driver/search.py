@@ -1,30 +1,23 @@
 """Run a study, or what is missing of it."""
 
-import sys
 import tempfile
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from autorf import interruption
+from autorf.driver.listeners import Listener, Listeners, MirrorListener
+from autorf.driver.loop import TrialLoop
 from autorf.driver.plan import plan
-from autorf.driver.progress import Progress, open_progress
+from autorf.driver.progress import open_progress
 from autorf.driver.scheduler import Scheduler
-from autorf.driver.waiting import OtherDriversWait
+from autorf.driver.study_trials import StudyTrials
 from autorf.errors import InputError, StorageLostError
-from autorf.executors import Event, Executor, make
-from autorf.files import write_atomically
-from autorf.store.store import Record, Store, TakenOverError, study_folder
+from autorf.executors import make
+from autorf.store.store import Store, study_folder
 from autorf.store.versions import remember_versions
-from autorf.study.job import Job
-from autorf.study.spec import StorageSpec, StudySpec
-from autorf.tracking import BackgroundMirror, open_mirror
-from autorf.training.resuming import clear_checkpoints
-
-POLL_SECONDS = 1.0
+from autorf.study.spec import StudySpec
+from autorf.tracking import open_mirror
 
 
 @dataclass(frozen=True)
@@ -89,7 +82,7 @@ def search(
         try:
             if due:
                 remember_versions(store)
-                _run_all(spec, store, scheduler, mirror, progress)
+                _run(spec, store, scheduler, Listeners(progress, MirrorListener(mirror)))
         finally:
             with suppress(StorageLostError):
                 mirror.close(store.records())
@@ -116,133 +109,9 @@ def check_writable(root: Path) -> None:
         ) from None
 
 
-def _run_all(spec: StudySpec, store: Store, scheduler: Scheduler, mirror: BackgroundMirror, progress: Progress) -> None:
+def _run(spec: StudySpec, store: Store, scheduler: Scheduler, listener: Listener) -> None:
     waiting = sum(not record.finished for record in store.records())
     # Where trials are drawn or promoted, those that wait now are not all.
     growing = scheduler.planned.spaces or spec.search.pruning is not None
     executor = make(spec, store.folder, None if growing else max(1, waiting))
-    running: dict[int, Record] = {}
-    renewed = time.monotonic()
-    others = OtherDriversWait(store, progress)
-    with _left_resumable(store, executor, running), interruption.kept():
-        scheduler.begin()
-        while True:
-            interruption.check()
-            while len(running) < executor.capacity and (record := scheduler.next()):
-                running[record.row] = record
-                progress.started(record)
-                executor.submit(_job(spec, store, record, scheduler.rungs(record)))
-            if not running:
-                if scheduler.over:
-                    return scheduler.close()
-                others.wait()
-            for event in executor.wait(POLL_SECONDS) if running else ():
-                if record := running.get(event.row):
-                    try:
-                        _handle(event, running, store, scheduler, mirror, progress)
-                        if event.kind == "epoch" and not scheduler.goes_on(record, event.payload):
-                            executor.stop(record.row)
-                    except TakenOverError as error:
-                        _give_up(record, running, executor, progress, error)
-            renewed = _renew(running, store, executor, progress, renewed)
-            scheduler.tick()
-
-
-@contextmanager
-def _left_resumable(store: Store, executor: Executor, running: Mapping[int, Record]) -> Iterator[None]:
-    """Close the executor at the end, and give running trials back where that comes early."""
-    try:
-        yield
-    except BaseException:
-        executor.close()
-        store.hurry()
-        # A storage that is away cannot be told; the leases then tell the next driver.
-        with suppress(StorageLostError):
-            for record in running.values():
-                store.requeue(record, "interrupted")
-        raise
-    finally:
-        executor.close()
-
-
-def _renew(running: dict[int, Record], store: Store, executor: Executor, progress: Progress, last: float) -> float:
-    if time.monotonic() - last < store.lease_seconds / 4:
-        return last
-    for record in list(running.values()):
-        try:
-            store.renew(record)
-        except TakenOverError as error:
-            _give_up(record, running, executor, progress, error)
-    return time.monotonic()
-
-
-def _give_up(
-    record: Record, running: dict[int, Record], executor: Executor, progress: Progress, error: TakenOverError
-) -> None:
-    print(error, file=sys.stderr)
-    progress.lost(record)
-    executor.cancel(record.row)
-    running.pop(record.row, None)
-
-
-def _job(spec: StudySpec, store: Store, record: Record, rungs: tuple[int, ...]) -> Job:
-    folder = store.folder / "trials" / record.key
-    # Workers have no business with the storage, and its password none with them.
-    return Job(
-        record.row,
-        record.key,
-        record.configuration,
-        record.seed,
-        spec.model_copy(update={"storage": StorageSpec()}),
-        folder,
-        rungs=rungs,
-        reached=len(record.history),
-    )
-
-
-def _handle(
-    event: Event,
-    running: dict[int, Record],
-    store: Store,
-    scheduler: Scheduler,
-    mirror: BackgroundMirror,
-    progress: Progress,
-) -> None:
-    record = running[event.row]
-    if event.kind == "epoch":
-        store.report(record, event.payload)
-        record.history.append(event.payload)
-        running[event.row] = record = replace(record, crashes=0)
-        progress.epoch(record, event.payload)
-        mirror.sync(record)
-        return
-    del running[event.row]
-    if event.kind == "done":
-        store.complete(record, event.payload, value=scheduler.value(event.payload))
-        clear_checkpoints(store.folder / "trials" / record.key)
-    elif event.kind == "pruned":
-        store.prune(record, event.payload, value=scheduler.value(event.payload))
-    elif event.payload.get("crashed") and (crashes := _crashes(event, record)) < 2:
-        store.requeue(record, str(event.payload["reason"]), crashes=crashes)
-        progress.note(f"{record.label}: {event.payload['reason']}; it goes on from its checkpoint")
-        return
-    else:
-        store.fail(record, str(event.payload["reason"]))
-        _keep_traceback(store.folder / "trials" / record.key, event)
-    records = store.records()
-    finished = next(one for one in records if one.key == record.key)
-    progress.seen(records)
-    progress.finished(finished)
-    mirror.sync(finished)
-
-
-def _crashes(event: Event, record: Record) -> int:
-    """How often in a row the trial's worker died without finishing an epoch; a lost node is not the trial's doing."""
-    return record.crashes + (not event.payload.get("lost_node"))
-
-
-def _keep_traceback(folder: Path, event: Event) -> None:
-    # On a full disk the reason, which is stored, has to do.
-    with suppress(OSError):
-        if "traceback" in event.payload:
-            write_atomically(folder / "traceback.txt", event.payload["traceback"])
+    TrialLoop(executor, StudyTrials(spec, store, scheduler, listener), listener).run()

@@ -1,7 +1,9 @@
 """Waiting for the trials that other drivers of the same study run."""
 
+from collections.abc import Sequence
+
 from autorf import interruption
-from autorf.driver.progress import Progress
+from autorf.driver.listeners import Listener
 from autorf.store.record import Record
 from autorf.store.store import Store
 
@@ -12,31 +14,29 @@ PAUSE_SECONDS = (0.2, 5.0)
 class OtherDriversWait:
     """What a driver does that has nothing to run while others do: it waits, to take over should they die."""
 
-    def __init__(self, store: Store, progress: Progress) -> None:
-        self.store, self.progress = store, progress
-        self._told: set[str] = set()
+    def __init__(self, store: Store, listener: Listener) -> None:
+        self._store, self._listener = store, listener
+        self._named_holders: set[str] = set()
         self._pause = PAUSE_SECONDS[0]
 
-    def wait(self) -> bool:
-        """Whether there is, or may still be, something to run; pauses when others run what is left."""
-        if self.store.recover():
+    def wait(self) -> None:
+        """Return at once where there may be something to run; pause where others run what is left."""
+        if self._store.recover():
             self._pause = PAUSE_SECONDS[0]
-            return True
-        records = self.store.records()
-        self.progress.seen(records)
-        left = [record for record in records if record.state in ("waiting", "running")]
-        if any(record.state == "waiting" for record in left):
-            return True
-        if left:
-            self._tell(left)
+            return
+        records = self._store.records()
+        self._listener.seen(records)
+        unfinished = [record for record in records if not record.finished]
+        if unfinished and all(record.state == "running" for record in unfinished):
+            self._note_holders(unfinished)
             interruption.pause(self._pause)
             self._pause = min(2 * self._pause, PAUSE_SECONDS[1])
-        return bool(left)
 
-    def _tell(self, left: list[Record]) -> None:
-        holders = {f"{record.lease.get('host', '?')} (process {record.lease.get('pid', '?')})" for record in left}
-        new = holders - self._told
-        if new:
-            self._told |= new
-            trials = f"{len(left)} trial{'s' if len(left) > 1 else ''}"
-            self.progress.note(f"waiting for {trials} that run on {', '.join(sorted(new))}; taken over should that end")
+    def _note_holders(self, running: Sequence[Record]) -> None:
+        holders = {f"{record.lease.get('host', '?')} (process {record.lease.get('pid', '?')})" for record in running}
+        unnamed = holders - self._named_holders
+        if unnamed:
+            self._named_holders |= unnamed
+            trials = f"{len(running)} trial{'s' if len(running) > 1 else ''}"
+            names = ", ".join(sorted(unnamed))
+            self._listener.note(f"waiting for {trials} that run on {names}; taken over should that end")
