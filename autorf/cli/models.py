@@ -54,16 +54,16 @@ def inspect(
     if effective is not None and effective.figure is not None and effective.figure.exists() and not effective.force:
         raise InputError(f"--figure {effective.figure}: exists; name another file, or overwrite it with --force")
     built, spec = build_model(model, options)
-    found = _quietly(lambda: receptive_field(built, size))
+    field = _quietly(lambda: receptive_field(built, size))
     measured = None if effective is None else _quietly(lambda: _effective(built, size, effective))
     if measured is not None and effective is not None and effective.figure is not None:
-        _draw(measured, effective, _source(measured, effective, spec), found.size)
+        _draw(measured, effective, _source(measured, effective, spec), field.size)
     if format == "json":
         # The model's own name: the class says less than what was asked for.
         more = {} if measured is None else {"effective": measured.to_dict()}
-        print(json.dumps({**found.to_dict(), "model": model, **more}, indent=2))
+        print(json.dumps({**field.to_dict(), "model": model, **more}, indent=2))
     else:
-        _print_field(model, found, every_layer=every_layer)
+        _print_field(model, field, every_layer=every_layer)
         if measured is not None and effective is not None:
             _print_effective(measured, effective, _source(measured, effective, spec))
     return DONE
@@ -78,11 +78,11 @@ def suggest(
     if (object_size is None) == (rnorm is None):
         raise InputError("give --object-size (pixels) or --rnorm (receptive field over image side), one of the two")
     built, _ = build_model(model, options)
-    found = _quietly(lambda: advise(built, size, object_size=object_size, rnorm=rnorm))
+    advice = _quietly(lambda: advise(built, size, object_size=object_size, rnorm=rnorm))
     if format == "json":
-        print(json.dumps({**found.to_dict(), "model": model}, indent=2))
+        print(json.dumps({**advice.to_dict(), "model": model}, indent=2))
     else:
-        _print_advice(model, found)
+        _print_advice(model, advice)
     return DONE
 
 
@@ -168,66 +168,69 @@ def _quietly(action: Callable[[], Any]) -> Any:
         return action()
 
 
-def _print_field(model: str, found: ReceptiveField, *, every_layer: bool) -> None:
+def _print_field(model: str, field: ReceptiveField, *, every_layer: bool) -> None:
     console = Console()
-    height, width = found.image_size
-    context = "yes: pooling or attention over the whole map, left out above" if found.global_context else "no"
+    height, width = field.image_size
+    context = "yes: pooling or attention over the whole map, left out above" if field.global_context else "no"
     lines = [
         f"{model} on {height}x{width}",
-        f"  receptive field  {_pair(found.size)} px{'' if all(found.exact) else ' or more'}",
-        f"  stride           {_pair(found.stride)} px",
-        f"  rnorm            {found.rnorm:.3f}",
+        f"  receptive field  {_pair(field.size)} px{'' if all(field.exact) else ' or more'}",
+        f"  stride           {_pair(field.stride)} px",
+        f"  rnorm            {field.rnorm:.3f}",
         f"  global context   {context}",
-        f"  parameters       {found.parameters:,}",
+        f"  parameters       {field.parameters:,}",
     ]
     console.print("\n".join(lines), highlight=False, soft_wrap=True)
-    if found.note:
-        console.print(f"  note             {found.note}", highlight=False, soft_wrap=True)
-    shown = found.layers if every_layer else _widening(found.layers)
+    if field.note:
+        console.print(f"  note             {field.note}", highlight=False, soft_wrap=True)
+    shown = field.layers if every_layer else _widening(field.layers)
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in ("layer", "kind", "rf", "stride", "map"):
         table.add_column(column, justify="left" if column in ("layer", "kind") else "right", no_wrap=True)
     for layer in shown:
         table.add_row(layer.name, layer.kind, _pair(layer.size), _pair(layer.stride), _pair(layer.shape[2:]))
     console.print(table)
-    if not every_layer and len(shown) < len(found.layers):
+    if not every_layer and len(shown) < len(field.layers):
         console.print(
-            f"{len(found.layers) - len(shown)} layers that widen nothing are not shown: --layers", highlight=False
+            f"{len(field.layers) - len(shown)} layers that widen nothing are not shown: --layers", highlight=False
         )
 
 
-def _print_effective(found: EffectiveField, request: EffectiveRequest, source: str) -> None:
+def _print_effective(field: EffectiveField, request: EffectiveRequest, source: str) -> None:
     print(f"effective receptive field of the centre of {source}")
-    for energy, side in found.sides.items():
-        print(f"  {energy:>4.0%} of the gradient's energy within {side} px ({found.areas[energy]:.1%} of the image)")
-    for index, one in zip(request.classes, found.per_class, strict=True):
-        print(f"  class {index}: " + ", ".join(f"{energy:.0%} within {side} px" for energy, side in one.sides.items()))
+    for energy, width in field.sides.items():
+        print(f"  {energy:>4.0%} of the gradient's energy within {width} px ({field.areas[energy]:.1%} of the image)")
+    for index, of_class in zip(request.classes, field.per_class, strict=True):
+        areas = ", ".join(f"{energy:.0%} within {width} px" for energy, width in of_class.sides.items())
+        print(f"  class {index}: {areas}")
     if request.figure is not None:
         print(f"  figure: {request.figure}")
 
 
-def _print_advice(model: str, found: Advice) -> None:
-    height, width = found.current.image_size
-    knobs = f"{len(found.layers)} layers, {found.layers[0]} .. {found.layers[-1]}"
+def _print_advice(model: str, advice: Advice) -> None:
+    current = advice.current
+    height, width = current.image_size
+    knobs = f"{len(advice.layers)} layers, {advice.layers[0]} .. {advice.layers[-1]}"
     lines = [
-        f"{model} on {height}x{width}: receptive field {_pair(found.current.size)} px, rnorm {found.current.rnorm:.2f}",
-        f"  wanted           {found.target_rf:g} px, rnorm {found.target_rnorm:.2f}",
-        f"  adjust           {found.layers[0] if len(found.layers) == 1 else knobs}",
+        f"{model} on {height}x{width}: receptive field {_pair(current.size)} px, rnorm {current.rnorm:.2f}",
+        f"  wanted           {advice.target_rf:g} px, rnorm {advice.target_rnorm:.2f}",
+        f"  adjust           {advice.layers[0] if len(advice.layers) == 1 else knobs}",
     ]
-    gives = "none gives it; with" if found.dilation is None else f"{found.dilation:.2g} gives it; search"
+    gives = "none gives it; with" if advice.dilation is None else f"{advice.dilation:.2g} gives it; search"
     lines.append(f"  dilation         {gives}:")
-    lines += [f"    {one.dilation:>4}           rf {_pair(one.rf)} px, rnorm {one.rnorm:.2f}" for one in found.options]
-    if found.inflation is not None:
-        lines.append(f"  inflation        f from {found.inflation[0]:g} to {found.inflation[1]:g}")
-    if found.upsampling > 1:
-        lines.append(f"  up-sampling      x{found.upsampling} before {found.layers[0]}")
-    tiles = found.tiling
-    larger = any(tile > side for tile, side in zip(tiles.tile, found.current.image_size, strict=True))
+    for option in advice.options:
+        lines.append(f"    {option.dilation:>4}           rf {_pair(option.rf)} px, rnorm {option.rnorm:.2f}")
+    if advice.inflation is not None:
+        lines.append(f"  inflation        f from {advice.inflation[0]:g} to {advice.inflation[1]:g}")
+    if advice.upsampling > 1:
+        lines.append(f"  up-sampling      x{advice.upsampling} before {advice.layers[0]}")
+    tiles = advice.tiling
+    larger = any(tile > image for tile, image in zip(tiles.tile, current.image_size, strict=True))
     lines.append(
         f"  tiled inference  {'of larger images: ' if larger else ''}tiles of {_pair(tiles.tile)} px, "
         f"halo {_pair(tiles.halo)} px, positions in steps of {_pair(tiles.multiple)} px"
     )
-    lines += [f"  warning          {warning}" for warning in found.warnings]
+    lines += [f"  warning          {warning}" for warning in advice.warnings]
     print("\n".join(lines))
 
 
