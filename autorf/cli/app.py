@@ -188,8 +188,8 @@ def inspect(
 
     classes = models.parse_classes(per_class)
     asked = effective or images or figure or classes
-    wanted = models.EffectiveRequest(images, figure, force, classes) if asked else None
-    return models.inspect(model, list(options or []), image_size, format, every_layer=layers, effective=wanted)
+    request = models.EffectiveRequest(images, figure, force, classes) if asked else None
+    return models.inspect(model, list(options or []), image_size, format, every_layer=layers, effective=request)
 
 
 @app.command()

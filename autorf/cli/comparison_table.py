@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import mean
 
 from rich import box
@@ -85,9 +86,14 @@ def _print_lines(console: Console, comparison: Comparison, lines: Sequence[Line]
         _say(console, f"{left_out} more: --format csv or json has them all\n")
 
 
-def _best_first(lines: Sequence[Line], score: str, way: int) -> list[Line]:
+def _best_first(lines: Sequence[Line], score: str, direction: int) -> list[Line]:
     """As many as are shown: marked ones, then by score."""
-    ranked = sorted(lines, key=lambda line: -way * float(line.get(score) or "nan") if line.get(score) else math.inf)
+
+    def place(line: Line) -> float:
+        value = line.get(score)
+        return -direction * float(value) if value else math.inf
+
+    ranked = sorted(lines, key=place)
     return sorted(ranked, key=lambda line: not line[""].startswith("best"))[:MOST_LINES]
 
 
@@ -103,7 +109,7 @@ def _print_fitting(console: Console, title: str, lines: Sequence[Line]) -> None:
         table = _table(title, kept, lines)
         if _width(console, table) <= console.width or name is None:
             break
-        kept = [one for one in kept if one != name]
+        kept = [column for column in kept if column != name]
     console.print(table)
 
 
@@ -134,8 +140,8 @@ def _of_group(group: Group, comparison: Comparison) -> Line:
     rows = list(members_of(group, comparison.rows).values())
 
     def average(value: Callable[[Row], float | None]) -> float | None:
-        known = [found for row in rows if (found := value(row)) is not None]
-        return mean(known) if known else None
+        values = [measured for row in rows if (measured := value(row)) is not None]
+        return mean(values) if values else None
 
     metric = comparison.metric
     line = _line(comparison, group.configuration, group.method, group.setting, group.study)
@@ -145,8 +151,8 @@ def _of_group(group: Group, comparison: Comparison) -> Line:
     half = group.ci95 if group.ci95_images is None or group.n < 2 else group.ci95_images
     line |= {"± 95 %": _of_cost(half, metric)}
     for name in comparison.objectives[1:]:
-        known = [value for row in rows if (value := _measured(row, name)) is not None]
-        line[NAMES.get(name, name)] = number(mean(known), name) if known else ""
+        measured = average(partial(_measured, objective=name))
+        line[NAMES.get(name, name)] = _of_cost(measured, name)
     if metric == "miou":
         line["F1"] = _decimals(average(lambda row: row.f1), 3)
     return {**line, "s": _decimals(group.train_seconds, 0)}
@@ -178,11 +184,11 @@ def _line(comparison: Comparison, configuration: str, method: str, setting: str,
 def _marks(comparison: Comparison) -> dict[str, str]:
     verdict = comparison.verdict
     best = {"best manual": verdict.best_manual, "best learned": verdict.best_learned}
-    found = {group.configuration: mark for mark, one in best.items() if (group := comparison.group_of(one))}
+    marks = {group.configuration: mark for mark, choice in best.items() if (group := comparison.group_of(choice))}
     front = {row.configuration: "front" for row in comparison.rows if row.on_front}
     broken = {row.configuration: "infeasible" for row in comparison.rows if row.infeasible}
-    both = {configuration: f"{found[configuration]}, front" for configuration in found.keys() & front.keys()}
-    return {**front, **broken, **found, **both}
+    both = {configuration: f"{marks[configuration]}, front" for configuration in marks.keys() & front.keys()}
+    return {**front, **broken, **marks, **both}
 
 
 def _each(values: Sequence[float]) -> str:
@@ -219,14 +225,14 @@ def _print_sizes(console: Console, comparison: Comparison) -> None:
     title = "Share of pixels predicted right, by object size"
     missing = "no compared trial has per-image evidence"
     _print_breakdown(console, title, [line(row) for row in comparison.sizes], missing)
-    for one in comparison.scales:
-        if one.correlation is not None:
-            spread = "" if one.correlation_ci95 is None else f" ± {one.correlation_ci95:.2f}"
-            means = "".join(f"{_side(size)} px {size.mean:.2f}, " for size in one.sizes)
+    for scales in comparison.scales:
+        if scales.correlation is not None:
+            spread = "" if scales.correlation_ci95 is None else f" ± {scales.correlation_ci95:.2f}"
+            means = "".join(f"{_side(size)} px {size.mean:.2f}, " for size in scales.sizes)
             _say(
                 console,
-                f"{one.method} ({one.setting}): mean {one.map} of objects of {means}"
-                f"rank correlation with their size {one.correlation:+.2f}{spread} ({one.objects} objects)\n",
+                f"{scales.method} ({scales.setting}): mean {scales.map} of objects of {means}"
+                f"rank correlation with their size {scales.correlation:+.2f}{spread} ({scales.objects} objects)\n",
             )
 
 
@@ -236,15 +242,16 @@ def _side(size: SizeRow | SizeMean) -> str:
 
 def _columns(values: dict[str, float | None], comparison: Comparison) -> Line:
     """The compared configurations, each once: the default may be the best manual one."""
-    names = {one.name: one.group.configuration for one in comparison.named if one.group}
-    best = [comparison.group_of(one) for one in (comparison.verdict.best_manual, comparison.verdict.best_learned)]
+    names = {named.name: named.group.configuration for named in comparison.named if named.group}
+    verdict = comparison.verdict
+    best = [comparison.group_of(choice) for choice in (verdict.best_manual, verdict.best_learned)]
     shown = {group.configuration for group in best if group}
-    found = {}
+    columns = {}
     for name, value in values.items():
         if name not in names or names[name] not in shown:
-            found[name.removeprefix("best ")] = _decimals(value, 3)
+            columns[name.removeprefix("best ")] = _decimals(value, 3)
             shown.add(names.get(name, ""))
-    return found
+    return columns
 
 
 def _difference(row: ClassRow | SizeRow) -> Line:
@@ -263,15 +270,15 @@ def _print_breakdown(console: Console, title: str, lines: Sequence[Line], missin
 
 def _print_reference(console: Console, comparison: Comparison) -> None:
     """What needs no search, and what each way has cost."""
-    found = Table.grid(padding=(0, 2, 0, 0))
-    for one in comparison.named:
-        if one.group is not None:
-            size = "default" if one.object_size is None else f"rf = objects, {one.object_size:.3g} px"
-            found.add_row("no search", size, *_named(one.group, comparison))
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for named in comparison.named:
+        if named.group is not None:
+            size = "default" if named.object_size is None else f"rf = objects, {named.object_size:.3g} px"
+            table.add_row("no search", size, *_named(named.group, comparison))
     for cost in comparison.costs:
-        found.add_row("cost", *_cost(cost, "full grid" if _has_grid(comparison) else "manual trials"))
-    if found.row_count:
-        console.print(found, highlight=False, markup=False)
+        table.add_row("cost", *_cost(cost, "full grid" if _has_grid(comparison) else "manual trials"))
+    if table.row_count:
+        console.print(table, highlight=False, markup=False)
         console.print()
 
 

@@ -41,14 +41,15 @@ def export(study: str, root: Path, trial: str | None, format: str, output: Path 
     """Write a model as ONNX or torch.export and say how near it is to the original."""
     from autorf.deployment.export import export as write
 
-    found = write(root, study_name(study), trial, format, output, force=force)
-    batch, channels, height, width = found.shape
-    print(found.path)
-    print(f"  weights    {found.source}")
+    exported = write(root, study_name(study), trial, format, output, force=force)
+    batch, channels, height, width = exported.shape
+    print(exported.path)
+    print(f"  weights    {exported.source}")
     print(f"  input      {'any number of' if batch is None else batch} images, {channels} x {height} x {width}")
-    print(f"  checked    {found.runtime}: scores differ by {found.difference:.2g} at most, of {found.largest:.3g}")
-    print(f"  folded     {', '.join(found.folded) or 'nothing'}")
-    for name, reason in found.left.items():
+    difference, largest = f"{exported.difference:.2g}", f"{exported.largest:.3g}"
+    print(f"  checked    {exported.runtime}: scores differ by {difference} at most, of {largest}")
+    print(f"  folded     {', '.join(exported.folded) or 'nothing'}")
+    for name, reason in exported.left.items():
         print(f"  left       {name}: {reason}")
     return DONE
 

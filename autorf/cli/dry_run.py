@@ -28,8 +28,8 @@ def dry_run(spec: StudySpec, source: str, root: Path) -> int:
     fields = {trial.method: field_at_start(spec, trial, splits.class_names) for trial in planned.trials}
 
     def seconds(trial: Trial) -> float:
-        found, epochs = measured[trial.method.method], trial.method.epochs(spec.training.epochs)
-        return found.trial_seconds(epochs, len(splits.train), len(splits.val))
+        estimate, epochs = measured[trial.method.method], trial.method.epochs(spec.training.epochs)
+        return estimate.trial_seconds(epochs, len(splits.train), len(splits.val))
 
     longest = max(trial.method.epochs(spec.training.epochs) for trial in planned.examples)
     more = f" ({longest} where a search takes more)" if longest > spec.training.epochs else ""
@@ -38,8 +38,8 @@ def dry_run(spec: StudySpec, source: str, root: Path) -> int:
     for column in ("key", "method", "setting", "seed", "rf at start", "rnorm", "time", "memory"):
         table.add_column(column, justify="left" if column in ("key", "method", "setting") else "right", no_wrap=True)
     for trial in planned.trials:
-        found = measured[trial.method.method]
-        table.add_row(*_cells(trial, fields[trial.method]), _time(seconds(trial)), f"{found.memory_mb} MB")
+        estimate = measured[trial.method.method]
+        table.add_row(*_cells(trial, fields[trial.method]), _time(seconds(trial)), f"{estimate.memory_mb} MB")
     console = Console()
     if not console.is_terminal:
         console.width = 200
@@ -48,8 +48,8 @@ def dry_run(spec: StudySpec, source: str, root: Path) -> int:
     if planned.spaces:
         examples = sorted(planned.examples, key=lambda trial: trial.method.method)
         for trial in examples:
-            name, found = trial.method.method, measured[trial.method.method]
-            console.print(f"a trial of {name}: about {_time(seconds(trial))}, {found.memory_mb} MB", highlight=False)
+            name, estimate = trial.method.method, measured[trial.method.method]
+            console.print(f"a trial of {name}: about {_time(seconds(trial))}, {estimate.memory_mb} MB", highlight=False)
         drawn = (planned.n_configurations or 0) * len(planned.seeds) - len(lengths)
         lengths += [sum(map(seconds, examples)) / len(examples)] * max(0, drawn)
     workers = min(worker_count(spec), len(lengths))
@@ -60,12 +60,12 @@ def dry_run(spec: StudySpec, source: str, root: Path) -> int:
 
 
 def _count(planned: StudyPlan, spec: StudySpec) -> str:
-    known = len(planned.trials)
+    n_listed = len(planned.trials)
     if not planned.spaces:
-        return f"{known} trials"
+        return f"{n_listed} trials"
     more = planned.n_configurations
     drawn = f"up to {more * len(planned.seeds)} trials" if more else "trials until the time is spent"
-    return f"{drawn} drawn by {spec.search.sampler}, beginning with {known}"
+    return f"{drawn} drawn by {spec.search.sampler}, beginning with {n_listed}"
 
 
 def _cells(trial: Trial, field: dict[str, Any]) -> tuple[str, ...]:

@@ -198,13 +198,11 @@ def _print_field(model: str, field: ReceptiveField, *, every_layer: bool) -> Non
 
 def _print_effective(field: EffectiveField, request: EffectiveRequest, source: str) -> None:
     print(f"effective receptive field of the centre of {source}")
-    for energy, side in field.sides.items():
-        print(f"  {energy:>4.0%} of the gradient's energy within {side} px ({field.areas[energy]:.1%} of the image)")
-    for index, class_field in zip(request.classes, field.per_class, strict=True):
-        print(
-            f"  class {index}: "
-            + ", ".join(f"{energy:.0%} within {side} px" for energy, side in class_field.sides.items())
-        )
+    for energy, width in field.sides.items():
+        print(f"  {energy:>4.0%} of the gradient's energy within {width} px ({field.areas[energy]:.1%} of the image)")
+    for index, of_class in zip(request.classes, field.per_class, strict=True):
+        areas = ", ".join(f"{energy:.0%} within {width} px" for energy, width in of_class.sides.items())
+        print(f"  class {index}: {areas}")
     if request.figure is not None:
         print(f"  figure: {request.figure}")
 
@@ -220,16 +218,14 @@ def _print_advice(model: str, advice: Advice) -> None:
     ]
     gives = "none gives it; with" if advice.dilation is None else f"{advice.dilation:.2g} gives it; search"
     lines.append(f"  dilation         {gives}:")
-    lines += [
-        f"    {option.dilation:>4}           rf {_pair(option.rf)} px, rnorm {option.rnorm:.2f}"
-        for option in advice.options
-    ]
+    for option in advice.options:
+        lines.append(f"    {option.dilation:>4}           rf {_pair(option.rf)} px, rnorm {option.rnorm:.2f}")
     if advice.inflation is not None:
         lines.append(f"  inflation        f from {advice.inflation[0]:g} to {advice.inflation[1]:g}")
     if advice.upsampling > 1:
         lines.append(f"  up-sampling      x{advice.upsampling} before {advice.layers[0]}")
     tiles = advice.tiling
-    larger = any(tile > length for tile, length in zip(tiles.tile, current.image_size, strict=True))
+    larger = any(tile > image for tile, image in zip(tiles.tile, current.image_size, strict=True))
     lines.append(
         f"  tiled inference  {'of larger images: ' if larger else ''}tiles of {_pair(tiles.tile)} px, "
         f"halo {_pair(tiles.halo)} px, positions in steps of {_pair(tiles.multiple)} px"

@@ -106,7 +106,7 @@ def report(studies: list[str], root: Path, output: Path | None, *, force: bool) 
 
 def _stores(studies: list[str], root: Path) -> list[Store]:
     """The stores of different studies."""
-    names = [study_name(one) for one in studies]
+    names = [study_name(study) for study in studies]
     if len(set(names)) < len(names):
         repeated = next(name for name in names if names.count(name) > 1)
         raise InputError(f"study {repeated!r} is named twice; name different studies to compare them")

@@ -110,8 +110,9 @@ def _checked(model: nn.Module, image: Tensor, format: str, path: Path, source: P
         frozen = freeze(model, image)
         partial = Path(folder) / path.name
         runs, any_batch, runtime = _written(scores, image, format, partial)
-        found = runs(image) if any_batch else torch.cat([runs(one[None]) for one in image])
-        difference, largest = (found - expected).abs().max().item(), expected.abs().max().item()
+        batches = [image] if any_batch else image.split(1)
+        exported_scores = torch.cat([runs(batch) for batch in batches])
+        difference, largest = (exported_scores - expected).abs().max().item(), expected.abs().max().item()
         if not difference <= TOLERANCE * max(1.0, largest):
             raise InputError(
                 f"export: the scores of the {format} file differ from the model's by {difference:.3g} "

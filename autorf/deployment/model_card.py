@@ -86,20 +86,23 @@ def measured(evidence: Sequence[Evidence]) -> Measured | None:
     """
     if not evidence:
         return None
-    tallies = [one.tallies.numpy() for one in evidence]
+    tallies = [of_seed.tallies.numpy() for of_seed in evidence]
     metrics = {}
     for name in METRICS:
-        values = [pooled(one, name) for one in tallies]
+        values = [pooled(of_seed, name) for of_seed in tallies]
+        influences = np.stack([influence(of_seed, name) for of_seed in tallies])
         metrics[name] = {
             "mean": float(np.mean(values)),
-            "ci95": _half_width(values, np.stack([influence(one, name) for one in tallies])),
+            "ci95": _half_width(values, influences),
             "seeds": values,
         }
-    found = [scores(one.confusion.sum(0), one.class_names) for one in evidence]
-    per_class = {
-        name: {"iou": _mean([one.iou[name] for one in found]), "f1": _mean([one.f1_per_class[name] for one in found])}
-        for name in evidence[0].class_names
-    }
+    seed_scores = [scores(of_seed.confusion.sum(0), of_seed.class_names) for of_seed in evidence]
+    per_class = {}
+    for name in evidence[0].class_names:
+        per_class[name] = {
+            "iou": _mean([of_seed.iou[name] for of_seed in seed_scores]),
+            "f1": _mean([of_seed.f1_per_class[name] for of_seed in seed_scores]),
+        }
     return Measured(metrics, per_class, evidence[0].n_images)
 
 
@@ -111,7 +114,7 @@ def write_card(folder: Path, card: Card) -> None:
 
 def figures(card: Card) -> dict[str, Any]:
     """What ``metrics.json`` holds."""
-    found = card.metrics
+    measurement = card.metrics
     return {
         "study": card.study,
         "key": card.key,
@@ -122,9 +125,9 @@ def figures(card: Card) -> dict[str, Any]:
         "fixed": card.fixed,
         "n_train": card.n_train,
         "split": card.split,
-        "n_images": found.n_images if found else None,
-        "metrics": found.metrics if found else None,
-        "per_class": found.per_class if found else None,
+        "n_images": measurement.n_images if measurement else None,
+        "metrics": measurement.metrics if measurement else None,
+        "per_class": measurement.per_class if measurement else None,
         "rf": card.rf,
         "rnorm": card.rnorm,
         "values": card.values,
@@ -193,12 +196,12 @@ def _metric_words(card: Card) -> str:
     }[str(card.split)]
     over = "images" if len(card.seeds) == 1 else "seeds and images"
     rows = "\n".join(
-        f"| {METRICS[name]} | {found['mean']:.4f}{_plus_minus(found['ci95'])} |"
-        for name, found in card.metrics.metrics.items()
+        f"| {METRICS[name]} | {metric['mean']:.4f}{_plus_minus(metric['ci95'])} |"
+        for name, metric in card.metrics.metrics.items()
     )
     classes = "\n".join(
-        f"| {name} | {_number(found['iou'])} | {_number(found['f1'])} |"
-        for name, found in card.metrics.per_class.items()
+        f"| {name} | {_number(of_class['iou'])} | {_number(of_class['f1'])} |"
+        for name, of_class in card.metrics.per_class.items()
     )
     return f"""## Metrics
 
@@ -235,5 +238,5 @@ def _number(value: float | None) -> str:
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+    occurring = [value for value in values if value is not None]
+    return sum(occurring) / len(occurring) if occurring else None

@@ -26,12 +26,12 @@ def default_first(configurations: Sequence[Trial], spaces: Iterable[Space], mode
         model: not adapted.
         seed: of the configurations.
     """
-    found = [Trial(method, seed) for space in spaces for method in _defaults(model, _targets(space))]
-    if not found:
-        found = [Trial(method, seed) for method in _defaults(model, _first_convolution(model))]
-    if not found:
+    defaults = [Trial(method, seed) for space in spaces for method in _defaults(model, _targets(space))]
+    if not defaults:
+        defaults = [Trial(method, seed) for method in _defaults(model, _first_convolution(model))]
+    if not defaults:
         return list(configurations)
-    default = next((trial for trial in found if trial in configurations), found[0])
+    default = next((trial for trial in defaults if trial in configurations), defaults[0])
     return [default, *(trial for trial in configurations if trial != default)]
 
 

@@ -95,18 +95,18 @@ def plan(spec: StudySpec, source: str, root: Path) -> StudyPlan:
     warnings += _short_searches(spec, source, listed, len(splits.train))
     ordered = default_first([] if drawn else listed, spaces, model, seed)
     unordered = tuple(ordered)
-    wanted = prior_rnorm(spec.search.prior, root, source)
-    if wanted is not None:
+    target_rnorm = prior_rnorm(spec.search.prior, root, source)
+    if target_rnorm is not None:
         pool = candidates(spec, spaces) if drawn else ordered[1:]
-        near = nearest_first(pool, wanted, spec, classes)
-        ordered = [ordered[0], *[one for one in near if one != ordered[0]][: STARTERS if drawn else None]]
+        near = nearest_first(pool, target_rnorm, spec, classes)
+        ordered = [ordered[0], *[trial for trial in near if trial != ordered[0]][: STARTERS if drawn else None]]
     return StudyPlan(
         configurations=tuple(ordered),
         unordered=unordered,
         limit=_limit(spec),
         seeds=spec.training.seeds,
         spaces=tuple(spaces) if drawn else (),
-        prior=wanted,
+        prior=target_rnorm,
         warnings=warnings,
         examples=tuple({trial.method.method: trial for trial in reversed([*ordered, *listed])}.values()),
     )
@@ -142,13 +142,13 @@ def _limit(spec: StudySpec) -> int | None:
 
 def _ends(spec: StudySpec, spaces: Sequence[Space]) -> list[Trial]:
     """One configuration for every end of every axis, to check spaces that cannot be listed."""
-    found: list[Trial] = []
+    trials: list[Trial] = []
     for space in spaces:
-        first = {name: axis.ends()[0] for name, axis in space.axes.items()}
-        ends = [{**first, name: end} for name, axis in space.axes.items() for end in axis.ends()] or [first]
-        for values in ends:
-            found.append(trial_from({"method": space.method, **values}, spec.training.seeds[0], spec.training))
-    return list(dict.fromkeys(found))
+        lowest = {name: axis.ends()[0] for name, axis in space.axes.items()}
+        corners = [{**lowest, name: end} for name, axis in space.axes.items() for end in axis.ends()] or [lowest]
+        for values in corners:
+            trials.append(trial_from({"method": space.method, **values}, spec.training.seeds[0], spec.training))
+    return list(dict.fromkeys(trials))
 
 
 def _check_methods(

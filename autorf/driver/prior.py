@@ -48,48 +48,50 @@ def prior_rnorm(prior: PriorSpec | None, root: Path, source: str) -> float | Non
 
 def candidates(spec: StudySpec, spaces: Sequence[Space]) -> list[Trial]:
     """Configurations all over the spaces, of a range :data:`POINTS` values, under the first seed."""
-    found: dict[Trial, None] = {}
+    trials: dict[Trial, None] = {}
     for space in spaces:
         axes = [_points(axis) for axis in space.axes.values()]
         for number in _spread(math.prod(map(len, axes))):
             values = _combination(axes, number)
             try:
                 named = {"method": space.method, **dict(zip(space.axes, values, strict=True))}
-                found[trial_from(named, spec.training.seeds[0], spec.training)] = None
+                trials[trial_from(named, spec.training.seeds[0], spec.training)] = None
             except InputError:
                 # Fields that exclude each other.
                 continue
     # Of configurations equally near the prior, none is better for being listed first.
-    return random.Random(spec.search.seed).sample(list(found), len(found))
+    return random.Random(spec.search.seed).sample(list(trials), len(trials))
 
 
 def nearest_first(trials: Sequence[Trial], rnorm: float, spec: StudySpec, classes: Any) -> list[Trial]:
     """The configurations by how far their rnorm, where learning starts, is from ``rnorm``; equals keep their order."""
     from autorf.running.runner import field_at_start
 
-    known: dict[Method, float] = {}
+    rnorms: dict[Method, float] = {}
     for trial in trials:
-        if trial.method not in known:
-            known[trial.method] = float(field_at_start(spec, trial, classes)["rnorm"])
-    return sorted(trials, key=lambda trial: abs(known[trial.method] - rnorm))
+        if trial.method not in rnorms:
+            rnorms[trial.method] = float(field_at_start(spec, trial, classes)["rnorm"])
+    return sorted(trials, key=lambda trial: abs(rnorms[trial.method] - rnorm))
 
 
 def saved(ordered: Sequence[Trial], unordered: Sequence[Trial], best: Trial, rnorm: float) -> str | None:
     """What the prior saved, in one sentence; None where the best configuration is not one of both orders."""
-    same = (best.method, best.training)
-    places = [
-        next((at for at, one in enumerate(order, 1) if (one.method, one.training) == same), None)
-        for order in (ordered, unordered)
-    ]
-    with_prior, without = places
+    with_prior, without = _place(best, ordered), _place(best, unordered)
     if with_prior is None or without is None:
         return None
     fewer = without - with_prior
-    told = f"{abs(fewer)} {'fewer' if fewer >= 0 else 'more'}"
+    difference = f"{abs(fewer)} {'fewer' if fewer >= 0 else 'more'}"
     return (
         f"Prior rnorm {rnorm:.2f}: the best configuration was number {with_prior} of {len(ordered)} to run, in the "
-        f"grid's own order it is number {without}: {told} configurations until it was found."
+        f"grid's own order it is number {without}: {difference} configurations until it was found."
     )
+
+
+def _place(configuration: Trial, order: Sequence[Trial]) -> int | None:
+    """The number of a configuration in an order, from 1; seeds make no difference."""
+    same = (configuration.method, configuration.training)
+    places = (at for at, trial in enumerate(order, 1) if (trial.method, trial.training) == same)
+    return next(places, None)
 
 
 def _spread(combinations: int) -> Sequence[int]:

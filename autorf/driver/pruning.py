@@ -1,6 +1,6 @@
 """Asynchronous successive halving: which trials go on past a rung, and which paused one is worth more epochs."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 BANDS = 3
@@ -73,9 +73,9 @@ class Asha:
 
     def furthest(self, keys: Iterable[str]) -> str | None:
         """The best of ``keys`` at the highest rung that one of them is paused at; it counts as gone on from then."""
-        wanted = set(keys)
+        candidates = set(keys)
         for rung in reversed(self.rungs):
-            paused = [key for key in self._arrived[rung] if key in wanted and key not in self._gone_on[rung]]
+            paused = [key for key in self._arrived[rung] if key in candidates and key not in self._gone_on[rung]]
             if paused:
                 return self._promoted(rung, paused)
         return None
@@ -90,9 +90,10 @@ class Asha:
         arrivals = self._arrived[rung].values()
         best: set[str] = set()
         for seed in {arrival.seed for arrival in arrivals}:
-            for band in bands([one for one in arrivals if one.seed == seed], self.reduction):
-                ranked = sorted(band, key=lambda one: (-one.value, one.key))
-                best |= {one.key for one in ranked[: len(band) // self.reduction]}
+            of_seed = [arrival for arrival in arrivals if arrival.seed == seed]
+            for band in bands(of_seed, self.reduction):
+                ranked = sorted(band, key=lambda arrival: (-arrival.value, arrival.key))
+                best |= {arrival.key for arrival in ranked[: len(band) // self.reduction]}
         return best
 
 
@@ -102,11 +103,17 @@ def bands(arrivals: list[Arrival], least: int) -> list[list[Arrival]]:
     Equal costs are never parted; without costs all are one band.
     """
     count = min(BANDS, len(arrivals) // least)
-    if count < 2 or any(one.cost is None for one in arrivals):
+    if count < 2 or any(arrival.cost is None for arrival in arrivals):
         return [arrivals]
-    ordered = sorted(arrivals, key=lambda one: one.cost or 0.0)
-    first: Mapping[float, int] = {one.cost or 0.0: at for at, one in reversed(list(enumerate(ordered)))}
-    made: dict[int, list[Arrival]] = {}
-    for one in ordered:
-        made.setdefault(first[one.cost or 0.0] * count // len(ordered), []).append(one)
-    return list(made.values())
+    ordered = sorted(arrivals, key=_cost)
+    # Those of one cost go where the first of them belongs.
+    first_places: dict[float, int] = {}
+    by_band: dict[int, list[Arrival]] = {}
+    for place, arrival in enumerate(ordered):
+        first = first_places.setdefault(_cost(arrival), place)
+        by_band.setdefault(first * count // len(ordered), []).append(arrival)
+    return list(by_band.values())
+
+
+def _cost(arrival: Arrival) -> float:
+    return arrival.cost or 0.0

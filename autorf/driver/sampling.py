@@ -74,23 +74,24 @@ class Suggestions:
         """A configuration that none of ``tried`` has, under the study's first seed; None when all were tried."""
         # Optuna says so of TPE's grouping of spaces. Not undone afterwards: other threads change these filters, too.
         warnings.filterwarnings("ignore", category=ExperimentalWarning)
-        known = {(one.trial.method, one.trial.training) for one in tried}
+        tried_before = {(attempted.trial.method, attempted.trial.training) for attempted in tried}
         # In a small space the likeliest best is often one that was tried: as one more that runs, it is avoided.
         again: list[Tried] = []
         for attempt in range(ATTEMPTS + AT_RANDOM):
             by_chance = RandomSampler(self._seed(tried, attempt)) if attempt >= ATTEMPTS else None
-            found = self._draw([*tried, *again], by_chance or self._sampler(self._seed(tried, attempt)))
-            if found is not None and (found.method, found.training) not in known:
-                return found
-            again += [Tried(found, "running")] if found is not None and by_chance is None else []
-        left = [one for one in self._listed() if (one.method, one.training) not in known]
+            trial = self._draw([*tried, *again], by_chance or self._sampler(self._seed(tried, attempt)))
+            if trial is not None and (trial.method, trial.training) not in tried_before:
+                return trial
+            again += [Tried(trial, "running")] if trial is not None and by_chance is None else []
+        left = [trial for trial in self._listed() if (trial.method, trial.training) not in tried_before]
         return random.Random(self._seed(tried, -1)).choice(left) if left else None
 
     def _draw(self, tried: Sequence[Tried], sampler: BaseSampler) -> Trial | None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         directions = [_MAXIMISE if sign(name) > 0 else _MINIMISE for name in self.search.objectives]
         study = optuna.create_study(directions=directions, sampler=sampler)
-        study.add_trials([row for at, one in enumerate(tried) if (row := self._row(one, tried[:at])) is not None])
+        rows = (self._row(configuration, tried[:at]) for at, configuration in enumerate(tried))
+        study.add_trials([row for row in rows if row is not None])
         asked = study.ask()
         branch = asked.suggest_categorical("method", list(self.branches))
         space = self.branches[branch]
@@ -118,20 +119,20 @@ class Suggestions:
     def _seed(self, tried: Sequence[Tried], attempt: int) -> int:
         return (self.search.seed * 1_000_003 + len(tried) * 1_009 + attempt) % 2**31
 
-    def _row(self, one: Tried, before: Sequence[Tried]) -> FrozenTrial | None:
+    def _row(self, configuration: Tried, before: Sequence[Tried]) -> FrozenTrial | None:
         """A tried configuration as Optuna has it; None for one that no space holds, such as the default."""
-        parameters = self._parameters(one.trial)
+        parameters = self._parameters(configuration.trial)
         if parameters is None:
             return None
         done = sum(other.state == "complete" for other in before)
         return create_trial(
-            state=_STATES[one.state],
-            values=list(one.values) if one.state == "complete" else None,
+            state=_STATES[configuration.state],
+            values=list(configuration.values) if configuration.state == "complete" else None,
             params={name: value for name, (value, _) in parameters.items()},
             distributions={name: distribution for name, (_, distribution) in parameters.items()},
-            intermediate_values=dict(one.curve) if len(self.search.objectives) == 1 else {},
+            intermediate_values=dict(configuration.curve) if len(self.search.objectives) == 1 else {},
             system_attrs={NSGAIISampler._get_generation_key(): done // _POPULATION},
-            constraints=dict(one.excess) if one.excess else None,
+            constraints=dict(configuration.excess) if configuration.excess else None,
         )
 
     def _parameters(self, trial: Trial) -> dict[str, tuple[Any, BaseDistribution]] | None:
@@ -143,28 +144,28 @@ class Suggestions:
         for branch, space in self.branches.items():
             if space.method != trial.method.method:
                 continue
-            found = {name: _position(axis, full.get(name)) for name, axis in space.axes.items()}
-            if None not in found.values():
+            positions = {name: _position(axis, full.get(name)) for name, axis in space.axes.items()}
+            if None not in positions.values():
                 names: dict[str, tuple[Any, BaseDistribution]] = {
                     "method": (branch, CategoricalDistribution(list(self.branches)))
                 }
                 for name, axis in space.axes.items():
                     if (distribution := _distribution(axis)) is not None:
-                        names[f"{branch}.{name}"] = (found[name], distribution)
+                        names[f"{branch}.{name}"] = (positions[name], distribution)
                 return names
         return None
 
     def _listed(self) -> list[Trial]:
-        found: list[Trial] = []
+        trials: list[Trial] = []
         for space in self.branches.values():
             if not space.finite:
                 continue
             for configuration in space.configurations():
                 try:
-                    found.append(trial_from(configuration, self.training.seeds[0], self.training))
+                    trials.append(trial_from(configuration, self.training.seeds[0], self.training))
                 except InputError:
                     continue
-        return found
+        return trials
 
 
 _POPULATION = 16

@@ -40,7 +40,7 @@ class Scheduler:
             self._suggestions = Suggestions(planned.spaces, spec.search, spec.training, n_startup)
         # Trials that are promoted because nothing else is left run to their end.
         self._to_the_end: set[str] = set()
-        self._began = self._told = 0.0
+        self._began = self._noted_at = 0.0
 
     def begin(self) -> None:
         """Give configurations that were drawn before every seed of the study; note that this driver is at work."""
@@ -53,9 +53,9 @@ class Scheduler:
 
     def tick(self) -> None:
         """Note every few seconds that this driver is still at work, where hours are counted."""
-        if self._hours is not None and time.time() - self._told > BUSY_SECONDS:
-            self._told = time.time()
-            self.store.note(f"{BUSY}{self.store.driver}", [self._began, self._told])
+        if self._hours is not None and time.time() - self._noted_at > BUSY_SECONDS:
+            self._noted_at = time.time()
+            self.store.note(f"{BUSY}{self.store.driver}", [self._began, self._noted_at])
 
     def next(self) -> Record | None:
         """The next trial to run, claimed: a promoted one first, then one that waits, then one newly drawn."""
@@ -63,10 +63,10 @@ class Scheduler:
             return None
         if self.spec.search.pruning is not None:
             self._promote(self.store.records())
-        found = self.store.claim()
-        if found is None and self._suggestions is not None and self._draw(self._suggestions):
-            found = self.store.claim()
-        return found or self._last()
+        claimed = self.store.claim()
+        if claimed is None and self._suggestions is not None and self._draw(self._suggestions):
+            claimed = self.store.claim()
+        return claimed or self._last()
 
     def due(self) -> bool:
         """Whether there is anything left to run, here or elsewhere; asked before workers are started."""
@@ -90,7 +90,7 @@ class Scheduler:
         epochs = int(epoch["epoch"]) + 1
         if self.spec.search.pruning is None or record.key in self._to_the_end or epochs not in self._asha().rungs:
             return True
-        others = [one for one in self.store.records() if one.key != record.key]
+        others = [other for other in self.store.records() if other.key != record.key]
         return self._halving(others).arrive(self._arrival(record, epoch), epochs)
 
     def value(self, result: dict[str, Any]) -> float:
@@ -100,7 +100,7 @@ class Scheduler:
 
     def close(self) -> None:
         """Record the end of the search and its reason."""
-        self._told = 0.0
+        self._noted_at = 0.0
         self.tick()
         if self.over:
             self.store.note("end", {"reason": self.reason, "time": time.time(), "saved": self._saved()})
@@ -140,8 +140,8 @@ class Scheduler:
         records = self.store.records()
         if any(not record.finished for record in records):
             return None
-        if self.spec.search.pruning is not None and (found := self._finish_the_best(records)):
-            return found
+        if self.spec.search.pruning is not None and (promoted := self._finish_the_best(records)):
+            return promoted
         self._end(self._completed(records))
         return None
 
@@ -174,7 +174,8 @@ class Scheduler:
         if states == {"complete"}:
             means = mean_result(group)
             limits = {text: parse_constraint(text) for text in search.constraints}
-            if all(name in means for name in [*search.objectives, *(limit.name for limit in limits.values())]):
+            judged_by = {*search.objectives, *(limit.name for limit in limits.values())}
+            if judged_by <= means.keys():
                 excess = {text: limit.excess(means) for text, limit in limits.items()}
                 return Tried(trial, "complete", tuple(means[name] for name in search.objectives), excess=excess)
         if "pruned" in states and "failed" not in states:
@@ -218,15 +219,16 @@ class Scheduler:
         return self.store.claim()
 
     def _owed(self, records: Sequence[Record]) -> list[str]:
-        """The furthest paused trial of each seed and of manual and learned ways that has no complete one.
+        """The furthest paused trial of each seed and of manual and of learned methods that has no complete one.
 
         Without them a small study could end with every trial paused, or with nothing to compare learning with.
         """
         asha = self._halving(records)
         kinds = {(record.seed, manual(record)) for record in records}
         done = {(record.seed, manual(record)) for record in records if record.state == "complete"}
-        owed = [
-            asha.furthest(r.key for r in records if (r.seed, manual(r)) == kind and r.state == "pruned")
-            for kind in sorted(kinds - done)
-        ]
-        return [key for key in owed if key is not None]
+        owed: list[str] = []
+        for kind in sorted(kinds - done):
+            paused = (r.key for r in records if (r.seed, manual(r)) == kind and r.state == "pruned")
+            if (key := asha.furthest(paused)) is not None:
+                owed.append(key)
+        return owed

@@ -12,10 +12,10 @@ from autorf.study.search_spec import SearchSpec
 
 def by_configuration(records: Iterable[Record]) -> list[list[Record]]:
     """The records of each configuration, one a seed, in the order of their first."""
-    found: dict[str, list[Record]] = {}
+    groups: dict[str, list[Record]] = {}
     for record in records:
-        found.setdefault(str(sorted(record.configuration.items())), []).append(record)
-    return list(found.values())
+        groups.setdefault(str(sorted(record.configuration.items())), []).append(record)
+    return list(groups.values())
 
 
 def score(records: Sequence[Record], search: SearchSpec) -> float | None:
@@ -34,12 +34,12 @@ def score(records: Sequence[Record], search: SearchSpec) -> float | None:
 def mean_result(records: Sequence[Record]) -> dict[str, float]:
     """The mean over seeds of every number that all of them report."""
     results = [record.result for record in records]
-    names = [
-        name
-        for name in results[0]
-        if all(isinstance(r.get(name), int | float) and not isinstance(r[name], bool) for r in results)
-    ]
-    return {name: mean(float(result[name]) for result in results) for name in names}
+    means: dict[str, float] = {}
+    for name in results[0]:
+        values = [result.get(name) for result in results]
+        if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+            means[name] = mean(map(float, values))
+    return means
 
 
 def seed_noise(groups: Iterable[Sequence[Record]], objective: str) -> float | None:
@@ -59,18 +59,22 @@ def no_improvement(records: Sequence[Record], search: SearchSpec) -> str | None:
     assert search.stop is not None
     groups = by_configuration(records)
     noise = seed_noise(groups, search.objectives[0]) if search.stop.noise is None else search.stop.noise
-    ended = [group for group in groups if all(one.state not in ("waiting", "running") for one in group)]
+    ended = [group for group in groups if _has_ended(group)]
     if noise is None:
         return None
     best, since = -math.inf, 0
-    for group in sorted(ended, key=lambda group: min(one.row for one in group)):
+    for group in sorted(ended, key=lambda group: min(record.row for record in group)):
         value = score(group, search)
-        since += sum(one.state != "failed" for one in group)
+        since += sum(record.state != "failed" for record in group)
         if value is not None and value > best + noise:
             best, since = value, 0
     if math.isinf(best) or since < search.stop.no_improvement:
         return None
     return f"no improvement by more than the seed noise ({noise:.3g}) in {since} trials"
+
+
+def _has_ended(group: Iterable[Record]) -> bool:
+    return all(record.finished for record in group)
 
 
 def busy_hours(spans: Mapping[str, Any]) -> float:

@@ -164,10 +164,10 @@ class _Link:
         self.pipe.send(Event(self.job.row, "epoch", epoch))
 
     def stopped(self) -> bool:
-        heard = [self.pipe.recv()] if self.epochs in self.job.rungs else []
+        messages = [self.pipe.recv()] if self.epochs in self.job.rungs else []
         while self.pipe.poll():
-            heard.append(self.pipe.recv())
-        return _STOP in heard
+            messages.append(self.pipe.recv())
+        return _STOP in messages
 
 
 def _outcome(job: Job, link: _Link, run_trial: RunTrial) -> Event:

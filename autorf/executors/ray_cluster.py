@@ -47,11 +47,11 @@ class Cluster:
     def __init__(self, spec: ExecutorSpec, threads: int) -> None:
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
-        wanted = spec.resources
+        resources = spec.resources
         self.ours = spec.address is None
-        count = wanted.count
-        cpu = wanted.cpu / count if wanted.cpu is not None else float(threads)
-        self.trial = Processes(count, {"CPU": cpu, "GPU": wanted.gpu / count}, self.ours)
+        count = resources.count
+        cpu = resources.cpu / count if resources.cpu is not None else float(threads)
+        self.trial = Processes(count, {"CPU": cpu, "GPU": resources.gpu / count}, self.ours)
         self._scratch = Scratch(Path(tempfile.gettempdir()), "autorf-ray-") if self.ours else None
         self._node: dict[str, Any] | None = None
         try:
@@ -103,15 +103,17 @@ class Cluster:
 
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         count, resources, _ = self.trial
-        fitting = sum(
-            min(int(node.get(name, 0) / amount + 1e-9) for name, amount in resources.items() if amount > 0)
-            for node in nodes
-        )
+        needed = {name: amount for name, amount in resources.items() if amount > 0}
+
+        def fitting_on(node: dict[str, float]) -> int:
+            return min(int(node.get(name, 0) / amount + 1e-9) for name, amount in needed.items())
+
+        fitting = sum(fitting_on(node) for node in nodes)
         if fitting < count:
             place = spec.address or "this machine"
-            wanted = " and ".join(f"{amount:g} {name}" for name, amount in resources.items() if amount)
+            needs = " and ".join(f"{amount:g} {name}" for name, amount in needed.items())
             raise InputError(
-                f"executor.resources: a trial asks for {f'{count} processes of ' if count > 1 else ''}{wanted}, and "
+                f"executor.resources: a trial asks for {f'{count} processes of ' if count > 1 else ''}{needs}, and "
                 f"{f'the nodes of {place} hold {fitting} of them' if count > 1 else f'no node of {place} has that'}: "
                 + "; ".join(f"{node.get('CPU', 0):g} CPU, {node.get('GPU', 0):g} GPU" for node in nodes)
             )

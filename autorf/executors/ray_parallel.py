@@ -32,8 +32,8 @@ class Mailbox:
     """An actor between the processes of a training and its trial."""
 
     def __init__(self) -> None:
-        self._said: asyncio.Queue[tuple[Any, asyncio.Future[bool]]] = asyncio.Queue()
-        self._heard: asyncio.Future[bool] | None = None
+        self._messages: asyncio.Queue[tuple[Any, asyncio.Future[bool]]] = asyncio.Queue()
+        self._pending: asyncio.Future[bool] | None = None
         self._failures: list[dict[str, Any]] = []
         self._stopped = False
 
@@ -42,13 +42,13 @@ class Mailbox:
         if self._stopped:
             return True
         answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        await self._said.put((message, answer))
+        await self._messages.put((message, answer))
         return await answer
 
     async def listen(self, seconds: float) -> Any:
         """The next message, or None when there is none for so long."""
         try:
-            message, self._heard = await asyncio.wait_for(self._said.get(), seconds)
+            message, self._pending = await asyncio.wait_for(self._messages.get(), seconds)
         except TimeoutError:
             return None
         return message
@@ -56,8 +56,8 @@ class Mailbox:
     async def answer(self, stop: bool) -> None:
         """Answer the message that was heard last."""
         self._stopped = stop
-        if self._heard is not None and not self._heard.done():
-            self._heard.set_result(stop)
+        if self._pending is not None and not self._pending.done():
+            self._pending.set_result(stop)
 
     async def fail(self, payload: dict[str, Any]) -> None:
         """Leave word of why a process ends."""

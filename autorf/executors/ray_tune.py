@@ -57,14 +57,14 @@ class TuneBridge:
         row = int(config["row"])
         if "said" not in result or row in self._ended:
             return
-        said = json.loads(result["said"])
-        self._nodes[row] = {said["node"]}
-        if said["kind"] != "epoch":
-            self._say(row, said["kind"], said["payload"], NEXT_SECONDS)
+        message = json.loads(result["said"])
+        self._nodes[row] = {message["node"]}
+        if message["kind"] != "epoch":
+            self._say(row, message["kind"], message["payload"], NEXT_SECONDS)
             return
-        self._last[row] = said["payload"]
-        at_rung = said["payload"]["epoch"] + 1 in config["rungs"]
-        self._say(row, "epoch", said["payload"], RUNG_SECONDS if at_rung else 0.0)
+        self._last[row] = message["payload"]
+        at_rung = message["payload"]["epoch"] + 1 in config["rungs"]
+        self._say(row, "epoch", message["payload"], RUNG_SECONDS if at_rung else 0.0)
 
     def begin(self, config: dict[str, Any]) -> None:
         """Note where a trial may run that Tune is given now: until it says so, on any node that is there."""
@@ -142,7 +142,7 @@ def run_tune(trainable: Any, bridge: TuneBridge, folder: Path, at_once: int, reu
             trainable,
             tune_config=TuneConfig(
                 search_alg=_Submitted(bridge),
-                scheduler=_Told(bridge),
+                scheduler=_StopScheduler(bridge),
                 num_samples=-1,
                 max_concurrent_trials=at_once,
                 reuse_actors=reuse,
@@ -195,7 +195,7 @@ class _Submitted(Searcher):
         """Nothing is kept here."""
 
 
-class _Told(FIFOScheduler):
+class _StopScheduler(FIFOScheduler):
     """Passes results on, and stops the trials that the search stopped."""
 
     def __init__(self, bridge: TuneBridge) -> None:
@@ -227,7 +227,7 @@ def _death(trial: Any, nodes: set[str]) -> dict[str, Any]:
     text = Path(trial.error_file).read_text(errors="replace") if trial.error_file else ""
     if "OutOfMemoryError" in text:
         return {"reason": "out of memory: Ray killed the worker to keep its node alive"}
-    if _one_has_died(nodes):
+    if _any_has_died(nodes):
         return {"reason": "its node died or left the cluster", "lost_node": True}
     if "ControllerError" in text:
         # Ray Train could not begin; its last line says why.
@@ -235,9 +235,9 @@ def _death(trial: Any, nodes: set[str]) -> dict[str, Any]:
     return {"reason": "the worker process died: most often it was killed for want of memory"}
 
 
-def _one_has_died(nodes: set[str]) -> bool:
+def _any_has_died(nodes: set[str]) -> bool:
     """Whether one of the nodes is dead; Ray itself finds out only half a minute later."""
-    return any(not (one["Alive"] and answers(one)) for one in ray.nodes() if one["NodeID"] in nodes)
+    return any(not (node["Alive"] and answers(node)) for node in ray.nodes() if node["NodeID"] in nodes)
 
 
 class _Closed(Stopper):

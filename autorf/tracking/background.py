@@ -48,7 +48,7 @@ class BackgroundMirror:
         self._latest: dict[str, Record] = {}
         self._lock = threading.Lock()
         self._paused_until = 0.0
-        self._said = False
+        self._warned = False
         self._monitor: SystemMetricsMonitor | None = None
         self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
 
@@ -62,7 +62,7 @@ class BackgroundMirror:
         self._work.put(None)
         self._thread.join(CLOSE_SECONDS if kind is None else INTERRUPTED_SECONDS)
         if self._thread.is_alive():
-            self._say("did not take everything in time")
+            self._warn("did not take everything in time")
 
     def begin(self, records: Iterable[Record]) -> None:
         """Say that the study runs, and end the runs that a killed driver left running."""
@@ -94,7 +94,7 @@ class BackgroundMirror:
                 action()
         except Exception as error:
             self._paused_until = time.monotonic() + PAUSE_SECONDS
-            self._say(_line(error))
+            self._warn(_line(error))
 
     def _begin(self, records: list[Record]) -> None:
         self.mirror.begin(records)
@@ -114,11 +114,11 @@ class BackgroundMirror:
         if self._monitor is not None:
             self._monitor.finish()
 
-    def _say(self, why: str) -> None:
-        if not self._said:
+    def _warn(self, why: str) -> None:
+        if not self._warned:
             uri = shown_uri(self.mirror.uri)
             print(f"MLflow at {uri} failed ({why}); the study goes on, the next run repairs it", file=sys.stderr)
-        self._said = True
+        self._warned = True
 
 
 def _line(error: BaseException) -> str:

@@ -89,10 +89,10 @@ def _make_whole(uri: str) -> None:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".mlflow-") as folder:
-        made = Path(folder) / path.name
-        engine = sqlalchemy.create_engine(f"sqlite:///{made}")
+        fresh = Path(folder) / path.name
+        engine = sqlalchemy.create_engine(f"sqlite:///{fresh}")
         _initialize_tables(engine)
         engine.dispose()
         # Another driver may have been faster; its file stays.
         with suppress(FileExistsError):
-            os.link(made, path)
+            os.link(fresh, path)

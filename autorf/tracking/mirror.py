@@ -26,7 +26,7 @@ _PAGE = 1000
 
 @dataclass
 class _Run:
-    """What is known of a trial's run: its last epoch, whether it runs, in which state nothing of it was missing."""
+    """A trial's run as it was last seen: its last epoch, whether it runs, in which state nothing of it was missing."""
 
     id: str
     epoch: int = -1
@@ -93,7 +93,7 @@ class Mirror:
         """Bring every trial's run up to its record, keep the best trials' weights, and end what does not run."""
         rows, client = list(records), self._connected()
         # Other drivers of the study mirror their trials themselves.
-        self._runs = self._known(client)
+        self._runs = self._stored_runs(client)
         for record in rows:
             if record.finished:
                 self.sync(record)
@@ -110,49 +110,49 @@ class Mirror:
             return self._client
         client = connect(self.uri)
         self._experiment = self._experiment_of(client)
-        self._runs = self._known(client)
+        self._runs = self._stored_runs(client)
         self._parent = self._parent_of(client)
         self._client = client
         return client
 
-    def _known(self, client: "MlflowClient", more: str = "") -> dict[str, _Run]:
-        found: dict[str, _Run] = {}
-        for run in self._found(client, "trial", more):
-            tags = run.data.tags
-            known = _Run(
-                run.info.run_id,
-                int(run.data.metrics.get("epoch", -1)),
-                run.info.status == "RUNNING",
+    def _stored_runs(self, client: "MlflowClient", more: str = "") -> dict[str, _Run]:
+        runs: dict[str, _Run] = {}
+        for stored in self._search(client, "trial", more):
+            tags = stored.data.tags
+            run = _Run(
+                stored.info.run_id,
+                int(stored.data.metrics.get("epoch", -1)),
+                stored.info.status == "RUNNING",
                 tags.get("autorf.mirrored", ""),
                 "autorf.weights" in tags,
             )
             # Two drivers that began at once may both have made a run; the first one counts.
-            found.setdefault(tags["autorf.trial_key"], known)
-        return found
+            runs.setdefault(tags["autorf.trial_key"], run)
+        return runs
 
     def _experiment_of(self, client: "MlflowClient") -> str:
         from mlflow.exceptions import MlflowException
 
-        found = client.get_experiment_by_name(self.spec.name)
-        if found is None:
+        experiment = client.get_experiment_by_name(self.spec.name)
+        if experiment is None:
             try:
                 return str(client.create_experiment(self.spec.name, self._artifacts))
             except MlflowException:
                 # Another driver was faster.
-                found = client.get_experiment_by_name(self.spec.name)
-                if found is None:
+                experiment = client.get_experiment_by_name(self.spec.name)
+                if experiment is None:
                     raise
-        if found.lifecycle_stage == "deleted":
-            client.restore_experiment(found.experiment_id)
-        return str(found.experiment_id)
+        if experiment.lifecycle_stage == "deleted":
+            client.restore_experiment(experiment.experiment_id)
+        return str(experiment.experiment_id)
 
-    def _found(self, client: "MlflowClient", kind: str, more: str = "") -> "Iterable[Run]":
-        wanted = f"tags.`autorf.study_id` = '{self.identity}' and tags.`autorf.kind` = '{kind}'{more}"
+    def _search(self, client: "MlflowClient", kind: str, more: str = "") -> "Iterable[Run]":
+        condition = f"tags.`autorf.study_id` = '{self.identity}' and tags.`autorf.kind` = '{kind}'{more}"
         token: str | None = None
         while True:
             page = client.search_runs(
                 [self._experiment],
-                wanted,
+                condition,
                 max_results=_PAGE,
                 order_by=["attributes.start_time ASC", "attributes.run_id ASC"],
                 page_token=token,
@@ -163,32 +163,32 @@ class Mirror:
                 return
 
     def _parent_of(self, client: "MlflowClient") -> str:
-        found = next(iter(self._found(client, "study")), None)
-        if found is not None:
-            return str(found.info.run_id)
+        stored = next(iter(self._search(client, "study")), None)
+        if stored is not None:
+            return str(stored.info.run_id)
         tags = values.study_tags(self.spec, self.identity)
-        made = str(client.create_run(self._experiment, run_name=self.spec.name, tags=tags).info.run_id)
-        first = next(iter(self._found(client, "study"))).info.run_id
-        if first != made:
-            client.delete_run(made)
+        created = str(client.create_run(self._experiment, run_name=self.spec.name, tags=tags).info.run_id)
+        first = next(iter(self._search(client, "study"))).info.run_id
+        if first != created:
+            client.delete_run(created)
             return str(first)
-        client.log_dict(made, json.loads(self.spec.model_dump_json()), "study.json")
-        client.log_inputs(made, datasets=[values.data_set(self.spec)])
-        return made
+        client.log_dict(created, json.loads(self.spec.model_dump_json()), "study.json")
+        client.log_inputs(created, datasets=[values.data_set(self.spec)])
+        return created
 
     def _run_of(self, client: "MlflowClient", record: Record) -> _Run:
         if record.key not in self._runs:
-            self._runs |= self._known(client, f" and tags.`autorf.trial_key` = '{record.key}'")
+            self._runs |= self._stored_runs(client, f" and tags.`autorf.trial_key` = '{record.key}'")
         if record.key not in self._runs:
             tags = values.trial_tags(self.spec, self.identity, record, self._parent)
-            made = client.create_run(self._experiment, run_name=record.label, tags=tags).info.run_id
-            client.log_batch(made, params=values.parameters(record))
-            client.log_inputs(made, datasets=[values.data_set(self.spec)])
-            self._runs[record.key] = _Run(made)
+            created = client.create_run(self._experiment, run_name=record.label, tags=tags).info.run_id
+            client.log_batch(created, params=values.parameters(record))
+            client.log_inputs(created, datasets=[values.data_set(self.spec)])
+            self._runs[record.key] = _Run(created)
         return self._runs[record.key]
 
-    def _log(self, client: "MlflowClient", run: str, found: list[Any]) -> None:
-        for part in values.chunks(found):
+    def _log(self, client: "MlflowClient", run: str, metrics: list[Any]) -> None:
+        for part in values.chunks(metrics):
             client.log_batch(run, metrics=part)
 
     def _log_pictures(self, client: "MlflowClient", run: _Run, record: Record) -> None:
@@ -210,24 +210,24 @@ class Mirror:
         """The parent's figures, and the weights of the trials that are best; nothing where it has them already."""
         search = self.spec.search
         tags, groups = client.get_run(self._parent).data.tags, ranked(records, search)
-        stand = hashlib.sha256(repr([(one.key, one.state, one.row) for one in records]).encode())
-        if tags.get("autorf.mirrored") == stand.hexdigest()[:12]:
+        fingerprint = _fingerprint(records)
+        if tags.get("autorf.mirrored") == fingerprint:
             return
-        for side in ("manual", "learned"):
-            best = [group for group in groups if manual(group[0]) == (side == "manual")]
+        for kind in ("manual", "learned"):
+            best = [group for group in groups if manual(group[0]) == (kind == "manual")]
             if not best:
                 continue
-            client.set_tag(self._parent, f"autorf.best_{side}", best[0][0].key)
-            mean = sum(score(one, search) for one in best[0]) / len(best[0])
-            found = {f"best_{side}_{objective(search)}": mean}
-            self._log(client, self._parent, values.metrics(found, len(records)))
+            client.set_tag(self._parent, f"autorf.best_{kind}", best[0][0].key)
+            mean = sum(score(record, search) for record in best[0]) / len(best[0])
+            best_mean = {f"best_{kind}_{objective(search)}": mean}
+            self._log(client, self._parent, values.metrics(best_mean, len(records)))
             for record in [record for group in best for record in group][: self.spec.tracking.keep]:
                 self._keep_weights(client, record)
         if figure := trajectories(records):
             client.log_figure(self._parent, figure, "figures/trajectories.svg")
         if groups and tags.get("autorf.best_trial_key") != groups[0][0].key:
             self._keep_winner(client, groups[0][0], len(records))
-        client.set_tag(self._parent, "autorf.mirrored", stand.hexdigest()[:12])
+        client.set_tag(self._parent, "autorf.mirrored", fingerprint)
 
     def _keep_weights(self, client: "MlflowClient", record: Record) -> None:
         run, path = self._runs[record.key], self._folder_of(record) / WEIGHTS
@@ -256,3 +256,9 @@ class Mirror:
 
     def _folder_of(self, record: Record) -> Path:
         return self.folder / "trials" / record.key
+
+
+def _fingerprint(records: Sequence[Record]) -> str:
+    """Of what the parent's figures depend on."""
+    states = [(record.key, record.state, record.row) for record in records]
+    return hashlib.sha256(repr(states).encode()).hexdigest()[:12]

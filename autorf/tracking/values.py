@@ -51,18 +51,18 @@ def parameters(record: Record) -> "list[Param]":
 def epoch_metrics(record: Record, after: int) -> "list[Metric]":
     """What every epoch later than number ``after`` measured; ``epoch`` last seen tells how far a run is."""
     fixed = _set_dilation(record)
-    found: list[Metric] = []
+    logged: list[Metric] = []
     for epoch in record.history:
         if epoch["epoch"] > after:
-            values = {"dilation": fixed, **{k: v for k, v in epoch.items() if k not in _NOT_METRICS}}
-            found += metrics({**values, **_sides(epoch["rf"])}, int(epoch["epoch"]))
-            found += _step_metrics(epoch.get("trace") or {})
-    return found
+            values = {"dilation": fixed, **{name: value for name, value in epoch.items() if name not in _NOT_METRICS}}
+            logged += metrics({**values, **_sides(epoch["rf"])}, int(epoch["epoch"]))
+            logged += _step_metrics(epoch.get("trace") or {})
+    return logged
 
 
 def _step_metrics(trace: Mapping[str, Any]) -> "list[Metric]":
     """Learned values, and the window's weight of every option, against the step of the training."""
-    found: list[Metric] = []
+    logged: list[Metric] = []
     steps = trace.get("step", ())
     # A trace of an earlier version may lack a name's first steps.
     whole = [name for name, noted in trace.items() if name not in KEPT_APART and len(noted) == len(steps)]
@@ -72,22 +72,22 @@ def _step_metrics(trace: Mapping[str, Any]) -> "list[Metric]":
             values |= {
                 f"window.{rate:g}": weight for rate, weight in zip(trace["rates"], trace["window"][at], strict=True)
             }
-        found += metrics(values, step)
-    return found
+        logged += metrics(values, step)
+    return logged
 
 
 def final_metrics(record: Record) -> "list[Metric]":
     """What a trial's result says beyond its last epoch's metrics, at the step of that epoch."""
     result = record.result
-    known = record.history[-1] if record.history else {}
-    step = int(known.get("epoch", 0))
+    last_epoch = record.history[-1] if record.history else {}
+    step = int(last_epoch.get("epoch", 0))
     values: dict[str, Any] = {name: result.get(name) for name in _FINAL}
     values |= {**result.get("values", {}), "rnorm": result.get("rnorm")}
-    values |= _sides(result["rf"]) if "rf" in result and result["rf"] != known.get("rf") else {}
+    values |= _sides(result["rf"]) if "rf" in result and result["rf"] != last_epoch.get("rf") else {}
     for score in ("iou", "f1"):
         # Without a slash: MLflow's page would show them as a section before all curves.
         values |= {f"per_class_{score}.{name}": value for name, value in result.get(f"{score}_per_class", {}).items()}
-    return metrics({name: value for name, value in values.items() if value != known.get(name)}, step)
+    return metrics({name: value for name, value in values.items() if value != last_epoch.get(name)}, step)
 
 
 def metrics(values: Mapping[str, Any], step: int) -> "list[Metric]":
@@ -107,9 +107,9 @@ def metric_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_\-./: ]", "_", name)[:200]
 
 
-def chunks(found: "list[Metric]", size: int = 1000) -> "Iterable[list[Metric]]":
+def chunks(metrics: "list[Metric]", size: int = 1000) -> "Iterable[list[Metric]]":
     """Parts of at most ``size``, which is MLflow's limit for one request."""
-    return (found[start : start + size] for start in range(0, len(found), size))
+    return (metrics[start : start + size] for start in range(0, len(metrics), size))
 
 
 def data_set(spec: StudySpec) -> "DatasetInput":

@@ -92,13 +92,13 @@ def test_the_best_of_each_side_keep_their_weights_and_the_winner_is_on_the_paren
 
 def test_two_drivers_at_once_make_one_parent(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
     parent, second = mirror.parent, again(mirror)
-    look, looked = second._found, []
+    look, looked = second._search, []
 
     def too_early(client, kind, more=""):
         looked.append(kind)
         return [] if looked.count("study") == 1 else look(client, kind, more)
 
-    monkeypatch.setattr(second, "_found", too_early)
+    monkeypatch.setattr(second, "_search", too_early)
     assert second.parent == parent
     assert set(runs_of(mirror)) == {"study"}
 
