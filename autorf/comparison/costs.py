@@ -80,7 +80,7 @@ def costs_of(studies: Sequence[StudyResults], rows: Sequence[Row]) -> tuple[Cost
         for record in study.records:
             # Interrupted, and to be continued: no row, but not for nothing either.
             if record.state == "waiting":
-                waiting[way_of(str(record.configuration["method"]))] += spent.get(record.key, 0.0)
+                waiting[way_of(record.method)] += spent.get(record.key, 0.0)
     return tuple(_cost(way, ours, waiting[way], retrained, unit, full) for way, ours in by_way.items() if ours)
 
 
@@ -119,7 +119,7 @@ def _cost(
 def _full_grid(studies: Sequence[StudyResults], rows: Sequence[Row]) -> float | None:
     """Seconds of every manual trial of the studies, those that are not complete taken as the mean of those that are."""
     known = [row.own_seconds or 0.0 for row in rows if row.method in MANUAL and row.state == "complete"]
-    wanted = sum(str(record.configuration["method"]) in MANUAL for study in studies for record in study.records)
+    wanted = sum(record.method in MANUAL for study in studies for record in study.records)
     return sum(known) / len(known) * wanted if known else None
 
 

@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from autorf.deployment.model_card import Card, measured, write_card
 from autorf.driver.progress import open_progress
 from autorf.driver.search import check_writable
 from autorf.errors import InputError
-from autorf.executors import Event, make_local
+from autorf.executors import Failure, make_local
 from autorf.files import write_atomically
 from autorf.methods import METHODS, Dilation
 from autorf.running.evidence import Evidence, read_evidence, write_evidence
@@ -26,8 +26,9 @@ from autorf.store.record import Record
 from autorf.store.store import Store, open_store
 from autorf.study.job import Job
 from autorf.study.spec import StorageSpec, StudySpec
-from autorf.study.trial import Trial, training_of, trial_from
+from autorf.study.trial import Trial, training_of
 from autorf.surgery.storage import SIDECAR, WEIGHTS
+from autorf.training.results import EpochReport, TrialResult
 from autorf.training.resuming import clear_checkpoints
 
 RETRAINED = "retrained"
@@ -129,14 +130,14 @@ def _wanted(store: Store, record: Record, options: Options) -> tuple[dict[str, A
 
 def _fixed(store: Store, record: Record) -> dict[str, Any]:
     """The plain dilation that a trial of ``learned_dilation`` ended at."""
-    if record.configuration["method"] != "learned_dilation":
+    trial = record.trial
+    if record.method != "learned_dilation" or trial is None or record.result is None:
         raise InputError(
             f"--fixed: {record.label} has no dilation that it learned for all pixels; only learned_dilation has"
         )
-    dilation = record.result["values"]["dilation"]
+    dilation = record.result.learned["dilation"]
     if dilation != int(dilation):
         raise InputError(f"--fixed: the layers of {record.label} learned different dilations; retrain it without")
-    trial = trial_from(record.configuration, record.seed)
     plain = Dilation(rate=int(dilation), targets=getattr(trial.method, "targets", None))
     return Trial(plain, record.seed, trial.training).configuration
 
@@ -182,11 +183,10 @@ def _train(jobs: Sequence[Job], quiet: bool) -> str | None:
     """Run the jobs that have no result yet; the reason why one failed, if one did."""
     spec = jobs[0].spec
     todo = [job for job in jobs if not (job.folder / _RESULT).is_file()]
-    records = {job.row: Record(job.row, job.key, job.configuration, job.seed, "waiting", 1) for job in todo}
+    records = {job.row: _waiting(job) for job in todo}
     if not todo:
         return None
-    label = trial_from(todo[0].configuration, 0).setting
-    title = f"retrain {todo[0].configuration['method']} ({label})"
+    title = f"retrain {todo[0].trial.method.method} ({todo[0].trial.setting})"
     executor = make_local(spec, len(todo))
     waiting, running, reason = list(todo), set[int](), None
     try:
@@ -199,41 +199,38 @@ def _train(jobs: Sequence[Job], quiet: bool) -> str | None:
                     progress.started(records[job.row])
                     executor.submit(job)
                 for event in executor.wait(1.0):
-                    record = records[event.row]
-                    if event.kind == "epoch":
-                        record.history.append(event.payload)
-                        progress.epoch(record, event.payload)
+                    record, payload = records[event.row], event.payload
+                    if isinstance(payload, EpochReport):
+                        records[event.row] = record = replace(record, history=(*record.history, payload))
+                        progress.epoch(record, payload)
                         continue
                     running.discard(event.row)
-                    progress.finished(_ended(record, event))
-                    if event.kind == "done":
-                        write_atomically(jobs[event.row].folder / _RESULT, json.dumps(event.payload))
+                    progress.finished(_ended(record, payload))
+                    if isinstance(payload, Failure):
+                        reason = payload.reason
                     else:
-                        reason = str(event.payload.get("reason", event.kind))
+                        write_atomically(jobs[event.row].folder / _RESULT, json.dumps(payload.to_json()))
     finally:
         executor.close()
     return reason
 
 
-def _ended(record: Record, event: Event) -> Record:
-    done = event.kind == "done"
-    return Record(
-        record.row,
-        record.key,
-        record.configuration,
-        record.seed,
-        "complete" if done else "failed",
-        1,
-        result=event.payload if done else {},
-        history=record.history,
-        reason=None if done else str(event.payload.get("reason")),
-    )
+def _waiting(job: Job) -> Record:
+    return Record(job.row, job.key, job.configuration, job.seed, "waiting", 1, job.trial)
+
+
+def _ended(record: Record, payload: TrialResult | Failure) -> Record:
+    if isinstance(payload, Failure):
+        return replace(record, state="failed", reason=payload.reason)
+    return replace(record, state="complete", result=payload)
 
 
 def _card(study: str, record: Record, jobs: Sequence[Job], splits: Splits, options: Options) -> Card:
-    results = [json.loads((job.folder / _RESULT).read_text()) for job in jobs]
+    results = [TrialResult.from_json(json.loads((job.folder / _RESULT).read_text())) for job in jobs]
     split: str | None = "test" if splits.test is not None else None if options.with_val else "val"
     evidence = [_evidence(job, split) for job in jobs] if split else []
+    field = results[0].field
+    assert field is not None, "every trial measures its receptive field"
     spec = jobs[0].spec
     return Card(
         study=study,
@@ -242,17 +239,16 @@ def _card(study: str, record: Record, jobs: Sequence[Job], splits: Splits, optio
         spec=spec,
         class_names=splits.class_names,
         seeds=tuple(job.seed for job in jobs),
-        epochs=training_of(spec.training, jobs[0].configuration).epochs,
+        epochs=training_of(spec.training, jobs[0].trial).epochs,
         with_val=options.with_val,
         fixed=options.fixed,
         n_train=len(splits.train) + (len(splits.val) if options.with_val else 0),
         split=split,
         metrics=measured(evidence),
-        rf=results[0]["rf"],
-        rnorm=results[0]["rnorm"],
-        values=results[0]["values"],
-        parameters=results[0]["parameters"],
-        train_seconds=round(sum(result["train_seconds"] for result in results), 2),
+        field=field,
+        values=dict(results[0].learned),
+        parameters=int(results[0].costs["parameters"]),
+        train_seconds=round(sum(result.seconds or 0.0 for result in results), 2),
     )
 
 

@@ -116,7 +116,7 @@ def _short_searches(spec: StudySpec, source: str, trials: Sequence[Trial], n_tra
     """Say so where a method searches for so few steps that what it finds may be chance."""
     warnings: dict[str, None] = {}
     for trial in trials:
-        share, training = float(getattr(trial.method, "search", 0.0)), training_of(spec.training, trial.configuration)
+        share, training = float(getattr(trial.method, "search", 0.0)), training_of(spec.training, trial)
         steps = round(share * training.epochs * math.ceil(n_train / training.batch_size))
         if share and steps < SEARCH_STEPS:
             warnings[

@@ -15,13 +15,14 @@ from autorf.driver.progress import Progress, open_progress
 from autorf.driver.scheduler import Course
 from autorf.driver.waiting import Others
 from autorf.errors import InputError, StorageLostError
-from autorf.executors import Event, Executor, make
+from autorf.executors import Event, Executor, Failure, make
 from autorf.files import write_atomically
 from autorf.store.store import Record, Store, TakenOverError, study_folder
 from autorf.store.versions import remember_versions
 from autorf.study.job import Job
 from autorf.study.spec import StorageSpec, StudySpec
 from autorf.tracking import BackgroundMirror, open_mirror
+from autorf.training.results import EpochReport
 from autorf.training.resuming import clear_checkpoints
 
 POLL_SECONDS = 1.0
@@ -140,7 +141,7 @@ def _run_all(spec: StudySpec, store: Store, course: Course, mirror: BackgroundMi
                 if record := running.get(event.row):
                     try:
                         _handle(event, running, store, course, mirror, progress)
-                        if event.kind == "epoch" and not course.goes_on(record, event.payload):
+                        if isinstance(event.payload, EpochReport) and not course.goes_on(record, event.payload):
                             executor.stop(record.row)
                     except TakenOverError as error:
                         _give_up(record, running, executor, progress, error)
@@ -208,27 +209,26 @@ def _handle(
     mirror: BackgroundMirror,
     progress: Progress,
 ) -> None:
-    record = running[event.row]
-    if event.kind == "epoch":
-        store.report(record, event.payload)
-        record.history.append(event.payload)
-        running[event.row] = record = replace(record, crashes=0)
-        progress.epoch(record, event.payload)
+    record, payload = running[event.row], event.payload
+    if isinstance(payload, EpochReport):
+        store.report(record, payload)
+        running[event.row] = record = replace(record, history=(*record.history, payload), crashes=0)
+        progress.epoch(record, payload)
         mirror.sync(record)
         return
     del running[event.row]
-    if event.kind == "done":
-        store.complete(record, event.payload, value=course.value(event.payload))
-        clear_checkpoints(store.folder / "trials" / record.key)
-    elif event.kind == "pruned":
-        store.prune(record, event.payload, value=course.value(event.payload))
-    elif event.payload.get("crashed") and (crashes := _crashes(event, record)) < 2:
-        store.requeue(record, str(event.payload["reason"]), crashes=crashes)
-        progress.note(f"{record.label}: {event.payload['reason']}; it goes on from its checkpoint")
+    if not isinstance(payload, Failure):
+        end = store.complete if event.kind == "done" else store.prune
+        end(record, payload, value=course.value(payload))
+        if event.kind == "done":
+            clear_checkpoints(store.folder / "trials" / record.key)
+    elif payload.crashed and (crashes := _crashes(payload, record)) < 2:
+        store.requeue(record, payload.reason, crashes=crashes)
+        progress.note(f"{record.label}: {payload.reason}; it goes on from its checkpoint")
         return
     else:
-        store.fail(record, str(event.payload["reason"]))
-        _keep_traceback(store.folder / "trials" / record.key, event)
+        store.fail(record, payload.reason)
+        _keep_traceback(store.folder / "trials" / record.key, payload)
     records = store.records()
     finished = next(one for one in records if one.key == record.key)
     progress.seen(records)
@@ -236,13 +236,13 @@ def _handle(
     mirror.sync(finished)
 
 
-def _crashes(event: Event, record: Record) -> int:
+def _crashes(failure: Failure, record: Record) -> int:
     """How often in a row the trial's worker died without finishing an epoch; a lost node is not the trial's doing."""
-    return record.crashes + (not event.payload.get("lost_node"))
+    return record.crashes + (not failure.lost_node)
 
 
-def _keep_traceback(folder: Path, event: Event) -> None:
+def _keep_traceback(folder: Path, failure: Failure) -> None:
     # On a full disk the reason, which is stored, has to do.
     with suppress(OSError):
-        if "traceback" in event.payload:
-            write_atomically(folder / "traceback.txt", event.payload["traceback"])
+        if failure.traceback is not None:
+            write_atomically(folder / "traceback.txt", failure.traceback)

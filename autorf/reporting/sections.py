@@ -67,7 +67,7 @@ def _trajectories(found: Findings) -> Iterator[Section]:
     if not shown:
         return
     words = f"Learned values over the epochs of {plural(len(shown), 'configuration')}: " + "; ".join(
-        f"{one.label} {one.quantity} ends at {short(float(one.records[0].history[-1][one.quantity]), 2)}"
+        f"{one.label} {one.quantity} ends at {short(one.records[0].history[-1].learned[one.quantity], 2)}"
         for one in shown
     )
     more = f" The first {MOST_PANELS} of {len(shown)} configurations." if len(shown) > MOST_PANELS else ""
@@ -107,14 +107,14 @@ def _epochs(found: Findings) -> Table:
         (
             one.label,
             str(record.seed),
-            str(int(epoch["epoch"]) + 1),
-            f"{one.quantity} {short(float(epoch[one.quantity]))}",
-            short(max(epoch["rf"]), 1),
-            short(epoch.get("miou")),
+            str(report.epoch + 1),
+            f"{one.quantity} {short(report.learned[one.quantity])}",
+            short(report.side, 1),
+            short(report.miou),
         )
         for one in trajectories(found.records)
         for record in one.records
-        for epoch in record.history
+        for report in record.history
     ]
     columns = (Column("configuration", False), "seed", "epoch", "learned value", "rf", "mIoU")
     return table("Learned values after every epoch", columns, lines)
