@@ -97,7 +97,7 @@ class EpochReport(_Report):
     trace: Mapping[str, Any] = by_default(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values. Learned ones stand beside the rest, as every version wrote them; those of a taken name apart."""
+        """Plain values; what was learned stands beside the rest, as it always did, but apart where a name is taken."""
         own = {"epoch": self.epoch, "loss": self.loss, "trace": dict(self.trace) or None, **_shared(self)}
         written = {name: value for name, value in own.items() if value is not None}
         taken = {name: value for name, value in self.learned.items() if name in _EPOCH_NAMES}

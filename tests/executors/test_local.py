@@ -52,7 +52,7 @@ def until_end(executor: LocalExecutor, stop_at: int | None = None) -> list[Event
     while time.monotonic() < deadline and not (events and ended(events[-1])):
         for event in executor.wait(1.0):
             events.append(event)
-            if event.kind == "epoch" and event.payload["epoch"] + 1 == stop_at:
+            if event.kind == "epoch" and event.payload.epoch + 1 == stop_at:
                 executor.stop(event.row)
     return events
 
@@ -68,12 +68,12 @@ def test_a_stop_at_a_rung_comes_before_the_next_epoch_and_the_next_job_goes_on_f
     executor.submit(job)
     events = until_end(executor, stop_at=2)
     assert kinds(events) == ["epoch", "epoch", "pruned"]
-    assert events[-1].payload["epochs"] == 2
+    assert events[-1].payload.epochs == 2
     executor.stop(job.row)
     executor.submit(job)
     events = until_end(executor)
     assert kinds(events) == ["epoch", "epoch", "done"]
-    assert [event.payload["epoch"] for event in events[:2]] == [2, 3]
+    assert [event.payload.epoch for event in events[:2]] == [2, 3]
 
 
 @pytest.mark.parametrize("executor", [dying_trial], indirect=True)
@@ -82,17 +82,17 @@ def test_a_killed_worker_is_a_failed_job_and_the_next_job_gets_a_new_worker(exec
         executor.submit(job)
         events = until_end(executor)
         assert kinds(events) == ["epoch", "failed"]
-        assert "killed by SIGKILL" in events[-1].payload["reason"]
-        assert events[-1].payload["crashed"]
+        assert "killed by SIGKILL" in events[-1].payload.reason
+        assert events[-1].payload.crashed
 
 
 @pytest.mark.parametrize("executor", [failing_trial], indirect=True)
 def test_an_exception_is_a_failed_job_with_its_reason_and_traceback(executor: LocalExecutor, job: Job) -> None:
     executor.submit(job)
     (event,) = until_end(executor)
-    assert event.payload["reason"].startswith("disk full: No space left on device: 'checkpoint'")
-    assert "failing_trial" in event.payload["traceback"]
-    assert "crashed" not in event.payload
+    assert event.payload.reason.startswith("disk full: No space left on device: 'checkpoint'")
+    assert "failing_trial" in event.payload.traceback
+    assert not event.payload.crashed
 
 
 @pytest.mark.parametrize("executor", [sleeping_trial], indirect=True)
