@@ -158,6 +158,8 @@ def _row(record: Record, study: StudyResults, front: set[str] | None) -> Row:
     scores: Mapping[str, float] = {} if result is None else result.by_name
     reached = {**(last.learned if last else {}), **(result.learned if result else {})}
     params = record.params
+    # What a damaged row says of itself may be anything.
+    by_hand = None if record.trial is None else params.get("rate", params.get("dilation"))
     seconds = (report.seconds for report in (result, last) if report is not None)
     return Row(
         key=record.key,
@@ -168,7 +170,7 @@ def _row(record: Record, study: StudyResults, front: set[str] | None) -> Row:
         rf=list(newest.rf) if newest and newest.rf else None,
         rnorm=newest.rnorm if newest else None,
         f=reached.get("f"),
-        dilation=reached.get("dilation", params.get("rate", params.get("dilation"))),
+        dilation=reached.get("dilation", by_hand),
         each={name: [reached[part] for part in numbered] for name in LISTED if (numbered := parts(reached, name))},
         miou=scores.get("miou"),
         f1=scores.get("f1"),

@@ -17,6 +17,7 @@ from autorf.executors.local import LocalExecutor, failure_reason
 from autorf.study.job import Job
 from autorf.study.spec import StudySpec
 from tests.executors.fake_trials import dying_trial, failing_trial, sleeping_trial
+from tests.reports import trial_result
 
 
 @pytest.fixture(autouse=True)
@@ -117,6 +118,7 @@ def test_ctrl_c_never_reaches_a_worker_not_even_while_it_starts() -> None:
 import signal
 from pathlib import Path
 from autorf.executors.local import LocalExecutor
+from tests.reports import trial_result
 from tests.executors.fake_trials import sleeping_trial
 
 if __name__ == "__main__":
@@ -138,7 +140,7 @@ def test_a_job_is_pruned_only_when_it_did_not_reach_the_end(tiny: StudySpec) -> 
 
         job = Job(1, "key", {"method": "dilation", "rate": 2}, 0, tiny, Path())
         link = _Link(None, job)  # type: ignore[arg-type]
-        return _outcome(job, link, lambda *_: {"epochs": epochs}).kind
+        return _outcome(job, link, lambda *_: trial_result(epochs=epochs)).kind
 
     assert (reached(1), reached(2)) == ("pruned", "done")
 
