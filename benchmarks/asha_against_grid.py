@@ -58,7 +58,7 @@ def more_seeds(root: Path, best: Record, workers: int) -> list[float]:
     model = {**spec["model"], "dilation": rate}
     space = [{"method": "dilation", "rate": rate}]
     found = run(root, "seeds24", workers, search_space=space, training=training, model=model)
-    return [float(record.result["miou"]) for record in found]
+    return [record.value("miou") for record in found]
 
 
 def replay(curves: Curves, order: Sequence[str], workers: int, reduction: int) -> tuple[str | None, int]:
@@ -118,20 +118,20 @@ def main() -> None:
 def report(root: Path, workers: int) -> str:
     """All tables, as Markdown."""
     grid = {record.key: record for record in run(root, "grid24", workers)}
-    miou = {key: float(record.result["miou"]) for key, record in grid.items()}
+    miou = {key: record.value("miou") for key, record in grid.items()}
     best = grid[max(miou, key=lambda key: miou[key])]
     values = [miou[best.key], *more_seeds(root, best, workers)]
     noise = statistics.stdev(values)
     pruned = run(root, "asha24", workers, search={"pruning": {"kind": "asha", "reduction": SEARCHED}})
-    found = max((r for r in pruned if r.state == "complete"), key=lambda record: float(record.result["miou"]))
+    found = max((r for r in pruned if r.state == "complete"), key=lambda record: record.value("miou"))
     total, spent = (sum(len(record.history) for record in some) for some in (grid.values(), pruned))
     regret = miou[best.key] - miou[found.key]
     held = regret <= noise and spent <= 0.35 * total
-    curves = {key: [float(epoch["miou"]) for epoch in record.history] for key, record in grid.items()}
+    curves = {key: [report.miou for report in record.history] for key, record in grid.items()}
     rungs = [len(record.history) for record in pruned]
     shown = ", ".join(f"{rungs.count(epochs)} after {epochs}" for epochs in sorted(set(rungs)))
     seeds = ", ".join(f"{value:.3f}" for value in values)
-    same = all(r.history[-1]["miou"] == curves[r.key][len(r.history) - 1] for r in pruned)
+    same = all(r.history[-1].miou == curves[r.key][len(r.history) - 1] for r in pruned)
     rows = "\n".join(
         f"| {rate} | " + " | ".join(_cell(grid, pruned, rate, lr) for lr in LEARNING_RATES) + " |" for rate in RATES
     )
@@ -174,7 +174,7 @@ def _cell(grid: Mapping[str, Record], pruned: Sequence[Record], rate: int, lr: f
     for key, record in grid.items():
         # The quickstart's own learning rate is no part of a configuration.
         if record.configuration["rate"] == rate and record.configuration.get("training.lr", 6.0e-3) == lr:
-            return f"{record.result['miou']:.3f} ({at.get(key, 0)})"
+            return f"{record.value('miou'):.3f} ({at.get(key, 0)})"
     return ""
 
 

@@ -320,13 +320,13 @@ class Grid:
         manual = [record for record in records if record.configuration["method"] == "dilation"]
         self.learned = [record for record in records if record.configuration["method"] == "learned_dilation"]
         self.scores = {
-            rate: [float(one.result["miou"]) for one in manual if one.configuration["rate"] == rate] for rate in GRID
+            rate: [one.value("miou") for one in manual if one.configuration["rate"] == rate] for rate in GRID
         }
         self.means = {rate: statistics.mean(scores) for rate, scores in self.scores.items()}
         self.best = max(self.means, key=self.means.__getitem__)
         self.noise = statistics.stdev(self.scores[self.best])
         self.pooled = math.sqrt(statistics.mean(statistics.variance(scores) for scores in self.scores.values()))
-        self.seconds = statistics.median(float(one.result["cpu_seconds"]) for one in manual)
+        self.seconds = statistics.median(float(one.result.cpu_seconds) for one in manual)
 
     def searches(self, data: str) -> list[dict[str, Any]]:
         """What the complete trainings fixed, and how their profiles rank the grid's options."""
@@ -335,7 +335,7 @@ class Grid:
             trace = stepped(record)
             losses = dict(zip(trace.rates, trace.profiles[0], strict=True))
             key = {"data": data, "estimator": "profile", "start": record.configuration["start"], "seed": record.seed}
-            fixed = round(record.result["values"]["dilation"])
+            fixed = round(record.result.learned["dilation"])
             found.append({**key, "fixed": fixed, "losses": [losses[rate] for rate in GRID]})
         return found
 
@@ -405,9 +405,9 @@ def training_table(grids: dict[str, Grid]) -> list[str]:
             runs = sorted(
                 (one for one in grid.learned if float(one.configuration["start"]) == start), key=lambda one: one.seed
             )
-            scores = [float(one.result["miou"]) for one in runs]
-            fixed = ", ".join(f"{one.result['values']['dilation']:g}" for one in runs)
-            ratio = statistics.median(float(one.result["cpu_seconds"]) for one in runs) / grid.seconds
+            scores = [one.value("miou") for one in runs]
+            fixed = ", ".join(f"{one.result.learned['dilation']:g}" for one in runs)
+            ratio = statistics.median(float(one.result.cpu_seconds) for one in runs) / grid.seconds
             lines.append(
                 f"| {data} | d = {grid.best}: {grid.means[grid.best]:.3f} ({grid.noise:.3f}) | {start:g} | {fixed} | "
                 f"{', '.join(f'{score:.3f}' for score in scores)} | "

@@ -75,12 +75,12 @@ def make_study(spec: StudySpec, root: Path) -> None:
             job,
             lambda epoch, record=record, reported=reported: (  # type: ignore[misc]
                 store.report(record, epoch),
-                reported.append(epoch["epoch"]),
+                reported.append(epoch.epoch),
             ),
             lambda reported=reported, stop_after=stop_after: len(reported) >= stop_after,  # type: ignore[misc]
         )
         if stop_after == spec.training.epochs:
-            store.complete(record, result, result["miou"])
+            store.complete(record, result, result.miou)
             clear_checkpoints(folder)
 
 

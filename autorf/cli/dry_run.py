@@ -2,7 +2,6 @@
 
 import sys
 from pathlib import Path
-from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -13,6 +12,7 @@ from autorf.driver.plan import StudyPlan, plan
 from autorf.driver.pruning import Asha
 from autorf.study.spec import StudySpec
 from autorf.study.trial import Trial, side_text
+from autorf.training.results import Field
 
 
 def dry_run(spec: StudySpec, source: str, root: Path) -> int:
@@ -68,9 +68,9 @@ def _count(planned: StudyPlan, spec: StudySpec) -> str:
     return f"{drawn} drawn by {spec.search.sampler}, beginning with {n_listed}"
 
 
-def _cells(trial: Trial, field: dict[str, Any]) -> tuple[str, ...]:
-    rf = side_text(field["rf"])
-    return trial.key, trial.method.method, trial.setting, str(trial.seed), rf, f"{field['rnorm']:.2f}"
+def _cells(trial: Trial, field: Field) -> tuple[str, ...]:
+    rf = side_text(field.rf)
+    return trial.key, trial.method.method, trial.setting, str(trial.seed), rf, f"{field.rnorm:.2f}"
 
 
 def _summary(planned: StudyPlan, spec: StudySpec, workers: int, seconds: float) -> str:

@@ -11,7 +11,6 @@ from autorf.comparison.results import StudyResults
 from autorf.comparison.rows import Group, Row, mean_of, members_of
 from autorf.running.evidence import Evidence, read_evidence
 from autorf.statistics import half_width, rank_correlation
-from autorf.study.trial import trial_from
 
 Chosen = Mapping[str, Group]
 """The configurations that tables show, by name: ``best manual``, ``best learned``, ``default``, ..."""
@@ -77,6 +76,7 @@ class ScaleRow:
 
     Attributes:
         method, params: the configuration.
+        setting: its parameters in a few words.
         map: ``scale`` or ``dilation``.
         correlation: Spearman's between an object's side and the mean of the map over it, the mean over seeds.
         correlation_ci95: half-width over seeds; None for fewer than two.
@@ -93,20 +93,21 @@ class ScaleRow:
     objects: int
     sizes: tuple[SizeMean, ...]
     classes: dict[str, float]
-
-    @property
-    def setting(self) -> str:
-        """The parameters in a few words."""
-        return trial_from({"method": self.method, **self.params}, 0).setting
+    setting: str = ""
 
 
 def class_rows(chosen: Chosen, studies: Sequence[StudyResults], rows: Sequence[Row]) -> tuple[ClassRow, ...]:
     """One row a class, in the data set's order."""
-    results = {(study.name, record.key): record.result for study in studies for record in study.records}
-    by_name: dict[str, IousBySeed] = {}
-    for configuration, group in chosen.items():
-        members = members_of(group, rows).items()
-        by_name[configuration] = {seed: results[row.study, row.key].get("iou_per_class") or {} for seed, row in members}
+    results = {
+        (study.name, record.key): record.result.iou_per_class
+        for study in studies
+        for record in study.records
+        if record.result is not None
+    }
+    by_name = {
+        name: {seed: results.get((row.study, row.key), {}) for seed, row in members_of(group, rows).items()}
+        for name, group in chosen.items()
+    }
     names = next((list(iou) for seeds in by_name.values() for iou in seeds.values() if iou), [])
     table = []
     for name in names:
@@ -210,6 +211,7 @@ def _scale_row(group: Group, maps: Sequence[Evidence]) -> ScaleRow:
     return ScaleRow(
         method=group.method,
         params=group.params,
+        setting=group.setting,
         map=str(first.map_name),
         correlation=sum(correlations) / len(correlations) if correlations else None,
         correlation_ci95=half_width(correlations),

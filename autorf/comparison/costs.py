@@ -80,7 +80,7 @@ def costs_of(studies: Sequence[StudyResults], rows: Sequence[Row]) -> tuple[Cost
         for record in study.records:
             # Interrupted, and to be continued: no row, but not for nothing either.
             if record.state == "waiting":
-                waiting[way_of(str(record.configuration["method"]))] += spent.get(record.key, 0.0)
+                waiting[way_of(record.method)] += spent.get(record.key, 0.0)
     return tuple(_cost(kind, ours, waiting[kind], retrained, unit, full) for kind, ours in by_kind.items() if ours)
 
 
@@ -123,7 +123,7 @@ def _cost(
 def _full_grid(studies: Sequence[StudyResults], rows: Sequence[Row]) -> float | None:
     """Seconds of every manual trial of the studies, those that are not complete taken as the mean of those that are."""
     seconds = [row.own_seconds or 0.0 for row in rows if row.method in MANUAL and row.state == "complete"]
-    n_manual = sum(str(record.configuration["method"]) in MANUAL for study in studies for record in study.records)
+    n_manual = sum(record.method in MANUAL for study in studies for record in study.records)
     return sum(seconds) / len(seconds) * n_manual if seconds else None
 
 

@@ -100,8 +100,8 @@ def check_comparable(studies: Sequence[StudyResults]) -> tuple[str, ...]:
 
 
 def _classes(study: StudyResults) -> list[str]:
-    listed = (list(record.result["iou_per_class"]) for record in study.records if record.result.get("iou_per_class"))
-    return next(listed, [])
+    results = (record.result for record in study.records if record.result is not None)
+    return next((list(result.iou_per_class) for result in results if result.iou_per_class), [])
 
 
 def _shown(mine: Sequence[str], theirs: Sequence[str]) -> str:

@@ -15,7 +15,6 @@ from autorf.statistics import half_width
 from autorf.store.store import Record
 from autorf.store.traces import parts
 from autorf.study.objectives import COSTS, violated
-from autorf.study.trial import trial_from
 from autorf.surgery.learning import LISTED
 
 
@@ -25,6 +24,9 @@ class Row:
 
     Attributes:
         score: of the metric that is compared.
+        setting: the parameters in a few words.
+        steps: optimizer steps reached; None where the version that trained it did not count them.
+        device: what trained it.
         each: what every branch or layer learned, by name (``f``, ``dilation``), where several learned their own.
         measured: what the trial costs, by name: parameters, flops, latency_ms, peak_memory_mb.
         infeasible: limits of the study that the trial breaks; it is never best then.
@@ -59,11 +61,9 @@ class Row:
     attempts: int = 1
     own_seconds: float | None = None
     spent_seconds: float | None = None
-
-    @property
-    def setting(self) -> str:
-        """The parameters in a few words."""
-        return trial_from({"method": self.method, **self.params}, self.seed).setting
+    setting: str = ""
+    steps: int | None = None
+    device: str | None = None
 
     @property
     def configuration(self) -> str:
@@ -88,6 +88,7 @@ class Group:
         own_seconds: what one of its complete trials has cost, as in :class:`Row`; the mean.
         spent_seconds: what all its trials' attempts have cost, failed and pruned ones too.
         feasible: whether it keeps the study's limits.
+        setting: the parameters in a few words.
     """
 
     method: str
@@ -109,6 +110,7 @@ class Group:
     own_seconds: float = 0.0
     spent_seconds: float = 0.0
     feasible: bool = True
+    setting: str = ""
 
     @property
     def manual(self) -> bool:
@@ -119,11 +121,6 @@ class Group:
     def configuration(self) -> str:
         """As :attr:`Row.configuration`."""
         return json.dumps([self.study, self.method, self.params], sort_keys=True)
-
-    @property
-    def setting(self) -> str:
-        """The parameters in a few words."""
-        return trial_from({"method": self.method, **self.params}, 0).setting
 
 
 def rows_of(study: StudyResults) -> tuple[Row, ...]:
@@ -149,42 +146,47 @@ def rows_of(study: StudyResults) -> tuple[Row, ...]:
 def _front(records: Sequence[Record], study: StudyResults) -> set[str] | None:
     if len(study.objectives) < 2:
         return None
-    complete = [{**record.result, "key": record.key} for record in records if record.state == "complete"]
-    feasible = [result for result in complete if not violated(result, study.constraints)]
-    return {result["key"] for result in pareto_front(feasible, study.objectives)}
+    results = {record.key: record.result.by_name for record in records if record.state == "complete" and record.result}
+    feasible = {key: result for key, result in results.items() if not violated(result, study.constraints)}
+    front = pareto_front([{**result, "key": key} for key, result in feasible.items()], study.objectives)
+    return {str(result["key"]) for result in front}
 
 
 def _row(record: Record, study: StudyResults, front: set[str] | None) -> Row:
-    result = record.result
-    last = record.history[-1] if record.history else {}
-    values = result.get("values", {})
-    reached = {**last, **values}
-    params = {name: value for name, value in record.configuration.items() if name != "method"}
-    set_dilation = params.get("rate", params.get("dilation"))
-    complete = record.state == "complete"
+    result, last = record.result, record.last
+    newest = result or last
+    scores: Mapping[str, float] = {} if result is None else result.by_name
+    reached = {**(last.learned if last else {}), **(result.learned if result else {})}
+    params = record.params
+    # What a damaged row says of itself may be anything.
+    by_hand = None if record.trial is None else params.get("rate", params.get("dilation"))
+    seconds = (report.seconds for report in (result, last) if report is not None)
     return Row(
         key=record.key,
-        method=str(record.configuration["method"]),
+        method=record.method,
         params=params,
         seed=record.seed,
         state=record.state,
-        rf=result.get("rf", last.get("rf")),
-        rnorm=result.get("rnorm", last.get("rnorm")),
+        rf=list(newest.rf) if newest and newest.rf else None,
+        rnorm=newest.rnorm if newest else None,
         f=reached.get("f"),
-        dilation=reached.get("dilation", set_dilation),
-        each=_listed(reached),
-        miou=result.get("miou"),
-        f1=result.get("f1"),
-        pixel_accuracy=result.get("pixel_accuracy"),
-        train_seconds=result.get("train_seconds", last.get("seconds")),
-        epochs=result.get("epochs", int(last["epoch"]) + 1 if last else None),
+        dilation=reached.get("dilation", by_hand),
+        each={name: [reached[part] for part in numbered] for name in LISTED if (numbered := parts(reached, name))},
+        miou=scores.get("miou"),
+        f1=scores.get("f1"),
+        pixel_accuracy=scores.get("pixel_accuracy"),
+        train_seconds=next((value for value in seconds if value is not None), None),
+        epochs=result.epochs if result else last.epoch + 1 if last else None,
         reason=record.reason,
-        split=result.get("split"),
+        split=result.split if result else None,
         study=study.name,
-        score=result.get(study.objectives[0]),
-        measured={name: result[name] for name in COSTS if result.get(name) is not None},
-        infeasible=violated(result, study.constraints) if complete else [],
+        score=scores.get(study.objectives[0]),
+        measured={name: scores[name] for name in COSTS if name in scores},
+        infeasible=violated(scores, study.constraints) if record.state == "complete" else [],
         on_front=None if front is None else record.key in front,
+        setting=record.setting,
+        steps=newest.steps if newest else None,
+        device=result.device if result else None,
     )
 
 
@@ -230,6 +232,7 @@ def _group(members: Sequence[Row]) -> Group:
         own_seconds=mean(row.own_seconds or 0.0 for row in counted),
         spent_seconds=sum(row.spent_seconds or 0.0 for row in members),
         feasible=not any(row.infeasible for row in counted),
+        setting=first.setting,
     )
 
 

@@ -13,15 +13,16 @@ def rate_of(studies: Sequence[StudyResults]) -> int:
 
 def on_gpu(studies: Sequence[StudyResults]) -> bool:
     """Whether any trial ran on a GPU."""
-    return any(record.result.get("device") == "cuda" for study in studies for record in study.records)
+    results = (record.result for study in studies for record in study.records)
+    return any(result is not None and result.device == "cuda" for result in results)
 
 
 def own_seconds(record: Record, rate: int) -> float | None:
     """What a trial's newest attempt and the epochs it continued from have cost; None before their first epoch."""
-    result, last = record.result, record.history[-1] if record.history else {}
-    wall = result.get("train_seconds", last.get("seconds"))
-    cpu: float | None = result.get("cpu_seconds", last.get("cpu_seconds"))
-    return cpu if cpu is not None or wall is None else rate * float(wall)
+    reports = [report for report in (record.result, record.last) if report is not None]
+    wall = next((report.seconds for report in reports if report.seconds is not None), None)
+    cpu = next((report.cpu_seconds for report in reports if report.cpu_seconds is not None), None)
+    return cpu if cpu is not None or wall is None else rate * wall
 
 
 def spent_by_trial(attempts: Iterable[Record], rate: int) -> dict[str, float]:
@@ -35,9 +36,9 @@ def spent_by_trial(attempts: Iterable[Record], rate: int) -> dict[str, float]:
     for record in sorted(attempts, key=lambda record: record.attempt):
         clock = clocks.setdefault(record.key, {})
         ends = {
-            int(epoch["epoch"]): float(epoch.get("cpu_seconds", rate * epoch["seconds"]))
-            for epoch in record.history
-            if "seconds" in epoch
+            report.epoch: rate * report.seconds if report.cpu_seconds is None else report.cpu_seconds
+            for report in record.history
+            if report.seconds is not None
         }
         last = own_seconds(record, rate)
         # What the epoch before this attempt's first one had cost by then was paid by an earlier attempt.

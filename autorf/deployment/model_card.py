@@ -18,6 +18,7 @@ from autorf.running.evidence import Evidence
 from autorf.statistics import half_width, image_variance, influence, pooled
 from autorf.study.spec import StudySpec
 from autorf.study.trial import side_text, trial_from
+from autorf.training.results import Field
 
 METRICS = {"miou": "mIoU", "f1": "F1", "pixel_accuracy": "pixel accuracy"}
 CARD, FIGURES = "README.md", "metrics.json"
@@ -55,8 +56,7 @@ class Card:
     n_train: int
     split: str | None
     metrics: Measured | None
-    rf: list[float]
-    rnorm: float
+    field: Field
     values: dict[str, float]
     parameters: int
     train_seconds: float
@@ -128,8 +128,8 @@ def figures(card: Card) -> dict[str, Any]:
         "n_images": measurement.n_images if measurement else None,
         "metrics": measurement.metrics if measurement else None,
         "per_class": measurement.per_class if measurement else None,
-        "rf": card.rf,
-        "rnorm": card.rnorm,
+        "rf": list(card.field.rf),
+        "rnorm": card.field.rnorm,
         "values": card.values,
         "parameters": card.parameters,
         "train_seconds": card.train_seconds,
@@ -168,7 +168,7 @@ Output: class scores `(N, {len(card.class_names)}, H, W)`.
 
 | receptive field | rnorm | learned |
 |---|---|---|
-| {side_text(card.rf)} px | {card.rnorm:.3f} | {learned or "set by hand"} |
+| {side_text(card.field.rf)} px | {card.field.rnorm:.3f} | {learned or "set by hand"} |
 
 ## Training
 

@@ -17,7 +17,7 @@ from autorf.driver.loop import TrialLoop, TrialSource
 from autorf.driver.progress import open_progress
 from autorf.driver.search import check_writable
 from autorf.errors import InputError
-from autorf.executors import Event, make_local
+from autorf.executors import Event, Failure, make_local
 from autorf.files import write_atomically
 from autorf.methods import METHODS, Dilation
 from autorf.running.evidence import Evidence, read_evidence, write_evidence
@@ -27,8 +27,9 @@ from autorf.store.record import Record
 from autorf.store.store import Store, open_store
 from autorf.study.job import Job
 from autorf.study.spec import StorageSpec, StudySpec
-from autorf.study.trial import Trial, training_of, trial_from
+from autorf.study.trial import Trial, training_of
 from autorf.surgery.storage import SIDECAR, WEIGHTS
+from autorf.training.results import EpochReport, TrialResult
 from autorf.training.resuming import clear_checkpoints
 
 RETRAINED = "retrained"
@@ -130,14 +131,14 @@ def _configuration_and_seeds(store: Store, record: Record, options: Options) -> 
 
 def _fixed(store: Store, record: Record) -> dict[str, Any]:
     """The plain dilation that a trial of ``learned_dilation`` ended at."""
-    if record.configuration["method"] != "learned_dilation":
+    trial = record.trial
+    if record.method != "learned_dilation" or trial is None or record.result is None:
         raise InputError(
             f"--fixed: {record.label} has no dilation that it learned for all pixels; only learned_dilation has"
         )
-    dilation = record.result["values"]["dilation"]
+    dilation = record.result.learned["dilation"]
     if dilation != int(dilation):
         raise InputError(f"--fixed: the layers of {record.label} learned different dilations; retrain it without")
-    trial = trial_from(record.configuration, record.seed)
     plain = Dilation(rate=int(dilation), targets=getattr(trial.method, "targets", None))
     return Trial(plain, record.seed, trial.training).configuration
 
@@ -189,7 +190,8 @@ class _Trainings(TrialSource):
     def __init__(self, jobs: Sequence[Job]) -> None:
         self._jobs = {job.row: job for job in jobs if not _result_path(job).is_file()}
         self.records = [
-            Record(row, job.key, job.configuration, job.seed, "waiting", attempt=1) for row, job in self._jobs.items()
+            Record(row, job.key, job.configuration, job.seed, "waiting", 1, job.trial)
+            for row, job in self._jobs.items()
         ]
         self._waiting = deque(self.records)
         self.reason: str | None = None
@@ -202,16 +204,17 @@ class _Trainings(TrialSource):
         """The job of a training."""
         return self._jobs[record.row]
 
-    def epoch(self, record: Record, measured: dict[str, Any]) -> Record:
+    def epoch(self, record: Record, measured: EpochReport) -> Record:
         """Nothing is kept of an epoch but the worker's own checkpoint."""
-        return replace(record, history=[*record.history, measured])
+        return replace(record, history=(*record.history, measured))
 
     def end(self, record: Record, event: Event) -> Record:
         """Keep the result; a training that failed is not repeated."""
-        if event.kind == "done":
-            write_atomically(_result_path(self.job(record)), json.dumps(event.payload))
+        if isinstance(event.payload, TrialResult):
+            write_atomically(_result_path(self.job(record)), json.dumps(event.payload.to_json()))
             return replace(record, state="complete", result=event.payload)
-        self.reason = str(event.payload.get("reason", event.kind))
+        assert isinstance(event.payload, Failure), "an epoch is no end"
+        self.reason = event.payload.reason
         return replace(record, state="failed", reason=self.reason)
 
 
@@ -225,8 +228,7 @@ def _train(jobs: Sequence[Job], quiet: bool) -> str | None:
     if not trainings.records:
         return None
     spec, first = jobs[0].spec, trainings.records[0]
-    label = trial_from(first.configuration, 0).setting
-    title = f"retrain {first.configuration['method']} ({label})"
+    title = f"retrain {first.method} ({first.setting})"
     executor = make_local(spec, len(trainings.records))
     with open_progress(spec, trainings.records, quiet=quiet, title=title) as progress:
         TrialLoop(executor, trainings, progress).run()
@@ -234,9 +236,11 @@ def _train(jobs: Sequence[Job], quiet: bool) -> str | None:
 
 
 def _card(study: str, record: Record, jobs: Sequence[Job], splits: Splits, options: Options) -> Card:
-    results = [json.loads(_result_path(job).read_text()) for job in jobs]
+    results = [TrialResult.from_json(json.loads(_result_path(job).read_text())) for job in jobs]
     split: str | None = "test" if splits.test is not None else None if options.with_val else "val"
     evidence = [_evidence(job, split) for job in jobs] if split else []
+    field = results[0].field
+    assert field is not None, "every trial measures its receptive field"
     spec = jobs[0].spec
     return Card(
         study=study,
@@ -245,17 +249,16 @@ def _card(study: str, record: Record, jobs: Sequence[Job], splits: Splits, optio
         spec=spec,
         class_names=splits.class_names,
         seeds=tuple(job.seed for job in jobs),
-        epochs=training_of(spec.training, jobs[0].configuration).epochs,
+        epochs=training_of(spec.training, jobs[0].trial).epochs,
         with_val=options.with_val,
         fixed=options.fixed,
         n_train=len(splits.train) + (len(splits.val) if options.with_val else 0),
         split=split,
         metrics=measured(evidence),
-        rf=results[0]["rf"],
-        rnorm=results[0]["rnorm"],
-        values=results[0]["values"],
-        parameters=results[0]["parameters"],
-        train_seconds=round(sum(result["train_seconds"] for result in results), 2),
+        field=field,
+        values=dict(results[0].learned),
+        parameters=int(results[0].costs["parameters"]),
+        train_seconds=round(sum(result.seconds or 0.0 for result in results), 2),
     )
 
 

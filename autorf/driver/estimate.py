@@ -61,9 +61,9 @@ def study_seconds(seconds: Sequence[float], workers: int) -> float:
 
 def _estimate(spec: StudySpec, trial: Trial, splits: Splits) -> Estimate:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    size = training_of(spec.training, trial.configuration).batch_size
+    size = training_of(spec.training, trial).batch_size
     memory = PeakMemory()
-    model = trial_model(spec, trial.configuration, trial.seed, splits.class_names)
+    model = trial_model(spec, trial, splits.class_names)
     # The weights of classes cost a walk over all masks and change nothing here.
     module = SegmentationModule(model, spec.training.model_copy(update={"class_weights": "none"}), splits).to(device)
     image, mask = (part.to(device) for part in splits.train.tensors(list(range(min(size, len(splits.train))))))

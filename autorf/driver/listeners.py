@@ -1,10 +1,10 @@
 """Who hears what becomes of trials while they run: the display, MLflow's mirror, and whatever else is added."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from autorf.store.record import Record
 from autorf.tracking import BackgroundMirror
+from autorf.training.results import EpochReport
 
 
 class Listener:
@@ -13,7 +13,7 @@ class Listener:
     def started(self, record: Record) -> None:
         """A trial began."""
 
-    def epoch(self, record: Record, measured: dict[str, Any]) -> None:
+    def epoch(self, record: Record, measured: EpochReport) -> None:
         """A trial finished an epoch; ``record`` holds it already."""
 
     def finished(self, record: Record) -> None:
@@ -40,7 +40,7 @@ class Listeners(Listener):
         for listener in self._listeners:
             listener.started(record)
 
-    def epoch(self, record: Record, measured: dict[str, Any]) -> None:
+    def epoch(self, record: Record, measured: EpochReport) -> None:
         """A trial finished an epoch."""
         for listener in self._listeners:
             listener.epoch(record, measured)
@@ -72,7 +72,7 @@ class MirrorListener(Listener):
     def __init__(self, mirror: BackgroundMirror) -> None:
         self._mirror = mirror
 
-    def epoch(self, record: Record, measured: dict[str, Any]) -> None:
+    def epoch(self, record: Record, measured: EpochReport) -> None:
         """Mirror the epoch, soon."""
         self._mirror.sync(record)
 

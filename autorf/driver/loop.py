@@ -4,7 +4,6 @@ import math
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from autorf import interruption
 from autorf.driver.listeners import Listener
@@ -12,6 +11,7 @@ from autorf.executors import Event, Executor
 from autorf.store.record import Record
 from autorf.store.store import TakenOverError
 from autorf.study.job import Job
+from autorf.training.results import EpochReport
 
 POLL_SECONDS = 1.0
 
@@ -42,7 +42,7 @@ class TrialSource:
         """Asked when nothing runs and :meth:`next` gave nothing: whether the loop goes on, after a pause if need be."""
         return False
 
-    def epoch(self, record: Record, measured: dict[str, Any]) -> Record:
+    def epoch(self, record: Record, measured: EpochReport) -> Record:
         """Keep what a running trial measured in an epoch; the record with it.
 
         Raises:
@@ -50,7 +50,7 @@ class TrialSource:
         """
         raise NotImplementedError
 
-    def goes_on(self, record: Record, measured: dict[str, Any]) -> bool:
+    def goes_on(self, record: Record, measured: EpochReport) -> bool:
         """Whether a running trial goes on after an epoch that was just kept."""
         return True
 
@@ -131,14 +131,14 @@ class TrialLoop:
             # What a trial still says after it was given up.
             return
         try:
-            if event.kind == "epoch":
+            if isinstance(event.payload, EpochReport):
                 self._take_epoch(record, event.payload)
             else:
                 self._take_end(record, event)
         except TakenOverError as error:
             self._give_up(record, error)
 
-    def _take_epoch(self, record: Record, measured: dict[str, Any]) -> None:
+    def _take_epoch(self, record: Record, measured: EpochReport) -> None:
         record = self._running[record.row] = self._source.epoch(record, measured)
         self._listener.epoch(record, measured)
         if not self._source.goes_on(record, measured):

@@ -117,7 +117,7 @@ def _short_searches(spec: StudySpec, source: str, trials: Sequence[Trial], n_tra
     warnings: dict[str, None] = {}
     for trial in trials:
         search_fraction = float(getattr(trial.method, "search", 0.0))
-        training = training_of(spec.training, trial.configuration)
+        training = training_of(spec.training, trial)
         steps = round(search_fraction * training.epochs * math.ceil(n_train / training.batch_size))
         if search_fraction and steps < SEARCH_STEPS:
             warnings[

@@ -43,7 +43,7 @@ def prior_rnorm(prior: PriorSpec | None, root: Path, source: str) -> float | Non
             f"{source}: search.prior.from_study: study {prior.from_study!r} has no complete trial yet; finish it, "
             "or give rnorm: NUMBER"
         )
-    return mean(float(record.result["rnorm"]) for record in groups[0])
+    return mean(record.value("rnorm") for record in groups[0])
 
 
 def candidates(spec: StudySpec, spaces: Sequence[Space]) -> list[Trial]:
@@ -70,7 +70,7 @@ def nearest_first(trials: Sequence[Trial], rnorm: float, spec: StudySpec, classe
     rnorms: dict[Method, float] = {}
     for trial in trials:
         if trial.method not in rnorms:
-            rnorms[trial.method] = float(field_at_start(spec, trial, classes)["rnorm"])
+            rnorms[trial.method] = field_at_start(spec, trial, classes).rnorm
     return sorted(trials, key=lambda trial: abs(rnorms[trial.method] - rnorm))
 
 

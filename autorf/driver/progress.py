@@ -17,6 +17,7 @@ from autorf.store.ranking import objective, ranked, score
 from autorf.store.store import Record
 from autorf.study.spec import StudySpec
 from autorf.study.trial import side_text, training_of
+from autorf.training.results import EpochReport, TrialResult
 
 NAMES = {"miou": "mIoU", "f1": "F1", "pixel_accuracy": "accuracy"}
 
@@ -61,10 +62,10 @@ class Progress(Listener):
         self.records[record.key] = record
         self.running[record.key] = self._clock()
 
-    def epoch(self, record: Record, measured: dict[str, Any]) -> None:
+    def epoch(self, record: Record, report: EpochReport) -> None:
         """A trial finished an epoch."""
         self.records[record.key] = record
-        self._reached[record.key] = int(measured["epoch"]) + 1
+        self._reached[record.key] = report.epoch + 1
         self._trained += 1
 
     def finished(self, record: Record) -> None:
@@ -104,7 +105,7 @@ class Progress(Listener):
 
     def epochs_of(self, record: Record) -> int:
         """How many epochs a trial trains."""
-        return training_of(self.spec.training, record.configuration).epochs
+        return training_of(self.spec.training, record.trial).epochs if record.trial else self.spec.training.epochs
 
     def reached(self, record: Record) -> int:
         """How many epochs of it are done."""
@@ -162,39 +163,37 @@ class TerminalProgress(Progress):
 
     def _line(self, record: Record) -> str:
         head = f"trial {self.done} of {self.total}  {record.label}"
-        if record.state == "pruned":
-            return f"{head}  pruned after {record.result['epochs']} epochs, mIoU {record.result['miou']:.3f}"
-        if record.state != "complete":
-            return f"{head}  {record.state}: {record.reason}"
         result = record.result
-        return (
-            f"{head}  {self._measured(result)}  rnorm {result['rnorm']:.2f}  "
-            f"{result['train_seconds']:.0f} s  {self._left()}"
-        )
+        if record.state == "pruned" and result is not None:
+            return f"{head}  pruned after {result.epochs} epochs, mIoU {result.miou:.3f}"
+        if record.state != "complete" or result is None:
+            return f"{head}  {record.state}: {record.reason}"
+        rnorm = "" if result.rnorm is None else f"  rnorm {result.rnorm:.2f}"
+        return f"{head}  {self._measured(result)}{rnorm}  {result.seconds or 0.0:.0f} s  {self._left()}"
 
-    def _measured(self, values: dict[str, Any]) -> str:
+    def _measured(self, report: EpochReport | TrialResult) -> str:
         name = objective(self.spec.search)
-        shown = name if name in values else "miou"
-        return f"{NAMES.get(shown, shown)} {values[shown]:.3f}  rf {side_text(values['rf'])}"
+        shown = name if name in report.by_name else "miou"
+        rf = "" if report.rf is None else f"  rf {side_text(report.rf)}"
+        return f"{NAMES.get(shown, shown)} {report.by_name[shown]:.3f}{rf}"
 
     def _view(self) -> RenderableType:
         table = Table.grid(padding=(0, 2))
         for key, since in list(self.running.items()):
             record = self.records[key]
-            last = record.history[-1] if record.history else None
             epochs, reached = self.epochs_of(record), self.reached(record)
             table.add_row(
                 f"  {record.label}",
                 ProgressBar(epochs, reached, width=16),
                 f"epoch {reached} of {epochs}",
-                self._measured(last) if last else "",
+                self._measured(record.last) if record.last else "",
                 f"{self._clock() - since:.0f} s",
             )
         total = Table.grid(padding=(0, 2))
         bar = ProgressBar(self.total, self.done, width=16)
         total.add_row(bar, f"{self.done} of {self.total} trials done", self._left())
         best = self.best
-        if best is None:
+        if best is None or best.result is None:
             return Group(table, total)
         return Group(table, total, Text(f"best so far: {best.label}  {self._measured(best.result)}"))
 
@@ -228,16 +227,17 @@ class JsonLines(Progress):
         super().started(record)
         self._write("started", {**_who(record), "attempt": record.attempt, "epochs": self.epochs_of(record)})
 
-    def epoch(self, record: Record, measured: dict[str, Any]) -> None:
+    def epoch(self, record: Record, report: EpochReport) -> None:
         """A trial finished an epoch."""
-        super().epoch(record, measured)
-        self._write("epoch", {"key": record.key, **measured})
+        super().epoch(record, report)
+        self._write("epoch", {"key": record.key, **report.to_json()})
 
     def finished(self, record: Record) -> None:
         """A trial ended."""
         super().finished(record)
         names = ("miou", "f1", "pixel_accuracy", "rf", "rnorm", "train_seconds")
-        result = {name: record.result.get(name) for name in names}
+        written = {} if record.result is None else record.result.to_json()
+        result = {name: written.get(name) for name in names}
         self._write("finished", {**_who(record), "state": record.state, **result, "reason": record.reason})
 
     def note(self, text: str) -> None:
@@ -250,7 +250,8 @@ class JsonLines(Progress):
         totals: dict[str, Any] = {
             "done": self.done,
             "total": self.total,
-            "best": best and {"key": best.key, "value": score(best, self.spec.search), "rf": best.result["rf"]},
+            "best": best
+            and {"key": best.key, "value": score(best, self.spec.search), "rf": best.result and best.result.rf},
             "seconds_left": None if left is None else round(left, 1),
         }
         write_object(self._stream, event, facts if event == "epoch" else {**facts, **totals})
@@ -280,8 +281,7 @@ def open_progress(
 
 
 def _who(record: Record) -> dict[str, Any]:
-    params = {name: value for name, value in record.configuration.items() if name != "method"}
-    return {"key": record.key, "method": record.configuration["method"], "params": params, "seed": record.seed}
+    return {"key": record.key, "method": record.method, "params": record.params, "seed": record.seed}
 
 
 def _finite(value: Any) -> Any:

@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from autorf.comparison.ending import WHOLE_GRID
 from autorf.driver.plan import StudyPlan
@@ -16,7 +15,8 @@ from autorf.store.record import Record
 from autorf.store.store import Store
 from autorf.study.objectives import COSTS, parse_constraint, sign
 from autorf.study.spec import StudySpec
-from autorf.study.trial import trial_from, under_every_seed
+from autorf.study.trial import Trial, under_every_seed
+from autorf.training.results import EpochReport, TrialResult
 
 BUSY = "busy:"
 """Notes of that beginning hold when each driver began and was last heard of."""
@@ -46,7 +46,7 @@ class Scheduler:
         """Give configurations that were drawn before every seed of the study; note that this driver is at work."""
         self.store.note("end", None)
         if self._suggestions is not None:
-            drawn = [trial_from(record.configuration, record.seed) for record in self.store.records()]
+            drawn = [record.trial for record in self.store.records() if record.trial is not None]
             self.store.add(under_every_seed(drawn, self.spec.training.seeds))
         self._began = time.time()
         self.tick()
@@ -85,18 +85,18 @@ class Scheduler:
             return ()
         return tuple(rung for rung in self._asha().rungs if rung > len(record.history))
 
-    def goes_on(self, record: Record, epoch: dict[str, Any]) -> bool:
+    def goes_on(self, record: Record, epoch: EpochReport) -> bool:
         """Whether a running trial goes on after an epoch that was just reported."""
-        epochs = int(epoch["epoch"]) + 1
+        epochs = epoch.epoch + 1
         if self.spec.search.pruning is None or record.key in self._to_the_end or epochs not in self._asha().rungs:
             return True
         others = [other for other in self.store.records() if other.key != record.key]
         return self._halving(others).arrive(self._arrival(record, epoch), epochs)
 
-    def value(self, result: dict[str, Any]) -> float:
+    def value(self, result: TrialResult) -> float:
         """What Optuna's own tools see of a result: the first objective, larger for better."""
         first = self.spec.search.objectives[0]
-        return sign(first) * float(result.get(first, math.nan))
+        return sign(first) * result.by_name.get(first, math.nan)
 
     def close(self) -> None:
         """Record the end of the search and its reason."""
@@ -107,10 +107,9 @@ class Scheduler:
 
     def _saved(self) -> str | None:
         best = ranked(self.store.records(), self.spec.search)
-        if self.planned.prior is None or self.planned.spaces or not best:
+        if self.planned.prior is None or self.planned.spaces or not best or best[0][0].trial is None:
             return None
-        trial = trial_from(best[0][0].configuration, best[0][0].seed)
-        return saved(self.planned.configurations, self.planned.unordered, trial, self.planned.prior)
+        return saved(self.planned.configurations, self.planned.unordered, best[0][0].trial, self.planned.prior)
 
     @property
     def _hours(self) -> float | None:
@@ -161,13 +160,14 @@ class Scheduler:
         records = self.store.records()
         if not self._room(records):
             return False
-        trial = suggestions.next([self._tried(group) for group in by_configuration(records)])
+        groups = by_configuration(records)
+        trial = suggestions.next([self._tried(group[0].trial, group) for group in groups if group[0].trial])
         if trial is not None:
             self.store.add(under_every_seed([trial], self.spec.training.seeds))
         return trial is not None
 
-    def _tried(self, group: Sequence[Record]) -> Tried:
-        trial, search = trial_from(group[0].configuration, group[0].seed), self.spec.search
+    def _tried(self, trial: Trial, group: Sequence[Record]) -> Tried:
+        search = self.spec.search
         states = {record.state for record in group}
         if states & {"waiting", "running"}:
             return Tried(trial, "running")
@@ -181,7 +181,7 @@ class Scheduler:
         if "pruned" in states and "failed" not in states:
             shortest = min(group, key=lambda record: len(record.history))
             first = search.objectives[0]
-            curve = {int(epoch["epoch"]): float(epoch[first]) for epoch in shortest.history if first in epoch}
+            curve = {report.epoch: report.by_name[first] for report in shortest.history if first in report.by_name}
             return Tried(trial, "pruned", curve=curve)
         return Tried(trial, "failed")
 
@@ -194,16 +194,16 @@ class Scheduler:
         """Where every trial is, or is paused."""
         asha = self._asha()
         for record in records:
-            by_epochs = {int(epoch["epoch"]) + 1: epoch for epoch in record.history}
+            by_epochs = {report.epoch + 1: report for report in record.history}
             passed = [rung for rung in asha.rungs if rung in by_epochs]
             for rung in passed:
                 paused = record.state == "pruned" and rung == passed[-1]
                 asha.restore(self._arrival(record, by_epochs[rung]), rung, paused=paused)
         return asha
 
-    def _arrival(self, record: Record, epoch: dict[str, Any]) -> Arrival:
-        value = float(epoch.get(objective(self.spec.search), math.nan))
-        cost = next((epoch.get(name) for name in self.spec.search.objectives if name in COSTS), None)
+    def _arrival(self, record: Record, epoch: EpochReport) -> Arrival:
+        value = epoch.by_name.get(objective(self.spec.search), math.nan)
+        cost = next((epoch.costs.get(name) for name in self.spec.search.objectives if name in COSTS), None)
         return Arrival(record.key, record.seed, -math.inf if math.isnan(value) else value, cost)
 
     def _promote(self, records: Sequence[Record]) -> None:

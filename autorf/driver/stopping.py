@@ -33,20 +33,17 @@ def score(records: Sequence[Record], search: SearchSpec) -> float | None:
 
 def mean_result(records: Sequence[Record]) -> dict[str, float]:
     """The mean over seeds of every number that all of them report."""
-    results = [record.result for record in records]
-    means: dict[str, float] = {}
-    for name in results[0]:
-        values = [result.get(name) for result in results]
-        if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
-            means[name] = mean(map(float, values))
-    return means
+    results = [record.result.by_name if record.result is not None else {} for record in records]
+    names = [name for name in results[0] if all(name in result for result in results)]
+    return {name: mean(result[name] for result in results) for name in names}
 
 
 def seed_noise(groups: Iterable[Sequence[Record]], objective: str) -> float | None:
     """The standard deviation between seeds of one configuration, pooled; None before two seeds of one are complete."""
     variances: list[float] = []
     for records in groups:
-        values = [float(r.result[objective]) for r in records if r.state == "complete" and objective in r.result]
+        complete = [record.result.by_name for record in records if record.state == "complete" and record.result]
+        values = [result[objective] for result in complete if objective in result]
         variances += [variance(values)] * (len(values) - 1) if len(values) > 1 else []
     return math.sqrt(mean(variances)) if variances else None
 

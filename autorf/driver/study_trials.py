@@ -4,19 +4,19 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from autorf.driver.listeners import Listener
 from autorf.driver.loop import TrialSource
 from autorf.driver.scheduler import Scheduler
 from autorf.driver.waiting import OtherDriversWait
 from autorf.errors import StorageLostError
-from autorf.executors import Event
+from autorf.executors import Event, Failure
 from autorf.files import write_atomically
 from autorf.store.record import Record
 from autorf.store.store import Store
 from autorf.study.job import Job
 from autorf.study.spec import StorageSpec, StudySpec
+from autorf.training.results import EpochReport
 from autorf.training.resuming import clear_checkpoints
 
 CRASHES = 2
@@ -69,29 +69,31 @@ class StudyTrials(TrialSource):
         self._others.wait()
         return True
 
-    def epoch(self, record: Record, measured: dict[str, Any]) -> Record:
+    def epoch(self, record: Record, measured: EpochReport) -> Record:
         """Store an epoch; the trial's worker has not crashed in vain then."""
         self._store.report(record, measured)
-        return replace(record, history=[*record.history, measured], crashes=0)
+        return replace(record, history=(*record.history, measured), crashes=0)
 
-    def goes_on(self, record: Record, measured: dict[str, Any]) -> bool:
+    def goes_on(self, record: Record, measured: EpochReport) -> bool:
         """Whether the scheduler has the trial go on."""
         return self._scheduler.goes_on(record, measured)
 
     def end(self, record: Record, event: Event) -> Record | None:
         """Store the end; a trial whose worker crashed is enqueued again where that may help."""
-        if event.kind == "done":
-            self._store.complete(record, event.payload, value=self._scheduler.value(event.payload))
-            clear_checkpoints(self._folder(record))
-        elif event.kind == "pruned":
-            self._store.prune(record, event.payload, value=self._scheduler.value(event.payload))
-        elif event.payload.get("crashed") and (crashes := _crashes(event, record)) < CRASHES:
-            self._store.requeue(record, str(event.payload["reason"]), crashes=crashes)
-            self._listener.note(f"{record.label}: {event.payload['reason']}; it goes on from its checkpoint")
+        payload = event.payload
+        assert not isinstance(payload, EpochReport), "an epoch is no end"
+        if not isinstance(payload, Failure):
+            store_end = self._store.complete if event.kind == "done" else self._store.prune
+            store_end(record, payload, value=self._scheduler.value(payload))
+            if event.kind == "done":
+                clear_checkpoints(self._folder(record))
+        elif payload.crashed and (crashes := _crashes(payload, record)) < CRASHES:
+            self._store.requeue(record, payload.reason, crashes=crashes)
+            self._listener.note(f"{record.label}: {payload.reason}; it goes on from its checkpoint")
             return None
         else:
-            self._store.fail(record, str(event.payload["reason"]))
-            _keep_traceback(self._folder(record), event)
+            self._store.fail(record, payload.reason)
+            _keep_traceback(self._folder(record), payload)
         records = self._store.records()
         self._listener.seen(records)
         return next(newest for newest in records if newest.key == record.key)
@@ -116,13 +118,13 @@ class StudyTrials(TrialSource):
         return self._store.folder / "trials" / record.key
 
 
-def _crashes(event: Event, record: Record) -> int:
+def _crashes(failure: Failure, record: Record) -> int:
     """How often in a row the trial's worker died without finishing an epoch; a lost node is not the trial's doing."""
-    return record.crashes + (not event.payload.get("lost_node"))
+    return record.crashes + (not failure.lost_node)
 
 
-def _keep_traceback(folder: Path, event: Event) -> None:
+def _keep_traceback(folder: Path, failure: Failure) -> None:
     # On a full disk the reason, which is stored, has to do.
     with suppress(OSError):
-        if "traceback" in event.payload:
-            write_atomically(folder / "traceback.txt", event.payload["traceback"])
+        if failure.traceback is not None:
+            write_atomically(folder / "traceback.txt", failure.traceback)

@@ -3,10 +3,10 @@
 import os
 from pathlib import Path
 
-from autorf.executors.base import Event, Executor, RunTrial
+from autorf.executors.base import Event, Executor, Failure, RunTrial
 from autorf.study.spec import StudySpec
 
-__all__ = ["Event", "Executor", "RunTrial", "make", "make_local", "worker_count"]
+__all__ = ["Event", "Executor", "Failure", "RunTrial", "make", "make_local", "worker_count"]
 
 
 def make(spec: StudySpec, folder: Path, jobs: int | None) -> Executor:

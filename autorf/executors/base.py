@@ -1,27 +1,65 @@
 """What a search asks of the place where trials run."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Protocol, Self
 
 from autorf.study.job import Job
+from autorf.training.results import EpochReport, TrialResult
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a trial ended without a result.
+
+    Attributes:
+        reason: in one line.
+        traceback: of the error, where there was one.
+        crashed: whether its process died.
+        lost_node: whether that was because the node it ran on did.
+    """
+
+    reason: str
+    traceback: str | None = None
+    crashed: bool = False
+    lost_node: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        """The failure that :meth:`to_json` wrote."""
+        return cls(**values)
+
+
+Kind = Literal["epoch", "done", "failed", "pruned"]
+Payload = EpochReport | TrialResult | Failure
 
 
 @dataclass(frozen=True)
 class Event:
     """What a running trial says.
 
-    ``epoch`` carries an epoch's measurements, ``done`` the final result, ``pruned`` the result at the epochs reached
-    when it was stopped (``epochs``), ``failed`` the ``reason`` and where there is one the ``traceback``; ``crashed`` is
-    set when the process died.
+    ``epoch`` carries an :class:`~autorf.training.results.EpochReport`, ``done`` the final
+    :class:`~autorf.training.results.TrialResult`, ``pruned`` the one at the epochs reached when it was stopped,
+    ``failed`` a :class:`Failure`.
     """
 
     row: int
-    kind: Literal["epoch", "done", "failed", "pruned"]
-    payload: dict[str, Any]
+    kind: Kind
+    payload: Payload
 
 
-RunTrial = Callable[[Job, Callable[[dict[str, Any]], None], Callable[[], bool]], dict[str, Any]]
+def payload_from(kind: Kind, values: dict[str, Any]) -> Payload:
+    """The payload of an event of this kind whose ``to_json`` gave ``values``."""
+    if kind == "epoch":
+        return EpochReport.from_json(values)
+    return Failure.from_json(values) if kind == "failed" else TrialResult.from_json(values)
+
+
+RunTrial = Callable[[Job, Callable[[EpochReport], None], Callable[[], bool]], TrialResult]
 """``(job, report, stopped) -> result``: ``report`` takes each epoch's measurements, ``stopped`` is asked after each
 epoch's checkpoint; the result's ``epochs`` says how far the trial came."""
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any
 
-from autorf.executors.base import Event, RunTrial, ended
+from autorf.executors.base import Event, Failure, RunTrial, ended
 from autorf.interruption import held_back
 from autorf.study.job import Job
+from autorf.training.results import EpochReport
 
 _STOP, _GO = "stop", "go"
 
@@ -94,8 +94,8 @@ class LocalExecutor:
                 events.append(event)
                 if ended(event):
                     worker.job = None
-                elif worker.job is not None and not worker.stopping:
-                    worker.at_rung = int(event.payload["epoch"]) + 1 in worker.job.rungs
+                elif worker.job is not None and not worker.stopping and isinstance(event.payload, EpochReport):
+                    worker.at_rung = event.payload.epoch + 1 in worker.job.rungs
         except (EOFError, OSError):
             events += self._bury(worker)
         return events
@@ -106,7 +106,7 @@ class LocalExecutor:
         worker.process.join(5)
         if worker.job is None:
             return []
-        return [Event(worker.job.row, "failed", {"reason": _death(worker.process.exitcode), "crashed": True})]
+        return [Event(worker.job.row, "failed", Failure(_death(worker.process.exitcode), crashed=True))]
 
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
@@ -159,8 +159,8 @@ class _Link:
     def __init__(self, pipe: Connection, job: Job) -> None:
         self.pipe, self.job, self.epochs = pipe, job, 0
 
-    def report(self, epoch: dict[str, Any]) -> None:
-        self.epochs = int(epoch["epoch"]) + 1
+    def report(self, epoch: EpochReport) -> None:
+        self.epochs = epoch.epoch + 1
         self.pipe.send(Event(self.job.row, "epoch", epoch))
 
     def stopped(self) -> bool:
@@ -174,9 +174,8 @@ def _outcome(job: Job, link: _Link, run_trial: RunTrial) -> Event:
     try:
         result = run_trial(job, link.report, link.stopped)
     except Exception as error:
-        details = {"reason": failure_reason(error), "traceback": traceback.format_exc()}
-        return Event(job.row, "failed", details)
-    return Event(job.row, "done" if result["epochs"] >= job.epochs else "pruned", result)
+        return Event(job.row, "failed", Failure(failure_reason(error), traceback.format_exc()))
+    return Event(job.row, "done" if result.epochs >= job.epochs else "pruned", result)
 
 
 def failure_reason(error: BaseException) -> str:

@@ -19,6 +19,7 @@ from ray.train import RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.torch.config import _set_torch_distributed_env_vars, _TorchBackend
 
+from autorf.executors.base import Failure, Kind, Payload
 from autorf.executors.processes import Processes
 
 LISTEN_SECONDS = 1.0
@@ -34,7 +35,7 @@ class Mailbox:
     def __init__(self) -> None:
         self._messages: asyncio.Queue[tuple[Any, asyncio.Future[bool]]] = asyncio.Queue()
         self._pending: asyncio.Future[bool] | None = None
-        self._failures: list[dict[str, Any]] = []
+        self._failures: list[Failure] = []
         self._stopped = False
 
     async def say(self, message: Any) -> bool:
@@ -59,11 +60,12 @@ class Mailbox:
         if self._pending is not None and not self._pending.done():
             self._pending.set_result(stop)
 
-    async def fail(self, payload: dict[str, Any]) -> None:
-        """Leave word of why a process ends."""
-        self._failures.append(payload)
+    async def fail(self, failure: Failure, lost_another: bool) -> None:
+        """Leave word of why a process ends; one that only lost another one has nothing to say."""
+        if not lost_another:
+            self._failures.append(failure)
 
-    async def failures(self) -> list[dict[str, Any]]:
+    async def failures(self) -> list[Failure]:
         """What :meth:`fail` was told."""
         return self._failures
 
@@ -72,7 +74,7 @@ def run_processes(
     work: Callable[[dict[str, Any], Any], None],
     config: dict[str, Any],
     processes: Processes,
-    tell: Callable[[str, dict[str, Any]], object],
+    tell: Callable[[Kind, Payload], object],
 ) -> None:
     """Run ``work(config, mailbox)`` in every process, and pass on what the first says.
 
@@ -99,7 +101,7 @@ def run_processes(
         training.join(END_SECONDS)
         raise
     if problems:
-        own = [failure for failure in ray.get(mailbox.failures.remote()) if not failure.pop("lost")]
+        own = ray.get(mailbox.failures.remote())
         if not own:
             raise problems[0]
         tell("failed", own[0])

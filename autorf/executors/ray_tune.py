@@ -14,8 +14,9 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
-from autorf.executors.base import Event
+from autorf.executors.base import Event, Failure, Kind, Payload, payload_from
 from autorf.executors.ray_cluster import answers
+from autorf.training.results import EpochReport
 
 RUNG_SECONDS = 300.0
 """How long a trial waits at a rung for the search's word; a search that waits for its storage may be silent."""
@@ -40,7 +41,7 @@ class TuneBridge:
         self.problem: str | None = None
         self._held: dict[int, tuple[int | None, threading.Event]] = {}
         self._handed_over: list[tuple[int, int | None]] = []
-        self._last: dict[int, dict[str, Any]] = {}
+        self._last: dict[int, EpochReport] = {}
         self._nodes: dict[int, set[str]] = {}
         self._ended: set[int] = set()
 
@@ -57,14 +58,15 @@ class TuneBridge:
         row = int(config["row"])
         if "said" not in result or row in self._ended:
             return
-        message = json.loads(result["said"])
-        self._nodes[row] = {message["node"]}
-        if message["kind"] != "epoch":
-            self._say(row, message["kind"], message["payload"], NEXT_SECONDS)
+        said = json.loads(result["said"])
+        self._nodes[row] = {said["node"]}
+        payload = payload_from(said["kind"], said["payload"])
+        if not isinstance(payload, EpochReport):
+            self._say(row, said["kind"], payload, NEXT_SECONDS)
             return
-        self._last[row] = message["payload"]
-        at_rung = message["payload"]["epoch"] + 1 in config["rungs"]
-        self._say(row, "epoch", message["payload"], RUNG_SECONDS if at_rung else 0.0)
+        self._last[row] = payload
+        at_rung = payload.epoch + 1 in config["rungs"]
+        self._say(row, "epoch", payload, RUNG_SECONDS if at_rung else 0.0)
 
     def begin(self, config: dict[str, Any]) -> None:
         """Note where a trial may run that Tune is given now: until it says so, on any node that is there."""
@@ -88,20 +90,19 @@ class TuneBridge:
         self._handed_over = [(event.row, _epoch_of(event)) for event in events]
         return [event for event in events if event.row not in self.cancelled]
 
-    def end(self, config: dict[str, Any], death: dict[str, Any] | None = None) -> None:
+    def end(self, config: dict[str, Any], death: Failure | None = None) -> None:
         """Note that Tune's trial is over, by ``death`` or because it was stopped; nothing if it said so itself."""
         row = int(config["row"])
         if row in self._ended:
             return
         if death is not None:
-            self._say(row, "failed", {"crashed": True, **death})
+            self._say(row, "failed", death)
         elif last := self._last.get(row):
-            reached = {"epochs": last["epoch"] + 1, "train_seconds": last.get("seconds"), "split": "val"}
-            self._say(row, "pruned", {**last, **reached}, NEXT_SECONDS)
+            self._say(row, "pruned", last.as_result(), NEXT_SECONDS)
         else:
-            self._say(row, "failed", {"crashed": True, "reason": "Ray ended the trial before its first epoch"})
+            self._say(row, "failed", Failure("Ray ended the trial before its first epoch", crashed=True))
 
-    def _say(self, row: int, kind: Any, payload: dict[str, Any], seconds: float = 0.0) -> None:
+    def _say(self, row: int, kind: Kind, payload: Payload, seconds: float = 0.0) -> None:
         """Tell the search, and wait as long until it has done what follows from it."""
         if kind != "epoch":
             self._ended.add(row)
@@ -132,7 +133,7 @@ class TuneBridge:
 
 
 def _epoch_of(event: Event) -> int | None:
-    return int(event.payload["epoch"]) if event.kind == "epoch" else None
+    return event.payload.epoch if isinstance(event.payload, EpochReport) else None
 
 
 def run_tune(trainable: Any, bridge: TuneBridge, folder: Path, at_once: int, reuse: bool) -> None:
@@ -221,18 +222,18 @@ class _Ends(Callback):
         self._bridge.end(trial.config, _death(trial, self._bridge.nodes_of(trial.config)))
 
 
-def _death(trial: Any, nodes: set[str]) -> dict[str, Any]:
+def _death(trial: Any, nodes: set[str]) -> Failure:
     """What is known of the end of a trial whose process is gone, and which was on one of ``nodes``."""
     # Tune's own getters read the trial's storage, which the file has not reached yet.
     text = Path(trial.error_file).read_text(errors="replace") if trial.error_file else ""
     if "OutOfMemoryError" in text:
-        return {"reason": "out of memory: Ray killed the worker to keep its node alive"}
+        return Failure("out of memory: Ray killed the worker to keep its node alive", crashed=True)
     if _any_has_died(nodes):
-        return {"reason": "its node died or left the cluster", "lost_node": True}
+        return Failure("its node died or left the cluster", crashed=True, lost_node=True)
     if "ControllerError" in text:
         # Ray Train could not begin; its last line says why.
-        return {"reason": text.strip().splitlines()[-1]}
-    return {"reason": "the worker process died: most often it was killed for want of memory"}
+        return Failure(text.strip().splitlines()[-1], crashed=True)
+    return Failure("the worker process died: most often it was killed for want of memory", crashed=True)
 
 
 def _any_has_died(nodes: set[str]) -> bool:

@@ -9,15 +9,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from autorf.executors.base import RunTrial
+from autorf.executors.base import Failure, Kind, Payload, RunTrial
 from autorf.executors.local import default_runner, failure_reason
 from autorf.executors.processes import Processes
 from autorf.executors.ray_files import TrialFileTransfer
 from autorf.executors.scratch import Scratch
 from autorf.study.job import Job
 from autorf.study.spec import StudySpec
+from autorf.training.results import EpochReport
 
-Say = Callable[[str, dict[str, Any]], bool]
+Say = Callable[[Kind, Payload], bool]
 
 
 def config_of(job: Job) -> dict[str, Any]:
@@ -90,20 +91,20 @@ class _Link:
 
     def __init__(self, job: Job, file_server: Any, say: Say) -> None:
         self._say = say
-        self._held: list[dict[str, Any]] = []
+        self._held: list[EpochReport] = []
         self._stopping = False
         self._transfer = None if file_server is None else TrialFileTransfer(file_server, job.key, job.folder)
         if self._transfer is not None:
             self._transfer.fetch()
 
-    def report(self, epoch: dict[str, Any]) -> None:
+    def report(self, epoch: EpochReport) -> None:
         self._held.append(epoch)
 
     def stopped(self) -> bool:
         self._flush()
         return self._stopping
 
-    def end(self, kind: str, payload: dict[str, Any]) -> None:
+    def end(self, kind: Kind, payload: Payload) -> None:
         self._flush()
         self._say(kind, payload)
 
@@ -123,7 +124,7 @@ def _run(job: Job, run_trial: RunTrial | None, file_server: Any, mailbox: Any) -
     try:
         result = (run_trial or default_runner())(job, link.report, link.stopped)
     except Exception as error:
-        link.end("failed", {"reason": failure_reason(error), "traceback": traceback.format_exc()})
+        link.end("failed", Failure(failure_reason(error), traceback.format_exc()))
     else:
         link.end("done", result)
 
@@ -135,7 +136,7 @@ def _run_process(job: Job, run_trial: RunTrial | None, file_server: Any, mailbox
     from autorf.executors.ray_parallel import lightning_settings, lost_another
     from autorf.training.parallel import own_shard
 
-    def say(kind: str, payload: dict[str, Any]) -> bool:
+    def say(kind: Kind, payload: Payload) -> bool:
         return bool(ray.get(mailbox.say.remote((kind, payload))))
 
     link = _Link(job, file_server, say)
@@ -143,18 +144,18 @@ def _run_process(job: Job, run_trial: RunTrial | None, file_server: Any, mailbox
         run = run_trial or partial(default_runner(), processes=lightning_settings())  # type: ignore[call-arg]
         result = run(job, link.report, link.stopped)
     except Exception as error:
-        failure = {"reason": failure_reason(error), "traceback": traceback.format_exc(), "lost": lost_another(error)}
-        ray.get(mailbox.fail.remote(failure))
+        failure = Failure(failure_reason(error), traceback.format_exc())
+        ray.get(mailbox.fail.remote(failure, lost_another(error)))
         raise
     if own_shard().first:
         link.end("done", result)
 
 
-def _tell(kind: str, payload: dict[str, Any], *, known_node: bool = True) -> bool:
+def _tell(kind: Kind, payload: Payload, *, known_node: bool = True) -> bool:
     """Report to Tune; a trial that is stopped never returns from that."""
     import ray
 
     node = ray.get_runtime_context().get_node_id() if known_node else None
     # As text, for Tune flattens what is nested.
-    ray.tune.report({"said": json.dumps({"kind": kind, "payload": payload, "node": node})})
+    ray.tune.report({"said": json.dumps({"kind": kind, "payload": payload.to_json(), "node": node})})
     return False

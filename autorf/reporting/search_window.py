@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from autorf.reporting.theme import PALETTE, WIDE, Layout, colour, drawing, new_figure
 from autorf.store.record import Record
 from autorf.store.traces import SteppedTrace, stepped
-from autorf.study.trial import trial_from
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,7 +48,7 @@ def _known(trace: SteppedTrace, profile: Iterable[float | None]) -> list[tuple[f
 
 def quantity_of(record: Record) -> str:
     """What a trial searches among: ``f`` or ``dilation``."""
-    return "f" if record.configuration["method"] == "inflation" else "dilation"
+    return "f" if record.method == "inflation" else "dilation"
 
 
 def named_profiles(record: Record, trace: SteppedTrace) -> list[tuple[str, list[float | None]]]:
@@ -87,7 +86,7 @@ def loss_profile_figure(records: Iterable[Record], layout: Layout = WIDE) -> "Fi
 
 def _draw_profiles(axis: "Axes", shown: Iterable[tuple[Record, SteppedTrace]]) -> None:
     for record, trace in shown:
-        hue = colour(str(record.configuration["method"]))
+        hue = colour(record.method)
         for number, profile in enumerate(trace.profiles, 1):
             points = _known(trace, profile)
             least = min((loss for _, loss in points), default=0.0)
@@ -104,10 +103,9 @@ def _draw_separate_trainings(axis: "Axes", records: Iterable[Record]) -> dict[fl
     """Draw and return the scores of the manual grid, by dilation."""
     scores: dict[float, list[float]] = {}
     for record in records:
-        method = trial_from(record.configuration, record.seed).method
-        rate, miou = getattr(method, "rate", None), (record.result or {}).get("miou")
-        if method.method == "dilation" and isinstance(rate, int) and miou is not None and math.isfinite(miou):
-            scores.setdefault(rate, []).append(float(miou))
+        rate, miou = record.params.get("rate"), record.value("miou")
+        if record.method == "dilation" and isinstance(rate, int) and math.isfinite(miou):
+            scores.setdefault(rate, []).append(miou)
     if scores:
         right = axis.twinx()
         means = [sum(scores[rate]) / len(scores[rate]) for rate in sorted(scores)]

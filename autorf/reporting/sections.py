@@ -80,7 +80,7 @@ def _trajectories(report: ReportData) -> Iterator[Section]:
 
 def _end_of(trajectory: Trajectory) -> str:
     last = trajectory.records[0].history[-1]
-    return f"{trajectory.label} {trajectory.quantity} ends at {short(float(last[trajectory.quantity]), 2)}"
+    return f"{trajectory.label} {trajectory.quantity} ends at {short(last.learned[trajectory.quantity], 2)}"
 
 
 def _profiles(report: ReportData) -> Iterator[Chart]:
@@ -109,10 +109,10 @@ def _epochs(report: ReportData) -> Table:
         (
             trajectory.label,
             str(record.seed),
-            str(int(epoch["epoch"]) + 1),
-            f"{trajectory.quantity} {short(float(epoch[trajectory.quantity]))}",
-            short(max(epoch["rf"]), 1),
-            short(epoch.get("miou")),
+            str(epoch.epoch + 1),
+            f"{trajectory.quantity} {short(epoch.learned[trajectory.quantity])}",
+            short(epoch.side, 1),
+            short(epoch.miou),
         )
         for trajectory in trajectories(report.records)
         for record in trajectory.records

@@ -3,14 +3,14 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from autorf.methods import MANUAL, Inflation, LearnedDilation
 from autorf.reporting.search_window import draw_window
 from autorf.reporting.theme import PALETTE, WIDE, Layout, colour, drawing, new_figure
 from autorf.store.store import Record
 from autorf.store.traces import parts, stepped
-from autorf.study.trial import trial_from
+from autorf.training.results import EpochReport
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,9 +43,8 @@ def trajectories(records: Iterable[Record]) -> list[Trajectory]:
     """The learning configurations that report a value after their epochs, each with its seeds."""
     together: dict[tuple[str, str], list[Record]] = {}
     for record in records:
-        if record.configuration["method"] not in MANUAL and _quantity(record.history):
-            setting = trial_from(record.configuration, record.seed).setting
-            together.setdefault((str(record.configuration["method"]), setting), []).append(record)
+        if record.method not in MANUAL and _quantity(record.history):
+            together.setdefault((record.method, record.setting), []).append(record)
     return [
         Trajectory(method, setting, str(_quantity(members[0].history)), tuple(members))
         for (method, setting), members in together.items()
@@ -98,9 +97,9 @@ def _draw(axes: "Axes", trajectory: Trajectory, *, label_field: bool) -> "Axes":
     hue, quantity = colour(trajectory.method), trajectory.quantity
     draw_window(axes, stepped(trajectory.records[0]), hue)
     for record in trajectory.records:
-        epochs = [int(epoch["epoch"]) + 1 for epoch in record.history]
-        values = [float(epoch[quantity]) for epoch in record.history]
-        for name in parts(record.history[-1], quantity) or [quantity]:
+        epochs = [report.epoch + 1 for report in record.history]
+        values = [report.learned[quantity] for report in record.history]
+        for name in parts(record.history[-1].learned, quantity) or [quantity]:
             times, course = _course(record, name)
             mark = "." if len(times) < 4 else ""
             (line,) = axes.plot(times, course, color=hue, linewidth=1.8, marker=mark, alpha=_fade(trajectory))
@@ -109,7 +108,7 @@ def _draw(axes: "Axes", trajectory: Trajectory, *, label_field: bool) -> "Axes":
                 # Which branch or layer it is.
                 axes.annotate(name.rpartition(".")[2], (times[-1], course[-1]), color=hue, fontsize="small")
         _draw_spread(axes, record.history, epochs, values, quantity, hue)
-        sides = [max(epoch["rf"]) for epoch in record.history]
+        sides = [report.side for report in record.history]
         (dashes,) = field.plot(epochs, sides, color=PALETTE["muted"], linewidth=1.2, linestyle=(0, (4, 3)), alpha=0.8)
         tooltip(dashes, f"{trajectory.label}, seed {record.seed}: rf {sides[0]:g} to {sides[-1]:g} pixels")
     axes.set_title(f"{trajectory.method}\n{trajectory.setting}", loc="left", color=hue)
@@ -129,7 +128,7 @@ def _draw(axes: "Axes", trajectory: Trajectory, *, label_field: bool) -> "Axes":
 def _course(record: Record, quantity: str) -> tuple[list[float], list[float]]:
     """When, in epochs, and what: step by step where the trial kept that, else after every epoch."""
     trace = stepped(record)
-    ends = [(float(epoch["epoch"]) + 1, float(epoch[quantity])) for epoch in record.history]
+    ends = [(report.epoch + 1.0, report.learned[quantity]) for report in record.history]
     if quantity in trace.values:
         points = [*zip(trace.epochs, trace.values[quantity], strict=True), ends[-1]]
     else:
@@ -140,14 +139,14 @@ def _course(record: Record, quantity: str) -> tuple[list[float], list[float]]:
 
 def _draw_spread(
     axes: "Axes",
-    history: Sequence[Mapping[str, Any]],
+    history: Sequence[EpochReport],
     epochs: Sequence[int],
     values: Sequence[float],
     quantity: str,
     hue: str,
 ) -> None:
     """A band of one standard deviation over pixels, where the method has a value for each pixel."""
-    spreads = [spread for epoch in history if (spread := _spread(epoch, quantity)) is not None]
+    spreads = [spread for report in history if (spread := _spread(report.learned, quantity)) is not None]
     if len(spreads) < len(values):
         return
     low = [value - spread for value, spread in zip(values, spreads, strict=True)]
@@ -157,7 +156,7 @@ def _draw_spread(
 
 def _start(record: Record) -> float | None:
     """What was set before the first epoch, where the configuration says it."""
-    method = trial_from(record.configuration, record.seed).method
+    method = None if record.trial is None else record.trial.method
     if isinstance(method, Inflation):
         return method.factor if isinstance(method.factor, float) else None
     return method.start if isinstance(method, LearnedDilation) else None
@@ -167,16 +166,13 @@ def _fade(trajectory: Trajectory) -> float:
     return 1.0 if len(trajectory.records) == 1 else 0.75
 
 
-def _quantity(history: Sequence[Mapping[str, Any]]) -> str | None:
-    for name in _QUANTITIES:
-        if history and all(name in epoch for epoch in history):
-            return name
-    return None
+def _quantity(history: Sequence[EpochReport]) -> str | None:
+    return next((name for name in _QUANTITIES if history and all(name in report.learned for report in history)), None)
 
 
-def _spread(epoch: Mapping[str, Any], quantity: str) -> float | None:
+def _spread(learned: Mapping[str, float], quantity: str) -> float | None:
     """The standard deviation over pixels, of the methods that report one."""
     if quantity == "scale":
-        return epoch.get("scale_std")
-    variance = epoch.get("dilation_variance") if quantity == "dilation" else None
-    return None if variance is None else math.sqrt(max(float(variance), 0.0))
+        return learned.get("scale_std")
+    variance = learned.get("dilation_variance") if quantity == "dilation" else None
+    return None if variance is None else math.sqrt(max(variance, 0.0))

@@ -22,7 +22,7 @@ WARM_UP, REPEATS, SECONDS = 3, 300, 0.6
 Half a second outlasts most of what else a busy machine does for a moment."""
 
 
-def costs(model: nn.Module, image_size: tuple[int, int], device: torch.device) -> dict[str, Any]:
+def costs(model: nn.Module, image_size: tuple[int, int], device: torch.device) -> dict[str, float]:
     """What one image costs on ``device``: the model with what it learned frozen into plain layers where it can be.
 
     Args:

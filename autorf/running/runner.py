@@ -5,6 +5,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from autorf.running.evidence_collector import EvidenceCollector
 from autorf.study.job import Job
 from autorf.study.objectives import COSTS
 from autorf.study.spec import StudySpec
-from autorf.study.trial import Trial, training_of, trial_from
+from autorf.study.trial import Trial, training_of
 from autorf.surgery import adapt, advance, learned_values, save
 from autorf.surgery import load as load_model
 from autorf.training.batches import loader
@@ -31,9 +32,10 @@ from autorf.training.callback import ReceptiveFieldCallback
 from autorf.training.checkpoint import EpochCheckpoint, SafetensorsIO
 from autorf.training.module import SegmentationModule
 from autorf.training.parallel import check_shards, own_shard
+from autorf.training.results import EpochReport, Field, TrialResult
 from autorf.training.resuming import newest_checkpoint
 
-Report = Callable[[dict[str, Any]], None]
+Report = Callable[[EpochReport], None]
 Images = DataLoader[tuple[Tensor, Tensor]]
 
 
@@ -42,7 +44,7 @@ def run(
     report: Report,
     stopped: Callable[[], bool] = lambda: False,
     processes: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
+) -> TrialResult:
     """Train one trial, from its last checkpoint where there is one, and return its results.
 
     The checkpoints stay until whoever asked has stored the result and clears them: a driver killed in between loses
@@ -56,10 +58,10 @@ def run(
             first process reports, is asked, and writes all files.
 
     Returns:
-        Validation metrics with per-class values, receptive field, learned values, cost; ``epochs`` is how far it came.
-        Of several processes, the first's does.
+        What the trial measured on the validation split; ``epochs`` is how far it came. Of several processes, the
+        first's is whole; the others' holds what their last epoch knows.
     """
-    spec = job.spec.model_copy(update={"training": training_of(job.spec.training, job.configuration)})
+    spec = job.spec.model_copy(update={"training": training_of(job.spec.training, job.trial)})
     torch.set_num_threads(spec.training.threads)
     memory = PeakMemory()
     splits = _splits(spec.data)
@@ -68,7 +70,7 @@ def run(
     shard = own_shard()
     check_shards(shard.processes, spec.training.batch_size, len(splits.train), len(splits.val))
     train = splits.train.with_augmentation(spec.data.augmentation, job.seed)
-    model = trial_model(spec, job.configuration, job.seed, splits.class_names)
+    model = trial_model(spec, job.trial, splits.class_names)
     module = SegmentationModule(model, spec.training, splits)
     field = FieldMeter(model, spec)
     collector = EvidenceCollector(splits)
@@ -86,7 +88,7 @@ def run(
     _fit(trainer, module, images, held_out, resumed)
     evidence = collector.evidence()
     if not shard.first:
-        return {}
+        return checkpoint.history[-1].as_result()
     if len(checkpoint.history) == spec.training.epochs:
         assert evidence is not None
         write_evidence(job.folder, evidence)
@@ -107,7 +109,7 @@ def _fit(
 
 def evaluate(job: Job) -> Evidence:
     """What a trained job's saved model does on the test split; nothing but a retrain asks for it."""
-    spec = job.spec.model_copy(update={"training": training_of(job.spec.training, job.configuration)})
+    spec = job.spec.model_copy(update={"training": training_of(job.spec.training, job.trial)})
     torch.set_num_threads(spec.training.threads)
     splits = _splits(spec.data).tested()
     module = SegmentationModule(trained_model(spec, splits.class_names, job.folder), spec.training, splits)
@@ -135,16 +137,15 @@ def trained_model(spec: StudySpec, class_names: Sequence[str], folder: Path) -> 
     return load_model(lambda: build(plain, class_names), folder)
 
 
-def trial_model(spec: StudySpec, configuration: dict[str, Any], seed: int, classes: int | Sequence[str]) -> nn.Module:
+def trial_model(spec: StudySpec, trial: Trial, classes: int | Sequence[str]) -> nn.Module:
     """The network of a trial, adapted; the same seed gives every method the same initial weights."""
-    torch.manual_seed(seed)
-    trial = trial_from(configuration, seed)
+    torch.manual_seed(trial.seed)
     return adapt(build(spec.model, classes), trial.method)
 
 
-def field_at_start(spec: StudySpec, trial: Trial, classes: int | Sequence[str]) -> dict[str, Any]:
-    """``rf`` and ``rnorm`` of a trial's network before its first step."""
-    model = trial_model(spec, trial.configuration, trial.seed, classes)
+def field_at_start(spec: StudySpec, trial: Trial, classes: int | Sequence[str]) -> Field:
+    """The receptive field of a trial's network before its first step."""
+    model = trial_model(spec, trial, classes)
     advance(model, 0, 1)
     return FieldMeter(model, spec)()
 
@@ -155,7 +156,7 @@ class RunningCosts:
     def __init__(self, spec: StudySpec, memory: PeakMemory) -> None:
         self.spec, self.memory, self.device = spec, memory, torch.device("cpu")
 
-    def __call__(self, model: nn.Module) -> dict[str, Any]:
+    def __call__(self, model: nn.Module) -> dict[str, float]:
         """Parameters, FLOPs, latency and the peak memory of the training so far."""
         memory = self.memory.megabytes()
         return {**costs(model, self.spec.data.image_size, self.device), "peak_memory_mb": memory}
@@ -168,11 +169,11 @@ class RunningCosts:
         cost = next((name for name in self.spec.search.objectives[1:] if name in COSTS), None)
         if cost is None or self.spec.search.pruning is None:
             return report
-        measured: dict[str, Any] = {}
+        measured: dict[str, float] = {}
 
-        def told(epoch: dict[str, Any]) -> None:
+        def told(epoch: EpochReport) -> None:
             measured.update({} if measured else {cost: self(model)[cost]})
-            report({**epoch, **measured})
+            report(replace(epoch, costs=dict(measured)))
 
         return told
 
@@ -182,14 +183,15 @@ class FieldMeter:
 
     def __init__(self, model: nn.Module, spec: StudySpec) -> None:
         self.model, self.image_size = model, spec.data.image_size
-        self._known: dict[str, dict[str, Any]] = {}
+        self._known: dict[str, Field] = {}
 
-    def __call__(self) -> dict[str, Any]:
-        """``rf`` in input pixels ``[h, w]`` and ``rnorm``."""
+    def __call__(self) -> Field:
+        """As it is now, to a hundredth of a pixel."""
         values = json.dumps(learned_values(self.model), sort_keys=True)
         if values not in self._known:
-            found = receptive_field(self.model, self.image_size)
-            self._known[values] = {"rf": [round(float(side), 2) for side in found.size], "rnorm": found.rnorm}
+            measured = receptive_field(self.model, self.image_size)
+            height, width = (round(float(side), 2) for side in measured.size)
+            self._known[values] = Field((height, width), measured.rnorm)
         return self._known[values]
 
 
@@ -221,21 +223,21 @@ def _trainer(
 
 def _result(
     module: SegmentationModule, checkpoint: EpochCheckpoint, field: FieldMeter, running_costs: RunningCosts
-) -> dict[str, Any]:
+) -> TrialResult:
     last = checkpoint.history[-1]
     assert module.validation_scores is not None
     per_class = module.validation_scores
-    return {
-        **{name: last[name] for name in ("miou", "f1", "pixel_accuracy")},
-        "split": "val",
-        "iou_per_class": per_class.iou,
-        "f1_per_class": per_class.f1_per_class,
-        "values": learned_values(module.model),
-        **field(),
-        "epochs": len(checkpoint.history),
-        **({"notes": checkpoint.notes} if checkpoint.notes else {}),
-        "train_seconds": round(checkpoint.seconds, 2),
-        **({"cpu_seconds": round(checkpoint.cpu_seconds, 2)} if checkpoint.cpu_seconds else {}),
-        "device": running_costs.device.type,
-        **running_costs(module.model),
-    }
+    return TrialResult(
+        metrics=last.metrics,
+        iou_per_class=per_class.iou,
+        f1_per_class=per_class.f1_per_class,
+        learned=learned_values(module.model),
+        field=field(),
+        epochs=len(checkpoint.history),
+        steps=last.steps,
+        notes=tuple(checkpoint.notes),
+        seconds=round(checkpoint.seconds, 2),
+        cpu_seconds=round(checkpoint.cpu_seconds, 2) if checkpoint.cpu_seconds else None,
+        device=running_costs.device.type,
+        costs=running_costs(module.model),
+    )

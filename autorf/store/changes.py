@@ -77,11 +77,13 @@ def check_defaults(name: str, old: Mapping[str, Mapping[str, Any]]) -> None:
 def check_none_gone(name: str, records: Iterable[Record], wanted: Iterable[str]) -> None:
     """Refuse a study file that no longer lists a trial that the study has.
 
+    One that this process cannot read, such as that of a method of a missing package, stays as it is.
+
     Raises:
         InputError: naming one of them.
     """
     keys = set(wanted)
-    gone = {record.key: record for record in records if record.key not in keys}
+    gone = {record.key: record for record in records if record.key not in keys and record.trial is not None}
     if gone:
         lost = next(iter(gone.values()))
         raise InputError(

@@ -17,7 +17,9 @@ def ranked(records: Iterable[Record], search: SearchSpec) -> list[list[Record]]:
     limits = [parse_constraint(text) for text in search.constraints]
     together: dict[str, list[Record]] = {}
     for record in records:
-        if record.state == "complete" and all(limit.holds(record.result) for limit in limits):
+        if record.state != "complete" or record.result is None:
+            continue
+        if all(limit.holds(record.result.by_name) for limit in limits):
             together.setdefault(json.dumps(record.configuration, sort_keys=True), []).append(record)
     groups = [sorted(group, key=lambda one: -_value(one, search)) for group in together.values()]
     return sorted(groups, key=lambda group: -mean(_value(one, search) for one in group))
@@ -30,7 +32,7 @@ def objective(search: SearchSpec) -> str:
 
 def score(record: Record, search: SearchSpec) -> float:
     """A complete trial's :func:`objective`, on the validation split."""
-    return float(record.result[objective(search)])
+    return record.value(objective(search))
 
 
 def _value(record: Record, search: SearchSpec) -> float:
@@ -39,7 +41,7 @@ def _value(record: Record, search: SearchSpec) -> float:
 
 def manual(record: Record) -> bool:
     """Whether the trial's receptive field was set by hand."""
-    return record.configuration["method"] in MANUAL
+    return record.method in MANUAL
 
 
 def winner(study: str, records: Sequence[Record], search: SearchSpec) -> Record:

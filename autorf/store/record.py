@@ -1,12 +1,14 @@
 """What the storage knows of one attempt at a trial."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from optuna.trial import FrozenTrial, TrialState
 
-from autorf.study.trial import trial_from
+from autorf.errors import InputError
+from autorf.study.trial import Trial, trial_from
+from autorf.training.results import DamagedError, EpochReport, TrialResult
 
 State = Literal["waiting", "running", "complete", "pruned", "failed"]
 
@@ -17,21 +19,26 @@ _STATES: dict[TrialState, State] = {
     TrialState.PRUNED: "pruned",
     TrialState.FAIL: "failed",
 }
+_EPOCH = "epoch:"
 
 
 @dataclass(frozen=True)
 class Record:
     """What the storage knows of one attempt at a trial.
 
+    A row that cannot be read, for its method is that of a package which is not installed here or its values are
+    damaged, is a failed attempt whose ``reason`` says so.
+
     Attributes:
         row: the storage's own number of this attempt.
         key: the trial's key.
-        configuration: canonical, as :attr:`autorf.study.trial.Trial.configuration`.
+        configuration: canonical, as :attr:`autorf.study.trial.Trial.configuration`; empty where it is damaged.
         seed: of the trial.
         state: of the attempt.
         attempt: 1 for the first.
-        result: what the trial reported at its end (metrics, receptive field, seconds).
-        history: one mapping an epoch, those of earlier attempts that this one continued included.
+        trial: the configuration under the seed, decoded; None where this process does not know it.
+        result: what the trial reported at its end; None without.
+        history: what every epoch reported, those of earlier attempts that this one continued included.
         reason: why it failed or was interrupted, or what went wrong on the way to a result.
         lease: who runs it, see :mod:`autorf.store.lease`.
         crashes: how often in a row its worker died without finishing an epoch.
@@ -45,8 +52,9 @@ class Record:
     seed: int
     state: State
     attempt: int
-    result: dict[str, Any] = field(default_factory=dict)
-    history: list[dict[str, Any]] = field(default_factory=list)
+    trial: Trial | None = None
+    result: TrialResult | None = None
+    history: tuple[EpochReport, ...] = ()
     reason: str | None = None
     lease: dict[str, Any] = field(default_factory=dict)
     ended: float | None = None
@@ -54,36 +62,110 @@ class Record:
     again: bool = False
 
     @property
+    def method(self) -> str:
+        """The method's name; empty where the configuration is damaged."""
+        return str(self.configuration.get("method", ""))
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The configuration without the method's name."""
+        return {name: value for name, value in self.configuration.items() if name != "method"}
+
+    @property
+    def setting(self) -> str:
+        """The parameters in a few words."""
+        if self.trial is not None:
+            return self.trial.setting
+        return ", ".join(f"{name} {value}" for name, value in self.params.items()) or "unknown"
+
+    @property
     def label(self) -> str:
         """The trial in a few words."""
-        return trial_from(self.configuration, self.seed).label
+        return f"{self.method or 'unknown'} ({self.setting}) seed {self.seed}"
+
+    @property
+    def last(self) -> EpochReport | None:
+        """The newest epoch; None before the first."""
+        return self.history[-1] if self.history else None
 
     @property
     def finished(self) -> bool:
         """Whether the attempt has ended, well or not."""
         return self.state not in ("waiting", "running")
 
+    def value(self, name: str) -> float:
+        """A metric or cost of the result; nan where it has none."""
+        return float("nan") if self.result is None else self.result.by_name.get(name, float("nan"))
 
-def record_from(row: FrozenTrial) -> Record:
-    """The record of a row of the storage."""
-    attributes = row.user_attrs
-    epochs = sorted((name for name in attributes if name.startswith("epoch:")), key=lambda name: int(name[6:]))
-    result = attributes.get("result", {})
+
+def record_from(row: FrozenTrial, before: Record | None = None) -> Record:
+    """The record of a row of the storage.
+
+    Args:
+        row: as the storage has it.
+        before: what was read of this row earlier: its configuration stays what it is and is not decoded again.
+    """
+    attributes, problems = row.user_attrs, list[str]()
+    configuration, seed = attributes.get("configuration"), attributes.get("seed")
+    if not isinstance(configuration, dict):
+        problems.append("configuration: holds no names and values")
+    if not isinstance(seed, int):
+        problems.append("seed: is no whole number")
+    trial = None
+    if before is not None and before.trial is not None:
+        trial = before.trial
+    elif isinstance(configuration, dict) and isinstance(seed, int):
+        trial = _trial(configuration, seed, problems)
+    result, history = _result(attributes, problems), _history(attributes, problems)
+    if row.state in (TrialState.COMPLETE, TrialState.PRUNED) and result is None and not problems:
+        problems.append("result: is missing")
+    notes = "; ".join(result.notes) if result is not None else None
     return Record(
         row=row._trial_id,
-        key=attributes["key"],
-        configuration=attributes["configuration"],
-        seed=attributes["seed"],
-        state=_STATES[row.state],
-        attempt=attributes["attempt"],
+        key=str(attributes.get("key", f"row {row._trial_id}")),
+        configuration=configuration if isinstance(configuration, dict) else {},
+        seed=seed if isinstance(seed, int) else 0,
+        state="failed" if problems else _STATES[row.state],
+        attempt=attributes.get("attempt") or 1,
+        trial=trial,
         result=result,
-        history=[attributes[name] for name in epochs],
-        reason=attributes.get("reason") or "; ".join(result.get("notes", [])) or None,
-        lease=attributes.get("lease", {}),
+        history=history,
+        reason=f"cannot be read: {'; '.join(problems)}" if problems else attributes.get("reason") or notes or None,
+        lease=attributes.get("lease") or {},
         ended=row.datetime_complete.timestamp() if row.datetime_complete else None,
-        crashes=attributes.get("crashes", 0),
-        again=attributes.get("again", False),
+        crashes=attributes.get("crashes") or 0,
+        again=not problems and attributes.get("again", False),
     )
+
+
+def _trial(configuration: Mapping[str, Any], seed: int, problems: list[str]) -> Trial | None:
+    try:
+        return trial_from(configuration, seed)
+    except InputError as error:
+        problems.append(str(error))
+        return None
+
+
+def _result(attributes: Mapping[str, Any], problems: list[str]) -> TrialResult | None:
+    try:
+        return TrialResult.from_json(attributes["result"]) if "result" in attributes else None
+    except DamagedError as error:
+        problems.append(f"result: {error}")
+        return None
+
+
+def _history(attributes: Mapping[str, Any], problems: list[str]) -> tuple[EpochReport, ...]:
+    """The epochs that can be read, in their order."""
+    epochs: dict[int, EpochReport] = {}
+    for name, stored in attributes.items():
+        if name.startswith(_EPOCH):
+            try:
+                report = EpochReport.from_json(stored)
+            except DamagedError as error:
+                problems.append(f"{name}: {error}")
+            else:
+                epochs[report.epoch] = report
+    return tuple(epochs[number] for number in sorted(epochs))
 
 
 def newest_attempts(attempts: Iterable[Record]) -> list[Record]:
@@ -96,9 +178,11 @@ def newest_attempts(attempts: Iterable[Record]) -> list[Record]:
 
 def _newest(attempts: list[Record]) -> Record:
     """The attempt that counts, with the epochs of those it continued."""
+    if len(attempts) == 1:
+        return attempts[0]
     ordered = sorted(attempts, key=_rank)
-    epochs = {int(epoch["epoch"]): epoch for record in ordered for epoch in record.history}
-    return replace(ordered[-1], history=[epochs[number] for number in sorted(epochs)])
+    epochs = {report.epoch: report for record in ordered for report in record.history}
+    return replace(ordered[-1], history=tuple(epochs[number] for number in sorted(epochs)))
 
 
 def _rank(record: Record) -> tuple[bool, int, int]:

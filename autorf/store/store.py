@@ -1,5 +1,6 @@
 """The study's own memory: an Optuna storage that says what is wanted, running and done."""
 
+import json
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -8,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from autorf.errors import InputError, near_names
 from autorf.store.changes import check_defaults, check_none_gone, check_unchanged, defaults
+from autorf.store.damage import rows_with_damage
 from autorf.store.lease import is_stale, new_lease
 from autorf.store.parameters import waiting_row
 from autorf.store.patience import Patience
@@ -19,6 +21,7 @@ from autorf.store.record import Record, newest_attempts, record_from
 from autorf.store.storage import FORMAT, POINTER, Storage, stored_url
 from autorf.study.spec import StorageSpec, StudySpec
 from autorf.study.trial import Trial
+from autorf.training.results import EpochReport, TrialResult
 
 __all__ = ["Record", "Store", "TakenOverError", "newest_attempts", "open_store", "study_folder"]
 
@@ -72,6 +75,7 @@ class Store:
         self.driver = uuid.uuid4().hex[:12]
         self._opened = Storage(folder, name, self._spec.url)
         self._study, self._storage = self._opened.study, self._opened.rdb
+        self._seen: dict[int, Record] = {}
         self._patiently = Patience(self._opened.label, self._spec.patience_minutes, self._opened.check_there)
 
     @property
@@ -198,36 +202,35 @@ class Store:
         """
         self._write(record, lambda: self._set(record, "lease", new_lease(self.driver, self._opened.now())))
 
-    def report(self, record: Record, epoch: dict[str, Any]) -> None:
+    def report(self, record: Record, epoch: EpochReport) -> None:
         """Store what an epoch measured; renews the lease. Reporting an epoch again replaces it.
 
         Raises:
             TakenOverError: when another driver took the trial over.
         """
-        step = int(epoch["epoch"])
 
         def write() -> None:
-            self._storage.set_trial_intermediate_value(record.row, step, float(epoch["miou"]))
-            self._set(record, f"epoch:{step}", epoch)
+            self._storage.set_trial_intermediate_value(record.row, epoch.epoch, epoch.miou)
+            self._set(record, f"epoch:{epoch.epoch}", epoch.to_json())
             self._set(record, "lease", new_lease(self.driver, self._opened.now()))
 
         self._write(record, write)
 
-    def complete(self, record: Record, result: dict[str, Any], value: float) -> None:
+    def complete(self, record: Record, result: TrialResult, value: float) -> None:
         """Finish a trial with its results.
 
         Raises:
             TakenOverError: when another driver took it over.
         """
-        self._finish(record, TrialState.COMPLETE, {"result": result}, [value])
+        self._finish(record, TrialState.COMPLETE, {"result": result.to_json()}, [value])
 
-    def prune(self, record: Record, result: dict[str, Any], value: float) -> None:
+    def prune(self, record: Record, result: TrialResult, value: float) -> None:
         """Finish an attempt that was stopped early, with the result so far; its ``epochs`` is the budget it reached.
 
         Raises:
             TakenOverError: when another driver took the trial over.
         """
-        self._finish(record, TrialState.PRUNED, {"result": result}, [value])
+        self._finish(record, TrialState.PRUNED, {"result": result.to_json()}, [value])
 
     def promote(self, record: Record) -> None:
         """Enqueue the next attempt at a pruned trial, which continues from its checkpoint."""
@@ -293,8 +296,8 @@ class Store:
         return is_stale(record.lease, self._opened.now(), seconds, one_machine=one_machine)
 
     def retry_failed(self) -> list[Record]:
-        """Enqueue another attempt at every failed trial; returns the failed ones."""
-        failed = [record for record in self.records() if record.state == "failed"]
+        """Enqueue another attempt at every failed trial that this process knows how to run; returns these."""
+        failed = [record for record in self.records() if record.state == "failed" and record.trial is not None]
         for record in failed:
             self._patiently(partial(self._again, record, "failed"))
         return failed
@@ -317,7 +320,20 @@ class Store:
         return newest_attempts(self._attempts())
 
     def _attempts(self) -> list[Record]:
-        return [record_from(row) for row in self._study.get_trials(deepcopy=False)]
+        return [self._record(row) for row in self._rows()]
+
+    def _rows(self) -> list[FrozenTrial]:
+        try:
+            return self._study.get_trials(deepcopy=False)
+        except json.JSONDecodeError:
+            return rows_with_damage(self._storage, self._study._study_id, self._opened.label)
+
+    def _record(self, row: FrozenTrial) -> Record:
+        before = self._seen.get(row._trial_id)
+        # What has ended stays as it is.
+        if before is None or before.ended is None:
+            before = self._seen[row._trial_id] = record_from(row, before)
+        return before
 
     def _write(self, record: Record, action: Any) -> None:
         try:

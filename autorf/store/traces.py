@@ -42,7 +42,7 @@ def stepped(record: Record) -> SteppedTrace:
     """The trace of a record; empty where its epochs hold none."""
     whole = SteppedTrace()
     for epoch in record.history:
-        trace: Mapping[str, Any] = epoch.get("trace") or {}
+        trace: Mapping[str, Any] = epoch.trace
         steps: Sequence[int] = trace.get("step", ())
         whole.steps.extend(steps)
         whole.epochs.extend(step / trace["steps_per_epoch"] for step in steps)

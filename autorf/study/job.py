@@ -1,11 +1,12 @@
 """A trial as a request: everything that whoever runs it has to know."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from autorf.study.spec import StudySpec
-from autorf.study.trial import training_of
+from autorf.study.trial import Trial, training_of, trial_from
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,16 @@ class Job:
     reached: int = 0
     with_val: bool = False
 
+    @cached_property
+    def trial(self) -> Trial:
+        """The trial, decoded once in every process that has the job.
+
+        Raises:
+            InputError: for a configuration that this process does not know, such as a method of a missing package.
+        """
+        return trial_from(self.configuration, self.seed)
+
     @property
     def epochs(self) -> int:
         """How many epochs make the trial complete."""
-        return training_of(self.spec.training, self.configuration).epochs
+        return training_of(self.spec.training, self.trial).epochs

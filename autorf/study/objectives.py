@@ -3,15 +3,11 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from autorf.errors import near_names
+from autorf.training.results import COSTS, METRICS
 
-METRICS = ("miou", "f1", "pixel_accuracy")
-"""Measured on the validation split; more is better."""
-
-COSTS = ("parameters", "flops", "latency_ms", "peak_memory_mb")
-"""Measured once a trial; less is better."""
+__all__ = ["COSTS", "METRICS", "Constraint", "known_objective", "parse_constraint", "sign", "violated"]
 
 _CONSTRAINT = re.compile(r"\s*([a-z_][a-z0-9_]*)\s*(<=|>=)\s*([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*")
 
@@ -44,16 +40,16 @@ class Constraint:
     relation: str
     limit: float
 
-    def holds(self, result: Mapping[str, Any]) -> bool:
+    def holds(self, result: Mapping[str, float]) -> bool:
         """Whether a trial with this result keeps the limit; one that does not report the value does not."""
         value = result.get(self.name)
         if value is None:
             return False
         return bool(value <= self.limit if self.relation == "<=" else value >= self.limit)
 
-    def excess(self, result: Mapping[str, Any]) -> float:
+    def excess(self, result: Mapping[str, float]) -> float:
         """How far the value lies beyond the limit, as a share of it; at most 0 where it holds."""
-        value = float(result[self.name])
+        value = result[self.name]
         beyond = value - self.limit if self.relation == "<=" else self.limit - value
         return beyond / (abs(self.limit) or 1.0)
 
@@ -77,6 +73,6 @@ def parse_constraint(text: object) -> Constraint:
         raise ValueError(f"{number!r} is no number") from None
 
 
-def violated(result: Mapping[str, Any], constraints: Iterable[str]) -> list[str]:
+def violated(result: Mapping[str, float], constraints: Iterable[str]) -> list[str]:
     """Those of ``constraints`` that a trial with this result breaks."""
     return [text for text in constraints if not parse_constraint(text).holds(result)]

@@ -72,15 +72,10 @@ def _trial(configuration: Mapping[str, Any], seed: int, study: TrainingSpec | No
     return Trial(method, seed, tuple(sorted(kept.items())))
 
 
-def training_of(study: TrainingSpec, configuration: Mapping[str, Any]) -> TrainingSpec:
-    """The study's training with what a stored configuration changes in it, and as long as its method asks for.
-
-    Raises:
-        InputError: for a configuration this version of autorf does not know.
-    """
-    method, changes = split(configuration, "stored trial")
-    epochs = method.epochs(study.epochs)
-    return TrainingSpec.model_validate({**study.model_dump(), **changes, "epochs": epochs})
+def training_of(study: TrainingSpec, trial: Trial) -> TrainingSpec:
+    """The study's training with what a trial changes in it, and as long as its method asks for."""
+    epochs = trial.method.epochs(study.epochs)
+    return TrainingSpec.model_validate({**study.model_dump(), **dict(trial.training), "epochs": epochs})
 
 
 def grid(spec: StudySpec, source: str) -> list[Trial]:

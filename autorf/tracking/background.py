@@ -5,7 +5,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -73,7 +72,7 @@ class BackgroundMirror:
         """Bring one trial's run up to its record, soon; of several records of one trial that wait the last counts."""
         with self._lock:
             queued = record.key in self._latest
-            self._latest[record.key] = replace(record, history=list(record.history))
+            self._latest[record.key] = record
         if not queued:
             self._work.put(lambda: self._sync(record.key))
 

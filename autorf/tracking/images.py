@@ -1,6 +1,7 @@
 """What a run shows as pictures: samples with truth, prediction and map, and how the receptive field moved."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,21 +36,21 @@ def sample_strips(evidence: Evidence) -> list[Picture]:
 
 def trajectory(record: Record) -> "Figure | None":
     """What the trial learned and its receptive field, against the epoch; None where nothing was learned."""
-    learned = [name for name in LEARNED if _moves(_curve(record, name))]
+    learned = [name for name in LEARNED if len({report.learned.get(name) for report in record.history} - {None}) > 1]
     if not learned:
         return None
     figure, axes = _axes(record.label)
-    epochs = [epoch["epoch"] + 1 for epoch in record.history]
+    epochs = [report.epoch + 1 for report in record.history]
     trace = stepped(record)
     draw_window(axes, trace, "C0")
-    for name in [line for quantity in learned for line in parts(record.history[-1], quantity) or [quantity]]:
+    for name in [line for quantity in learned for line in parts(record.history[-1].learned, quantity) or [quantity]]:
         if name in trace.values:
             axes.plot(trace.epochs, trace.values[name], marker=".", label=name)
         else:
-            axes.plot(epochs, _curve(record, name), marker="o", label=name)
+            axes.plot(epochs, [report.learned.get(name, math.nan) for report in record.history], marker="o", label=name)
     axes.set_ylabel(", ".join(learned))
     rf_axes = axes.twinx()
-    rf_axes.plot(epochs, _sides(record), color="0.5", linestyle="--", label="rf")
+    rf_axes.plot(epochs, [report.side for report in record.history], color="0.5", linestyle="--", label="rf")
     rf_axes.set_ylabel("receptive field in pixels (dashed)")
     axes.legend()
     return figure
@@ -61,29 +62,16 @@ def trajectories(records: Sequence[Record]) -> "Figure | None":
     if not shown:
         return None
     figure, axes = _axes("receptive field while training")
-    sides = {record.key: _sides(record) for record in shown}
-    moved = [key for key, of_trial in sides.items() if _moves(of_trial)]
+    moved = [record.key for record in shown if len({report.side for report in record.history}) > 1]
     for record in shown:
         learns = record.key in moved
+        sides = [report.side for report in record.history]
         style: dict[str, Any] = {"linewidth": 2, "label": record.label} if learns else {"color": "0.8", "linewidth": 1}
-        axes.plot([epoch["epoch"] + 1 for epoch in record.history], sides[record.key], **style)
+        axes.plot([report.epoch + 1 for report in record.history], sides, **style)
     axes.set_ylabel("receptive field in pixels (grey: set by hand)")
     if 0 < len(moved) <= _LEGEND:
         axes.legend(fontsize="small")
     return figure
-
-
-def _curve(record: Record, name: str) -> list[float | None]:
-    return [epoch.get(name) for epoch in record.history]
-
-
-def _sides(record: Record) -> list[float]:
-    return [max(epoch["rf"]) for epoch in record.history]
-
-
-def _moves(values: Iterable[float | None]) -> bool:
-    """Whether there are different numbers among the values."""
-    return len({*values} - {None}) > 1
 
 
 def _axes(title: str) -> tuple[Any, Any]:

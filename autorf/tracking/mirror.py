@@ -74,7 +74,7 @@ class Mirror:
         client = self._connected()
         run = self._run_of(client, record)
         self._log(client, run.id, values.epoch_metrics(record, run.epoch))
-        run.epoch = max([run.epoch, *(int(epoch["epoch"]) for epoch in record.history)])
+        run.epoch = max([run.epoch, *(report.epoch for report in record.history)])
         if record.state == "running" and not run.running:
             client.update_run(run.id, status="RUNNING")
             run.running, run.whole = True, ""

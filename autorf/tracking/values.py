@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from autorf.store.store import Record
 from autorf.store.traces import KEPT_APART
 from autorf.study.spec import StudySpec
-from autorf.study.trial import trial_from
+from autorf.training.results import EpochReport, TrialResult
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Metric, Param
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 LONGEST_VALUE = 5_000
 """Characters of a tag or parameter; MLflow refuses more than 6 000."""
 
-_NOT_METRICS = ("seconds", "cpu_seconds", "trace")
-_FINAL = ("miou", "f1", "pixel_accuracy", "train_seconds", "cpu_seconds", "parameters", "peak_memory_mb")
+_FINAL_COSTS = ("parameters", "peak_memory_mb")
 
 
 def study_tags(spec: StudySpec, identity: str) -> dict[str, str]:
@@ -35,7 +34,7 @@ def trial_tags(spec: StudySpec, identity: str, record: Record, parent: str) -> d
         "autorf.kind": "trial",
         "mlflow.parentRunId": parent,
         "autorf.trial_key": record.key,
-        "autorf.method": str(record.configuration["method"]),
+        "autorf.method": record.method,
         "autorf.state": record.state,
     }
 
@@ -51,13 +50,19 @@ def parameters(record: Record) -> "list[Param]":
 def epoch_metrics(record: Record, after: int) -> "list[Metric]":
     """What every epoch later than number ``after`` measured; ``epoch`` last seen tells how far a run is."""
     fixed = _set_dilation(record)
-    logged: list[Metric] = []
-    for epoch in record.history:
-        if epoch["epoch"] > after:
-            values = {"dilation": fixed, **{name: value for name, value in epoch.items() if name not in _NOT_METRICS}}
-            logged += metrics({**values, **_sides(epoch["rf"])}, int(epoch["epoch"]))
-            logged += _step_metrics(epoch.get("trace") or {})
-    return logged
+    found: list[Metric] = []
+    for report in record.history:
+        if report.epoch > after:
+            values = {
+                "dilation": fixed,
+                **report.learned,
+                "epoch": report.epoch,
+                "loss": report.loss,
+                **_shared(report),
+            }
+            found += metrics(values, report.epoch)
+            found += _step_metrics(report.trace)
+    return found
 
 
 def _step_metrics(trace: Mapping[str, Any]) -> "list[Metric]":
@@ -78,16 +83,25 @@ def _step_metrics(trace: Mapping[str, Any]) -> "list[Metric]":
 
 def final_metrics(record: Record) -> "list[Metric]":
     """What a trial's result says beyond its last epoch's metrics, at the step of that epoch."""
-    result = record.result
-    last_epoch = record.history[-1] if record.history else {}
-    step = int(last_epoch.get("epoch", 0))
-    values: dict[str, Any] = {name: result.get(name) for name in _FINAL}
-    values |= {**result.get("values", {}), "rnorm": result.get("rnorm")}
-    values |= _sides(result["rf"]) if "rf" in result and result["rf"] != last_epoch.get("rf") else {}
-    for score in ("iou", "f1"):
+    result, last = record.result, record.last
+    if result is None:
+        return []
+    known = {} if last is None else {**last.learned, **_shared(last)}
+    values: dict[str, Any] = {**result.learned, **_shared(result)}
+    values |= {"train_seconds": result.seconds, "cpu_seconds": result.cpu_seconds}
+    values |= {name: result.costs.get(name) for name in _FINAL_COSTS}
+    changed = {name: value for name, value in values.items() if value != known.get(name)}
+    for score, by_class in (("iou", result.iou_per_class), ("f1", result.f1_per_class)):
         # Without a slash: MLflow's page would show them as a section before all curves.
-        values |= {f"per_class_{score}.{name}": value for name, value in result.get(f"{score}_per_class", {}).items()}
-    return metrics({name: value for name, value in values.items() if value != last_epoch.get(name)}, step)
+        changed |= {f"per_class_{score}.{name}": value for name, value in by_class.items()}
+    return metrics(changed, 0 if last is None else last.epoch)
+
+
+def _shared(report: EpochReport | TrialResult) -> dict[str, Any]:
+    """What both an epoch and a result show; costs only of an epoch, where one is an objective."""
+    costs = report.costs if isinstance(report, EpochReport) else {}
+    sides = {} if report.rf is None else _sides(report.rf)
+    return {**report.metrics, **costs, "rnorm": report.rnorm, "steps": report.steps, **sides}
 
 
 def metrics(values: Mapping[str, Any], step: int) -> "list[Metric]":
@@ -136,5 +150,5 @@ def _sides(rf: Any) -> dict[str, float]:
 
 def _set_dilation(record: Record) -> float | None:
     """The dilation that was set by hand, as the comparison shows it."""
-    method = trial_from(record.configuration, record.seed).method
+    method = None if record.trial is None else record.trial.method
     return getattr(method, "rate", None) or getattr(method, "dilation", None)

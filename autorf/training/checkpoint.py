@@ -14,6 +14,7 @@ from autorf.surgery import learned_values
 from autorf.training.module import SegmentationModule
 from autorf.training.packing import moved, pack, unpack
 from autorf.training.parallel import own_shard
+from autorf.training.results import METRICS, EpochReport, Field
 from autorf.training.resuming import NAMES, write_checkpoint
 from autorf.training.trace import Trace
 
@@ -28,12 +29,12 @@ class EpochCheckpoint(Checkpoint):
         folder: the trial's own.
         seed: of the trial.
         field: measures the receptive field now.
-        report: receives one mapping an epoch; of several processes, the first's does.
+        report: receives what every epoch measured; of several processes, the first's does.
         stopped: asked after each epoch's checkpoint whether to end the training there.
         reached: how many epochs were received before; those that only the checkpoint knows are reported again.
 
     Attributes:
-        history: what was reported, one mapping an epoch.
+        history: what was reported, epoch by epoch.
         seconds: spent in training so far.
         cpu_seconds: of processor time, all processes and threads together; 0 where a GPU trains.
         notes: what went wrong with earlier checkpoints.
@@ -43,14 +44,14 @@ class EpochCheckpoint(Checkpoint):
         self,
         folder: Path,
         seed: int,
-        field: Callable[[], dict[str, Any]],
-        report: Callable[[dict[str, Any]], None],
+        field: Callable[[], Field],
+        report: Callable[[EpochReport], None],
         stopped: Callable[[], bool] = lambda: False,
         reached: int | None = None,
     ) -> None:
         self.folder, self.seed, self.field, self.report, self.stopped = folder, seed, field, report, stopped
         self.reached = reached
-        self.history: list[dict[str, Any]] = []
+        self.history: list[EpochReport] = []
         self.seconds, self.cpu_seconds = 0.0, 0.0
         self.notes: list[str] = []
         self._trace = Trace()
@@ -80,7 +81,7 @@ class EpochCheckpoint(Checkpoint):
         """Report and save; Lightning calls checkpoint callbacks last."""
         assert isinstance(pl_module, SegmentationModule)
         self._read_clocks(trainer)
-        self.history.append(self._measured(trainer.current_epoch, pl_module))
+        self.history.append(self._measured(trainer, pl_module))
         self._say(self.history[-1])
         # Asked of every process, written by the first.
         trainer.save_checkpoint(self.folder / NAMES[0])
@@ -95,34 +96,33 @@ class EpochCheckpoint(Checkpoint):
         self.seconds += now - self._since
         self._since, self._cpu_since = now, cpu
 
-    def _say(self, epoch: dict[str, Any]) -> None:
+    def _say(self, epoch: EpochReport) -> None:
         if own_shard().first:
             self.report(epoch)
 
-    def _measured(self, epoch: int, module: SegmentationModule) -> dict[str, Any]:
+    def _measured(self, trainer: lightning.Trainer, module: SegmentationModule) -> EpochReport:
         validation = module.validation_scores
         assert validation is not None
-        return {
-            "epoch": epoch,
-            "loss": module.train_loss,
-            "miou": validation.miou,
-            "f1": validation.f1,
-            "pixel_accuracy": validation.pixel_accuracy,
-            **learned_values(module.model),
-            **self.field(),
-            "seconds": round(self.seconds, 2),
-            **({"cpu_seconds": round(self.cpu_seconds, 2)} if self.cpu_seconds else {}),
-            **({"trace": trace} if (trace := self._trace.taken()) else {}),
-        }
+        return EpochReport(
+            epoch=trainer.current_epoch,
+            loss=module.train_loss,
+            metrics={name: getattr(validation, name) for name in METRICS},
+            learned=learned_values(module.model),
+            field=self.field(),
+            steps=trainer.global_step,
+            seconds=round(self.seconds, 2),
+            cpu_seconds=round(self.cpu_seconds, 2) if self.cpu_seconds else None,
+            trace=self._trace.taken(),
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """What was reported so far."""
         clocks = {"seconds": self.seconds, "cpu_seconds": self.cpu_seconds}
-        return {"history": self.history, **clocks, "notes": self.notes}
+        return {"history": [epoch.to_json() for epoch in self.history], **clocks, "notes": self.notes}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue the report."""
-        self.history = list(state_dict["history"])
+        self.history = [EpochReport.from_json(epoch) for epoch in state_dict["history"]]
         self.seconds, self.cpu_seconds = state_dict["seconds"], state_dict.get("cpu_seconds", 0.0)
         self.notes = [*state_dict["notes"], *self.notes]
         again = self.history[self.reached :] if self.reached is not None else []

@@ -13,6 +13,7 @@ from autorf.study.spec import parse_study
 from autorf.study.trial import grid
 from tests.cli.conftest import Shell
 from tests.comparison.builder import leave_evidence, record, spec
+from tests.reports import changed, with_result
 from tests.tiny import TINY
 
 
@@ -25,7 +26,7 @@ def trials(tmp_path: Path) -> list[Record]:
     found = [record("dilation", 0.5 + seed / 100, seed, rate=rate) for rate in (1, 3) for seed in range(3)]
     found += [record("scale_adaptive", 0.6 + seed / 90, seed, dilation=2) for seed in range(3)]
     for one in found:
-        leave_evidence(tmp_path, one, [0.2, 0.3, 0.5, one.result["miou"]])
+        leave_evidence(tmp_path, one, [0.2, 0.3, 0.5, one.value("miou")])
     return found
 
 
@@ -79,9 +80,8 @@ def test_a_large_study_shows_its_best_and_says_how_many_more_there_are(show: Sho
 
 def test_two_objectives_show_both_and_the_front(show: Show) -> None:
     records = [record("dilation", 0.3 * rate, rate=rate) for rate in (1, 2, 3)]
-    for one, latency in zip(records, (5.0, 9.0, 9.5), strict=True):
-        one.result["latency_ms"] = latency
-    records[2].result["miou"] = 0.55
+    records = [with_result(one, latency_ms=latency) for one, latency in zip(records, (5.0, 9.0, 9.5), strict=True)]
+    records[2] = with_result(records[2], miou=0.55)
     text = show(compared(records, search={"objectives": ["miou", "latency_ms"]}), 120)
     lines = {word: line for line in text.splitlines() for word in ("rate 1 ", "rate 2 ", "rate 3 ") if word in line}
     assert "latency_ms" in text
@@ -95,7 +95,7 @@ def stored(root: Path, name: str, spaces: list[dict[str, Any]], score: float) ->
     store = Store(root / name, name)
     store.register(study, grid(study, name))
     while (one := store.claim()) is not None:
-        result = {**record("dilation", score, rate=1).result, "miou": score + 0.01 * one.row}
+        result = changed(record("dilation", score, rate=1).result, miou=score + 0.01 * one.row)
         store.complete(one, result, score)
 
 

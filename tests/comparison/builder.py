@@ -9,6 +9,8 @@ import torch
 from autorf.running.evidence import Evidence, write_evidence
 from autorf.store.store import Record
 from autorf.study.trial import trial_from
+from autorf.training.results import EpochReport
+from tests.reports import epoch_report, trial_result
 
 SPEC: dict[str, Any] = {
     "data": {"name": "digits", "object_size": [24], "image_size": [96, 96], "n_train": 8, "n_val": 4},
@@ -36,22 +38,23 @@ def record(method: str, miou: float | None, seed: int = 0, state: str = "", **pa
     return Record(
         row=0,
         key=trial_from(configuration, seed).key,
+        trial=trial_from(configuration, seed),
         configuration=configuration,
         seed=seed,
         state=state,  # type: ignore[arg-type]
         attempt=1,
-        result=result if state == "complete" else {},
-        history=history(2, 5.0) if state == "complete" else [],
+        result=trial_result(**result) if state == "complete" else None,
+        history=history(2, 5.0) if state == "complete" else (),
         reason="out of memory" if state == "failed" else None,
     )
 
 
-def history(n_epochs: int, seconds: float, begin: int = 0) -> list[dict[str, Any]]:
+def history(n_epochs: int, seconds: float, begin: int = 0) -> tuple[EpochReport, ...]:
     """Epochs of so many seconds each."""
-    return [
-        {"epoch": epoch, "miou": 0.1, "rf": [35, 35], "rnorm": 0.36, "seconds": seconds * (epoch + 1)}
+    return tuple(
+        epoch_report(epoch, rf=[35, 35], rnorm=0.36, seconds=seconds * (epoch + 1))
         for epoch in range(begin, begin + n_epochs)
-    ]
+    )
 
 
 def leave_evidence(

@@ -10,6 +10,7 @@ from autorf.cli.comparison_table import _of_groups
 from autorf.comparison import compare, half_width
 from autorf.comparison.rows import learned
 from tests.comparison.builder import record
+from tests.reports import with_result
 
 FIELDS = [
     "key", "method", "params", "seed", "state", "rf", "rnorm", "f", "dilation", "miou", "f1", "pixel_accuracy",
@@ -100,8 +101,10 @@ def test_a_thousand_trials_are_compared_within_two_seconds_of_work() -> None:
 
 def test_what_branches_learned_is_listed_and_averaged_over_seeds() -> None:
     trials = [record("inflation", 0.5, seed) for seed in (0, 1)]
-    for trial, factors in zip(trials, ((1.0, 3.0), (2.0, 4.0)), strict=True):
-        trial.result["values"] = {"f": sum(factors) / 2, "f.1": factors[0], "f.2": factors[1]}
+    trials = [
+        with_result(trial, values={"f": sum(factors) / 2, "f.1": factors[0], "f.2": factors[1]})
+        for trial, factors in zip(trials, ((1.0, 3.0), (2.0, 4.0)), strict=True)
+    ]
     found = compare("s", trials)
     assert [row.each for row in found.rows] == [{"f": [1.0, 3.0]}, {"f": [2.0, 4.0]}]
     assert learned(found.rows, "f") == [1.5, 3.5]

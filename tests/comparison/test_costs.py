@@ -6,6 +6,7 @@ from autorf.comparison import StudyResults, compare_studies
 from autorf.comparison.costs import spent_by_trial
 from autorf.store.store import Record, newest_attempts
 from tests.comparison.builder import history, record, spec
+from tests.reports import with_result
 
 
 def results(attempts: list[Record], **parts: dict[str, object]) -> StudyResults:
@@ -14,16 +15,14 @@ def results(attempts: list[Record], **parts: dict[str, object]) -> StudyResults:
 
 def interrupted(trial: Record, epochs: int, seconds: float, attempt: int = 1) -> Record:
     return replace(
-        trial, state="failed", result={}, history=history(epochs, seconds), attempt=attempt, reason="interrupted"
+        trial, state="failed", result=None, history=history(epochs, seconds), attempt=attempt, reason="interrupted"
     )
 
 
 def test_an_attempt_that_continues_counts_its_own_epochs_and_one_that_repeats_counts_again() -> None:
     trial = record("dilation", 0.5, rate=2)
     first = interrupted(trial, 3, 5.0)
-    continued = replace(
-        trial, attempt=2, history=history(3, 5.0, begin=3), result={**trial.result, "train_seconds": 30.0}
-    )
+    continued = replace(with_result(trial, train_seconds=30.0), attempt=2, history=history(3, 5.0, begin=3))
     assert spent_by_trial([continued, first], 1) == {trial.key: 30.0}
     lost_one = replace(continued, history=history(4, 5.0, begin=2))
     assert spent_by_trial([first, lost_one], 1) == {trial.key: 35.0}
@@ -43,7 +42,7 @@ def test_each_way_pays_for_failed_pruned_and_repeated_attempts_and_for_retrainin
         interrupted(record("dilation", None, rate=3), 1, 4.0),
         interrupted(trial, 1, 3.0),
         replace(trial, attempt=2, history=history(2, 5.0)),
-        replace(record("learned_dilation", 0.1, start=2), state="pruned", history=history(1, 2.0), result={}),
+        replace(record("learned_dilation", 0.1, start=2), state="pruned", history=history(1, 2.0), result=None),
     ]
     study = replace(results(attempts, training={"threads": 2}), retrains={trial.key: {"seconds": 8.0}})
     manual, learned = compare_studies([study]).costs
@@ -59,7 +58,7 @@ def test_each_way_pays_for_failed_pruned_and_repeated_attempts_and_for_retrainin
 def test_an_interrupted_trial_that_waits_has_cost_what_it_did() -> None:
     trial = record("dilation", 0.5, rate=2)
     attempts = [record("dilation", 0.4, rate=1), interrupted(trial, 2, 5.0), replace(trial, state="waiting", attempt=2)]
-    attempts[2] = replace(attempts[2], history=[], result={})
+    attempts[2] = replace(attempts[2], history=(), result=None)
     found = compare_studies([results(attempts)])
     assert len(found.rows) == 1
     assert (found.costs[0].seconds, found.costs[0].ratio) == (20.0, 1.0)
@@ -67,19 +66,18 @@ def test_an_interrupted_trial_that_waits_has_cost_what_it_did() -> None:
 
 def test_a_gpu_is_counted_as_one_however_many_threads_feed_it() -> None:
     trial = record("dilation", 0.4, rate=1)
-    study = results([replace(trial, result={**trial.result, "device": "cuda"})], training={"threads": 8})
+    study = results([with_result(trial, device="cuda")], training={"threads": 8})
     (manual,) = compare_studies([study]).costs
     assert (manual.seconds, manual.unit) == (10.0, "GPU-seconds")
 
 
 def test_processor_time_counts_where_it_is_known_so_a_busy_machine_changes_no_ratio() -> None:
     manual, learned = record("dilation", 0.4, rate=1), record("learned_dilation", 0.6)
-    waited = {"train_seconds": 90.0, "cpu_seconds": 12.0}
-    epochs = [{**epoch, "cpu_seconds": 4.0 * (epoch["epoch"] + 1)} for epoch in history(2, 40.0)]
+    epochs = tuple(replace(report, cpu_seconds=4.0 * (report.epoch + 1)) for report in history(2, 40.0))
     attempts = [
-        replace(manual, result={**manual.result, "cpu_seconds": 8.0}),
+        with_result(manual, cpu_seconds=8.0),
         replace(interrupted(learned, 2, 40.0), history=epochs),
-        replace(learned, attempt=2, history=[], result={**learned.result, **waited}),
+        replace(with_result(learned, train_seconds=90.0, cpu_seconds=12.0), attempt=2, history=()),
     ]
     found = compare_studies([results(attempts, training={"threads": 2})])
     grid, ours = found.costs

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,6 +6,7 @@ from autorf.comparison import StudyResults, compare_studies
 from autorf.errors import InputError
 from autorf.store.store import Record
 from tests.comparison.builder import record, spec
+from tests.reports import with_result
 
 
 def study(name: str, records: list[Record], **parts: dict[str, Any]) -> StudyResults:
@@ -56,7 +56,7 @@ def test_studies_that_measure_something_else_are_refused_naming_the_difference(
 
 
 def test_studies_with_other_classes_are_refused_by_their_names() -> None:
-    other = [replace(one, result={**one.result, "iou_per_class": {"background": 0.9, "c": 0.5}}) for one in LEARNED]
+    other = [with_result(one, iou_per_class={"background": 0.9, "c": 0.5}) for one in LEARNED]
     with pytest.raises(InputError, match=r"classes differ: 3 classes with a, b and 2 classes with c"):
         compare_studies([study("a", MANUAL), study("b", other)])
 

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ from autorf.comparison import Comparison, StudyResults, compare, compare_studies
 from autorf.statistics import difference_of_best
 from autorf.store.store import Record
 from tests.comparison.builder import leave_evidence, record, spec
+from tests.reports import with_result
 
 T2 = 4.302653
 
@@ -38,7 +38,7 @@ def test_the_best_of_many_is_judged_as_the_best_of_many() -> None:
     manual = [seeds("dilation", rng.normal(0.5, 0.01, 3).tolist(), rate=rate) for rate in range(1, 7)]
     learned = [seeds("learned_dilation", rng.normal(0.53, 0.01, 3).tolist(), start=start) for start in range(1, 6)]
     verdict = compare("s", [one for group in [*manual, *learned] for one in group]).verdict
-    scores = [[[one.result["miou"] for one in group] for group in part] for part in (learned, manual)]
+    scores = [[[one.value("miou") for one in group] for group in part] for part in (learned, manual)]
     expected = difference_of_best(*scores)
     assert (verdict.difference_low, verdict.difference_high) == pytest.approx((expected.low, expected.high))
     assert (verdict.n_manual, verdict.n_learned) == (6, 5)
@@ -120,11 +120,8 @@ def test_a_score_that_is_no_number_is_a_row_and_never_counts() -> None:
 
 
 def test_a_cost_is_better_when_it_is_less() -> None:
-    def timed(trial: Record, latency: float) -> Record:
-        return replace(trial, result={**trial.result, "latency_ms": latency})
-
-    slow = [timed(one, 20.0 + one.seed) for one in seeds("dilation", [0.5] * 3, rate=2)]
-    fast = [timed(one, 10.0 + one.seed) for one in seeds("learned_dilation", [0.4] * 3)]
+    slow = [with_result(one, latency_ms=20.0 + one.seed) for one in seeds("dilation", [0.5] * 3, rate=2)]
+    fast = [with_result(one, latency_ms=10.0 + one.seed) for one in seeds("learned_dilation", [0.4] * 3)]
     found = of([*slow, *fast], search={"objectives": ["latency_ms", "miou"]})
     assert (found.metric, found.verdict.outcome, found.verdict.difference) == ("latency_ms", "better", -10.0)
     assert "latency_ms 11" in found.verdict.sentence

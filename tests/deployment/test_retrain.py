@@ -3,16 +3,16 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from autorf.deployment import retrain as module
 from autorf.deployment.retrain import Options, retrain
 from autorf.errors import InputError
-from autorf.executors import Event
+from autorf.executors import Event, Failure
 from autorf.running.evidence import read_evidence
 from autorf.store.store import open_store
+from autorf.training.results import EpochReport
 from tests.study.trained import LEARNED, MANUAL, UNFINISHED, Here
 
 
@@ -75,10 +75,11 @@ def test_killed_in_an_epoch_the_same_call_ends_with_the_same_files(
     class KilledError(Exception):
         pass
 
-    before: list[dict[str, Any]] = []
+    before: list[EpochReport] = []
 
     def kill(event: Event) -> None:
-        if event.payload["epoch"] == 2:
+        assert isinstance(event.payload, EpochReport)
+        if event.payload.epoch == 2:
             raise KilledError
         before.append(event.payload)
 
@@ -91,11 +92,11 @@ def test_killed_in_an_epoch_the_same_call_ends_with_the_same_files(
     assert not (root / "tiny" / "retrained" / keys[LEARNED]).exists()
     with pytest.raises(InputError, match="unfinished retrain of this trial has epochs 3"):
         retrain(root, "tiny", Options(trial=keys[LEARNED], epochs=2), quiet=True)
-    seen: list[dict[str, Any]] = []
+    seen: list[EpochReport] = []
     monkeypatch.setattr(module, "make_local", lambda *_: Here(lambda event: seen.append(event.payload)))
     resumed = files(retrain(root, "tiny", options, quiet=True).folder)
     # The first two are the checkpoint's own report, their seconds too: only the third was trained again.
-    assert (seen[:2], [epoch["epoch"] for epoch in seen]) == (before, [0, 1, 2])
+    assert (seen[:2], [report.epoch for report in seen]) == (before, [0, 1, 2])
     assert resumed["model.safetensors"] == whole["model.safetensors"]
     assert json.loads(resumed["metrics.json"])["metrics"] == json.loads(whole["metrics.json"])["metrics"]
 
@@ -119,7 +120,7 @@ def test_the_test_split_is_evaluated_once_however_often_the_end_is_repeated(
 def test_with_val_trains_on_more_images_and_fixed_on_the_learned_dilation(root: Path, keys: list[str]) -> None:
     outcome = retrain(root, "tiny", Options(trial=keys[LEARNED], epochs=1, with_val=True, fixed=True), quiet=True)
     found = json.loads((outcome.folder / "metrics.json").read_text())
-    learned = open_store(root, "tiny").record(keys[LEARNED]).result["values"]["dilation"]
+    learned = open_store(root, "tiny").record(keys[LEARNED]).result.learned["dilation"]
     assert found["configuration"] == {"method": "dilation", "rate": int(learned)}
     assert (found["n_train"], found["with_val"], found["fixed"]) == (32 + 12, True, True)
     with pytest.raises(InputError, match=r"--fixed: dilation .* has no dilation that it learned"):
@@ -131,7 +132,7 @@ def test_a_retrain_that_fails_says_why_and_leaves_no_folder(
 ) -> None:
     class Failing(Here):
         def wait(self, timeout: float) -> list[Event]:
-            return [Event(self.jobs.pop().row, "failed", {"reason": "out of memory"})]
+            return [Event(self.jobs.pop().row, "failed", Failure("out of memory"))]
 
     monkeypatch.setattr(module, "make_local", lambda *_: Failing())
     outcome = retrain(root, "tiny", Options(), quiet=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 from autorf.study.job import Job
 from autorf.study.spec import parse_study
+from autorf.training.results import EpochReport, TrialResult
 
 N_VAL, EPOCHS = 7, 2
 SPEC = parse_study(
@@ -70,9 +71,9 @@ def main(root: Path, rank: int) -> None:
 
     torch.distributed.init_process_group("gloo", init_method=(root / "meeting").as_uri(), rank=rank, world_size=2)
 
-    def run(name: str, said: list[str], stop: bool = False, reached: int = 0) -> dict[str, Any]:
-        def report(epoch: dict[str, Any]) -> None:
-            said.append(f"{epoch['loss']}\n")
+    def run(name: str, said: list[str], stop: bool = False, reached: int = 0) -> TrialResult:
+        def report(epoch: EpochReport) -> None:
+            said.append(f"{epoch.loss}\n")
 
         settings = {"strategy": DDPStrategy(find_unused_parameters=True), "plugins": [OneOfTwo()]}
         return runner.run(job(root / name, RUNS[name][0], reached), report, lambda: stop, settings)
@@ -82,10 +83,10 @@ def main(root: Path, rank: int) -> None:
         for _ in range(stops):
             run(name, said, stop=True)
         result = run(name, said, reached=len(said))
-        assert bool(said) == bool(result) == (rank == 0)
+        assert bool(said) == bool(result.iou_per_class) == (rank == 0)
         if rank == 0:
             (root / f"{name}.said").write_text("".join(said))
-            (root / f"{name}.miou").write_text(str(result["miou"]))
+            (root / f"{name}.miou").write_text(str(result.miou))
     torch.distributed.destroy_process_group()
 
 

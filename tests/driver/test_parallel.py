@@ -14,6 +14,7 @@ from autorf.running import runner
 from autorf.running.evidence import read_evidence
 from autorf.training.batches import EpochBatches
 from autorf.training.parallel import Shard
+from autorf.training.results import EpochReport
 from tests.driver.one_of_two import EPOCHS, N_VAL, RESIZED, SPEC, job, without_batch_norm
 
 
@@ -34,12 +35,12 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_two_processes_train_what_one_does(folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "build", without_batch_norm)
-    reported: list[dict[str, object]] = []
+    reported: list[EpochReport] = []
     alone = runner.run(job(tmp_path, RESIZED), reported.append)
     lines = (folders / "whole.said").read_text().splitlines()
     assert len(lines) == EPOCHS
-    assert [float(line) for line in lines] == pytest.approx([epoch["loss"] for epoch in reported], rel=1e-5)
-    assert alone["epochs"] == EPOCHS
+    assert [float(line) for line in lines] == pytest.approx([epoch.loss for epoch in reported], rel=1e-5)
+    assert alone.epochs == EPOCHS
     ours, theirs = (load_file(folder / "model.safetensors") for folder in (folders / "whole", tmp_path))
     assert ours.keys() == theirs.keys()
     for name, weight in theirs.items():

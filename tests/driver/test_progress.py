@@ -2,7 +2,6 @@ import io
 import json
 import re
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from rich.console import Console
@@ -10,23 +9,25 @@ from rich.console import Console
 from autorf.driver.progress import JsonLines, Progress, TerminalProgress, open_progress
 from autorf.store.store import Record
 from autorf.study.spec import StudySpec
+from autorf.study.trial import trial_from
+from autorf.training.results import EpochReport
+from tests.reports import epoch_report, trial_result
 
 
 def records() -> list[Record]:
     return [
-        Record(
-            row=n, key=f"key{n}", configuration={"method": "dilation", "rate": n}, seed=0, state="waiting", attempt=1
-        )
+        Record(n, f"key{n}", configuration, 0, "waiting", 1, trial_from(configuration, 0))
         for n in (1, 2, 3)
+        for configuration in [{"method": "dilation", "rate": n}]
     ]
 
 
-def epoch(number: int) -> dict[str, Any]:
-    return {"epoch": number, "loss": float("nan"), "miou": 0.25, "rf": [19.0, 19.0], "rnorm": 0.4, "seconds": 1.5}
+def epoch(number: int) -> EpochReport:
+    return epoch_report(number, loss=float("nan"), miou=0.25, rf=[19.0, 19.0], rnorm=0.4, seconds=1.5)
 
 
 def complete(record: Record, miou: float) -> Record:
-    result = {"miou": miou, "f1": 0.5, "rf": [19.0, 27.0], "rnorm": 0.4, "train_seconds": 3.0}
+    result = trial_result(miou=miou, f1=0.5, rf=[19.0, 27.0], rnorm=0.4, train_seconds=3.0)
     return replace(record, state="complete", result=result)
 
 
@@ -34,7 +35,7 @@ def run_one(progress: Progress, record: Record, end: Record, epochs: int = 2) ->
     running = replace(record, state="running")
     progress.started(running)
     for number in range(epochs):
-        running.history.append(epoch(number))
+        running = replace(running, history=(*running.history, epoch(number)))
         progress.epoch(running, epoch(number))
     progress.finished(end)
 
@@ -42,7 +43,7 @@ def run_one(progress: Progress, record: Record, end: Record, epochs: int = 2) ->
 def test_the_time_left_follows_from_the_epochs_trained_now_and_those_to_come(tiny: StudySpec) -> None:
     now = [0.0]
     first, second, third = records()
-    second = replace(second, history=[epoch(0)])
+    second = replace(second, history=(epoch(0),))
     progress = Progress(tiny, [first, second, third], clock=lambda: now[0])
     assert progress.seconds_left() is None
     progress.started(replace(first, state="running"))
@@ -59,7 +60,7 @@ def test_what_other_drivers_ran_counts_and_what_they_took_over_runs_here_no_more
     progress = Progress(tiny, [first, second, third])
     ours = replace(first, state="running")
     progress.started(ours)
-    progress.seen([first, complete(second, 0.7), replace(third, state="running", history=[epoch(0)])])
+    progress.seen([first, complete(second, 0.7), replace(third, state="running", history=(epoch(0),))])
     assert (progress.done, progress.best.key, progress.reached(third)) == (1, "key2", 1)
     assert progress.records["key1"] is ours
     progress.lost(ours)
@@ -94,7 +95,7 @@ def test_without_a_terminal_every_finished_trial_is_one_plain_line(tiny: StudySp
     with TerminalProgress(tiny, [first, second, third], console=Console(file=text, width=40)) as progress:
         run_one(progress, first, complete(first, 0.5))
         run_one(progress, second, replace(second, state="failed", reason="out of memory"))
-        run_one(progress, third, replace(third, state="pruned", result={"epochs": 1, "miou": 0.25}))
+        run_one(progress, third, replace(third, state="pruned", result=trial_result(epochs=1, miou=0.25)))
     lines = text.getvalue().splitlines()
     assert lines[0] == "study tiny: 3 trials"
     assert re.fullmatch(
@@ -109,7 +110,7 @@ def test_the_live_view_shows_what_runs_the_best_and_the_time_left(tiny: StudySpe
     console = Console(file=io.StringIO(), width=120, force_terminal=False)
     progress = TerminalProgress(tiny, [first, second, third], console=console)
     run_one(progress, first, complete(first, 0.5))
-    running = replace(second, state="running", history=[epoch(0)])
+    running = replace(second, state="running", history=(epoch(0),))
     progress.started(running)
     progress.epoch(running, epoch(0))
     console.file = text = io.StringIO()
@@ -136,7 +137,7 @@ def test_json_lines_are_one_valid_object_an_event(tiny: StudySpec) -> None:
     ]  # fmt: skip
     assert (events[0]["study"], events[0]["total"], events[0]["done"], events[0]["best"]) == ("tiny", 3, 0, None)
     assert events[1]["params"] == {"rate": 1}
-    assert events[2] == {"event": "epoch", "key": "key1", **epoch(0), "loss": None}
+    assert events[2] == {"event": "epoch", "key": "key1", **epoch(0).to_json(), "loss": None}
     assert (events[4]["miou"], events[4]["state"]) == (0.5, "complete")
     assert events[4]["best"] == {"key": "key1", "value": 0.5, "rf": [19.0, 27.0]}
     assert (events[6]["reason"], events[6]["miou"], events[6]["done"]) == ("NaN", None, 2)

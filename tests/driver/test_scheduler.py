@@ -14,6 +14,7 @@ from autorf.store.store import Store
 from autorf.study.search_space import read_spaces
 from autorf.study.spec import StudySpec, parse_study
 from autorf.study.trial import Trial, configurations, trial_from, under_every_seed
+from tests.reports import epoch_report, trial_result
 from tests.tiny import TINY
 
 Quality = Callable[[Record, int], float]
@@ -64,10 +65,9 @@ class Search:
     def _epoch(self, record: Record, done: int, quality: Quality) -> bool:
         self.epochs += 1
         value = quality(record, done + 1)
-        measured = {"epoch": done, "miou": value, "rf": [1, 1], "rnorm": 0.1}
+        measured = epoch_report(done, miou=value, rf=[1, 1], rnorm=0.1)
         self.store.report(record, measured)
-        record.history.append(measured)
-        result = {"miou": value, "epochs": done + 1, "flops": 10.0 * record.seed, "latency_ms": 5.0}
+        result = trial_result(miou=value, epochs=done + 1, flops=10.0 * record.seed, latency_ms=5.0)
         if done + 1 == self.spec.training.epochs:
             self.store.complete(record, result, value)
             return False
@@ -104,9 +104,9 @@ def test_halving_prunes_and_promotes_and_finishes_the_best_of_both_kinds(tmp_pat
     assert {manual(record) for record in records.values() if record.state == "complete"} == {True, False}
     pruned = [record for record in records.values() if record.state == "pruned"]
     assert len(pruned) >= 6
-    assert {record.result["epochs"] for record in pruned} <= {1, 3}
+    assert {record.result.epochs for record in pruned} <= {1, 3}
     assert search.epochs < 0.6 * 40
-    assert all(len(record.history) == record.result["epochs"] for record in records.values())
+    assert all(len(record.history) == record.result.epochs for record in records.values())
 
 
 def test_halving_goes_on_after_a_kill_and_repeats_no_epoch(tmp_path: Path) -> None:

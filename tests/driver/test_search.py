@@ -57,13 +57,13 @@ def test_every_trial_has_its_epochs_field_and_scores(finished: tuple[Path, str])
     for record in records(finished[0] / "runs"):
         by_method.setdefault(record.configuration["method"], record)
         assert len(record.history) == (3 if record.configuration["method"] == "learned_dilation" else 2)
-        assert 0 < record.result["miou"] <= 1
-        assert record.history[-1]["miou"] == record.result["miou"]
-        assert len(record.result["iou_per_class"]) == 11
-    assert by_method["dilation"].result["rf"] == [19, 19]
-    assert by_method["dilation"].result["rnorm"] == pytest.approx(19 / 48)
-    assert by_method["inflation"].result["values"]["f"] != 1.0
-    assert by_method["learned_dilation"].result["values"]["dilation"].is_integer()
+        assert 0 < record.result.miou <= 1
+        assert record.history[-1].miou == record.result.miou
+        assert len(record.result.iou_per_class) == 11
+    assert by_method["dilation"].result.rf == (19, 19)
+    assert by_method["dilation"].result.rnorm == pytest.approx(19 / 48)
+    assert by_method["inflation"].result.learned["f"] != 1.0
+    assert by_method["learned_dilation"].result.learned["dilation"].is_integer()
 
 
 def test_nothing_is_written_outside_the_root(finished: tuple[Path, str]) -> None:
@@ -120,11 +120,11 @@ def test_mlflow_the_storage_and_compare_agree(finished: tuple[Path, str]) -> Non
         metrics, record = mirrored[row["key"]].metrics, stored[row["key"]]
         for name in ("miou", "f1", "pixel_accuracy", "rnorm", "train_seconds", "dilation", "f"):
             assert metrics.get(name) == row[name]
-        assert [metrics["rf_height"], metrics["rf_width"]] == row["rf"] == record.result["rf"]
+        assert [metrics["rf_height"], metrics["rf_width"]] == row["rf"] == list(record.result.rf)
         assert {
-            f"per_class_iou.{name}": iou for name, iou in record.result["iou_per_class"].items() if iou is not None
+            f"per_class_iou.{name}": iou for name, iou in record.result.iou_per_class.items() if iou is not None
         } == {name: value for name, value in metrics.items() if name.startswith("per_class_iou.")}
-        assert (row["miou"], row["state"]) == (record.result["miou"], mirrored[row["key"]].tags["autorf.state"])
+        assert (row["miou"], row["state"]) == (record.result.miou, mirrored[row["key"]].tags["autorf.state"])
     best = max(shown["rows"], key=lambda row: row["miou"])
     assert mirrored[None].metrics["best_miou"] == best["miou"]
     assert mirrored[None].tags["autorf.best_manual"] in {row["key"] for row in shown["rows"]}
@@ -198,8 +198,8 @@ def test_an_interrupted_study_resumes_to_the_numbers_of_an_uninterrupted_one(
     resumed = {record.key: record for record in records(tmp_path / "runs")}
     expected = {record.key: record for record in records(finished[0] / "runs")}
     assert {key: resumed[key].row for key in done} == done
-    assert {key: one.result["miou"] for key, one in resumed.items()} == {
-        key: one.result["miou"] for key, one in expected.items()
+    assert {key: one.result.miou for key, one in resumed.items()} == {
+        key: one.result.miou for key, one in expected.items()
     }
     assert max(one.attempt for one in resumed.values()) == 2
     assert mlflow_statuses(tmp_path / "runs") == ["FINISHED"] * 5

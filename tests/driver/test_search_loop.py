@@ -18,6 +18,7 @@ from autorf.executors import Event
 from autorf.store.store import open_store
 from autorf.study.job import Job
 from autorf.study.spec import parse_study
+from tests.reports import epoch_report, trial_result
 from tests.tiny import TINY
 
 
@@ -48,18 +49,20 @@ class Pretended:
         assert job is not None
         if self.stopped or self.done == job.epochs:
             self.job = None
-            return [Event(job.row, "pruned" if self.stopped else "done", self.scored(job))]
+            return [
+                Event(job.row, "pruned" if self.stopped else "done", trial_result(**self.scored(job), epochs=self.done))
+            ]
         self.done += 1
         self.trained += 1
-        return [Event(job.row, "epoch", {**self.scored(job), "epoch": self.done - 1})]
+        return [Event(job.row, "epoch", epoch_report(self.done - 1, **self.scored(job)))]
 
     def close(self) -> None:
         self.job = None
 
     def scored(self, job: Job) -> dict[str, Any]:
         miou = 1 - abs(job.configuration.get("rate", 9) - 4) / 20 - 0.1 / self.done
-        common = {"f1": miou, "pixel_accuracy": miou, "rf": [9, 9], "rnorm": 0.2, "loss": 1.0, "train_seconds": 1.0}
-        return {**common, "miou": miou, "epochs": self.done, "latency_ms": 10.0 - miou, "values": {}}
+        scores = {"miou": miou, "f1": miou, "pixel_accuracy": miou, "latency_ms": 10.0 - miou}
+        return {**scores, "rf": [9, 9], "rnorm": 0.2}
 
 
 def run(
@@ -87,9 +90,9 @@ class Silent:
 def test_a_pruned_search_trains_a_third_and_keeps_the_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     outcome, epochs = run(tmp_path, monkeypatch, {"pruning": {}})
     records = open_store(tmp_path, "tiny").records()
-    best = max(records, key=lambda record: float(record.result["miou"]))
+    best = max(records, key=lambda record: record.value("miou"))
     assert (best.configuration["rate"], best.state) == (4, "complete")
-    assert {record.result["epochs"] for record in records if record.state == "pruned"} == {1, 4}
+    assert {record.result.epochs for record in records if record.state == "pruned"} == {1, 4}
     assert epochs <= 81 / 2.5
     assert (outcome.run, outcome.failed, outcome.end) == (9, 0, "every trial of the grid was run")
     again, trained = run(tmp_path, monkeypatch, {"pruning": {}})

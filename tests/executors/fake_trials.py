@@ -4,28 +4,26 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from autorf.study.job import Job
+from autorf.training.results import EpochReport, Field, TrialResult
 
 
-def measured(job: Job, epoch: int) -> dict[str, Any]:
+def measured(epoch: int) -> EpochReport:
     score = 0.1 + 0.01 * epoch
-    return {"epoch": epoch, "loss": 1.0, "miou": score, "f1": score, "pixel_accuracy": score} | {
-        "rf": [19, 19],
-        "rnorm": 0.4,
-        "seconds": 0.0,
-    }
+    scores = {"miou": score, "f1": score, "pixel_accuracy": score}
+    return EpochReport(epoch=epoch, loss=1.0, metrics=scores, field=Field((19, 19), 0.4), seconds=0.0)
 
 
 def sleeping_trial(
     job: Job,
-    report: Callable[[dict[str, Any]], None],
+    report: Callable[[EpochReport], None],
     stopped: Callable[[], bool],
     seconds: float = 0.0,
     gate: Path | None = None,
-) -> dict[str, Any]:
+) -> TrialResult:
     """Epochs of ``seconds`` that keep their count in a file, as a checkpoint would; two until ``gate`` exists."""
     job.folder.mkdir(parents=True, exist_ok=True)
     reached = job.folder / "epochs"
@@ -35,19 +33,19 @@ def sleeping_trial(
         while gate is not None and epoch == 2 and not gate.exists():
             time.sleep(0.05)
         time.sleep(seconds)
-        last = measured(job, epoch)
+        last = measured(epoch)
         report(last)
         epoch += 1
         reached.write_text(str(epoch))
         if stopped():
             break
-    last = measured(job, epoch - 1)
+    last = measured(epoch - 1)
     with (job.folder / "runs").open("a") as log:
         log.write(f"{os.getpid()} {epoch}\n")
-    return {**last, "epochs": epoch, "train_seconds": seconds * epoch, "iou_per_class": {}, "values": {}}
+    return replace(last.as_result(), seconds=seconds * epoch)
 
 
-def shared_trial(job: Job, report: Callable[[dict[str, Any]], None], stopped: Callable[[], bool]) -> dict[str, Any]:
+def shared_trial(job: Job, report: Callable[[EpochReport], None], stopped: Callable[[], bool]) -> TrialResult:
     """Epochs that the processes of a data-parallel trial add up; the ranks' process ids are files."""
     import torch
 
@@ -59,21 +57,21 @@ def shared_trial(job: Job, report: Callable[[dict[str, Any]], None], stopped: Ca
         told = torch.tensor([10.0**rank, 0.0])
         torch.distributed.all_reduce(told)
         if rank == 0:
-            report({**measured(job, epoch), "loss": float(told[0])})
+            report(replace(measured(epoch), loss=float(told[0])))
             told[1] = float(stopped())
         torch.distributed.broadcast(told, 0)
         if told[1]:
             break
-    return {**measured(job, epoch), "epochs": epoch + 1, "train_seconds": 0.1, "iou_per_class": {}, "values": {}}
+    return replace(measured(epoch).as_result(), seconds=0.1)
 
 
-def dying_trial(job: Job, report: Callable[[dict[str, Any]], None], stopped: Callable[[], bool]) -> dict[str, Any]:
+def dying_trial(job: Job, report: Callable[[EpochReport], None], stopped: Callable[[], bool]) -> TrialResult:
     """Reports an epoch, then kills its process."""
-    report(measured(job, 0))
+    report(measured(0))
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError("unreachable")
 
 
-def failing_trial(job: Job, report: Callable[[dict[str, Any]], None], stopped: Callable[[], bool]) -> dict[str, Any]:
+def failing_trial(job: Job, report: Callable[[EpochReport], None], stopped: Callable[[], bool]) -> TrialResult:
     """Fails as a full disk would."""
     raise OSError(28, "No space left on device", str(Path("checkpoint")))

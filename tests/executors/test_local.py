@@ -17,6 +17,7 @@ from autorf.executors.local import LocalExecutor, failure_reason
 from autorf.study.job import Job
 from autorf.study.spec import StudySpec
 from tests.executors.fake_trials import dying_trial, failing_trial, sleeping_trial
+from tests.reports import trial_result
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +53,7 @@ def until_end(executor: LocalExecutor, stop_at: int | None = None) -> list[Event
     while time.monotonic() < deadline and not (events and ended(events[-1])):
         for event in executor.wait(1.0):
             events.append(event)
-            if event.kind == "epoch" and event.payload["epoch"] + 1 == stop_at:
+            if event.kind == "epoch" and event.payload.epoch + 1 == stop_at:
                 executor.stop(event.row)
     return events
 
@@ -68,12 +69,12 @@ def test_a_stop_at_a_rung_comes_before_the_next_epoch_and_the_next_job_goes_on_f
     executor.submit(job)
     events = until_end(executor, stop_at=2)
     assert kinds(events) == ["epoch", "epoch", "pruned"]
-    assert events[-1].payload["epochs"] == 2
+    assert events[-1].payload.epochs == 2
     executor.stop(job.row)
     executor.submit(job)
     events = until_end(executor)
     assert kinds(events) == ["epoch", "epoch", "done"]
-    assert [event.payload["epoch"] for event in events[:2]] == [2, 3]
+    assert [event.payload.epoch for event in events[:2]] == [2, 3]
 
 
 @pytest.mark.parametrize("executor", [dying_trial], indirect=True)
@@ -82,17 +83,17 @@ def test_a_killed_worker_is_a_failed_job_and_the_next_job_gets_a_new_worker(exec
         executor.submit(job)
         events = until_end(executor)
         assert kinds(events) == ["epoch", "failed"]
-        assert "killed by SIGKILL" in events[-1].payload["reason"]
-        assert events[-1].payload["crashed"]
+        assert "killed by SIGKILL" in events[-1].payload.reason
+        assert events[-1].payload.crashed
 
 
 @pytest.mark.parametrize("executor", [failing_trial], indirect=True)
 def test_an_exception_is_a_failed_job_with_its_reason_and_traceback(executor: LocalExecutor, job: Job) -> None:
     executor.submit(job)
     (event,) = until_end(executor)
-    assert event.payload["reason"].startswith("disk full: No space left on device: 'checkpoint'")
-    assert "failing_trial" in event.payload["traceback"]
-    assert "crashed" not in event.payload
+    assert event.payload.reason.startswith("disk full: No space left on device: 'checkpoint'")
+    assert "failing_trial" in event.payload.traceback
+    assert not event.payload.crashed
 
 
 @pytest.mark.parametrize("executor", [sleeping_trial], indirect=True)
@@ -117,6 +118,7 @@ def test_ctrl_c_never_reaches_a_worker_not_even_while_it_starts() -> None:
 import signal
 from pathlib import Path
 from autorf.executors.local import LocalExecutor
+from tests.reports import trial_result
 from tests.executors.fake_trials import sleeping_trial
 
 if __name__ == "__main__":
@@ -138,7 +140,7 @@ def test_a_job_is_pruned_only_when_it_did_not_reach_the_end(tiny: StudySpec) -> 
 
         job = Job(1, "key", {"method": "dilation", "rate": 2}, 0, tiny, Path())
         link = _Link(None, job)  # type: ignore[arg-type]
-        return _outcome(job, link, lambda *_: {"epochs": epochs}).kind
+        return _outcome(job, link, lambda *_: trial_result(epochs=epochs)).kind
 
     assert (reached(1), reached(2)) == ("pruned", "done")
 

@@ -26,6 +26,7 @@ from autorf.executors.ray_worker import _job_from, config_of
 from autorf.study.job import Job
 from autorf.study.spec import ExecutorSpec, ResourcesSpec, StudySpec, parse_study
 from tests.executors.fake_trials import shared_trial, sleeping_trial
+from tests.reports import epoch_report
 from tests.tiny import TINY
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -108,10 +109,10 @@ def telling(bridge: TuneBridge, row: int, kind: str, payload: dict[str, Any], we
 def test_a_trial_goes_on_past_a_rung_only_once_the_search_has_seen_it_there() -> None:
     bridge = TuneBridge()
     went_on: list[int] = []
-    first = telling(bridge, 1, "epoch", {"epoch": 0}, went_on)
+    first = telling(bridge, 1, "epoch", {"epoch": 0, "miou": 0.1}, went_on)
     assert [event.row for event in bridge.wait(1.0)] == [1]
     # The second reports while the search still decides about the first.
-    second = telling(bridge, 2, "epoch", {"epoch": 0}, went_on)
+    second = telling(bridge, 2, "epoch", {"epoch": 0, "miou": 0.1}, went_on)
     assert [event.row for event in bridge.wait(1.0)] == [2]
     first.join(5)
     assert went_on == [1]
@@ -119,8 +120,8 @@ def test_a_trial_goes_on_past_a_rung_only_once_the_search_has_seen_it_there() ->
     bridge.let_go(2)
     second.join(5)
     assert went_on == [1, 2]
-    third = telling(bridge, 1, "epoch", {"epoch": 1}, went_on)
-    assert bridge.wait(1.0)[0].payload == {"epoch": 1}
+    third = telling(bridge, 1, "epoch", {"epoch": 1, "miou": 0.1}, went_on)
+    assert bridge.wait(1.0)[0].payload == epoch_report(1)
     assert bridge.wait(0.0) == []
     third.join(5)
     assert went_on == [1, 2, 1]
@@ -130,7 +131,7 @@ def test_a_trial_goes_on_past_a_rung_only_once_the_search_has_seen_it_there() ->
 def test_tune_hears_no_more_of_an_ended_trial_until_the_search_could_submit_the_next(released_by: str) -> None:
     bridge = TuneBridge()
     went_on: list[int] = []
-    thread = telling(bridge, 1, "done", {"miou": 0.5}, went_on)
+    thread = telling(bridge, 1, "done", {"miou": 0.5, "epochs": 1}, went_on)
     assert [event.kind for event in bridge.wait(1.0)] == ["done"]
     assert went_on == []
     if released_by == "the end":
@@ -152,9 +153,9 @@ def test_a_node_that_was_gone_before_a_trial_began_is_not_why_it_died(
         monkeypatch.setattr("autorf.executors.ray_tune.ray.nodes", lambda: nodes)
         bridge, config, trial = TuneBridge(), {"row": 1}, SimpleNamespace(error_file=None)
         bridge.begin(config)
-        assert "lost_node" not in _death(trial, bridge.nodes_of(config))
+        assert not _death(trial, bridge.nodes_of(config)).lost_node
         nodes[0]["Alive"] = False
-        assert _death(trial, bridge.nodes_of(config))["lost_node"]
+        assert _death(trial, bridge.nodes_of(config)).lost_node
 
 
 @pytest.mark.parametrize(
@@ -169,7 +170,7 @@ def test_only_a_process_that_ray_killed_for_memory_is_called_out_of_memory(
 ) -> None:
     monkeypatch.setattr("autorf.executors.ray_tune.ray.nodes", list)
     (tmp_path / "error.txt").write_text(said)
-    assert _death(SimpleNamespace(error_file=str(tmp_path / "error.txt")), set())["reason"].startswith(reason)
+    assert _death(SimpleNamespace(error_file=str(tmp_path / "error.txt")), set()).reason.startswith(reason)
 
 
 def test_a_local_cluster_is_reached_from_this_machine_only_runs_stops_survives_and_leaves_nothing(
@@ -186,23 +187,23 @@ def test_a_local_cluster_is_reached_from_this_machine_only_runs_stops_survives_a
         executor.submit(job(four_epochs, tmp_path, 2, rungs=(1, 2)))
 
         def stop_first_at_two(event: Event) -> None:
-            if event.row == 1 and event.kind == "epoch" and event.payload["epoch"] == 1:
+            if event.row == 1 and event.kind == "epoch" and event.payload.epoch == 1:
                 executor.stop(1)
 
         events = collect(executor, 2, stop_first_at_two)
         assert kinds(events[1]) == ["epoch", "epoch", "pruned"]
-        assert events[1][-1].payload["epochs"] == 2
+        assert events[1][-1].payload.epochs == 2
         assert kinds(events[2]) == [*["epoch"] * 4, "done"]
         executor.submit(job(four_epochs, tmp_path, 3))
 
         def kill(event: Event) -> None:
-            if event.kind == "epoch" and event.payload["epoch"] == 0:
+            if event.kind == "epoch" and event.payload.epoch == 0:
                 os.kill(int((tmp_path / "trials" / "key3" / "process").read_text()), signal.SIGKILL)
 
         third = collect(executor, 1, kill)[3]
         assert third[-1].kind == "failed"
-        assert third[-1].payload["crashed"]
-        assert "lost_node" not in third[-1].payload
+        assert third[-1].payload.crashed
+        assert not third[-1].payload.lost_node
         executor.submit(job(four_epochs, tmp_path, 4))
         os.kill(process_of("raylet", str(executor._cluster._scratch.path)), signal.SIGKILL)
         # Ray would wait for another node for ever.
@@ -229,20 +230,20 @@ def test_a_trial_in_two_processes_runs_stops_and_tells_of_a_killed_one(four_epoc
 
         events = collect(executor, 1, listen)[1]
         assert kinds(events) == [*["epoch"] * 4, "done"], events[-1].payload
-        assert {event.payload["loss"] for event in events[:-1]} == {11.0}
+        assert {event.payload.loss for event in events[:-1]} == {11.0}
         assert heard <= {"0100007F", "0000000000000000FFFF00000100007F"}
         executor.submit(job(four_epochs, tmp_path, 2, rungs=(2,)))
-        stopped = collect(executor, 1, lambda event: executor.stop(2) if event.payload["epoch"] == 1 else None)[2]
+        stopped = collect(executor, 1, lambda event: executor.stop(2) if event.payload.epoch == 1 else None)[2]
         assert kinds(stopped) == ["epoch", "epoch", "pruned"]
         executor.submit(job(four_epochs, tmp_path, 3))
 
         def kill(event: Event) -> None:
-            if event.kind == "epoch" and event.payload["epoch"] == 0:
+            if event.kind == "epoch" and event.payload.epoch == 0:
                 os.kill(int((tmp_path / "trials" / "key3" / "process1").read_text()), signal.SIGKILL)
 
         third = collect(executor, 1, kill)[3]
         assert third[-1].kind == "failed"
-        assert third[-1].payload["crashed"]
+        assert third[-1].payload.crashed
     finally:
         executor.close()
 
@@ -269,12 +270,12 @@ def test_a_trial_goes_on_when_its_node_dies_and_files_come_home_without_a_shared
         lost: list[int] = []
 
         def take_the_node_away(event: Event) -> None:
-            if event.kind == "epoch" and event.payload["epoch"] == 1:
+            if event.kind == "epoch" and event.payload.epoch == 1:
                 halfway.add(event.row)
                 if halfway == {1, 2} and cluster.worker_nodes:
                     cluster.remove_node(second, allow_graceful=False)
             if event.kind == "failed":
-                assert "lost_node" in event.payload, event.payload
+                assert event.payload.lost_node, event.payload
                 lost.append(event.row)
                 # Not before: a worker outlives its node's other processes long enough to finish two short epochs.
                 gate.touch()

@@ -12,6 +12,8 @@ from autorf.reporting import ReportData, report_data, report_page
 from autorf.running.evidence import Evidence, write_evidence
 from autorf.store.store import Record
 from autorf.study.spec import parse_study
+from autorf.study.trial import trial_from
+from tests.reports import epoch_report, trial_result
 from tests.tiny import TINY
 
 LEARNED: dict[str, Callable[[int], dict[str, float]]] = {
@@ -42,7 +44,7 @@ def make_record(
     place = {"rf": [side, side], "rnorm": side / image}
     miou = 0.6 - 0.002 * (side - best) ** 2 / 10 + 0.01 * seed
     history = [
-        {"epoch": epoch, "loss": 1.0, "miou": miou / (2 - epoch), "seconds": 5.0, **LEARNED[method](epoch), **place}
+        epoch_report(epoch, loss=1.0, miou=miou / (2 - epoch), seconds=5.0, **LEARNED[method](epoch), **place)
         for epoch in range(2)
     ]
     result = {
@@ -59,8 +61,9 @@ def make_record(
         seed=seed,
         state=state,  # type: ignore[arg-type]
         attempt=1,
-        result=result if done else {},
-        history=history if done else [],
+        trial=trial_from(configuration, seed),
+        result=trial_result(**result) if done else None,
+        history=tuple(history) if done else (),
         **changes,
     )
 

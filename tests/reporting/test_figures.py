@@ -21,6 +21,7 @@ from autorf.reporting.trajectories import trajectories
 from autorf.store.store import Record
 from autorf.tracking import images
 from tests.reporting.conftest import make_evidence, make_record, make_report_data
+from tests.reports import changed, with_trace
 
 
 def test_manual_points_lie_on_a_line_at_their_fields_and_learned_ones_stand_alone(records: list[Record]) -> None:
@@ -122,7 +123,7 @@ def test_a_search_is_shaded_by_its_window_and_its_profile_stands_above_the_grid(
         "window": [[0.3, 0.4, 0.3]] * 3, "profiles": [[0.0, -0.1, 0.2]],
     }  # fmt: skip
     learned = make_record(9, {"method": "learned_dilation", "start": 4.0})
-    learned = replace(learned, history=[{**learned.history[0], "trace": trace}, *learned.history[1:]])
+    learned = with_trace(learned, trace)
     grid = [make_record(rate, {"method": "dilation", "rate": rate}) for rate in (1, 2, 4)]
     (panel, _) = trajectory_figure([learned, *grid]).axes
     assert [mesh.get_array().shape for mesh in panel.collections] == [(3, 3)]
@@ -139,7 +140,7 @@ def test_every_layer_that_searches_has_a_profile_of_its_own_with_its_number() ->
         "window": [[0.3, 0.4, 0.3]] * 2, "profiles": [[0.0, -0.1, 0.2], [0.0, 0.5, None]],
     }  # fmt: skip
     record = make_record(0, {"method": "learned_dilation", "start": 4.0})
-    record = replace(record, history=[{**record.history[0], "trace": trace}, *record.history[1:]])
+    record = with_trace(record, trace)
     (axes,) = loss_profile_figure([record]).axes
     assert [list(line.get_xdata()) for line in axes.lines] == [[1, 2, 4], [1, 2]]
     assert list(axes.lines[1].get_ydata()) == pytest.approx([0.0, 0.5])
@@ -148,8 +149,9 @@ def test_every_layer_that_searches_has_a_profile_of_its_own_with_its_number() ->
 
 def test_every_branch_has_a_line_of_its_own_with_its_number() -> None:
     record = make_record(0, {"method": "inflation", "dilation": 2})
-    history = [{**epoch, "f.1": epoch["f"] - 0.5, "f.2": epoch["f"] + 0.5} for epoch in record.history]
-    record = replace(record, history=history)
+    values = [(report, report.learned["f"]) for report in record.history]
+    history = [changed(report, **{"f.1": f - 0.5, "f.2": f + 0.5}) for report, f in values]
+    record = replace(record, history=tuple(history))
     (panel, _) = trajectory_figure([record]).axes
     assert [list(line.get_ydata())[-1] for line in panel.lines] == pytest.approx([0.6, 1.6])
     assert [text.get_text() for text in panel.texts] == ["1", "2"]

@@ -11,6 +11,7 @@ from autorf.study.job import Job
 from autorf.study.spec import StudySpec
 from autorf.surgery import learned_values
 from autorf.training.module import SegmentationModule
+from autorf.training.results import EpochReport
 
 
 def test_a_trial_killed_behind_its_last_epoch_ends_with_the_same_results(
@@ -25,7 +26,7 @@ def test_a_trial_killed_behind_its_last_epoch_ends_with_the_same_results(
         raise KeyboardInterrupt
 
     whole = runner.run(job("whole"), lambda _: None)
-    reported: list[dict[str, Any]] = []
+    reported: list[EpochReport] = []
     with monkeypatch.context() as patch:
         patch.setattr(runner, "save", killed)
         with pytest.raises(KeyboardInterrupt):
@@ -33,8 +34,8 @@ def test_a_trial_killed_behind_its_last_epoch_ends_with_the_same_results(
     resumed = runner.run(job("cut", reached=len(reported)), reported.append)
     assert len(reported) == tiny.training.epochs
     unequal = {"train_seconds", "cpu_seconds", "peak_memory_mb", "latency_ms"}
-    assert {k: v for k, v in resumed.items() if k not in unequal} == {
-        k: v for k, v in whole.items() if k not in unequal
+    assert {k: v for k, v in resumed.to_json().items() if k not in unequal} == {
+        k: v for k, v in whole.to_json().items() if k not in unequal
     }
     evidence = read_evidence(tmp_path / "whole")
     assert evidence is not None
@@ -43,22 +44,22 @@ def test_a_trial_killed_behind_its_last_epoch_ends_with_the_same_results(
     hits, labelled, predicted = evidence.tallies.sum(0).T
     occurs = labelled + predicted > 0
     iou = hits[occurs] / (labelled + predicted - hits)[occurs]
-    assert float(iou.double().mean()) == pytest.approx(whole["miou"])
+    assert float(iou.double().mean()) == pytest.approx(whole.miou)
 
 
 def test_a_stopped_trial_keeps_its_checkpoint_and_continues_to_the_same_results(
     tiny: StudySpec, tmp_path: Path
 ) -> None:
     job = Job(1, "key", {"method": "dilation", "rate": 3}, 0, tiny, tmp_path / "stopped")
-    reported: list[dict[str, Any]] = []
+    reported: list[EpochReport] = []
     pruned = runner.run(job, reported.append, lambda: True)
-    assert pruned["epochs"] == len(reported) == 1
-    assert pruned["miou"] == reported[0]["miou"]
+    assert pruned.epochs == len(reported) == 1
+    assert pruned.metrics == reported[0].metrics
     assert not (job.folder / "model.safetensors").exists()
     whole = runner.run(Job(1, "key", job.configuration, 0, tiny, tmp_path / "whole"), lambda _: None)
     continued = runner.run(replace(job, reached=1), reported.append)
-    assert continued["iou_per_class"] == whole["iou_per_class"]
-    assert [epoch["epoch"] for epoch in reported] == [0, 1]
+    assert continued.iou_per_class == whole.iou_per_class
+    assert [report.epoch for report in reported] == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -79,12 +80,12 @@ def test_what_draws_random_numbers_draws_the_same_ones_when_it_is_resumed(
     def job(name: str, reached: int = 0) -> Job:
         return Job(1, "key", configuration, 0, longer, tmp_path / name, reached=reached)
 
-    def bits(epochs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        return [{name: value for name, value in epoch.items() if "seconds" not in name} for epoch in epochs]
+    def bits(epochs: list[EpochReport]) -> list[EpochReport]:
+        return [replace(epoch, seconds=None, cpu_seconds=None) for epoch in epochs]
 
-    whole: list[dict[str, Any]] = []
+    whole: list[EpochReport] = []
     runner.run(job("whole"), whole.append)
-    cut: list[dict[str, Any]] = []
+    cut: list[EpochReport] = []
     runner.run(job("cut"), cut.append, lambda: len(cut) == 2)
     assert len(cut) == 2
     runner.run(job("cut", reached=2), cut.append)
@@ -96,14 +97,14 @@ def test_a_training_that_is_stopped_at_an_epoch_it_says_again_trains_no_further(
 ) -> None:
     """Its driver was lost between the epoch's checkpoint and the search's word on it."""
     longer = tiny.model_copy(update={"training": tiny.training.model_copy(update={"epochs": 4})})
-    said: list[dict[str, Any]] = []
+    said: list[EpochReport] = []
     job = Job(1, "key", {"method": "dilation", "rate": 2}, 0, longer, tmp_path / "trial")
     runner.run(job, said.append, lambda: len(said) == 2)
-    again: list[dict[str, Any]] = []
+    again: list[EpochReport] = []
     result = runner.run(replace(job, reached=1), again.append, lambda: True)
     assert again == said[1:]
-    assert result["epochs"] == 2
-    assert result["miou"] == said[1]["miou"]
+    assert result.epochs == 2
+    assert result.metrics == said[1].metrics
 
 
 @pytest.mark.parametrize(
@@ -125,10 +126,10 @@ def test_what_is_validated_is_what_is_recorded(
         return step(self, batch, index)
 
     monkeypatch.setattr(SegmentationModule, "validation_step", watched)
-    epochs: list[dict[str, Any]] = []
+    epochs: list[EpochReport] = []
     runner.run(Job(1, "key", configuration, 0, tiny, tmp_path), epochs.append)
     assert len(set(seen)) > 1 or quantity == "f"
-    assert seen == [epoch[quantity] for epoch in epochs]
+    assert seen == [epoch.learned[quantity] for epoch in epochs]
 
 
 def test_a_trial_whose_factor_is_no_number_fails_with_that_reason(

@@ -20,6 +20,7 @@ from autorf.store.store import Record, Store, TakenOverError, open_store
 from autorf.study.spec import StorageSpec, StudySpec, parse_study
 from autorf.study.trial import grid
 from tests.postgres import PASSWORD, Server
+from tests.reports import epoch_report, trial_result
 from tests.tiny import TINY
 
 # A connection whose server went away is closed by nobody.
@@ -171,9 +172,9 @@ def test_a_silent_driver_on_another_machine_is_taken_over_and_comes_too_late(
     time.sleep(0.7)
     assert [one.key for one in other.recover()] == [record.key]
     with pytest.raises(TakenOverError):
-        silent.report(record, {"epoch": 0, "miou": 0.1})
+        silent.report(record, epoch_report())
     with pytest.raises(TakenOverError):
-        silent.complete(record, {"miou": 0.1, "epochs": 2}, 0.1)
+        silent.complete(record, trial_result(), 0.1)
     assert other.record(record.key).attempt == 2
 
 
@@ -185,7 +186,7 @@ def test_a_storage_that_goes_away_is_waited_for_and_then_given_up(
     postgres.stop()
     back = threading.Timer(1.5, postgres.start)
     back.start()
-    store.report(record, {"epoch": 0, "miou": 0.1})
+    store.report(record, epoch_report())
     back.join()
     said = capsys.readouterr().err
     assert "cannot be reached" in said

@@ -6,13 +6,14 @@ from autorf.errors import InputError
 from autorf.store.ranking import ranked, trial_named, winner
 from autorf.store.record import Record
 from autorf.study.search_spec import SearchSpec
+from tests.reports import trial_result
 
 SEARCH = SearchSpec()
 
 
 def trial(key: str, rate: int, seed: int, miou: float, **result: float) -> Record:
     configuration = {"method": "dilation", "rate": rate}
-    return Record(1, key, configuration, seed, "complete", 1, result={"miou": miou, **result})
+    return Record(1, key, configuration, seed, "complete", 1, result=trial_result(miou=miou, **result))
 
 
 TRIALS = [trial("aa1", 1, 0, 0.9), trial("aa2", 1, 1, 0.1), trial("bb1", 2, 0, 0.6), trial("bb2", 2, 1, 0.7)]

@@ -5,6 +5,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ from autorf.errors import InputError, StorageLostError
 from autorf.store.store import Record, Store, TakenOverError, open_store
 from autorf.study.spec import StudySpec
 from autorf.study.trial import grid
+from autorf.training.results import EpochReport
+from tests.reports import epoch_report, trial_result
 
-RESULT: dict[str, Any] = {"miou": 0.5, "f1": 0.6, "pixel_accuracy": 0.7, "rf": [19, 19], "rnorm": 0.4}
+RESULT = trial_result(miou=0.5, f1=0.6, pixel_accuracy=0.7, rf=[19, 19], rnorm=0.4)
 
 
 @pytest.fixture
@@ -28,8 +31,8 @@ def store(tmp_path: Path, tiny: StudySpec) -> Store:
     return made
 
 
-def epoch(number: int) -> dict[str, Any]:
-    return {"epoch": number, "loss": 1.0, "miou": 0.1 * number, "rf": [19, 19], "rnorm": 0.4}
+def epoch(number: int) -> EpochReport:
+    return epoch_report(number, loss=1.0, miou=0.1 * number, rf=[19, 19], rnorm=0.4)
 
 
 def claimed(store: Store) -> Record:
@@ -52,7 +55,7 @@ def test_settings_that_an_older_version_did_not_know_are_no_change(store: Store,
 def test_a_pruned_trial_is_promoted_once_whoever_asks(store: Store) -> None:
     record = claimed(store)
     store.report(record, epoch(0))
-    store.prune(record, {**RESULT, "epochs": 1}, 0.5)
+    store.prune(record, replace(RESULT, epochs=1), 0.5)
     pruned = store.record(record.key)
     Store(store.folder, "tiny").promote(pruned)
     store.promote(pruned)
@@ -108,7 +111,7 @@ def test_what_a_trial_reported_can_be_read_back(store: Store) -> None:
     store.complete(record, RESULT, 0.5)
     found = Store(store.folder, "tiny").record(record.key)
     assert (found.state, found.result, found.attempt) == ("complete", RESULT, 1)
-    assert [one["epoch"] for one in found.history] == [0, 1]
+    assert [one.epoch for one in found.history] == [0, 1]
 
 
 def test_every_attempt_is_kept_with_its_own_epochs_and_when_it_ended(store: Store) -> None:
@@ -208,13 +211,13 @@ def test_the_stored_study_file_is_the_one_that_began(store: Store, tiny: StudySp
 def test_a_pruned_trial_keeps_the_epochs_it_reached_and_a_promoted_one_continues_them(store: Store) -> None:
     record = claimed(store)
     store.report(record, epoch(0))
-    store.prune(record, {**RESULT, "epochs": 1}, 0.5)
+    store.prune(record, replace(RESULT, epochs=1), 0.5)
     pruned = store.record(record.key)
-    assert (pruned.state, pruned.result["epochs"]) == ("pruned", 1)
+    assert (pruned.state, pruned.result.epochs) == ("pruned", 1)
     store.promote(pruned)
     again = store.record(record.key)
     assert (again.state, again.attempt) == ("waiting", 2)
-    assert [one["epoch"] for one in again.history] == [0]
+    assert [one.epoch for one in again.history] == [0]
 
 
 def test_seconds_of_repeated_retrains_add_up(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
-from dataclasses import replace
-
 from autorf.store.traces import stepped
 from tests.reporting.conftest import make_record
+from tests.reports import with_trace
 
 LEARNED = {"method": "learned_dilation", "start": 4.0}
 FIRST = {
@@ -13,8 +12,7 @@ SECOND = {"steps_per_epoch": 4, "step": [4, 6], "dilation": [2.0, 2.0]}
 
 def test_the_traces_of_all_epochs_become_one_against_steps_and_epochs() -> None:
     record = make_record(1, LEARNED)
-    history = [{**epoch, "trace": trace} for epoch, trace in zip(record.history, (FIRST, SECOND), strict=True)]
-    found = stepped(replace(record, history=history))
+    found = stepped(with_trace(record, FIRST, SECOND))
     assert found.steps == [0, 2, 4, 6]
     assert found.epochs == [0.0, 0.5, 1.0, 1.5]
     assert found.values == {"dilation": [4.0, 2.0, 2.0, 2.0]}
@@ -26,8 +24,7 @@ def test_the_traces_of_all_epochs_become_one_against_steps_and_epochs() -> None:
 def test_the_one_profile_of_an_earlier_version_is_read() -> None:
     trace = {name: values for name, values in FIRST.items() if name != "profiles"}
     record = make_record(1, LEARNED)
-    history = [{**record.history[0], "trace": {**trace, "losses": [0.0, -0.1, None]}}, *record.history[1:]]
-    found = stepped(replace(record, history=history))
+    found = stepped(with_trace(record, {**trace, "losses": [0.0, -0.1, None]}))
     assert found.profiles == [[0.0, -0.1, None]]
     assert found.values == {"dilation": [4.0, 2.0]}
 

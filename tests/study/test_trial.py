@@ -33,15 +33,15 @@ def test_a_training_setting_belongs_to_the_configuration_and_trains_the_trial() 
     trial = Trial(Dilation(rate=2), 0, (("batch_size", 4), ("lr", 0.01)))
     assert trial.configuration == {"method": "dilation", "rate": 2, "training.batch_size": 4, "training.lr": 0.01}
     assert trial_from(trial.configuration, 0) == trial
-    found = training_of(TrainingSpec(epochs=5), trial.configuration)
+    found = training_of(TrainingSpec(epochs=5), trial)
     assert (found.epochs, found.batch_size, found.lr) == (5, 4, 0.01)
 
 
 def test_a_search_phase_is_added_to_the_epochs_of_a_study() -> None:
     def epochs(given: int, **method: float) -> int:
-        return training_of(TrainingSpec(epochs=given), Trial(LearnedDilation(**method), 0).configuration).epochs
+        return training_of(TrainingSpec(epochs=given), Trial(LearnedDilation(**method), 0)).epochs
 
-    assert training_of(TrainingSpec(epochs=8), Trial(Dilation(rate=2), 0).configuration).epochs == 8
+    assert training_of(TrainingSpec(epochs=8), Trial(Dilation(rate=2), 0)).epochs == 8
     assert epochs(8) == 10
     assert epochs(10, extra=0.1) == 11
     assert epochs(3) == 4

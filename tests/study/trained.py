@@ -10,6 +10,8 @@ from autorf.store.store import Store
 from autorf.study.job import Job
 from autorf.study.spec import parse_study
 from autorf.study.trial import grid
+from autorf.training.results import EpochReport
+from tests.reports import changed
 from tests.tiny import TINY
 
 STUDY: dict[str, Any] = {
@@ -30,7 +32,7 @@ def train_study(root: Path) -> list[str]:
         assert record is not None
         folder = store.folder / "trials" / record.key
         result = run(Job(record.row, record.key, record.configuration, record.seed, spec, folder), lambda _: None)
-        store.complete(record, {**result, "miou": value}, value)
+        store.complete(record, changed(result, miou=value), value)
     return [record.key for record in store.records()]
 
 
@@ -49,7 +51,7 @@ class Here:
     def wait(self, timeout: float) -> list[Event]:
         events: list[Event] = []
 
-        def report(epoch: dict[str, Any]) -> None:
+        def report(epoch: EpochReport) -> None:
             events.append(Event(job.row, "epoch", epoch))
             self.watch(events[-1])
 

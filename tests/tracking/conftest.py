@@ -15,7 +15,9 @@ import torch
 from autorf.running.evidence import Evidence, write_evidence
 from autorf.store.store import Record
 from autorf.study.spec import StudySpec, parse_study
+from autorf.study.trial import trial_from
 from autorf.tracking.mirror import Mirror
+from tests.reports import epoch_report, trial_result
 from tests.tiny import TINY
 
 
@@ -28,22 +30,23 @@ def record(state: str = "running", epochs: int = 1, *, key: str = "abc", miou: f
     chosen = configuration or {"method": "inflation", "dilation": 3}
     learned = {"f": 1.1} if chosen["method"] == "inflation" else {}
     history = [
-        {
-            "epoch": n,
-            "loss": 1.0 - 0.1 * n,
-            "miou": 0.1 * n,
-            "f1": 0.2,
-            "rf": [35 - n, 27],
-            "rnorm": 0.4,
+        epoch_report(
+            n,
+            loss=1.0 - 0.1 * n,
+            miou=0.1 * n,
+            f1=0.2,
+            rf=[35 - n, 27],
+            rnorm=0.4,
             **{name: value + n / 10 for name, value in learned.items()},
-            "seconds": 3,
-        }
+            seconds=3,
+        )
         for n in range(epochs)
     ]
     result = {"iou_per_class": {"background": 0.9, "one": None, "wall (old)": 0.3}, "train_seconds": 4.0, "miou": miou}
     return Record(
         row=1, key=key, configuration=chosen, seed=0, state=state, attempt=1,  # type: ignore[arg-type]
-        result=result if state == "complete" else {}, history=history, reason="NaN" if state == "failed" else None,
+        trial=trial_from(chosen, 0), result=trial_result(**result) if state == "complete" else None,
+        history=tuple(history), reason="NaN" if state == "failed" else None,
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """What MLflow is told of a trial, as metrics."""
 
 from autorf.tracking.values import epoch_metrics
+from tests.reports import with_trace
 from tests.tracking.conftest import record
 
 TRACE = {
@@ -10,8 +11,7 @@ TRACE = {
 
 
 def test_what_was_learned_and_the_window_are_told_step_by_step() -> None:
-    trial = record(epochs=1)
-    trial.history[0]["trace"] = TRACE
+    trial = with_trace(record(epochs=1), TRACE)
     found = [(metric.key, metric.value, metric.step) for metric in epoch_metrics(trial, -1)]
     assert [one for one in found if one[0] == "f_by_step"] == [("f_by_step", 1.0, 0), ("f_by_step", 1.5, 2)]
     assert ("f.1_by_step", 2.0, 2) in found
