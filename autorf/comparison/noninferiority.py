@@ -50,13 +50,16 @@ class Pairs:
     image_variances: ArrayLike = 0.0
     n_images: int = 0
 
-    def lose_nothing(self, margin: float, tail: ArrayLike) -> Flags:
-        """``(..., K)``: whether each stays within ``margin`` of every rival, at ``tail`` (one number, or one each)."""
+    def half_widths(self, tail: ArrayLike) -> Array:
+        """``(..., K, K)``: of the differences, one-sided at ``tail`` (one number, or one for each row)."""
         tails = np.broadcast_to(np.asarray(tail, float), self.shared.shape[:1])[:, None]
         variance = 2 * self.residual[..., None, None] / np.maximum(self.shared, 1)
         freedom = np.where(self.shared > 0, self.freedom, 0)
-        half = half_widths(variance, self.image_variances, freedom, self.n_images, tails)
-        return np.asarray((self._itself | (self.difference + margin > half)).all(-1))
+        return half_widths(variance, self.image_variances, freedom, self.n_images, tails)
+
+    def lose_nothing(self, margin: float, tail: ArrayLike) -> Flags:
+        """``(..., K)``: whether each is shown to stay within ``margin`` of every rival."""
+        return np.asarray((self._itself | (self.difference + margin > self.half_widths(tail))).all(-1))
 
     @property
     def best(self) -> Indices:
@@ -108,6 +111,8 @@ class Steps:
         low, high: ``(...)`` index of the smallest and the largest field shown to lose nothing; -1 for none.
         passes: ``(..., K)`` whether a configuration passes at the level of a step.
         loss: ``(..., F)`` what each field's best configuration loses against the observed best.
+        worse: ``(..., F)`` whether every configuration of a field is shown to be worse than the observed best at all,
+            at ``level / K``.
     """
 
     fields: Array
@@ -117,18 +122,28 @@ class Steps:
     high: Indices
     passes: Flags
     loss: Array
+    worse: Flags
 
     def shapes(self, margin: float) -> NDArray[np.str_]:
-        """``(...)``: plateau, peak, rise, or undecided, by what the other fields lose on average.
+        """``(...)``: plateau, peak, rise, or undecided.
 
-        ``peak``: a larger field loses more than the margin. ``rise``: only the largest field suffices, and the next
-        smaller one loses more than the margin, so larger ones may do better still. ``undecided``: no field is named,
-        or the grid has only one.
+        A field loses when it is shown to be worse and its mean is behind by more than the margin. ``peak``: a larger
+        field than the named one loses. ``rise``: only the largest field suffices and the next smaller one loses, so
+        larger ones may do better still. ``plateau``: no larger field's mean is behind by more than the margin.
+        ``undecided``: anything else, no field named, or a grid of one field.
         """
-        loses, last = self.loss > margin, len(self.fields) - 1
-        larger = (loses & (np.arange(last + 1) > self.low[..., None])).any(-1)
-        rising = (self.low == last) & loses[..., last - 1]
-        return np.select([(self.low < 0) | (last == 0), larger, rising], ["undecided", "peak", "rise"], "plateau")
+        behind, last = self.loss > margin, len(self.fields) - 1
+        loses = behind & self.worse
+        larger = np.arange(last + 1) > self.low[..., None]
+        ending = self.low == last
+        alone = ending & behind[..., last - 1]
+        conditions = (
+            ((self.low < 0) | (last == 0), "undecided"),
+            ((loses & larger).any(-1), "peak"),
+            (alone & loses[..., last - 1], "rise"),
+            (alone | (behind & larger).any(-1), "undecided"),
+        )
+        return np.select(*zip(*conditions, strict=True), "plateau")
 
 
 def step(rf: ArrayLike, pairs: Pairs, margin: float, level: float) -> Steps:
@@ -145,7 +160,10 @@ def step(rf: ArrayLike, pairs: Pairs, margin: float, level: float) -> Steps:
     fields, place = np.unique(np.asarray(rf, float), return_inverse=True)
     passes = pairs.lose_nothing(margin, level / np.bincount(place)[place])
     best = pairs.best
-    loss = np.take_along_axis(pairs.difference, best[..., None, None], -2)[..., 0, :]
+    loss, half = (
+        np.take_along_axis(matrix, best[..., None, None], -2)[..., 0, :]
+        for matrix in (pairs.difference, pairs.half_widths(level / len(place)))
+    )
     alike = [place == field for field in range(len(fields))]
     field_passes = np.stack([passes[..., same].any(-1) for same in alike], -1)
     chosen_passes = pairs.lose_nothing(margin, level / len(place))
@@ -161,6 +179,7 @@ def step(rf: ArrayLike, pairs: Pairs, margin: float, level: float) -> Steps:
         high=np.where(named, high, -1),
         passes=passes,
         loss=np.stack([loss[..., same].min(-1) for same in alike], -1),
+        worse=np.stack([(loss > half)[..., same].all(-1) for same in alike], -1),
     )
 
 
