@@ -39,7 +39,7 @@ def half_width(values: Sequence[float], image_variance: float = 0.0, n_images: i
     if len(values) < 2:
         return None
     spread = float(np.var(values, ddof=1)) / len(values)
-    return float(_half(spread, image_variance, len(values) - 1, n_images, _TAIL))
+    return float(half_widths(spread, image_variance, len(values) - 1, n_images, _TAIL))
 
 
 def pooled(tallies: NDArray[np.int64], metric: str) -> float:
@@ -167,8 +167,8 @@ def difference_of_best(
     spread, freedom = _moderated(pairs, shared, np.concatenate([ours, theirs]))
     images = np.broadcast_to(np.asarray(image_variances, float), difference.shape)
     variance = spread / np.maximum(shared, 1)
-    down = _half(variance, images, freedom, n_images, _TAIL / len(ours))
-    up = _half(variance, images, freedom, n_images, _TAIL / len(theirs))
+    down = half_widths(variance, images, freedom, n_images, _TAIL / len(ours))
+    up = half_widths(variance, images, freedom, n_images, _TAIL / len(theirs))
     a, b = int(np.argmax(_mean(ours))), int(np.argmax(_mean(theirs)))
     return BestDifference(
         first=a,
@@ -192,19 +192,28 @@ def difference_on_images(
     difference = ours[:, None] - theirs[None]
     images = np.broadcast_to(np.asarray(image_variances, float), difference.shape)
     none, freedom = np.zeros_like(images), np.ones_like(images)
-    down = _half(none, images, freedom, n_images, _TAIL / len(ours))
-    up = _half(none, images, freedom, n_images, _TAIL / len(theirs))
+    down = half_widths(none, images, freedom, n_images, _TAIL / len(ours))
+    up = half_widths(none, images, freedom, n_images, _TAIL / len(theirs))
     a, b = int(np.argmax(ours)), int(np.argmax(theirs))
     low, high = float((difference - down).min(1).max()), float((difference + up).max(0).min())
     return BestDifference(a, b, float(difference[a, b]), low, high, 1)
 
 
-def _half(variance: ArrayLike, images: ArrayLike, freedom: ArrayLike, n_images: int, tail: float) -> Array:
-    """Cochran's half-width; infinite without a degree of freedom."""
+def half_widths(variance: ArrayLike, images: ArrayLike, freedom: ArrayLike, n_images: int, tail: ArrayLike) -> Array:
+    """Cochran's half-width, element by element; infinite without a degree of freedom.
+
+    Args:
+        variance: of a mean over seeds, from their spread.
+        images: what the choice of images adds to it.
+        freedom: degrees of freedom of ``variance``.
+        n_images: how many images ``images`` comes from.
+        tail: chance beyond one end of the interval.
+    """
     from scipy.special import stdtrit
 
     v, w, f = np.asarray(variance, float), np.asarray(images, float), np.asarray(freedom, float)
-    over_seeds, over_images = stdtrit(np.where(f > 0, f, 1), 1 - tail), stdtrit(max(n_images - 1, 1), 1 - tail)
+    above = 1 - np.asarray(tail, float)
+    over_seeds, over_images = stdtrit(np.where(f > 0, f, 1), above), stdtrit(max(n_images - 1, 1), above)
     total = v + w
     weighted = np.asarray(v * over_seeds + w * over_images)
     half = np.divide(weighted, np.sqrt(total), out=np.zeros_like(weighted), where=total > 0)
