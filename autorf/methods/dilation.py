@@ -27,6 +27,11 @@ class Dilation(LayerMethod):
     Attributes:
         rate: the dilation, a positive integer, in pixels of the layer's map (times its stride in input pixels); None
             keeps each layer's own, which is the unmodified network.
+
+    Examples:
+        >>> import autorf
+        >>> autorf.Dilation(targets=".*conv2", rate=4)
+        Dilation(method='dilation', targets='.*conv2', rate=4)
     """
 
     method: Literal["dilation"] = "dilation"

@@ -53,6 +53,16 @@ class Inflation(Method):
         fold: return to the size of the model's input instead of the region's, by one interpolation of factor ``F / f``
             (Eq. 4), so that the network's own final up-sampling has nothing left to do. Changes the output slightly
             even at ``f = 1``: the paper's resize anchors at the top-left pixel.
+
+    Examples:
+        >>> import autorf, torch
+        >>> from torch import nn
+        >>> model = nn.Sequential(*(nn.Conv2d(3, 3, 3, padding=1) for _ in range(3)))
+        >>> model = autorf.adapt(model, autorf.Inflation(start="1", end="2"))
+        >>> model(torch.rand(1, 3, 16, 16)).shape
+        torch.Size([1, 3, 16, 16])
+        >>> autorf.learned_values(model)
+        {'f': 1.0}
     """
 
     method: Literal["inflation"] = "inflation"

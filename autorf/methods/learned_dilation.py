@@ -44,6 +44,12 @@ class LearnedDilation(LayerMethod):
         memory: the share of the search phase over which the profile is averaged; older steps fade exponentially.
         threshold: pairs of options with a smaller share of the window are not drawn and cost nothing.
         shared: whether all targeted layers share one dilation, the lowest of the sum of their profiles.
+
+    Examples:
+        >>> import autorf
+        >>> method = autorf.LearnedDilation(targets="head", rates=(1, 2, 4, 8), start=2)
+        >>> method.epochs(12)  # a quarter more, for the search phase
+        15
     """
 
     method: Literal["learned_dilation"] = "learned_dilation"

@@ -58,6 +58,16 @@ class PixelAdaptive(LayerMethod):
 
     Note:
         Chained layers need one process a replica (``DistributedDataParallel``, not ``DataParallel``).
+
+    Examples:
+        >>> import autorf, torch
+        >>> from torch import nn
+        >>> model = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1)).eval()
+        >>> image = torch.rand(1, 3, 16, 16)
+        >>> plain = model(image)
+        >>> model = autorf.adapt(model, autorf.PixelAdaptive(targets="0", rates=(1, 2, 4)))
+        >>> torch.equal(model(image), plain)  # until training begins
+        True
     """
 
     method: Literal["pixel_adaptive"] = "pixel_adaptive"

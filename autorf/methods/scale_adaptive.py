@@ -50,6 +50,16 @@ class ScaleAdaptive(LayerMethod):
 
     Note:
         Shared maps need one process a replica (``DistributedDataParallel``, not ``DataParallel``).
+
+    Examples:
+        >>> import autorf, torch
+        >>> from torch import nn
+        >>> model = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1)).eval()
+        >>> image = torch.rand(1, 3, 16, 16)
+        >>> plain = model(image)
+        >>> model = autorf.adapt(model, autorf.ScaleAdaptive(targets="0", low=0.5, high=2))
+        >>> torch.equal(model(image), plain)  # until training begins
+        True
     """
 
     method: Literal["scale_adaptive"] = "scale_adaptive"

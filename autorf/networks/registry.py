@@ -26,6 +26,12 @@ def build(spec: ModelSpec | str, classes: int | Sequence[str] = 21) -> nn.Module
     Raises:
         InputError: for an unknown name (with near names), options the model does not take, or pretrained weights that
             cannot be loaded.
+
+    Examples:
+        >>> import autorf, torch
+        >>> model = autorf.build("largefov:resnet18", classes=5).eval()
+        >>> model(torch.rand(1, 3, 64, 64)).shape
+        torch.Size([1, 5, 64, 64])
     """
     spec = ModelSpec(name=spec) if isinstance(spec, str) else spec
     family, _, rest = spec.name.partition(":")

@@ -29,6 +29,12 @@ class ModelSpec(Specification):
         paths: ``largefov``: for each of several parallel heads the classes, by name or number, whose gradient it
             weights; an empty list for a head without preference. None for a single head.
         path_weight: the weight of the gradient at those pixels; 1.2 in the paper.
+
+    Examples:
+        >>> import autorf
+        >>> spec = autorf.ModelSpec(name="largefov:resnet18", stage=1, dilation=4)
+        >>> type(autorf.build(spec, classes=5)).__name__
+        'LargeFOV'
     """
 
     name: str

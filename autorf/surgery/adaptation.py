@@ -61,6 +61,14 @@ def adapt(model: nn.Module, *methods: Method, example_input: Tensor | None = Non
     Raises:
         InputError: when a target matches nothing, a matched layer cannot be treated, targets overlap each other or an
             earlier adaptation, something goes around a region, or the dry run changes the output's shape.
+
+    Examples:
+        >>> import autorf
+        >>> from torch import nn
+        >>> model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 2, 3, padding=1))
+        >>> model = autorf.adapt(model, autorf.Dilation(targets=("1",), rate=4))
+        >>> model[1].dilation, model[1].padding
+        ((4, 4), (4, 4))
     """
     if not methods:
         raise InputError("adapt needs at least one method")
@@ -88,7 +96,15 @@ def _folds(plans: Sequence[Plan]) -> bool:
 
 
 def adaptations(model: nn.Module) -> tuple[Adaptation, ...]:
-    """What ``adapt`` did to ``model`` or to modules inside it, names as ``model`` sees them."""
+    """What ``adapt`` did to ``model`` or to modules inside it, names as ``model`` sees them.
+
+    Examples:
+        >>> import autorf
+        >>> from torch import nn
+        >>> model = autorf.adapt(nn.Sequential(nn.Conv2d(3, 2, 3, padding=1)), autorf.Dilation(targets="0", rate=2))
+        >>> [(done.method.method, done.names) for done in autorf.adaptations(model)]
+        [('dilation', ('0',))]
+    """
     return tuple(
         Adaptation(one.method, _within(prefix, one.names), _within(prefix, one.frozen))
         for prefix, module in model.named_modules()

@@ -51,7 +51,15 @@ class Description:
 
 
 def describe(model: nn.Module) -> Description:
-    """Say which modules of ``model`` were changed by which method, and the dilation, factor or scale there now."""
+    """Say which modules of ``model`` were changed by which method, and the dilation, factor or scale there now.
+
+    Examples:
+        >>> import autorf
+        >>> from torch import nn
+        >>> model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 2, 3, padding=1))
+        >>> print(autorf.describe(autorf.adapt(model, autorf.Dilation(targets="1", rate=4))))
+        1  dilation  dilation 4  (rate=4)
+    """
     return Description(tuple(change for one in adaptations(model) for change in _changes(model, one)))
 
 

@@ -46,6 +46,17 @@ def freeze(model: nn.Module, example_input: Tensor | None = None) -> Frozen:
     Note:
         A frozen model goes through ``torch.export`` and ``torch.onnx.export``, and so do modules left by a per-pixel
         method. To ONNX, a frozen inflation needs a fixed image size, a scale-adaptive convolution a fixed batch.
+
+    Examples:
+        >>> import autorf
+        >>> from torch import nn
+        >>> model = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1))
+        >>> model = autorf.adapt(model, autorf.LearnedDilation(targets="0"))
+        >>> autorf.advance(model, 10, 10)  # the training is over
+        >>> print(autorf.freeze(model))
+        0  folded
+        >>> type(model[0]).__name__
+        'Conv2d'
     """
     plain: dict[str, nn.Module] = {}
     left: dict[str, str] = {}

@@ -49,6 +49,14 @@ def save(model: nn.Module, folder: str | Path) -> Path:
 
     Note:
         Tensors that share memory are written once each.
+
+    Examples:
+        >>> import autorf, tempfile
+        >>> from torch import nn
+        >>> model = autorf.adapt(nn.Sequential(nn.Conv2d(3, 2, 3, padding=1)), autorf.Dilation(targets="0", rate=2))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     sorted(file.name for file in autorf.save(model, folder).iterdir())
+        ['autorf.json', 'model.safetensors']
     """
     folder = Path(folder)
     saved = saved_adaptations(model)
@@ -79,6 +87,16 @@ def load(build: Callable[[], nn.Module], folder: str | Path) -> nn.Module:
     Raises:
         InputError: for a missing, damaged or foreign file, a record of another version, weights that are a pickle, a
             changed layer that the fresh model lacks, or any difference in names, shapes or geometry.
+
+    Examples:
+        >>> import autorf, tempfile
+        >>> from torch import nn
+        >>> def build():
+        ...     return nn.Sequential(nn.Conv2d(3, 2, 3, padding=1))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     folder = autorf.save(autorf.adapt(build(), autorf.Dilation(targets="0", rate=2)), folder)
+        ...     autorf.load(build, folder)[0].dilation
+        (2, 2)
     """
     source = Path(folder) / SIDECAR
     sidecar, weights = _read(Path(folder))
