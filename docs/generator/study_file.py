@@ -36,7 +36,8 @@ class Part:
 
     Attributes:
         path: of the part, such as ``training``; empty for the top of the file.
-        kind: ``key: value`` where the part is one of several kinds, else empty.
+        kind: ``with `key: value``` where the part is one of several kinds, ``of an installed package`` where it is what
+            such a kind has at least, else empty.
         summary: what it is.
         keys: its own, and those of the parts inside it.
     """
@@ -69,7 +70,7 @@ def page() -> str:
             heading = part.path
             lines.append(f"## {f'`{heading}`' if heading else 'The file'}\n")
         if part.kind:
-            lines.append(f"### {part.path} with `{part.kind}`\n")
+            lines.append(f"### {part.path} {part.kind}\n")
         rows = [(f"`{key.path}`", key.type, key.default, key.meaning) for key in part.keys]
         lines += [plain_roles(part.summary) + "\n", table(("key", "what it takes", "default", "meaning"), rows)]
     return "\n".join(lines)
@@ -83,8 +84,9 @@ def models_in(annotation: Any) -> list[type[Specification]]:
 
 
 def _part(kind: type[Specification], path: str, *, several: bool) -> Part:
-    tag = _tag(kind) if several else ""
-    return Part(path, tag, summary(kind), tuple(_keys(kind, f"{path}.")))
+    tag = _tag(kind)
+    words = (f"with `{tag}`" if tag else "of an installed package") if several else ""
+    return Part(path, words, summary(kind), tuple(_keys(kind, f"{path}.")))
 
 
 def _tag(kind: type[Specification]) -> str:

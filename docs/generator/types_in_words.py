@@ -7,6 +7,9 @@ import yaml
 
 Schema = Mapping[str, Any]
 
+UNBROKEN = "\N{NO-BREAK SPACE}"
+"""Between a sign and its number."""
+
 _PLAIN = {"integer": "whole number", "number": "number", "boolean": "`true` or `false`", "null": "`null`"}
 _BOUNDS = (
     (">=", ("minimum", "ge")),
@@ -67,7 +70,7 @@ def _list(schema: Schema) -> str:
 def _bounds(schema: Schema) -> str:
     limits = []
     for sign, names in _BOUNDS:
-        limits += [f"{_SIGNS[sign]} {_limit(schema[name])}" for name in names if name in schema]
+        limits += [f"{_SIGNS[sign]}{UNBROKEN}{_limit(schema[name])}" for name in names if name in schema]
     return f" {', '.join(limits)}" if limits else ""
 
 
