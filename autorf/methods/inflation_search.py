@@ -124,8 +124,3 @@ class SearchedInflationRegion(InflationRegion):
     def _loaded(self) -> None:
         self.sigma, self._progress = self.window_state.tolist()
         self._drawn = []
-
-
-def inflation_region(method: Inflation, device: torch.device) -> InflationRegion:
-    """The module that resizes for ``method``."""
-    return SearchedInflationRegion(method, device) if method.search else InflationRegion(method, device)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -46,6 +46,8 @@ class LearnedDilation(LayerMethod):
         shared: whether all targeted layers share one dilation, the lowest of the sum of their profiles.
     """
 
+    settles: ClassVar[bool] = True
+
     method: Literal["learned_dilation"] = "learned_dilation"
     start: PositiveFloat | None = None
     rates: tuple[Rate, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 12)
@@ -70,6 +72,25 @@ class LearnedDilation(LayerMethod):
     def epochs(self, given: int) -> int:
         """``given`` and ``extra`` of it, rounded up."""
         return lengthened(given, self.extra)
+
+    def not_lengthened(self) -> Self:
+        """With no ``extra``."""
+        return self.model_copy(update={"extra": 0.0})
+
+    @property
+    def search_share(self) -> float:
+        """``search``."""
+        return self.search
+
+    @property
+    def initial(self) -> float | None:
+        """``start``."""
+        return self.start
+
+    @property
+    def options(self) -> tuple[float, ...]:
+        """``rates``."""
+        return self.rates
 
     def replacements(self, layers: Mapping[str, nn.Conv2d]) -> dict[str, nn.Module]:
         """One :class:`LearnedDilationConv2d` a layer."""
