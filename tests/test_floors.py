@@ -9,7 +9,7 @@ import autorf
 PACKAGE = Path(autorf.__file__).parent
 
 FLOORS = (
-    {"errors", "files", "statistics", "specification", "metrics", "text", "interruption"},
+    {"errors", "files", "statistics", "specification", "metrics", "text", "interruption", "plugins"},
     {"ops"},
     {"methods"},
     {"data", "fields"},

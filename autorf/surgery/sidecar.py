@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from torch import nn
 
-from autorf.errors import InputError, near_names
+from autorf.errors import InputError
 from autorf.methods import METHODS
 from autorf.methods.base import Method
 from autorf.specification import Specification, parse
@@ -122,9 +122,7 @@ def method_of(saved: SavedAdaptation, source: str) -> Method:
     """
     name = str(saved.method.get("method"))
     if name not in METHODS:
-        raise InputError(
-            f"{source}: unknown method {name!r}{near_names(name, METHODS)}; known are {', '.join(METHODS)}"
-        )
+        raise InputError(f"{source}: {METHODS.unknown(name)}")
     return parse(METHODS[name], saved.method, f"{source}: {name}")
 
 
