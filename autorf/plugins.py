@@ -88,8 +88,9 @@ class Registry(Mapping[str, Plugin], Generic[Plugin]):
         Raises:
             InputError: when it has two owners.
         """
-        if isinstance(name, str):
-            self.check_owner(name)
+        if not isinstance(name, str):
+            return False
+        self.check_owner(name)
         return name in self.built_in or name in self
 
     def check_owner(self, name: str) -> None:
@@ -111,10 +112,14 @@ class Registry(Mapping[str, Plugin], Generic[Plugin]):
 
     def unknown(self, name: object) -> str:
         """What to say of a name that is not known: what it may have meant, or why it could not be loaded."""
-        if name in self._problems:
-            return f"unknown {self.noun} {name!r}: {self._problems[str(name)]}"
+        if problem := self.problem(name):
+            return f"unknown {self.noun} {name!r}{problem}"
         listed = ", ".join(name for name in self.names if name not in self._problems)
         return f"unknown {self.noun} {name!r}{near_names(str(name), self.names)}; one of {listed}"
+
+    def problem(self, name: object) -> str:
+        """Why the object of that name could not be loaded, behind a colon; nothing where it could, or there is none."""
+        return f": {self._problems[str(name)]}" if str(name) in self._problems else ""
 
     def _load(self, name: str, point: EntryPoint) -> None:
         try:
