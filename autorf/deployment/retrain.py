@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from autorf.driver.search import check_writable
 from autorf.errors import InputError
 from autorf.executors import Event, make_local
 from autorf.files import write_atomically
-from autorf.methods import METHODS, Dilation
+from autorf.methods import Dilation, method_class
 from autorf.running.evidence import Evidence, read_evidence, write_evidence
 from autorf.specification import parse
 from autorf.store.ranking import trial_named, winner
@@ -120,16 +120,17 @@ def retrain(root: Path, study: str, options: Options, *, force: bool = False, qu
 
 def _wanted(store: Store, record: Record, options: Options) -> tuple[dict[str, Any], tuple[int, ...]]:
     configuration = _fixed(store, record) if options.fixed else dict(record.configuration)
-    if options.epochs is not None and "extra" in METHODS[configuration["method"]].model_fields:
+    if options.epochs is not None:
         # So many and no more.
-        configuration["extra"] = 0.0
+        trial = trial_from(configuration, record.seed)
+        configuration = replace(trial, method=trial.method.not_lengthened()).configuration
     seeds = (record.seed,) if options.seeds is None else options.seeds
     return configuration, seeds
 
 
 def _fixed(store: Store, record: Record) -> dict[str, Any]:
     """The plain dilation that a trial of ``learned_dilation`` ended at."""
-    if record.configuration["method"] != "learned_dilation":
+    if not method_class(record.configuration["method"]).settles:
         raise InputError(
             f"--fixed: {record.label} has no dilation that it learned for all pixels; only learned_dilation has"
         )

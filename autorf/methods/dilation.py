@@ -34,10 +34,17 @@ class Dilation(LayerMethod):
         Dilation(method='dilation', targets='.*conv2', rate=4)
     """
 
-    method: Literal["dilation"] = "dilation"
-    rate: Rate | None
+    manual: ClassVar[bool] = True
     even_kernels: ClassVar[bool] = True
     any_padding: ClassVar[bool] = True
+
+    method: Literal["dilation"] = "dilation"
+    rate: Rate | None
+
+    @property
+    def set_dilation(self) -> int | None:
+        """The rate."""
+        return self.rate
 
     def replacements(self, layers: Mapping[str, nn.Conv2d]) -> dict[str, nn.Module]:
         """The same layers with another dilation, padded to keep the size of the map."""

@@ -1,6 +1,7 @@
 """Figures of a study and the self-contained HTML report."""
 
 from autorf.reporting.costs import cost_figure
+from autorf.reporting.figures import ReportFigure
 from autorf.reporting.findings import Findings, findings
 from autorf.reporting.heat_map import heat_map_figure
 from autorf.reporting.metric import metric_figure
@@ -12,6 +13,7 @@ from autorf.reporting.writing import write_report
 
 __all__ = [
     "Findings",
+    "ReportFigure",
     "cost_figure",
     "findings",
     "heat_map_figure",

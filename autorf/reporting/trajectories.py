@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from autorf.methods import MANUAL, Inflation, LearnedDilation
+from autorf.methods import Quantity, is_manual, method_class
 from autorf.reporting.search_window import draw_window
 from autorf.reporting.theme import PALETTE, WIDE, Layout, colour, drawing, new_figure
 from autorf.store.store import Record
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 MOST_PANELS = 12
 
-_QUANTITIES = {"f": "inflation factor f", "scale": "mean scale", "dilation": "dilation"}
-
 
 @dataclass(frozen=True)
 class Trajectory:
-    """One learning configuration's epochs, over its seeds.
-
-    ``quantity`` is the epoch's value that is watched: ``f``, ``scale`` or ``dilation``.
-    """
+    """One learning configuration's epochs, over its seeds; ``shown`` is what its method learns."""
 
     method: str
     setting: str
-    quantity: str
+    shown: Quantity
     records: tuple[Record, ...]
+
+    @property
+    def quantity(self) -> str:
+        """The name of the value in each epoch."""
+        return self.shown.name
 
     @property
     def label(self) -> str:
@@ -43,11 +43,11 @@ def trajectories(records: Iterable[Record]) -> list[Trajectory]:
     """The learning configurations that report a value after their epochs, each with its seeds."""
     together: dict[tuple[str, str], list[Record]] = {}
     for record in records:
-        if record.configuration["method"] not in MANUAL and _quantity(record.history):
+        if not is_manual(record.configuration["method"]) and _reports(record):
             setting = trial_from(record.configuration, record.seed).setting
             together.setdefault((str(record.configuration["method"]), setting), []).append(record)
     return [
-        Trajectory(method, setting, str(_quantity(members[0].history)), tuple(members))
+        Trajectory(method, setting, method_class(method).quantity, tuple(members))
         for (method, setting), members in together.items()
     ]
 
@@ -76,7 +76,7 @@ def trajectory_figure(records: Iterable[Record], layout: Layout = WIDE) -> "Figu
         else:
             axis.set_axis_off()
     _share_limits(fields)
-    for quantity in _QUANTITIES:
+    for quantity in {one.quantity for one in shown}:
         _share_limits([axis for axis, one in zip(axes.flat, shown, strict=False) if one.quantity == quantity])
     return figure
 
@@ -107,12 +107,12 @@ def _draw(axes: "Axes", trajectory: Trajectory, *, label_field: bool) -> "Axes":
             if name != quantity:
                 # Which branch or layer it is.
                 axes.annotate(name.rpartition(".")[2], (times[-1], course[-1]), color=hue, fontsize="small")
-        _draw_spread(axes, record.history, epochs, values, quantity, hue)
+        _draw_spread(axes, record.history, epochs, values, trajectory.shown, hue)
         sides = [max(epoch["rf"]) for epoch in record.history]
         (dashes,) = field.plot(epochs, sides, color=PALETTE["muted"], linewidth=1.2, linestyle=(0, (4, 3)), alpha=0.8)
         tooltip(dashes, f"{trajectory.label}, seed {record.seed}: rf {sides[0]:g} to {sides[-1]:g} pixels")
     axes.set_title(f"{trajectory.method}\n{trajectory.setting}", loc="left", color=hue)
-    axes.set_ylabel(_QUANTITIES[quantity])
+    axes.set_ylabel(trajectory.shown.label)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
     for one in (axes, field):
         one.yaxis.set_major_locator(MaxNLocator(4, min_n_ticks=2))
@@ -132,7 +132,7 @@ def _course(record: Record, quantity: str) -> tuple[list[float], list[float]]:
     if quantity in trace.values:
         points = [*zip(trace.epochs, trace.values[quantity], strict=True), ends[-1]]
     else:
-        start = _start(record)
+        start = trial_from(record.configuration, record.seed).method.initial
         points = [*([(0.0, start)] if start is not None and ends[0][0] == 1 else []), *ends]
     return [time for time, _ in points], [value for _, value in points]
 
@@ -142,11 +142,11 @@ def _draw_spread(
     history: Sequence[Mapping[str, Any]],
     epochs: Sequence[int],
     values: Sequence[float],
-    quantity: str,
+    quantity: Quantity,
     hue: str,
 ) -> None:
     """A band of one standard deviation over pixels, where the method has a value for each pixel."""
-    spreads = [_spread(epoch, quantity) for epoch in history]
+    spreads = [quantity.spread(epoch) for epoch in history]
     known = [spread for spread in spreads if spread is not None]
     if len(known) < len(values):
         return
@@ -155,25 +155,11 @@ def _draw_spread(
     axes.fill_between(epochs, low, high, color=hue, alpha=0.1, linewidth=0)
 
 
-def _start(record: Record) -> float | None:
-    """What was set before the first epoch, where the configuration says it."""
-    method = trial_from(record.configuration, record.seed).method
-    if isinstance(method, Inflation):
-        return method.factor if isinstance(method.factor, float) else None
-    return method.start if isinstance(method, LearnedDilation) else None
-
-
 def _fade(trajectory: Trajectory) -> float:
     return 1.0 if len(trajectory.records) == 1 else 0.75
 
 
-def _quantity(history: Sequence[Mapping[str, Any]]) -> str | None:
-    return next((name for name in _QUANTITIES if history and all(name in epoch for epoch in history)), None)
-
-
-def _spread(epoch: Mapping[str, Any], quantity: str) -> float | None:
-    """The standard deviation over pixels, of the methods that report one."""
-    if quantity == "scale":
-        return epoch.get("scale_std")
-    variance = epoch.get("dilation_variance") if quantity == "dilation" else None
-    return None if variance is None else math.sqrt(max(float(variance), 0.0))
+def _reports(record: Record) -> bool:
+    """Whether every epoch, of at least one, says what the method has learned."""
+    name = method_class(record.configuration["method"]).quantity.name
+    return bool(record.history) and all(name in epoch for epoch in record.history)

@@ -5,10 +5,8 @@ from typing import Any
 
 from torch import nn
 
-from autorf.methods.base import AdaptiveModule, Method
-from autorf.methods.inflation import Inflation
 from autorf.surgery.adaptation import Adaptation, adaptations
-from autorf.surgery.swap import region_at
+from autorf.surgery.scopes import SCOPES
 
 
 @dataclass(frozen=True)
@@ -64,19 +62,9 @@ def describe(model: nn.Module) -> Description:
 
 
 def _changes(model: nn.Module, one: Adaptation) -> list[Change]:
-    method, options = one.method.method, _options(one.method)
-    if isinstance(one.method, Inflation):
-        region = region_at(model.get_submodule(one.names[0]))
-        return [Change(" to ".join(one.names), method, region.values(), options, bool(one.frozen))]
-    return [Change(name, method, _values(model.get_submodule(name)), options, name in one.frozen) for name in one.names]
-
-
-def _values(module: nn.Module) -> dict[str, float]:
-    if isinstance(module, AdaptiveModule):
-        return module.values()
-    return {"dilation": float(module.dilation[0])} if isinstance(module, nn.Conv2d) else {}
-
-
-def _options(method: Method) -> dict[str, Any]:
-    where = {"method", "start", "end"} if isinstance(method, Inflation) else {"method", "targets"}
-    return method.model_dump(exclude_defaults=True, exclude=where)
+    method = one.method
+    options = method.model_dump(exclude_defaults=True, exclude={"method", *method.place})
+    places = SCOPES[method.scope].values(model, one.names)
+    return [
+        Change(title, method.method, values, options, name in one.frozen) for title, (name, values) in places.items()
+    ]

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from autorf.methods import method_class
 from autorf.reporting.pictures import Picture, entries, heat, map_bounds, palette
 from autorf.reporting.search_window import draw_window
 from autorf.running.evidence import Evidence
@@ -14,7 +15,6 @@ from autorf.store.traces import parts, stepped
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LEARNED = ("f", "dilation", "scale")
 _GAP = 4
 _LEGEND = 12  # trials named at most
 
@@ -35,19 +35,19 @@ def sample_strips(evidence: Evidence) -> list[Picture]:
 
 def trajectory(record: Record) -> "Figure | None":
     """What the trial learned and its receptive field, against the epoch; None where nothing was learned."""
-    learned = [name for name in LEARNED if len({epoch.get(name) for epoch in record.history} - {None}) > 1]
-    if not learned:
+    learned = method_class(record.configuration["method"]).quantity.name
+    if len({epoch.get(learned) for epoch in record.history} - {None}) < 2:
         return None
     figure, axes = _axes(record.label)
     epochs = [epoch["epoch"] + 1 for epoch in record.history]
     trace = stepped(record)
     draw_window(axes, trace, "C0")
-    for name in [line for quantity in learned for line in parts(record.history[-1], quantity) or [quantity]]:
+    for name in parts(record.history[-1], learned) or [learned]:
         if name in trace.values:
             axes.plot(trace.epochs, trace.values[name], marker=".", label=name)
         else:
             axes.plot(epochs, [epoch.get(name) for epoch in record.history], marker="o", label=name)
-    axes.set_ylabel(", ".join(learned))
+    axes.set_ylabel(learned)
     side = axes.twinx()
     side.plot(epochs, [max(epoch["rf"]) for epoch in record.history], color="0.5", linestyle="--", label="rf")
     side.set_ylabel("receptive field in pixels (dashed)")

@@ -136,5 +136,4 @@ def _sides(rf: Any) -> dict[str, float]:
 
 def _set_dilation(record: Record) -> float | None:
     """The dilation that was set by hand, as the comparison shows it."""
-    method = trial_from(record.configuration, record.seed).method
-    return getattr(method, "rate", None) or getattr(method, "dilation", None)
+    return trial_from(record.configuration, record.seed).method.set_dilation
