@@ -9,6 +9,15 @@ class InputError(ValueError):
     """Input that cannot be used: one line that says what, where, what is allowed and how to repair it.
 
     The command line prints it without a traceback and exits with code 2. Passwords in URLs are left out.
+
+    Examples:
+        >>> import autorf
+        >>> from torch import nn
+        >>> try:
+        ...     autorf.adapt(nn.Sequential(nn.Conv2d(3, 2, 3, padding=1)), autorf.Dilation(targets="1", rate=2))
+        ... except autorf.InputError as error:
+        ...     print(str(error).split(";")[0])
+        targets '1' matches no module of the model (the whole name must match)
     """
 
     def __init__(self, message: str) -> None:

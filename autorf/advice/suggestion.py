@@ -16,7 +16,7 @@ from autorf.fields.dilated import dilated
 from autorf.fields.field import ReceptiveField, receptive_field
 
 FACTORS = (0.25, 4.0)
-"""Legal inflation factors (paper 000)."""
+"""Legal inflation factors (Wei et al. 2018)."""
 _MOST_OPTIONS = 7
 
 
@@ -113,6 +113,14 @@ def advise(
 
     Paper: Wei et al., *Accurate facial image parsing at real-time speed*, 2019: the best rnorm belongs to the task;
     where dilation 1 already sees too much, a fixed up-sampling goes before the last block.
+
+    Examples:
+        >>> from torch import nn
+        >>> from autorf.advice import advise
+        >>> model = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.Conv2d(8, 2, 3, padding=1))
+        >>> advice = advise(model, image_size=64, object_size=19)
+        >>> advice.layers, advice.dilation, [option.dilation for option in advice.options]
+        (('1',), 4.0, [2, 3, 4, 5, 6, 8])
     """
     current = receptive_field(model, image_size, output, in_channels)
     target = _target(current.image_size, object_size, rnorm)

@@ -31,7 +31,17 @@ class Tiling:
 
 
 def tiling(field: ReceptiveField) -> Tiling:
-    """Tile sizes from a measured field: halos rounded up to the coarsest stride, tiles of four halos."""
+    """Tile sizes from a measured field: halos rounded up to the coarsest stride, tiles of four halos.
+
+    Examples:
+        >>> from torch import nn
+        >>> from autorf import receptive_field
+        >>> from autorf.advice import tiling
+        >>> model = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.Conv2d(8, 2, 3, padding=1))
+        >>> tiles = tiling(receptive_field(model, image_size=64))
+        >>> tiles.halo, tiles.multiple, tiles.tile, tiles.exact
+        ((4, 4), (2, 2), (16, 16), True)
+    """
     multiple = [max(1, math.ceil(period)) for period in field.period]
     halo = [_rounded_up(max(reach), step) for reach, step in zip(field.reach, multiple, strict=True)]
     tile = [max(_HALOS * around, step) for around, step in zip(halo, multiple, strict=True)]

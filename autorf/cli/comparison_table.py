@@ -15,7 +15,7 @@ from rich.table import Table
 from autorf.comparison import ClassRow, Comparison, Cost, Group, Row, SizeMean, SizeRow
 from autorf.comparison.rows import learned, members_of
 from autorf.comparison.verdict import NAMES, number, signed
-from autorf.methods import MANUAL
+from autorf.methods import is_manual
 from autorf.study.objectives import sign
 from autorf.study.trial import side_text
 
@@ -291,7 +291,7 @@ def _named(group: Group, comparison: Comparison) -> tuple[str, str]:
 
 def _has_grid(comparison: Comparison) -> bool:
     """Whether there is more to the manual way than the default."""
-    return len({row.configuration for row in comparison.rows if row.method in MANUAL}) > 1
+    return len({row.configuration for row in comparison.rows if is_manual(row.method)}) > 1
 
 
 def _cost(cost: Cost, whole: str) -> tuple[str, str, str]:

@@ -25,6 +25,7 @@ from autorf.comparison.named import NamedGroup, named_groups
 from autorf.comparison.results import StudyResults, bare_results, check_comparable
 from autorf.comparison.rows import Group, Row, groups_of, members_of, rows_of
 from autorf.comparison.verdict import Verdict, judge, judgement, verdict_of
+from autorf.methods import method_class
 from autorf.statistics import half_width
 from autorf.store.store import Record
 from autorf.study.objectives import METRICS, sign
@@ -153,13 +154,12 @@ def _with_images(group: Group, rows: Sequence[Row], noise: ImageNoise) -> Group:
     return replace(group, ci95_images=half)
 
 
-_PER_PIXEL = ("scale_adaptive", "pixel_adaptive")
 _MOST_MAPS = 12
 
 
 def _with_maps(groups: Sequence[Group]) -> list[Group]:
     """Configurations that may have learned a map, the best ones of many."""
-    per_pixel = [group for group in groups if group.method in _PER_PIXEL]
+    per_pixel = [group for group in groups if method_class(group.method).per_pixel]
     return sorted(per_pixel, key=lambda group: -group.miou_mean)[:_MOST_MAPS]
 
 

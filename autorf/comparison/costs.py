@@ -8,7 +8,7 @@ import numpy as np
 from autorf.comparison.results import StudyResults
 from autorf.comparison.rows import Group, Row
 from autorf.comparison.spending import on_gpu, rate_of, spent_by_trial
-from autorf.methods import MANUAL
+from autorf.methods import is_manual
 from autorf.statistics import expected_best
 
 WAYS = ("manual", "learned")
@@ -63,7 +63,7 @@ class Curve:
 
 def way_of(method: str) -> str:
     """``manual`` or ``learned``."""
-    return "manual" if method in MANUAL else "learned"
+    return "manual" if is_manual(method) else "learned"
 
 
 def costs_of(studies: Sequence[StudyResults], rows: Sequence[Row]) -> tuple[Cost, ...]:
@@ -122,8 +122,8 @@ def _cost(
 
 def _full_grid(studies: Sequence[StudyResults], rows: Sequence[Row]) -> float | None:
     """Seconds of every manual trial of the studies, those that are not complete taken as the mean of those that are."""
-    seconds = [row.own_seconds or 0.0 for row in rows if row.method in MANUAL and row.state == "complete"]
-    n_manual = sum(record.method in MANUAL for study in studies for record in study.records)
+    seconds = [row.own_seconds or 0.0 for row in rows if is_manual(row.method) and row.state == "complete"]
+    n_manual = sum(is_manual(record.method) for study in studies for record in study.records)
     return sum(seconds) / len(seconds) * n_manual if seconds else None
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from autorf.comparison.results import StudyResults
 from autorf.comparison.rows import Group, Row, members_of
-from autorf.methods import MANUAL
+from autorf.methods import is_manual
 from autorf.running.evidence import read_evidence
 
 
@@ -55,7 +55,7 @@ def _unmodified(study: StudyResults) -> dict[str, Any] | None:
     model = study.part("model")
     own = int(model.get("dilation") or 1) if str(model.get("name", "")).startswith("largefov:") else None
     first = study.records[0].configuration
-    if first.get("method") in MANUAL and (own is None or first.get("rate") in (None, own)):
+    if is_manual(study.records[0].method) and (own is None or first.get("rate") in (None, own)):
         return first
     plain = {"method": "dilation", "rate": own}
     return plain if any(record.configuration == plain for record in study.records) else None

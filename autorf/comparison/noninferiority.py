@@ -137,13 +137,12 @@ class Steps:
         larger = np.arange(last + 1) > self.low[..., None]
         ending = self.low == last
         alone = ending & behind[..., last - 1]
-        conditions = (
-            ((self.low < 0) | (last == 0), "undecided"),
-            ((loses & larger).any(-1), "peak"),
-            (alone & loses[..., last - 1], "rise"),
-            (alone | (behind & larger).any(-1), "undecided"),
-        )
-        return np.select(*zip(*conditions, strict=True), "plateau")
+        undecided = (self.low < 0) | (last == 0)
+        peak = (loses & larger).any(-1)
+        rise = alone & loses[..., last - 1]
+        unsure = alone | (behind & larger).any(-1)
+        # The first condition that holds names the shape.
+        return np.select([undecided, peak, rise, unsure], ["undecided", "peak", "rise", "undecided"], default="plateau")
 
 
 def step(rf: ArrayLike, pairs: Pairs, margin: float, level: float) -> Steps:

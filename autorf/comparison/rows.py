@@ -10,7 +10,7 @@ from typing import Any
 from autorf.comparison.pareto import pareto_front
 from autorf.comparison.results import StudyResults
 from autorf.comparison.spending import own_seconds, rate_of, spent_by_trial
-from autorf.methods import MANUAL
+from autorf.methods import is_manual
 from autorf.statistics import half_width
 from autorf.store.store import Record
 from autorf.store.traces import parts
@@ -115,7 +115,7 @@ class Group:
     @property
     def manual(self) -> bool:
         """Whether the receptive field is set by hand."""
-        return self.method in MANUAL
+        return is_manual(self.method)
 
     @property
     def configuration(self) -> str:

@@ -1,27 +1,59 @@
 """Data sets: what a study file may say about them, and how they are read."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, SerializeAsAny, TypeAdapter, WrapValidator
 
-from autorf.data.spec import Augmentation, CamVidData, DigitsData, FassegData, FolderData
+from autorf.data.spec import (
+    DATA,
+    Augmentation,
+    CamVidData,
+    DataSet,
+    DigitsData,
+    FassegData,
+    FolderData,
+    Labels,
+)
+from autorf.specification import parse
 
 if TYPE_CHECKING:
-    from autorf.data.segmentation_set import SegmentationSet, Splits
+    from autorf.data.segmentation_set import InMemory, SegmentationSet, Splits
 
 __all__ = [
     "Augmentation",
     "CamVidData",
+    "DataSet",
     "DataSpec",
     "DigitsData",
     "FassegData",
     "FolderData",
+    "InMemory",
+    "Labels",
     "SegmentationSet",
     "Splits",
     "load",
 ]
 
-DataSpec = Annotated[DigitsData | FolderData | CamVidData | FassegData, Field(discriminator="name")]
+_BUILT_IN: TypeAdapter[DigitsData | FolderData | CamVidData | FassegData] = TypeAdapter(
+    Annotated[DigitsData | FolderData | CamVidData | FassegData, Field(discriminator="name")]
+)
+
+
+def _by_name(value: Any, _: Any) -> Any:
+    """Validate ``value`` as the data set that it names, one of an installed package too."""
+    name = value.get("name") if isinstance(value, Mapping) else getattr(value, "name", None)
+    if name is None or name in DATA.built_in:
+        DATA.check_owner(str(name))
+        return _BUILT_IN.validate_python(value)
+    if not DATA.knows(name):
+        raise ValueError(DATA.unknown(name))
+    return parse(DATA[name], value, name) if isinstance(value, Mapping) else DATA[name].model_validate(value)
+
+
+DataSpec = Annotated[
+    DigitsData | FolderData | CamVidData | FassegData | DataSet, WrapValidator(_by_name), SerializeAsAny()
+]
 """Any data set, told apart by its ``name``."""
 
 
@@ -37,7 +69,7 @@ def load(spec: DataSpec, seed: int = 0) -> "Splits":
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("SegmentationSet", "Splits"):
+    if name in ("InMemory", "SegmentationSet", "Splits"):
         from autorf.data import segmentation_set
 
         return getattr(segmentation_set, name)

@@ -1,7 +1,6 @@
 """From what a study file says to checked splits."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from autorf.data import camvid, digits, fasseg
 from autorf.data.camvid import camvid_sets
@@ -9,16 +8,9 @@ from autorf.data.digits import digit_sets
 from autorf.data.fasseg import fasseg_sets
 from autorf.data.folder import folder_sets
 from autorf.data.segmentation_set import FILL_INDEX, SegmentationSet, Splits
-from autorf.data.spec import CamVidData, DigitsData, FassegData, FolderData
+from autorf.data.spec import CamVidData, DataSet, DigitsData, FassegData, FolderData, Labels
 
-AnyData = DigitsData | FolderData | CamVidData | FassegData
-
-
-@dataclass(frozen=True)
-class _Labels:
-    class_names: tuple[str, ...]
-    ignore_index: int | None = None
-    groups: Mapping[str, tuple[int, ...]] | None = None
+AnyData = DigitsData | FolderData | CamVidData | FassegData | DataSet
 
 
 def load_splits(spec: AnyData, seed: int) -> Splits:
@@ -32,6 +24,8 @@ def load_splits(spec: AnyData, seed: int) -> Splits:
             return _splits(spec, camvid_sets(spec), seed)
         case FassegData():
             return _splits(spec, fasseg_sets(spec), seed)
+        case DataSet():
+            return _splits(spec, spec.sets(), seed)
 
 
 def class_names(spec: AnyData) -> tuple[str, ...]:
@@ -39,16 +33,18 @@ def class_names(spec: AnyData) -> tuple[str, ...]:
     return _labels(spec).class_names
 
 
-def _labels(spec: AnyData) -> _Labels:
+def _labels(spec: AnyData) -> Labels:
     match spec:
         case DigitsData():
-            return _Labels(digits.CLASS_NAMES)
+            return Labels(digits.CLASS_NAMES)
         case FolderData():
-            return _Labels(spec.class_names, spec.ignore_index)
+            return Labels(spec.class_names, spec.ignore_index)
         case CamVidData():
-            return _Labels(camvid.CLASS_NAMES, camvid.IGNORE_INDEX)
+            return Labels(camvid.CLASS_NAMES, camvid.IGNORE_INDEX)
         case FassegData():
-            return _Labels(fasseg.CLASS_NAMES, groups=fasseg.LABEL_GROUPS)
+            return Labels(fasseg.CLASS_NAMES, groups=fasseg.LABEL_GROUPS)
+        case DataSet():
+            return spec.labels()
 
 
 def _splits(spec: AnyData, sets: Mapping[str, SegmentationSet], seed: int) -> Splits:

@@ -1,11 +1,18 @@
 """What a study file may say about its data. Light to import: nothing here loads torch."""
 
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from autorf import plugins
 from autorf.specification import ImageSize, PositiveFloat, PositiveInt, Specification
+
+if TYPE_CHECKING:
+    from autorf.data.segmentation_set import SegmentationSet
 
 SMALLEST_DIGIT = 8
 """Pixels: the side of the bundled digits, which are never shrunk."""
@@ -173,3 +180,59 @@ class FassegData(Specification):
     image_size: ImageSize = (256, 192)
     val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.25
     augmentation: Augmentation = Augmentation()
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What the values of a data set's masks mean.
+
+    Attributes:
+        class_names: one for each class, class 0 first.
+        ignore_index: the mask value that loss and metrics leave out; None for none.
+        groups: classes whose F1 is also reported merged, by the name of the group.
+    """
+
+    class_names: tuple[str, ...]
+    ignore_index: int | None = None
+    groups: Mapping[str, tuple[int, ...]] | None = None
+
+
+class DataSet(Specification):
+    """The base of data sets that packages of others add (entry points ``autorf.data``).
+
+    A subclass gives its ``name`` as a literal, adds the fields that a study file may set, and reads its images.
+
+    Attributes:
+        name: by which a study file asks for it.
+        image_size: height and width in pixels that every image is brought to.
+        augmentation: of the training split.
+    """
+
+    name: str
+    image_size: ImageSize
+    augmentation: Augmentation = Augmentation()
+
+    @abstractmethod
+    def labels(self) -> Labels:
+        """The classes, without reading an image."""
+
+    @abstractmethod
+    def sets(self) -> "Mapping[str, SegmentationSet]":
+        """The splits ``train`` and ``val``, and ``test`` where there is one, each of :attr:`image_size`.
+
+        Raises:
+            InputError: one line that names the file at fault, what is wrong with it and what is legal.
+        """
+
+
+def _problem(name: str, plugin: Any) -> str | None:
+    if not (isinstance(plugin, type) and issubclass(plugin, DataSet)):
+        return "is no subclass of autorf.data.DataSet"
+    given = plugin.model_fields["name"].default
+    return None if given == name else f"calls itself {given!r} in its field name"
+
+
+DATA: plugins.Registry[type[DataSet]] = plugins.Registry(
+    plugins.DATA, "data set", ("digits", "folder", "camvid", "fasseg"), _problem
+)
+"""The data sets that packages add."""

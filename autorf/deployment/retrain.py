@@ -19,7 +19,7 @@ from autorf.driver.search import check_writable
 from autorf.errors import InputError
 from autorf.executors import Event, Failure, make_local
 from autorf.files import write_atomically
-from autorf.methods import METHODS, Dilation
+from autorf.methods import Dilation
 from autorf.running.evidence import Evidence, read_evidence, write_evidence
 from autorf.specification import parse
 from autorf.store.ranking import trial_named, winner
@@ -27,7 +27,7 @@ from autorf.store.record import Record
 from autorf.store.store import Store, open_store
 from autorf.study.job import Job
 from autorf.study.spec import StorageSpec, StudySpec
-from autorf.study.trial import Trial, training_of
+from autorf.study.trial import Trial, training_of, trial_from
 from autorf.surgery.storage import SIDECAR, WEIGHTS
 from autorf.training.results import EpochReport, TrialResult
 from autorf.training.resuming import clear_checkpoints
@@ -122,9 +122,10 @@ def retrain(root: Path, study: str, options: Options, *, force: bool = False, qu
 
 def _configuration_and_seeds(store: Store, record: Record, options: Options) -> tuple[dict[str, Any], tuple[int, ...]]:
     configuration = _fixed(store, record) if options.fixed else dict(record.configuration)
-    if options.epochs is not None and "extra" in METHODS[configuration["method"]].model_fields:
+    if options.epochs is not None:
         # So many and no more.
-        configuration["extra"] = 0.0
+        trial = trial_from(configuration, record.seed)
+        configuration = replace(trial, method=trial.method.not_lengthened()).configuration
     seeds = (record.seed,) if options.seeds is None else options.seeds
     return configuration, seeds
 
@@ -132,7 +133,7 @@ def _configuration_and_seeds(store: Store, record: Record, options: Options) -> 
 def _fixed(store: Store, record: Record) -> dict[str, Any]:
     """The plain dilation that a trial of ``learned_dilation`` ended at."""
     trial = record.trial
-    if record.method != "learned_dilation" or trial is None or record.result is None:
+    if trial is None or record.result is None or not trial.method.settles:
         raise InputError(
             f"--fixed: {record.label} has no dilation that it learned for all pixels; only learned_dilation has"
         )

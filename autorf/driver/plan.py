@@ -11,7 +11,7 @@ from torch import nn
 from autorf.driver.default import default_first
 from autorf.driver.prior import candidates, nearest_first, prior_rnorm
 from autorf.errors import InputError
-from autorf.methods import Inflation, Method
+from autorf.methods import Method
 from autorf.running.maps import dead_dilation, dead_options, map_sizes
 from autorf.study.search_space import Space, read_spaces
 from autorf.study.spec import StudySpec
@@ -116,7 +116,7 @@ def _short_searches(spec: StudySpec, source: str, trials: Sequence[Trial], n_tra
     """Say so where a method searches for so few steps that what it finds may be chance."""
     warnings: dict[str, None] = {}
     for trial in trials:
-        search_fraction = float(getattr(trial.method, "search", 0.0))
+        search_fraction = trial.method.search_share
         training = training_of(spec.training, trial)
         steps = round(search_fraction * training.epochs * math.ceil(n_train / training.batch_size))
         if search_fraction and steps < SEARCH_STEPS:
@@ -125,14 +125,6 @@ def _short_searches(spec: StudySpec, source: str, trials: Sequence[Trial], n_tra
                 f"{SEARCH_STEPS}: what it finds may be chance; give more epochs, smaller batches or a larger search"
             ] = None
     return tuple(warnings)
-
-
-def _check_background(method: Method, n_classes: int) -> None:
-    if isinstance(method, Inflation) and method.background_weight < 1 and method.background_class >= n_classes:
-        raise InputError(
-            f"inflation: background_class {method.background_class} is no class of the data, which has 0 to "
-            f"{n_classes - 1}"
-        )
 
 
 def _limit(spec: StudySpec) -> int | None:
@@ -166,7 +158,7 @@ def _check_methods(
         sizes = map_sizes(model, spec.data.image_size)
         for method, trial in first.items():
             adapted = adapt(build(spec.model, classes), method)
-            _check_background(method, len(classes))
+            method.check_classes(len(classes))
             if problem := dead_dilation(adapted, model, sizes):
                 raise InputError(f"{trial.method.method} ({trial.setting}): {problem}")
             if useless := dead_options(adapted, sizes):

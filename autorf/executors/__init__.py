@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from autorf.executors.base import Event, Executor, Failure, RunTrial
-from autorf.study.spec import StudySpec
+from autorf.study.spec import EXECUTORS, StudySpec
 
 __all__ = ["Event", "Executor", "Failure", "RunTrial", "make", "make_local", "worker_count"]
 
@@ -21,7 +21,10 @@ def make(spec: StudySpec, folder: Path, jobs: int | None) -> Executor:
         from autorf.executors.ray import RayExecutor
 
         return RayExecutor(spec.executor, spec.training.threads, folder, jobs)
-    return make_local(spec, jobs)
+    if spec.executor.kind == "local":
+        return make_local(spec, jobs)
+    executor: Executor = EXECUTORS[spec.executor.kind](spec, folder, jobs)
+    return executor
 
 
 def make_local(spec: StudySpec, jobs: int | None) -> Executor:

@@ -41,6 +41,14 @@ def figure(
 
     Raises:
         InputError: for a number of names other than that of the classes.
+
+    Examples:
+        >>> import torch
+        >>> from torch import nn
+        >>> from autorf.fields import effective_receptive_field, figure
+        >>> field = effective_receptive_field(nn.Conv2d(3, 3, 5, padding=2), torch.rand(1, 3, 32, 32))
+        >>> figure(field, rf=(5, 5)).layout.title.text is not None
+        True
     """
     from plotly.subplots import make_subplots
 

@@ -67,6 +67,15 @@ def effective_receptive_field(
 
     Papers: Luo et al., *Understanding the effective receptive field in deep convolutional neural networks*, 2016; the
     squares' areas as in Ding et al., *Scaling up your kernels to 31x31*, 2022.
+
+    Examples:
+        >>> import torch
+        >>> from torch import nn
+        >>> from autorf.fields import effective_receptive_field
+        >>> model = nn.Sequential(*(nn.Conv2d(3, 3, 3, padding=1) for _ in range(4)))
+        >>> field = effective_receptive_field(model, torch.rand(2, 3, 32, 32))
+        >>> field.n_images, field.sides[0.99] <= 9  # at most the receptive field
+        (2, True)
     """
     if centre < 1:
         raise InputError(f"centre must be at least 1 output position, got {centre}")

@@ -64,7 +64,7 @@ class ReceptiveField:
 
     @property
     def rnorm_per_axis(self) -> Pair:
-        """``rf / image side`` for height and width (paper 003)."""
+        """``rf / image side`` for height and width (Wei et al. 2019)."""
         return self.size[0] / self.image_size[0], self.size[1] / self.image_size[1]
 
     @property
@@ -120,6 +120,14 @@ def receptive_field(
     Raises:
         InputError: for an image the model refuses, a model that cannot be traced, an operator without a rule
             (named with its layer), or an output that is no map or has no local path.
+
+    Examples:
+        >>> import autorf
+        >>> from torch import nn
+        >>> model = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.Conv2d(8, 2, 3, padding=4, dilation=4))
+        >>> field = autorf.receptive_field(model, image_size=64)
+        >>> field.size, field.stride, round(field.rnorm, 3)
+        ((19, 19), (2, 2), 0.297)
     """
     size = _checked_size(image_size)
     _check_channels(in_channels)

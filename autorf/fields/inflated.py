@@ -18,6 +18,11 @@ def inflated_kernel(kernel: int, dilation: int, factor: float) -> int:
 
     Paper: Wei et al., *Learning adaptive receptive fields for deep image parsing networks*, 2018, section 3.3:
     ``k' = ceil((k + 1) / f)``, which counts the taps of the resize too.
+
+    Examples:
+        >>> from autorf.fields import inflated_kernel
+        >>> inflated_kernel(kernel=4, dilation=4, factor=2.0)  # 13 pixels wide before
+        7
     """
     if kernel < 1 or dilation < 1 or not 0 < factor < math.inf:
         raise InputError(
@@ -35,6 +40,11 @@ def inflated_field(rf_in: int, stride: int, kernel: int, dilation: int, factor: 
 
     Raises:
         InputError: as :func:`inflated_kernel`, or for ``rf_in`` or ``stride`` below 1.
+
+    Examples:
+        >>> from autorf.fields import inflated_field
+        >>> inflated_field(rf_in=212, stride=8, kernel=4, dilation=4, factor=2.0)
+        260
     """
     if rf_in < 1 or stride < 1:
         raise InputError(f"rf_in and stride must be at least 1 pixel, got {rf_in} and {stride}")

@@ -26,6 +26,16 @@ def field_map(model: nn.Module, image: Tensor) -> Tensor:
 
     Raises:
         InputError: when ``model`` has no per-pixel layer that ran, or as :func:`receptive_field`.
+
+    Examples:
+        >>> import autorf, torch
+        >>> from torch import nn
+        >>> from autorf.fields import field_map
+        >>> model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 2, 3, padding=1))
+        >>> model = autorf.adapt(model, autorf.PixelAdaptive(targets="1"))
+        >>> autorf.advance(model, 0, 10)
+        >>> field_map(model, torch.rand(1, 3, 16, 16)).shape
+        torch.Size([1, 1, 16, 16])
     """
     layers = [module for module in model.modules() if hasattr(module, "dilation_map")]
     _run(model, image)

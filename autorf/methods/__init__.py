@@ -1,27 +1,53 @@
 """The ways to set or learn a receptive field, by name."""
 
-from autorf.methods.base import AdaptiveModule, LayerMethod, LearningRule, Method
+from autorf.methods.base import (
+    AdaptiveModule,
+    AdaptiveRegion,
+    LayerMethod,
+    LearningRule,
+    Method,
+    Quantity,
+    RegionMethod,
+)
 from autorf.methods.dilation import Dilation
 from autorf.methods.inflation import Inflation
 from autorf.methods.learned_dilation import LearnedDilation
 from autorf.methods.pixel_adaptive import PixelAdaptive
+from autorf.methods.registry import Methods
 from autorf.methods.scale_adaptive import ScaleAdaptive
 
-METHODS: dict[str, type[Method]] = {
-    "dilation": Dilation,
-    "inflation": Inflation,
-    "learned_dilation": LearnedDilation,
-    "pixel_adaptive": PixelAdaptive,
-    "scale_adaptive": ScaleAdaptive,
-}
+METHODS = Methods(
+    {
+        "dilation": Dilation,
+        "inflation": Inflation,
+        "learned_dilation": LearnedDilation,
+        "pixel_adaptive": PixelAdaptive,
+        "scale_adaptive": ScaleAdaptive,
+    }
+)
+"""Every method by its name, those of installed packages (entry points ``autorf.methods``) included."""
 
-MANUAL = frozenset({"dilation"})
-"""The methods that set a receptive field by hand; all others learn it."""
+
+def method_class(name: str) -> type[Method]:
+    """The class of a method by its name; of one that is not installed here, the base class with its defaults.
+
+    >>> method_class("inflation").quantity.label
+    'inflation factor f'
+    >>> method_class("of a package that is gone").manual
+    False
+    """
+    return METHODS.get(name, Method)
+
+
+def is_manual(name: str) -> bool:
+    """Whether the method of that name sets the receptive field by hand; one that is not known learns it."""
+    return method_class(name).manual
+
 
 __all__ = [
-    "MANUAL",
     "METHODS",
     "AdaptiveModule",
+    "AdaptiveRegion",
     "Dilation",
     "Inflation",
     "LayerMethod",
@@ -29,5 +55,9 @@ __all__ = [
     "LearningRule",
     "Method",
     "PixelAdaptive",
+    "Quantity",
+    "RegionMethod",
     "ScaleAdaptive",
+    "is_manual",
+    "method_class",
 ]

@@ -4,28 +4,97 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, Self
 
+import torch
 from torch import Tensor, nn
 
 from autorf.errors import InputError
 from autorf.methods.convolutions import check_convolution, class_name, effective_weight
+from autorf.methods.region import ConstantRegion, Region
 from autorf.specification import Specification
 
 Targets = str | tuple[str, ...] | None
 
 
+@dataclass(frozen=True)
+class Quantity:
+    """What a method sets or learns, as its modules' ``values`` name it.
+
+    Attributes:
+        name: the value's name, such as ``dilation``, ``f`` or ``scale``.
+        label: of a figure's axis.
+        deviation: the name of the value that holds its standard deviation over pixels, where there is one.
+        variance: likewise its variance.
+    """
+
+    name: str
+    label: str
+    deviation: str | None = None
+    variance: str | None = None
+
+    def spread(self, values: Mapping[str, Any]) -> float | None:
+        """The standard deviation over pixels, of ``values`` that hold one."""
+        if self.deviation is not None and self.deviation in values:
+            return float(values[self.deviation])
+        variance = values.get(self.variance) if self.variance else None
+        return None if variance is None else math.sqrt(max(float(variance), 0.0))
+
+
 class Method(Specification):
     """One way to set or learn the receptive field: immutable, validated, and serialisable.
 
-    Subclasses name themselves with a literal field ``method``.
+    Subclasses name themselves with a literal field ``method``, and say of themselves what search, comparison and report
+    need to know. They derive from :class:`LayerMethod` or :class:`RegionMethod`.
+
+    Attributes:
+        manual: whether the receptive field is set by hand; else it is learned.
+        per_pixel: whether it differs from pixel to pixel, so that trials keep a map.
+        quantity: what is set or learned.
+        scope: what it changes, ``"layers"`` one by one or a ``"region"``; None for a method that ``adapt`` refuses.
+        place: the fields that say where in the network.
+        settles: whether it ends at one dilation for all of a layer's pixels, which can be set by hand too.
     """
 
+    manual: ClassVar[bool] = False
+    per_pixel: ClassVar[bool] = False
+    quantity: ClassVar[Quantity] = Quantity("dilation", "dilation")
+    scope: ClassVar[Literal["layers", "region"] | None] = None
+    place: ClassVar[frozenset[str]] = frozenset()
+    settles: ClassVar[bool] = False
+
     method: str
+
+    @property
+    def search_share(self) -> float:
+        """The share of the training's steps in which it searches among options, in [0, 1]."""
+        return 0.0
+
+    @property
+    def initial(self) -> float | None:
+        """The quantity before the first step, where the method's own fields say it."""
+        return None
+
+    @property
+    def options(self) -> tuple[float, ...]:
+        """The dilations it chooses among; none where it sets one, or learns something else."""
+        return ()
+
+    @property
+    def set_dilation(self) -> int | None:
+        """The dilation that is set by hand, in pixels of the layer's map."""
+        return None
 
     def epochs(self, given: int) -> int:
         """How many epochs a study trains it, where a method that searches nothing while it trains gets ``given``."""
         return given
+
+    def not_lengthened(self) -> Self:
+        """The same method, trained no longer than a fixed field is."""
+        return self
+
+    def check_classes(self, n_classes: int) -> None:
+        """Raise ``InputError`` for a field that names a class of which the data, with ``n_classes``, has none."""
 
     def finish(self, model: nn.Module) -> None:
         """Do what concerns more of ``model`` than the targets; called once they are changed."""
@@ -44,9 +113,12 @@ class LayerMethod(Method):
             ``.suffix``es, or None for the layers the network itself offers (``largefov`` offers its head).
     """
 
-    targets: Targets = None
+    scope: ClassVar[Literal["layers", "region"] | None] = "layers"
+    place: ClassVar[frozenset[str]] = frozenset({"targets"})
     even_kernels: ClassVar[bool] = False
     any_padding: ClassVar[bool] = False
+
+    targets: Targets = None
 
     def check_layer(self, name: str, layer: nn.Module) -> nn.Conv2d:
         """Return the layer if this method can change it; raise ``InputError`` that names it if not."""
@@ -55,6 +127,34 @@ class LayerMethod(Method):
     @abstractmethod
     def replacements(self, layers: Mapping[str, nn.Conv2d]) -> dict[str, nn.Module]:
         """What takes the place of each of ``layers``, on the same parameters; the layers themselves do not change."""
+
+
+class RegionMethod(Method):
+    """A method that resizes the map in front of a region of the network and resizes it back behind it.
+
+    Attributes:
+        start: name of the module the region begins with; its first argument is the map. None for the network's own.
+        end: name of the module the region ends with; it returns the map.
+    """
+
+    quantity: ClassVar[Quantity] = Quantity("f", "inflation factor f")
+    scope: ClassVar[Literal["layers", "region"] | None] = "region"
+    place: ClassVar[frozenset[str]] = frozenset({"start", "end"})
+
+    start: str | None = None
+    end: str | None = None
+
+    @abstractmethod
+    def region(self, device: torch.device) -> "AdaptiveRegion":
+        """The module that resizes on both sides; the model holds it under the method's name."""
+
+    def constant(self, factor: tuple[float, float]) -> ConstantRegion:
+        """The plain form of :meth:`region`, with the factors of height and width as they are."""
+        return ConstantRegion(factor)
+
+    def first_layer(self, start: str) -> LayerMethod | None:
+        """What changes the region's first module, a convolution; None to leave it."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -99,6 +199,8 @@ class AdaptiveModule(nn.Module):
     """Names of the parameters and buffers that the original layer does not have."""
     unfolded_because: ClassVar[str] = "its method has no plain form"
     """What ``freeze`` says of a module whose ``frozen`` is None."""
+    map_name: ClassVar[str] = ""
+    """What :meth:`pixel_map` holds, such as ``scale`` or ``dilation``."""
 
     def advance(self, progress: float) -> None:
         """Enter the state for ``progress``, the share of the training's steps that is done, in [0, 1]."""
@@ -111,8 +213,20 @@ class AdaptiveModule(nn.Module):
         """How the search stands, of a module that is searching among options now."""
         return None
 
+    def pixel_map(self) -> Tensor | None:
+        """The quantity at every pixel of the last forward pass, ``(N, 1, H, W)``; None where there is none."""
+        return None
+
     def learning_rules(self) -> list[LearningRule]:
         """How the optimizer treats this module's own parameters."""
+        return []
+
+    def probes(self, side: int) -> "list[tuple[tuple[int, ...], tuple[Any, ...]]]":
+        """Calls on which a frozen form must give the same: the shape of a random input, and further arguments.
+
+        Args:
+            side: that inputs must have at least, in pixels.
+        """
         return []
 
     @abstractmethod
@@ -171,10 +285,30 @@ class AdaptiveConv2d(AdaptiveModule):
         """The weight to convolve with, ``(C_out, C_in / groups, K_h, K_w)``; standardised where the layer was."""
         return effective_weight(self, self.kind)
 
+    def probes(self, side: int) -> list[tuple[tuple[int, ...], tuple[Any, ...]]]:
+        """One image of unequal sides."""
+        return [((1, self.in_channels, side, side + 2), ())]
+
     def extra_repr(self) -> str:
         """The layer's channels and kernel, and what was learned."""
         learned = ", ".join(f"{key}={value:.3g}" for key, value in self.values().items())
         return f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, {learned}"
+
+
+class AdaptiveRegion(AdaptiveModule, Region):
+    """A module that a :class:`RegionMethod` puts around a region.
+
+    Attributes:
+        values_per_position: how many numbers the region computes for each position of its map and image, as the dry
+            run counted them.
+    """
+
+    values_per_position: float = 0.0
+
+    def probes(self, side: int) -> list[tuple[tuple[int, ...], tuple[Any, ...]]]:
+        """A map on its way in, and one on its way back to a size."""
+        shape = (1, 2, side, side + 2)
+        return [(shape, ()), (shape, ((2 * side, side),))]
 
 
 def square_dilation(name: str, layer: nn.Conv2d) -> int:

@@ -27,12 +27,24 @@ class Dilation(LayerMethod):
     Attributes:
         rate: the dilation, a positive integer, in pixels of the layer's map (times its stride in input pixels); None
             keeps each layer's own, which is the unmodified network.
+
+    Examples:
+        >>> import autorf
+        >>> autorf.Dilation(targets=".*conv2", rate=4)
+        Dilation(method='dilation', targets='.*conv2', rate=4)
     """
+
+    manual: ClassVar[bool] = True
+    even_kernels: ClassVar[bool] = True
+    any_padding: ClassVar[bool] = True
 
     method: Literal["dilation"] = "dilation"
     rate: Rate | None
-    even_kernels: ClassVar[bool] = True
-    any_padding: ClassVar[bool] = True
+
+    @property
+    def set_dilation(self) -> int | None:
+        """The rate."""
+        return self.rate
 
     def replacements(self, layers: Mapping[str, nn.Conv2d]) -> dict[str, nn.Module]:
         """The same layers with another dilation, padded to keep the size of the map."""

@@ -9,11 +9,12 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from autorf.methods.base import AdaptiveModule, LearningRule, Method, lengthened
-from autorf.methods.dilation import Rate
+from autorf.errors import InputError
+from autorf.methods.base import AdaptiveRegion, LayerMethod, LearningRule, RegionMethod, lengthened
+from autorf.methods.dilation import Dilation, Rate
 from autorf.methods.free_memory import free_memory
 from autorf.methods.labels import LabelAware
-from autorf.methods.region import ConstantRegion, Region, Resampling, Sides, factor_values, folded
+from autorf.methods.region import ConstantRegion, Resampling, Sides, factor_values, folded
 from autorf.ops.inflation import Gradient, inflate, interpolate
 from autorf.ops.weighted_gradient import weight_gradient
 from autorf.specification import ClassNumber, PositiveFloat
@@ -22,7 +23,7 @@ MEMORY_SHARE = 0.5
 """Of the memory that is free, what a region may take; other trials share the machine."""
 
 
-class Inflation(Method):
+class Inflation(RegionMethod):
     """Resize the map by a learned factor ``f`` before a region and back behind it.
 
     A larger ``f`` makes the region's receptive field smaller: ``rf = rf_in + stride (k_eff - 1) / f`` for one
@@ -53,11 +54,19 @@ class Inflation(Method):
         fold: return to the size of the model's input instead of the region's, by one interpolation of factor ``F / f``
             (Eq. 4), so that the network's own final up-sampling has nothing left to do. Changes the output slightly
             even at ``f = 1``: the paper's resize anchors at the top-left pixel.
+
+    Examples:
+        >>> import autorf, torch
+        >>> from torch import nn
+        >>> model = nn.Sequential(*(nn.Conv2d(3, 3, 3, padding=1) for _ in range(3)))
+        >>> model = autorf.adapt(model, autorf.Inflation(start="1", end="2"))
+        >>> model(torch.rand(1, 3, 16, 16)).shape
+        torch.Size([1, 3, 16, 16])
+        >>> autorf.learned_values(model)
+        {'f': 1.0}
     """
 
     method: Literal["inflation"] = "inflation"
-    start: str | None = None
-    end: str | None = None
     factor: PositiveFloat = 1.0
     low: PositiveFloat = 0.25
     high: PositiveFloat = 4.0
@@ -89,8 +98,49 @@ class Inflation(Method):
         """``given``, and ``extra`` of it, rounded up, where it searches."""
         return lengthened(given, self.extra) if self.search else given
 
+    def not_lengthened(self) -> Self:
+        """With no ``extra``."""
+        return self.model_copy(update={"extra": 0.0})
 
-class InflationRegion(AdaptiveModule, LabelAware, Region):
+    @property
+    def search_share(self) -> float:
+        """``search``."""
+        return self.search
+
+    @property
+    def initial(self) -> float | None:
+        """The initial ``f``."""
+        return self.factor
+
+    @property
+    def set_dilation(self) -> int | None:
+        """That of the region's first layer."""
+        return self.dilation
+
+    def check_classes(self, n_classes: int) -> None:
+        """Raise ``InputError`` for a background class that the data has not."""
+        if self.background_weight < 1 and self.background_class >= n_classes:
+            raise InputError(
+                f"inflation: background_class {self.background_class} is no class of the data, which has 0 to "
+                f"{n_classes - 1}"
+            )
+
+    def region(self, device: torch.device) -> AdaptiveRegion:
+        """A region that learns ``f`` from where it starts, or searches it first."""
+        from autorf.methods.inflation_search import SearchedInflationRegion
+
+        return SearchedInflationRegion(self, device) if self.search else InflationRegion(self, device)
+
+    def constant(self, factor: tuple[float, float]) -> ConstantRegion:
+        """The same resizes with ``f`` a constant."""
+        return ConstantRegion(factor, fold=self.fold)
+
+    def first_layer(self, start: str) -> LayerMethod | None:
+        """The manual dilation of ``start``, where one is set."""
+        return None if self.dilation is None else Dilation(targets=(start,), rate=self.dilation)
+
+
+class InflationRegion(LabelAware, AdaptiveRegion):
     """Holds ``f`` and resizes on both sides of a region; see :class:`Inflation`.
 
     ``values_per_position`` is how many numbers the region computes for each position of its map and image, as the dry

@@ -1,14 +1,15 @@
 """An inflation factor that is searched over its whole range before it is learned from where it stands."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from autorf.methods import loss_profile
 from autorf.methods.base import SearchState
 from autorf.methods.inflation import Inflation, InflationRegion, warn_of_bound
+from autorf.methods.option_search import OptionSearch, Schedule
 from autorf.ops.inflation import Gradient
 
 PARTS = 16
@@ -21,44 +22,25 @@ HOLD, MEMORY = 0.1, 0.3
 """Shares of the search: before the centre may move, and over which the profile is averaged."""
 
 
-class SearchedInflationRegion(InflationRegion):
-    """A region whose ``f`` is drawn anew for every batch while it searches; see ``search`` of :class:`Inflation`.
-
-    Attributes:
-        sigma: the window's standard deviation in ``log f``; 0 while nothing is searched.
-    """
+class SearchedInflationRegion(OptionSearch, InflationRegion):
+    """A region whose ``f`` is drawn anew for every batch while it searches; see ``search`` of :class:`Inflation`."""
 
     own = ("factor", "profile", "window_state")
-    profile: Tensor
-    window_state: Tensor
 
     def __init__(self, method: Inflation, device: torch.device, values_per_position: float = 0.0) -> None:
         super().__init__(method, device, values_per_position)
         low, high = math.log(method.low), math.log(method.high)
         self.edges = [low + (high - low) * part / PARTS for part in range(PARTS + 1)]
-        self.sigma, self._progress, self._bound = 0.0, 0.0, math.inf
-        self._drawn: list[Tensor] = []
-        self.register_buffer("profile", loss_profile.empty(len(self.edges), device))
-        self.register_buffer("window_state", torch.zeros(2, dtype=torch.float64, device=device))
-
-    @property
-    def searching(self) -> bool:
-        """Whether batches differ in their ``f``; in evaluation mode it is the window's centre."""
-        return self.sigma > 0
+        self._bound = math.inf
+        schedule = Schedule(method.search, WINDOW, FINAL_WINDOW, HOLD, MEMORY)
+        self._begin_search(schedule, len(self.edges), device)
 
     def advance(self, progress: float) -> None:
         """Open, move, narrow or close the window for this share of the training; behind it ``f`` is learned."""
-        done = progress / self.method.search
-        if self.searching:
-            heard, self._drawn = self._heard(), []
-            loss_profile.renew(self.profile, heard, max(done - self._progress, 0.0) / MEMORY)
-            lowest = loss_profile.lowest(self.profile)
-            if done >= HOLD and lowest is not None:
-                with torch.no_grad():
-                    self.factor.fill_(math.exp(self.edges[lowest]))
-        self.sigma = WINDOW * (FINAL_WINDOW / WINDOW) ** done if done < 1 else 0.0
-        self._progress = max(done, self._progress)
-        self.window_state.copy_(torch.tensor([self.sigma, self._progress], dtype=torch.float64))
+        done = progress / self.schedule.share
+        self._search(done)
+        self.sigma, self._progress = self.schedule.sigma(done), max(done, self._progress)
+        self._note_state()
         super().advance(progress)
 
     def search_state(self) -> SearchState | None:
@@ -70,7 +52,7 @@ class SearchedInflationRegion(InflationRegion):
         below = self._below(middles)
         shares = (below[1:] - below[:-1]) / (below[-1] - below[0])
         factors = tuple(float(f"{math.exp(edge):.4g}") for edge in self.edges)
-        return SearchState(factors, tuple(shares.tolist()), tuple(loss_profile.losses(self.profile)))
+        return SearchState(factors, tuple(shares.tolist()), tuple(self.losses()))
 
     def _factor(self) -> Tensor:
         if not (self.searching and self.training):
@@ -80,7 +62,7 @@ class SearchedInflationRegion(InflationRegion):
         drawn = self._centre() + self.sigma * float(torch.special.ndtri(at))
         factor = self.factor.new_tensor(math.exp(min(max(drawn, self.edges[0]), self.edges[-1])))
         if torch.is_grad_enabled():
-            self._drawn.append(factor.requires_grad_())
+            self._drawn.append((None, factor.requires_grad_()))
         return factor.expand_as(self.factor)
 
     def _gradient(self) -> Gradient:
@@ -105,27 +87,19 @@ class SearchedInflationRegion(InflationRegion):
         """The share of the whole Gaussian below some values of ``log f``."""
         return torch.special.ndtr((at.double() - self._centre()) / self.sigma)
 
-    def _heard(self) -> Tensor:
-        """The profile with what the last backward passes said of the factors drawn."""
-        profile, width = self.profile.clone(), self.edges[1] - self.edges[0]
-        for factor in self._drawn:
-            if factor.grad is None or not factor.grad.isfinite():
-                continue
-            part = int((math.log(factor.item()) - self.edges[0]) / width)
-            loss_profile.add(profile, [min(max(part, 0), PARTS - 1)], (factor.grad * factor.detach() * width)[None])
-        return profile
+    def _differences(self, drawn: Any, variable: Tensor) -> tuple[Sequence[int], Tensor]:
+        assert variable.grad is not None
+        width = self.edges[1] - self.edges[0]
+        part = int((math.log(variable.item()) - self.edges[0]) / width)
+        return [min(max(part, 0), PARTS - 1)], (variable.grad * variable.detach() * width)[None]
 
-    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
-        super()._save_to_state_dict(destination, prefix, keep_vars)
-        if self._drawn:
-            # The next step would hear it first; whoever resumes has only what is saved.
-            destination[f"{prefix}profile"] = self._heard()
+    def _centre_on(self, option: int) -> None:
+        with torch.no_grad():
+            self.factor.fill_(math.exp(self.edges[option]))
+
+    def _state(self) -> list[float]:
+        return [self.sigma, self._progress]
 
     def _loaded(self) -> None:
         self.sigma, self._progress = self.window_state.tolist()
         self._drawn = []
-
-
-def inflation_region(method: Inflation, device: torch.device) -> InflationRegion:
-    """The module that resizes for ``method``."""
-    return SearchedInflationRegion(method, device) if method.search else InflationRegion(method, device)

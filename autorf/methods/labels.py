@@ -45,6 +45,15 @@ def labels(model: nn.Module, target: Tensor) -> Iterator[None]:
 
     Raises:
         InputError: for a target of another shape or type.
+
+    Examples:
+        >>> import autorf, torch
+        >>> from torch import nn
+        >>> model, images = nn.Conv2d(3, 4, 1), torch.rand(2, 3, 8, 8)
+        >>> target = torch.zeros(2, 8, 8, dtype=torch.long)
+        >>> with autorf.labels(model, target):
+        ...     loss = nn.functional.cross_entropy(model(images), target)
+        >>> loss.backward()
     """
     if target.dim() != 3 or target.is_floating_point():
         raise InputError(f"labels: expected integers (N, H, W), got {target.dtype} of shape {tuple(target.shape)}")

@@ -3,17 +3,17 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from autorf.methods import loss_profile
 from autorf.methods.base import AdaptiveConv2d, LayerMethod, SearchState, lengthened, square_dilation
 from autorf.methods.convolutions import plain_convolution
 from autorf.methods.dilation import Rate
+from autorf.methods.option_search import OptionSearch, Schedule
 from autorf.ops._dilations import whole_rates
 from autorf.ops.blended_dilation import blended_dilated_conv2d
 from autorf.ops.capture import real_dilated_conv2d
@@ -44,7 +44,15 @@ class LearnedDilation(LayerMethod):
         memory: the share of the search phase over which the profile is averaged; older steps fade exponentially.
         threshold: pairs of options with a smaller share of the window are not drawn and cost nothing.
         shared: whether all targeted layers share one dilation, the lowest of the sum of their profiles.
+
+    Examples:
+        >>> import autorf
+        >>> method = autorf.LearnedDilation(targets="head", rates=(1, 2, 4, 8), start=2)
+        >>> method.epochs(12)  # a quarter more, for the search phase
+        15
     """
+
+    settles: ClassVar[bool] = True
 
     method: Literal["learned_dilation"] = "learned_dilation"
     start: PositiveFloat | None = None
@@ -71,6 +79,25 @@ class LearnedDilation(LayerMethod):
         """``given`` and ``extra`` of it, rounded up."""
         return lengthened(given, self.extra)
 
+    def not_lengthened(self) -> Self:
+        """With no ``extra``."""
+        return self.model_copy(update={"extra": 0.0})
+
+    @property
+    def search_share(self) -> float:
+        """``search``."""
+        return self.search
+
+    @property
+    def initial(self) -> float | None:
+        """``start``."""
+        return self.start
+
+    @property
+    def options(self) -> tuple[float, ...]:
+        """``rates``."""
+        return self.rates
+
     def replacements(self, layers: Mapping[str, nn.Conv2d]) -> dict[str, nn.Module]:
         """One :class:`LearnedDilationConv2d` a layer."""
         made = {
@@ -84,7 +111,7 @@ class LearnedDilation(LayerMethod):
         return dict(made)
 
 
-class LearnedDilationConv2d(AdaptiveConv2d):
+class LearnedDilationConv2d(OptionSearch, AdaptiveConv2d):
     """A convolution whose dilation is searched during the first part of a training.
 
     Before :meth:`advance` is first called it is the plain convolution of its original dilation, bit for bit. While it
@@ -98,53 +125,28 @@ class LearnedDilationConv2d(AdaptiveConv2d):
     """
 
     own = ("profile", "window_state")
-    profile: Tensor
-    window_state: Tensor
 
     def __init__(self, layer: nn.Conv2d, method: LearnedDilation, original: int) -> None:
         super().__init__(layer)
         self.method = method
-        self.group: tuple[LearnedDilationConv2d, ...] = (self,)
         start = min(max(method.start or original, method.rates[0]), method.rates[-1])
-        self.mu, self.sigma, self.rate, self._progress = math.log(start), 0.0, original, 0.0
+        self.mu, self.rate = math.log(start), original
         self._pairs: tuple[int, ...] = ()
-        self._drawn: list[tuple[list[int], Tensor]] = []
-        device = layer.weight.device
-        self.register_buffer("profile", loss_profile.empty(len(method.rates), device))
-        self.register_buffer("window_state", torch.tensor(self._state(), dtype=torch.float64, device=device))
-
-    @property
-    def searching(self) -> bool:
-        """Whether the window is open: images differ in their dilation."""
-        return self.sigma > 0
+        schedule = Schedule(method.search, method.window, method.final_window, method.hold, method.memory)
+        self._begin_search(schedule, len(method.rates), layer.weight.device)
 
     def advance(self, progress: float) -> None:
         """Open, move, narrow or close the window for this share of the training."""
-        done = progress / self.method.search
-        if self.searching:
-            for module in self.group:
-                module._listen(done)
-            if done >= self.method.hold:
-                self._move()
+        done = progress / self.schedule.share
+        self._search(done)
         if done < 1 and len(self.method.rates) > 1:
-            ratio = self.method.final_window / self.method.window
-            self._set(self.method.window * ratio**done, self.rate, done)
+            self._set(self.schedule.sigma(done), self.rate, done)
         elif self.searching or len(self.method.rates) == 1:
             self._set(0.0, self.nearest_option(), done)
 
     def nearest_option(self) -> int:
         """The option nearest to the window's centre, in log-units."""
         return min(self.method.rates, key=lambda rate: abs(math.log(rate) - self.mu))
-
-    def losses(self) -> list[float]:
-        """What the search knows of the loss at every option, less the loss at the first; nan where it never was.
-
-        In units of the training's loss; averaged over the recent part of the search (``memory``).
-        """
-        return loss_profile.losses(self._profile_of_group())
-
-    def _profile_of_group(self) -> Tensor:
-        return torch.stack([module.profile for module in self.group]).sum(0)
 
     def window(self) -> list[float]:
         """Every option's share of the images, summing to 1; of the fixed dilation alone while the window is closed."""
@@ -203,44 +205,24 @@ class LearnedDilationConv2d(AdaptiveConv2d):
         blend = ((drawn - edges[at]) / (edges[at + 1] - edges[at])).clamp(0, 1)
         return [self._pairs[index] for index in at.tolist()], blend.float()
 
-    def _heard(self) -> Tensor:
-        """The profile with what the last backward passes said of the images drawn."""
-        profile = self.profile.clone()
-        for lower, blend in self._drawn:
-            if blend.grad is None or not blend.grad.isfinite().all():
-                continue
-            # The loss is a mean over images: an image's own is as many times larger.
-            loss_profile.add(profile, lower, blend.grad.double() * len(lower))
-        return profile
+    def _differences(self, drawn: Any, variable: Tensor) -> tuple[Sequence[int], Tensor]:
+        assert variable.grad is not None
+        # The loss is a mean over images: an image's own is as many times larger.
+        return drawn, variable.grad.double() * len(drawn)
 
-    def _listen(self, done: float) -> None:
-        """Take in what was drawn since the last step, and let older steps fade."""
-        heard, self._drawn = self._heard(), []
-        loss_profile.renew(self.profile, heard, max(done - self._progress, 0.0) / self.method.memory)
-        self._progress = max(done, self._progress)
-
-    def _move(self) -> None:
-        """Centre the window on the lowest option of the profile."""
-        lowest = loss_profile.lowest(self._profile_of_group())
-        if lowest is not None:
-            self.mu = math.log(self.method.rates[lowest])
+    def _centre_on(self, option: int) -> None:
+        self.mu = math.log(self.method.rates[option])
 
     def _state(self) -> list[float]:
         return [self.sigma, self.rate, self.mu, self._progress]
 
     def _set(self, sigma: float, rate: int, progress: float) -> None:
         self.sigma, self.rate, self._progress = sigma, rate, progress
-        self.window_state.copy_(torch.tensor(self._state(), dtype=torch.float64))
+        self._note_state()
         every = tuple(range(len(self.method.rates) - 1))
         self._pairs = every
         if sigma > 0:
             self._pairs = _kept(every, self._shares(), self.method.threshold)
-
-    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
-        super()._save_to_state_dict(destination, prefix, keep_vars)
-        if self._drawn:
-            # The next step would hear it first; whoever resumes has only what is saved.
-            destination[f"{prefix}profile"] = self._heard()
 
     def _loaded(self) -> None:
         sigma, rate, self.mu, progress = self.window_state.tolist()

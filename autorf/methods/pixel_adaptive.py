@@ -1,7 +1,7 @@
 """A dilation for every pixel, chosen among a few that share one kernel."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import torch
 from pydantic import BeforeValidator, Field, model_validator
@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from autorf.errors import InputError
 from autorf.methods.aggregation import Activation, Aggregation, aggregated, weight_shapes
-from autorf.methods.base import LayerMethod, LearningRule, square_dilation
+from autorf.methods.base import LayerMethod, LearningRule, Quantity, square_dilation
 from autorf.methods.dilation import Rate
 from autorf.methods.pixelwise import PixelwiseConv2d, pooled_moments, resized
 from autorf.methods.relay import MapRelay
@@ -58,7 +58,20 @@ class PixelAdaptive(LayerMethod):
 
     Note:
         Chained layers need one process a replica (``DistributedDataParallel``, not ``DataParallel``).
+
+    Examples:
+        >>> import autorf, torch
+        >>> from torch import nn
+        >>> model = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1)).eval()
+        >>> image = torch.rand(1, 3, 16, 16)
+        >>> plain = model(image)
+        >>> model = autorf.adapt(model, autorf.PixelAdaptive(targets="0", rates=(1, 2, 4)))
+        >>> torch.equal(model(image), plain)  # until training begins
+        True
     """
+
+    per_pixel: ClassVar[bool] = True
+    quantity: ClassVar[Quantity] = Quantity("dilation", "dilation", variance="dilation_variance")
 
     method: Literal["pixel_adaptive"] = "pixel_adaptive"
     rates: tuple[Rate, ...] = (1, 2, 4)
@@ -74,6 +87,11 @@ class PixelAdaptive(LayerMethod):
     def _check(self) -> Self:
         whole_rates(self.rates)
         return self
+
+    @property
+    def options(self) -> tuple[float, ...]:
+        """``rates``."""
+        return self.rates
 
     def check_layer(self, name: str, layer: nn.Module) -> nn.Conv2d:
         """Return the layer if its dilation is among the options; raise ``InputError`` that names it if not."""

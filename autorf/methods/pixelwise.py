@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import ClassVar, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -34,8 +34,6 @@ class PixelwiseConv2d(AdaptiveConv2d):
 
     map_state: Tensor
     pooled_values: Tensor
-    map_name: ClassVar[str]
-    """What the map holds: ``scale`` or ``dilation``."""
 
     def __init__(
         self,
@@ -98,6 +96,10 @@ class PixelwiseConv2d(AdaptiveConv2d):
     @abstractmethod
     def reported_dilation(self) -> float:
         """The dilation that stands for the map in the receptive field, in pixels of ``input``."""
+
+    def pixel_map(self) -> Tensor | None:
+        """The scale or the dilation at each pixel of the last forward pass; None while idle."""
+        return None if self.idle else self.last_map
 
     def receptive_field_form(self) -> Callable[..., Tensor]:
         """A convolution with the dilation that stands for the last forward pass."""

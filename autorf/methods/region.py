@@ -22,6 +22,10 @@ class Region(nn.Module):
     size: Sides | None = None
     image_size: Sides | None = None
 
+    def values(self) -> dict[str, float]:
+        """What describes the resize now, such as the factor ``f``."""
+        return {}
+
 
 def folded(size: Sides, base: Sides | None) -> tuple[float, float]:
     """The constant ``F = (H_out - 1) / (H_s - 1)`` of each axis, from the region's size ``base`` to ``size``."""

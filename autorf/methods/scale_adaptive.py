@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from autorf.methods.base import AdaptiveModule, LayerMethod, LearningRule, square_dilation
+from autorf.methods.base import AdaptiveModule, LayerMethod, LearningRule, Quantity, square_dilation
 from autorf.methods.dilation import Rate
 from autorf.methods.pixelwise import PixelwiseConv2d, pooled_moments, resized
 from autorf.methods.relay import MapRelay
@@ -50,7 +50,20 @@ class ScaleAdaptive(LayerMethod):
 
     Note:
         Shared maps need one process a replica (``DistributedDataParallel``, not ``DataParallel``).
+
+    Examples:
+        >>> import autorf, torch
+        >>> from torch import nn
+        >>> model = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1)).eval()
+        >>> image = torch.rand(1, 3, 16, 16)
+        >>> plain = model(image)
+        >>> model = autorf.adapt(model, autorf.ScaleAdaptive(targets="0", low=0.5, high=2))
+        >>> torch.equal(model(image), plain)  # until training begins
+        True
     """
+
+    per_pixel: ClassVar[bool] = True
+    quantity: ClassVar[Quantity] = Quantity("scale", "mean scale", deviation="scale_std")
 
     method: Literal["scale_adaptive"] = "scale_adaptive"
     share: Literal["layer", "stage"] = "layer"
@@ -67,6 +80,11 @@ class ScaleAdaptive(LayerMethod):
         if not self.low < 1 < self.high:
             raise ValueError(f"the bounds must be 0 < low < 1 < high, got low {self.low:g} and high {self.high:g}")
         return self
+
+    @property
+    def set_dilation(self) -> int | None:
+        """The dilation that the scale multiplies."""
+        return self.dilation
 
     def replacements(self, layers: Mapping[str, nn.Conv2d]) -> dict[str, nn.Module]:
         """One :class:`ScaleAdaptiveConv2d` a layer; only the first of a stage regresses where maps are shared."""

@@ -10,7 +10,7 @@ from autorf.networks.checkpoint import load_weights
 from autorf.networks.largefov import LargeFOV, feature_stage
 from autorf.networks.multipath import MultiPath, numbered_paths
 from autorf.networks.papers import check_paper_name, paper_network
-from autorf.networks.spec import ModelSpec
+from autorf.networks.spec import MODELS, ModelSpec
 from autorf.networks.vgg import DilatedVGG
 from autorf.networks.weights import fetching, one_line
 
@@ -26,13 +26,22 @@ def build(spec: ModelSpec | str, classes: int | Sequence[str] = 21) -> nn.Module
     Raises:
         InputError: for an unknown name (with near names), options the model does not take, or pretrained weights that
             cannot be loaded.
+
+    Examples:
+        >>> import autorf, torch
+        >>> model = autorf.build("largefov:resnet18", classes=5).eval()
+        >>> model(torch.rand(1, 3, 64, 64)).shape
+        torch.Size([1, 5, 64, 64])
     """
     spec = ModelSpec(name=spec) if isinstance(spec, str) else spec
     family, _, rest = spec.name.partition(":")
     if spec.paths is not None:
         names = [] if isinstance(classes, int) else list(classes)
         spec = spec.model_copy(update={"paths": numbered_paths(spec.paths, names)})
-    model = _BUILDERS[family](rest, spec, classes if isinstance(classes, int) else len(classes))
+    builder = _BUILDERS[family] if family in _BUILDERS else MODELS[family]
+    model = builder(rest, spec, classes if isinstance(classes, int) else len(classes))
+    if not isinstance(model, nn.Module):
+        raise InputError(f"model.name: {spec.name} built a {type(model).__name__}; a model is a torch.nn.Module")
     if spec.weights is not None:
         load_weights(model, spec.weights)
     return model

@@ -1,14 +1,26 @@
 """How a study names its model."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from autorf import plugins
 from autorf.errors import near_names
 from autorf.specification import ClassNumber, PositiveFloat, PositiveInt, Specification
 
 FAMILIES = ("largefov", "smp", "timm", "torchvision", "hf", "paper")
+
+MODELS: plugins.Registry[Callable[[str, "ModelSpec", int], Any]] = plugins.Registry(
+    plugins.MODELS, "model family", FAMILIES, lambda _, build: None if callable(build) else "cannot be called"
+)
+"""Families of models that packages add: ``(REST, spec, n_classes) -> nn.Module`` for the name ``FAMILY:REST``.
+
+The module returns class scores ``(N, n_classes, H, W)``; ``spec`` is the study's, whose fields it may heed. A module
+that offers layers or regions to methods without ``targets`` says so in its attributes ``receptive_field_layers`` and
+``receptive_field_regions``.
+"""
 
 
 class ModelSpec(Specification):
@@ -16,7 +28,8 @@ class ModelSpec(Specification):
 
     Attributes:
         name: ``largefov:BACKBONE`` (a timm backbone with the papers' head), ``smp:ARCH:ENCODER``, ``timm:NAME``,
-            ``torchvision:NAME``, ``hf:NAME`` or ``paper:NAME`` (the per-pixel papers' networks).
+            ``torchvision:NAME``, ``hf:NAME`` or ``paper:NAME`` (the per-pixel papers' networks); or a family that an
+            installed package adds, such as ``theirs:SIZE`` or just ``theirs``.
         pretrained: load the backbone's published weights; needs a network the first time.
         weights: a checkpoint of the whole model to begin with, such as a trained baseline; see
             :func:`autorf.networks.checkpoint.load_weights`.
@@ -29,6 +42,12 @@ class ModelSpec(Specification):
         paths: ``largefov``: for each of several parallel heads the classes, by name or number, whose gradient it
             weights; an empty list for a head without preference. None for a single head.
         path_weight: the weight of the gradient at those pixels; 1.2 in the paper.
+
+    Examples:
+        >>> import autorf
+        >>> spec = autorf.ModelSpec(name="largefov:resnet18", stage=1, dilation=4)
+        >>> type(autorf.build(spec, classes=5)).__name__
+        'LargeFOV'
     """
 
     name: str
@@ -46,10 +65,11 @@ class ModelSpec(Specification):
     @model_validator(mode="after")
     def _check(self) -> Self:
         family, _, rest = self.name.partition(":")
-        if family not in FAMILIES or not rest:
+        if not MODELS.knows(family) or (family in FAMILIES and not rest):
+            added = "".join(f", or {name} of another package" for name in MODELS)
             raise ValueError(
                 f"a model is largefov:BACKBONE, smp:ARCH:ENCODER, timm:NAME, torchvision:NAME, hf:NAME or paper:NAME"
-                f"{near_names(family, FAMILIES)}, not {self.name!r}"
+                f"{added}{near_names(family, MODELS.names)}, not {self.name!r}{MODELS.problem(family)}"
             )
         each = len(self.dilation) if isinstance(self.dilation, tuple) else 1
         if each not in (1, len(self.paths or ())):

@@ -37,6 +37,15 @@ def blended_dilated_conv2d(
 
     Raises:
         InputError: for rates that are not increasing positive integers, an even kernel, or images without an option.
+
+    Examples:
+        >>> import torch
+        >>> from autorf.ops import blended_dilated_conv2d
+        >>> images, weight = torch.rand(2, 3, 16, 16), torch.rand(4, 3, 3, 3)
+        >>> blended = blended_dilated_conv2d(images, weight, None, [0, 1], torch.tensor([0.5, 0.0]), rates=(1, 2, 4))
+        >>> plain = torch.nn.functional.conv2d(images, weight, padding=2, dilation=2)
+        >>> blended[1].allclose(plain[1], atol=1e-5)  # a blend of 0 is the smaller option, dilation 2
+        True
     """
     rates = whole_rates(rates)
     if weight.shape[2] % 2 == 0 or weight.shape[3] % 2 == 0:

@@ -31,6 +31,12 @@ def inflate(input: Tensor, factor: Factor, *, gradient: Gradient = "exact") -> T
     Note:
         Where ``t / factor`` falls on a pixel the bilinear kernel has a kink; the factor's gradient there is the mean
         of its two one-sided derivatives, so that learning can leave 1 in either direction.
+
+    Examples:
+        >>> import torch
+        >>> from autorf.ops import inflate
+        >>> inflate(torch.tensor([[[[0.0, 1.0, 2.0]]]]), (1, 2))
+        tensor([[[[0.0000, 0.5000, 1.0000, 1.5000, 2.0000]]]])
     """
     height, width = factor_pair(factor)
     _check_map(input)
@@ -54,6 +60,13 @@ def interpolate(input: Tensor, factor: Factor, size: Sequence[int], *, gradient:
 
     Raises:
         InputError: as :func:`inflate`, or for a size below 1.
+
+    Examples:
+        >>> import torch
+        >>> from autorf.ops import inflate, interpolate
+        >>> map = torch.rand(1, 4, 9, 9)
+        >>> interpolate(inflate(map, 2), 1 / 2, (9, 9)).allclose(map)
+        True
     """
     _check_map(input)
     factor_pair(factor)

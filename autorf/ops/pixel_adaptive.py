@@ -1,7 +1,7 @@
 """Pixel-wise adaptive dilation: every output pixel mixes the dilations of one shared kernel.
 
 ``y(p) = sum_r probabilities[r](p) (conv(x; weight, dilation=rates[r]))(p) + b``.
-Paper: *Pixel-wise adaptive dilation*; METHODS section 4.
+Paper: *PAD-Nets: learning dynamic receptive fields via pixel-wise adaptive dilation*, 2020; Eqs. 2-5.
 """
 
 from collections.abc import Callable, Sequence
@@ -65,6 +65,16 @@ def pixel_adaptive_conv2d(
 
     Note:
         On the CPU with ``groups=1`` the options share one matrix product and there is no second derivative.
+
+    Examples:
+        >>> import torch
+        >>> from autorf.ops import pixel_adaptive_conv2d
+        >>> image, weight = torch.rand(1, 3, 16, 16), torch.rand(4, 3, 3, 3)
+        >>> probabilities = torch.zeros(1, 2, 16, 16)
+        >>> probabilities[:, 1] = 1  # every pixel takes the second option
+        >>> output = pixel_adaptive_conv2d(image, weight, None, probabilities, rates=(1, 3))
+        >>> output.allclose(torch.nn.functional.conv2d(image, weight, padding=3, dilation=3), atol=1e-5)
+        True
     """
     check_convolution(_NAME, input, weight, bias, groups)
     rates = whole_rates(rates)

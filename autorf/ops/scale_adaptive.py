@@ -56,6 +56,14 @@ def scale_adaptive_conv2d(
     Note:
         Where a tap falls on a pixel the derivative of bilinear interpolation is one-sided, towards larger
         coordinates, as in deformable convolution. There is no second derivative.
+
+    Examples:
+        >>> import torch
+        >>> from autorf.ops import scale_adaptive_conv2d
+        >>> image, weight = torch.rand(1, 3, 16, 16), torch.rand(4, 3, 3, 3)
+        >>> output = scale_adaptive_conv2d(image, weight, None, torch.full((1, 1, 16, 16), 2.0))
+        >>> output.allclose(torch.nn.functional.conv2d(image, weight, padding=2, dilation=2), atol=1e-5)
+        True
     """
     check_convolution(_NAME, input, weight, bias, groups)
     check_map(_NAME, "scale", scale, 1, input)

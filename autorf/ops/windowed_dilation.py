@@ -32,7 +32,17 @@ def windowed_dilated_conv2d(
             length.
 
     Note:
-        METHODS: learned dilation, a window over dilations that narrows during training.
+        A window over the options that narrows to one of them turns the mixture into a plain dilated convolution.
+
+    Examples:
+        >>> import torch
+        >>> from autorf.ops import windowed_dilated_conv2d
+        >>> image, weight = torch.rand(1, 3, 16, 16), torch.rand(4, 3, 3, 3)
+        >>> mean = windowed_dilated_conv2d(image, weight, None, torch.tensor([0.5, 0.5]), rates=(1, 2))
+        >>> first = torch.nn.functional.conv2d(image, weight, padding=1)
+        >>> second = torch.nn.functional.conv2d(image, weight, padding=2, dilation=2)
+        >>> mean.allclose((first + second) / 2, atol=1e-5)
+        True
     """
     rates = whole_rates(rates)
     if weight.shape[2] % 2 == 0 or weight.shape[3] % 2 == 0:

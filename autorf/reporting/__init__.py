@@ -1,6 +1,7 @@
 """Figures of a study and the self-contained HTML report."""
 
 from autorf.reporting.costs import cost_figure
+from autorf.reporting.figures import ReportFigure
 from autorf.reporting.heat_map import heat_map_figure
 from autorf.reporting.metric import metric_figure
 from autorf.reporting.page import report_page
@@ -12,6 +13,7 @@ from autorf.reporting.writing import write_report
 
 __all__ = [
     "ReportData",
+    "ReportFigure",
     "cost_figure",
     "heat_map_figure",
     "loss_profile_figure",

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from autorf.comparison import Comparison, Group
-from autorf.methods import MANUAL
 from autorf.reporting.svg import tooltip
 from autorf.reporting.theme import PALETTE, WIDE, Layout, colour, drawing, legend, mark, method_handles, new_figure
 from autorf.reporting.words import configuration, named, plural, score, short
@@ -49,7 +48,7 @@ def metric_figure(comparison: Comparison, against: Against = "rf", layout: Layou
         axes.set_ylim(max(low, 0.0), min(high, 1.0))
     _draw_named(axes, comparison, against)
     _name_the_best(axes, comparison, where)
-    legend(figure, method_handles((group.method for group in [*manual, *learned]), MANUAL), layout)
+    legend(figure, method_handles(group.method for group in [*manual, *learned]), layout)
     return figure
 
 
@@ -68,7 +67,7 @@ def _position(against: Against) -> Where:
 
 
 def _draw_manual(axes: "Axes", groups: Sequence[Group], where: Where, metric: str) -> None:
-    hue = colour("dilation")
+    hue = PALETTE["manual"]
     with_interval = [(where(group), group.mean, half) for group in groups if (half := interval(group)) is not None]
     if len(with_interval) > 1:
         places, low, high = zip(*((x, y - half, y + half) for x, y, half in with_interval), strict=True)

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 from autorf.comparison import Comparison, Row
-from autorf.methods import MANUAL
 from autorf.reporting.blocks import Column, Line, Table, table
 from autorf.reporting.svg import tooltip
 from autorf.reporting.theme import PALETTE, WIDE, Layout, colour, drawing, legend, mark, method_handles, new_figure
@@ -54,7 +53,7 @@ def pareto_figure(comparison: Comparison, layout: Layout = WIDE) -> "Figure":
     axes.set_xlabel(named(second))
     axes.set_ylabel(named(first))
     axes.margins(x=0.06, y=0.12)
-    legend(figure, method_handles((row.method for row in rows), MANUAL), layout)
+    legend(figure, method_handles(row.method for row in rows), layout)
     return figure
 
 

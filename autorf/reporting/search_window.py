@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from autorf.methods import Dilation, Quantity, is_manual, method_class
 from autorf.reporting.theme import PALETTE, WIDE, Layout, colour, drawing, new_figure
 from autorf.store.record import Record
 from autorf.store.traces import SteppedTrace, stepped
@@ -46,14 +47,14 @@ def _known(trace: SteppedTrace, profile: Iterable[float | None]) -> list[tuple[f
     return [(rate, loss) for rate, loss in zip(trace.rates, profile, strict=True) if loss is not None]
 
 
-def quantity_of(record: Record) -> str:
-    """What a trial searches among: ``f`` or ``dilation``."""
-    return "f" if record.method == "inflation" else "dilation"
+def quantity_of(record: Record) -> Quantity:
+    """What a trial searches among, such as ``f`` or ``dilation``."""
+    return method_class(record.method).quantity
 
 
 def named_profiles(record: Record, trace: SteppedTrace) -> list[tuple[str, list[float | None]]]:
     """Every profile under the name of what was searched: ``dilation``, of several layers ``dilation.1`` and so on."""
-    quantity = quantity_of(record)
+    quantity = quantity_of(record).name
     if len(trace.profiles) == 1:
         return [(quantity, trace.profiles[0])]
     return [(f"{quantity}.{number}", profile) for number, profile in enumerate(trace.profiles, 1)]
@@ -69,14 +70,15 @@ def loss_profile_figure(records: Iterable[Record], layout: Layout = WIDE) -> "Fi
     """
     listed = list(records)
     searching = searches(listed)
-    quantities = sorted({quantity_of(record) for record, _ in searching})
+    by_name = {quantity.name: quantity for quantity in (quantity_of(record) for record, _ in searching)}
+    quantities = [by_name[name] for name in sorted(by_name)]
     figure, axes = new_figure(layout, len(quantities), 1, height=300 * len(quantities))
     for axis, quantity in zip(axes.flat, quantities, strict=True):
-        shown = [(record, trace) for record, trace in searching if quantity_of(record) == quantity]
+        shown = [(record, trace) for record, trace in searching if quantity_of(record).name == quantity.name]
         _draw_profiles(axis, shown)
-        axis.set_xlabel("dilation" if quantity == "dilation" else "inflation factor f")
+        axis.set_xlabel(quantity.label)
         rates = {rate for _, trace in shown for rate in trace.rates}
-        if quantity == "dilation":
+        if quantity.name == Dilation.quantity.name:
             rates |= _draw_separate_trainings(axis, listed).keys()
         ticks = sorted(rates)[:: max(1, len(rates) // 12)]
         axis.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
@@ -103,8 +105,8 @@ def _draw_separate_trainings(axis: "Axes", records: Iterable[Record]) -> dict[fl
     """Draw and return the scores of the manual grid, by dilation."""
     scores: dict[float, list[float]] = {}
     for record in records:
-        rate, miou = record.params.get("rate"), record.value("miou")
-        if record.method == "dilation" and isinstance(rate, int) and math.isfinite(miou):
+        rate, miou = record.set_dilation, record.value("miou")
+        if is_manual(record.method) and rate is not None and math.isfinite(miou):
             scores.setdefault(rate, []).append(miou)
     if scores:
         right = axis.twinx()

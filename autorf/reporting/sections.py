@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from autorf.reporting.blocks import Block, Chart, Column, Section, Table, table, view
 from autorf.reporting.costs import cost_figure, cost_table, curve_table
 from autorf.reporting.evidence_sections import class_section, sample_section, size_sections
+from autorf.reporting.figures import added_sections
 from autorf.reporting.metric import metric_figure
 from autorf.reporting.pareto import measured, pareto_figure, pareto_table
 from autorf.reporting.report_data import ReportData
@@ -20,7 +21,7 @@ def sections(report: ReportData) -> tuple[Section, ...]:
     """Every section that has something to show, in reading order."""
     makers = (
         _field, _between, _trajectories, size_sections, sample_section, _pareto, _cost, class_section, _trials,
-        _reproduce,
+        _reproduce, added_sections,
     )  # fmt: skip
     return tuple(section for make in makers for section in make(report))
 

@@ -1,9 +1,11 @@
 """Colours, marks and sizes of every figure; the page's style sheet gives the colours their dark twins."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any
+
+from autorf.methods import METHODS, is_manual
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +22,9 @@ PALETTE = {
     "scale-adaptive": "#a83f8c",
     "pixel-adaptive": "#8a6a00",
     "other": "#6b4fbb",
+    "other-2": "#b3365b",
+    "other-3": "#2f6f7e",
+    "other-4": "#6d6a2e",
 }
 """Colours by their name in the style sheet; all distinct, since a drawing is recoloured by its colours.
 
@@ -27,14 +32,15 @@ The methods' hues are those of Okabe and Ito's set for colour-blind readers, dar
 every method has a mark of its own as well, so that nothing is told by colour alone.
 """
 
-_COLOURS = {
-    "dilation": "manual",
-    "inflation": "inflation",
-    "learned_dilation": "learned-dilation",
-    "scale_adaptive": "scale-adaptive",
-    "pixel_adaptive": "pixel-adaptive",
+_LOOKS = {
+    "dilation": ("manual", "o"),
+    "inflation": ("inflation", "^"),
+    "learned_dilation": ("learned-dilation", "D"),
+    "scale_adaptive": ("scale-adaptive", "s"),
+    "pixel_adaptive": ("pixel-adaptive", "P"),
 }
-_MARKS = {"dilation": "o", "inflation": "^", "learned_dilation": "D", "scale_adaptive": "s", "pixel_adaptive": "P"}
+_OTHER_LOOKS = (("other", "X"), ("other-2", "v"), ("other-3", "*"), ("other-4", "h"))
+"""Of methods that other packages add, by their place among all that are installed, and over again."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,7 @@ def drawing(function: "Callable[..., Figure]") -> "Callable[..., Figure]":
 
 def tone(method: str) -> str:
     """The name of a method's colour in the style sheet."""
-    return _COLOURS.get(method, "other")
+    return _look(method)[0]
 
 
 def colour(method: str) -> str:
@@ -85,7 +91,15 @@ def colour(method: str) -> str:
 
 def mark(method: str) -> str:
     """The mark of a method's points, in matplotlib's letters."""
-    return _MARKS.get(method, "X")
+    return _look(method)[1]
+
+
+def _look(method: str) -> tuple[str, str]:
+    if method in _LOOKS:
+        return _LOOKS[method]
+    others = [name for name in METHODS if name not in _LOOKS]
+    place = others.index(method) if method in others else 0
+    return _OTHER_LOOKS[place % len(_OTHER_LOOKS)]
 
 
 def new_figure(layout: Layout, rows: int = 1, columns: int = 1, *, height: float | None = None, **options: Any) -> Any:
@@ -129,9 +143,9 @@ def method_handle(method: str, label: str, *, line: bool = False) -> Any:
     return Line2D([], [], color=colour(method), marker=mark(method), markersize=7, linewidth=width, label=label)
 
 
-def method_handles(methods: Iterable[str], lines: Collection[str] = ()) -> list[Any]:
-    """A handle for each method; those in ``lines`` with a line."""
-    return [method_handle(method, method, line=method in lines) for method in dict.fromkeys(methods)]
+def method_handles(methods: Iterable[str]) -> list[Any]:
+    """A handle for each method; of manual ones with a line."""
+    return [method_handle(method, method, line=is_manual(method)) for method in dict.fromkeys(methods)]
 
 
 def _style(layout: Layout) -> Any:

@@ -1,11 +1,11 @@
 """What the learning methods did epoch by epoch: f, dilation or mean scale, and the receptive field with it."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from autorf.methods import MANUAL, Inflation, LearnedDilation
+from autorf.methods import Quantity, is_manual, method_class
 from autorf.reporting.search_window import draw_window
 from autorf.reporting.theme import PALETTE, WIDE, Layout, colour, drawing, new_figure
 from autorf.store.store import Record
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 MOST_PANELS = 12
 
-_QUANTITIES = {"f": "inflation factor f", "scale": "mean scale", "dilation": "dilation"}
-
 
 @dataclass(frozen=True)
 class Trajectory:
-    """One learning configuration's epochs, over its seeds.
-
-    ``quantity`` is the epoch's value that is watched: ``f``, ``scale`` or ``dilation``.
-    """
+    """One learning configuration's epochs, over its seeds; ``shown`` is what its method learns."""
 
     method: str
     setting: str
-    quantity: str
+    shown: Quantity
     records: tuple[Record, ...]
+
+    @property
+    def quantity(self) -> str:
+        """The name of the value in each epoch."""
+        return self.shown.name
 
     @property
     def label(self) -> str:
@@ -43,10 +43,10 @@ def trajectories(records: Iterable[Record]) -> list[Trajectory]:
     """The learning configurations that report a value after their epochs, each with its seeds."""
     together: dict[tuple[str, str], list[Record]] = {}
     for record in records:
-        if record.method not in MANUAL and _quantity(record.history):
+        if not is_manual(record.method) and _reports(record):
             together.setdefault((record.method, record.setting), []).append(record)
     return [
-        Trajectory(method, setting, str(_quantity(members[0].history)), tuple(members))
+        Trajectory(method, setting, method_class(method).quantity, tuple(members))
         for (method, setting), members in together.items()
     ]
 
@@ -75,7 +75,7 @@ def trajectory_figure(records: Iterable[Record], layout: Layout = WIDE) -> "Figu
         else:
             axis.set_axis_off()
     _equal_limits(fields)
-    for quantity in _QUANTITIES:
+    for quantity in {trajectory.quantity for trajectory in shown}:
         panels = zip(axes.flat, shown, strict=False)
         _equal_limits([axis for axis, trajectory in panels if trajectory.quantity == quantity])
     return figure
@@ -107,12 +107,12 @@ def _draw(axes: "Axes", trajectory: Trajectory, *, label_field: bool) -> "Axes":
             if name != quantity:
                 # Which branch or layer it is.
                 axes.annotate(name.rpartition(".")[2], (times[-1], course[-1]), color=hue, fontsize="small")
-        _draw_spread(axes, record.history, epochs, values, quantity, hue)
+        _draw_spread(axes, record.history, epochs, values, trajectory.shown, hue)
         sides = [report.side for report in record.history]
         (dashes,) = field.plot(epochs, sides, color=PALETTE["muted"], linewidth=1.2, linestyle=(0, (4, 3)), alpha=0.8)
         tooltip(dashes, f"{trajectory.label}, seed {record.seed}: rf {sides[0]:g} to {sides[-1]:g} pixels")
     axes.set_title(f"{trajectory.method}\n{trajectory.setting}", loc="left", color=hue)
-    axes.set_ylabel(_QUANTITIES[quantity])
+    axes.set_ylabel(trajectory.shown.label)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
     for axis in (axes, field):
         axis.yaxis.set_major_locator(MaxNLocator(4, min_n_ticks=2))
@@ -132,7 +132,7 @@ def _course(record: Record, quantity: str) -> tuple[list[float], list[float]]:
     if quantity in trace.values:
         points = [*zip(trace.epochs, trace.values[quantity], strict=True), ends[-1]]
     else:
-        start = _start(record)
+        start = None if record.trial is None else record.trial.method.initial
         points = [*([(0.0, start)] if start is not None and ends[0][0] == 1 else []), *ends]
     return [time for time, _ in points], [value for _, value in points]
 
@@ -142,11 +142,11 @@ def _draw_spread(
     history: Sequence[EpochReport],
     epochs: Sequence[int],
     values: Sequence[float],
-    quantity: str,
+    quantity: Quantity,
     hue: str,
 ) -> None:
     """A band of one standard deviation over pixels, where the method has a value for each pixel."""
-    spreads = [spread for report in history if (spread := _spread(report.learned, quantity)) is not None]
+    spreads = [spread for report in history if (spread := quantity.spread(report.learned)) is not None]
     if len(spreads) < len(values):
         return
     low = [value - spread for value, spread in zip(values, spreads, strict=True)]
@@ -154,25 +154,11 @@ def _draw_spread(
     axes.fill_between(epochs, low, high, color=hue, alpha=0.1, linewidth=0)
 
 
-def _start(record: Record) -> float | None:
-    """What was set before the first epoch, where the configuration says it."""
-    method = None if record.trial is None else record.trial.method
-    if isinstance(method, Inflation):
-        return method.factor if isinstance(method.factor, float) else None
-    return method.start if isinstance(method, LearnedDilation) else None
-
-
 def _fade(trajectory: Trajectory) -> float:
     return 1.0 if len(trajectory.records) == 1 else 0.75
 
 
-def _quantity(history: Sequence[EpochReport]) -> str | None:
-    return next((name for name in _QUANTITIES if history and all(name in report.learned for report in history)), None)
-
-
-def _spread(learned: Mapping[str, float], quantity: str) -> float | None:
-    """The standard deviation over pixels, of the methods that report one."""
-    if quantity == "scale":
-        return learned.get("scale_std")
-    variance = learned.get("dilation_variance") if quantity == "dilation" else None
-    return None if variance is None else math.sqrt(max(variance, 0.0))
+def _reports(record: Record) -> bool:
+    """Whether every epoch, of at least one, says what the method has learned."""
+    name = method_class(record.method).quantity.name
+    return bool(record.history) and all(name in report.learned for report in record.history)

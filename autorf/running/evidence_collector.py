@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from autorf.data import Splits
 from autorf.data.segmentation_set import MEAN, STD
-from autorf.methods.pixelwise import PixelwiseConv2d
+from autorf.methods import AdaptiveModule
 from autorf.metrics import confusion
 from autorf.running.evidence import Evidence
 from autorf.training.parallel import joined, own_shard
@@ -82,12 +82,14 @@ class EvidenceCollector(lightning.Callback):
 
     def _maps(self, model: nn.Module, mask: Tensor) -> Tensor | None:
         """``(N, H, W)`` float32: the mean over per-pixel layers of their last maps; None where there is none."""
-        layers = [layer for layer in model.modules() if isinstance(layer, PixelwiseConv2d) and not layer.idle]
-        known = [layer.last_map.float() for layer in layers if layer.last_map is not None]
-        known = [map for map in known if len(map) == len(mask)]
-        if not known:
+        named = [
+            (module.map_name, map.float())
+            for module in model.modules()
+            if isinstance(module, AdaptiveModule) and (map := module.pixel_map()) is not None and len(map) == len(mask)
+        ]
+        if not named:
             return None
-        self._map_name = layers[0].map_name
+        self._map_name, known = named[0][0], [map for _, map in named]
         size = mask.shape[1:]
         total = torch.zeros(len(mask), *size, device=known[0].device)
         for map in known:

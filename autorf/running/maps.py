@@ -1,11 +1,12 @@
 """Feature maps against dilations: a dilation as large as the map sees nothing but padding."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from torch import Tensor, nn
 
 from autorf.methods.base import AdaptiveConv2d
+from autorf.surgery import adaptations
 from autorf.surgery.dry_run import input_channels, random_like_parameters, run
 
 Sizes = Mapping[str, tuple[int, int]]
@@ -53,13 +54,18 @@ def dead_dilation(adapted: nn.Module, original: nn.Module, sizes: Sizes) -> str 
 
 def dead_options(adapted: nn.Module, sizes: Sizes) -> str | None:
     """Which options of a method that learns its dilation its map is too small for, or None."""
-    for name, module in adapted.named_modules():
-        rates = getattr(getattr(module, "method", None), "rates", ())
-        dead = [rate for rate in rates if name in sizes and rate >= min(sizes[name])]
+    for name, options in _options(adapted):
+        dead = [rate for rate in options if name in sizes and rate >= min(sizes[name])]
         if dead:
             listed = ", ".join(str(rate) for rate in dead)
             return f"options {listed} of layer {name!r}: each {_exceeds(sizes[name])}; leave them out of rates"
     return None
+
+
+def _options(adapted: nn.Module) -> Iterator[tuple[str, tuple[float, ...]]]:
+    for one in adaptations(adapted):
+        for name in one.names:
+            yield name, one.method.options
 
 
 def _least_side(size: tuple[int, int], kernel: tuple[int, int]) -> float:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from statistics import mean
 
 from autorf.errors import InputError, near_names
-from autorf.methods import MANUAL
+from autorf.methods import is_manual
 from autorf.store.store import Record
 from autorf.study.objectives import METRICS, parse_constraint, sign
 from autorf.study.search_spec import SearchSpec
@@ -41,7 +41,7 @@ def _value(record: Record, search: SearchSpec) -> float:
 
 def manual(record: Record) -> bool:
     """Whether the trial's receptive field was set by hand."""
-    return record.method in MANUAL
+    return is_manual(record.method)
 
 
 def winner(study: str, records: Sequence[Record], search: SearchSpec) -> Record:

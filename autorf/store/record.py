@@ -79,6 +79,11 @@ class Record:
         return ", ".join(f"{name} {value}" for name, value in self.params.items()) or "unknown"
 
     @property
+    def set_dilation(self) -> float | None:
+        """The dilation that the configuration sets, where it does."""
+        return None if self.trial is None else self.trial.method.set_dilation
+
+    @property
     def label(self) -> str:
         """The trial in a few words."""
         return f"{self.method or 'unknown'} ({self.setting}) seed {self.seed}"

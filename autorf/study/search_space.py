@@ -10,7 +10,6 @@ from pydantic import model_validator
 
 from autorf.errors import InputError, near_names
 from autorf.methods import METHODS, Method
-from autorf.methods.base import LayerMethod
 from autorf.specification import PositiveFloat, Specification, parse
 from autorf.study.builtin import locate
 from autorf.study.spec import read_yaml
@@ -168,15 +167,13 @@ def split(configuration: Mapping[str, Any], source: str) -> tuple[Method, dict[s
 
 def settings(method: Method) -> dict[str, Any]:
     """The fields of ``method`` that differ from its defaults, without its name and targets: what a table shows."""
-    hidden = {"method", "targets"} if isinstance(method, LayerMethod) else {"method", "start", "end"}
-    return method.model_dump(mode="json", exclude_defaults=True, exclude=hidden)
+    return method.model_dump(mode="json", exclude_defaults=True, exclude={"method", *method.place})
 
 
 def _method_class(space: Mapping[str, Any], source: str) -> type[Method]:
     name = space.get("method")
     if name not in METHODS:
-        near = near_names(str(name), METHODS)
-        raise InputError(f"{source}: method: unknown method {name!r}{near}; one of {', '.join(METHODS)}")
+        raise InputError(f"{source}: method: {METHODS.unknown(name)}")
     return METHODS[str(name)]
 
 

@@ -1,14 +1,15 @@
 """The study file: data, model, training, search spaces and how to search them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
 import yaml
 from pydantic import AfterValidator, Field, model_validator
 
+from autorf import plugins
 from autorf.data import DataSpec
 from autorf.errors import InputError
 from autorf.networks.spec import ModelSpec
@@ -76,11 +77,27 @@ class ResourcesSpec(Specification):
         return int(self.gpu) if self.gpu > 1 else self.processes
 
 
+EXECUTORS: plugins.Registry[Callable[["StudySpec", Path, int | None], Any]] = plugins.Registry(
+    plugins.EXECUTORS,
+    "executor",
+    ("local", "ray"),
+    lambda _, make: None if callable(make) else "cannot be called",
+)
+"""Kinds of executors that packages add: ``(spec, folder, jobs) -> Executor``, see :func:`autorf.executors.make`."""
+
+
+def _executor_kind(name: str) -> str:
+    if not EXECUTORS.knows(name):
+        raise ValueError(EXECUTORS.unknown(name))
+    return name
+
+
 class ExecutorSpec(Specification):
     """Where trials run.
 
     Attributes:
-        kind: ``local``: worker processes on this machine. ``ray``: Ray Tune, on a cluster or on this machine.
+        kind: ``local``: worker processes on this machine. ``ray``: Ray Tune, on a cluster or on this machine. Or a
+            kind that an installed package adds.
         workers: how many trials run at once; None for one a ``training.threads`` CPU cores, under Ray for as many as
             the cluster holds.
         resources: of one trial under Ray.
@@ -88,7 +105,7 @@ class ExecutorSpec(Specification):
             only this machine can reach, for the time of the search.
     """
 
-    kind: Literal["local", "ray"] = "local"
+    kind: Annotated[str, AfterValidator(_executor_kind)] = "local"
     workers: Annotated[PositiveInt, Field(le=1024)] | None = None
     resources: ResourcesSpec = ResourcesSpec()
     address: Annotated[str, AfterValidator(_address)] | None = None

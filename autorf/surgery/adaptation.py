@@ -1,6 +1,6 @@
 """Put methods into a model."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -8,15 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from autorf.errors import InputError
-from autorf.methods.base import AdaptiveModule, LayerMethod, Method
-from autorf.methods.dilation import Dilation
-from autorf.methods.inflation import Inflation, InflationRegion
-from autorf.methods.inflation_search import inflation_region
-from autorf.methods.region import ConstantRegion, EnterRegion, LeaveRegion, SeeImage
+from autorf.methods.base import AdaptiveModule, Method
+from autorf.methods.region import EnterRegion, LeaveRegion, Region, SeeImage
 from autorf.surgery.dry_run import run, runnable_input, shapes
-from autorf.surgery.region import check_region, regions_of
-from autorf.surgery.swap import put_back, swap
-from autorf.surgery.targets import checked_layers, target_names
+from autorf.surgery.scopes import SCOPES, Exchange
+from autorf.surgery.swap import first_leaf, put_back, swap
 
 RECORD = "autorf_adaptations"
 """The attribute of an adapted model that says what was done to it."""
@@ -42,8 +38,7 @@ class Plan:
     """One adaptation and the modules that carry it out."""
 
     adaptation: Adaptation
-    replacements: Mapping[str, nn.Module]
-    region: InflationRegion | ConstantRegion | None = None
+    exchange: Exchange
 
 
 def adapt(model: nn.Module, *methods: Method, example_input: Tensor | None = None) -> nn.Module:
@@ -56,11 +51,19 @@ def adapt(model: nn.Module, *methods: Method, example_input: Tensor | None = Non
         model: any module; convolutions of timm and segmentation-models-pytorch are known.
         methods: specifications on disjoint targets, applied in order.
         example_input: ``(N, C, H, W)``; if given, the adapted model is run once without gradients to check shapes.
-            Inflation always takes dry runs, on a random image where no example is given.
+            A region's method always takes dry runs, on a random image where no example is given.
 
     Raises:
         InputError: when a target matches nothing, a matched layer cannot be treated, targets overlap each other or an
             earlier adaptation, something goes around a region, or the dry run changes the output's shape.
+
+    Examples:
+        >>> import autorf
+        >>> from torch import nn
+        >>> model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 2, 3, padding=1))
+        >>> model = autorf.adapt(model, autorf.Dilation(targets=("1",), rate=4))
+        >>> model[1].dilation, model[1].padding
+        ((4, 4), (4, 4))
     """
     if not methods:
         raise InputError("adapt needs at least one method")
@@ -84,11 +87,19 @@ def adapt(model: nn.Module, *methods: Method, example_input: Tensor | None = Non
 
 
 def _folds(plans: Sequence[Plan]) -> bool:
-    return any(plan.region is not None and plan.region.fold for plan in plans)
+    return any(plan.exchange.region is not None and plan.exchange.region.fold for plan in plans)
 
 
 def adaptations(model: nn.Module) -> tuple[Adaptation, ...]:
-    """What ``adapt`` did to ``model`` or to modules inside it, names as ``model`` sees them."""
+    """What ``adapt`` did to ``model`` or to modules inside it, names as ``model`` sees them.
+
+    Examples:
+        >>> import autorf
+        >>> from torch import nn
+        >>> model = autorf.adapt(nn.Sequential(nn.Conv2d(3, 2, 3, padding=1)), autorf.Dilation(targets="0", rate=2))
+        >>> [(done.method.method, done.names) for done in autorf.adaptations(model)]
+        [('dilation', ('0',))]
+    """
     return tuple(
         Adaptation(adaptation.method, _within(prefix, adaptation.names), _within(prefix, adaptation.frozen))
         for prefix, module in model.named_modules()
@@ -105,10 +116,10 @@ def carry_out(model: nn.Module, plans: Sequence[Plan], check: Callable[[], None]
     undo: list[Callable[[], None]] = []
     try:
         for plan in plans:
-            undo.append(partial(put_back, model, swap(model, plan.replacements)))
+            undo.append(partial(put_back, model, swap(model, plan.exchange.replacements)))
         for plan in plans:
-            if plan.region is not None:
-                undo.append(_install(model, plan.adaptation.names, plan.region))
+            if plan.exchange.region is not None:
+                undo.append(_install(model, plan.adaptation, plan.exchange.region))
         check()
     except BaseException:
         for step in reversed(undo):
@@ -122,24 +133,14 @@ def carry_out(model: nn.Module, plans: Sequence[Plan], check: Callable[[], None]
 
 def _plans(model: nn.Module, method: Method, owners: dict[str, str], example_input: Tensor | None) -> list[Plan]:
     """Check everything about ``method`` and enter its targets into ``owners``."""
-    if isinstance(method, Inflation):
-        return [_region(model, place, owners, example_input) for place in regions_of(model, method)]
-    if not isinstance(method, LayerMethod):
+    scope = SCOPES.get(getattr(method, "scope", None))
+    if scope is None:
         raise InputError(f"adapt takes methods such as Dilation(...), got {method!r}")
-    layers = target_names(model, method)
-    _claim(method, layers, owners)
-    return [Plan(Adaptation(method, tuple(layers)), method.replacements(checked_layers(model, method, layers)))]
-
-
-def _region(
-    model: nn.Module, place: tuple[Inflation, tuple[str, str]], owners: dict[str, str], example_input: Tensor | None
-) -> Plan:
-    method, names = place
-    _claim(method, names, owners)
-    region = inflation_region(method, device_of(model))
-    plan = region_plan(model, Adaptation(method, names), region)
-    region.values_per_position = check_region(model, *names, example_input)
-    return plan
+    plans: list[Plan] = []
+    for one, names in scope.places(model, method):
+        _claim(one, names, owners)
+        plans.append(Plan(Adaptation(one, names), scope.exchange(model, one, names, example_input)))
+    return plans
 
 
 def _claim(method: Method, names: Sequence[str], owners: dict[str, str]) -> None:
@@ -149,27 +150,10 @@ def _claim(method: Method, names: Sequence[str], owners: dict[str, str]) -> None
     owners.update(dict.fromkeys(names, method.method))
 
 
-def region_plan(model: nn.Module, adaptation: Adaptation, region: InflationRegion | ConstantRegion) -> Plan:
-    """How to enclose a region, and dilate its first layer where the method says so.
-
-    Raises:
-        InputError: when the first layer cannot be dilated, or the region begins within the beginning of another.
-    """
-    method, start = adaptation.method, adaptation.names[0]
-    assert isinstance(method, Inflation)
-    replacements: Mapping[str, nn.Module] = {}
-    if method.dilation is not None:
-        manual = Dilation(targets=(start,), rate=method.dilation)
-        replacements = manual.replacements(checked_layers(model, manual, (start,)))
-    if hasattr(first_leaf(model.get_submodule(start)), "inflation"):
-        raise InputError(f"inflation: another region begins at {start!r} too; regions may follow each other only")
-    return Plan(adaptation, replacements, region.train(model.training))
-
-
-def _install(model: nn.Module, names: tuple[str, ...], region: InflationRegion | ConstantRegion) -> Callable[[], None]:
-    first, last = (model.get_submodule(name) for name in names)
-    holder = first_leaf(first)
-    holder.add_module("inflation", region)
+def _install(model: nn.Module, adaptation: Adaptation, region: Region) -> Callable[[], None]:
+    first, last = (model.get_submodule(name) for name in adaptation.names)
+    holder, name = first_leaf(first), adaptation.method.method
+    holder.add_module(name, region)
     handles = [first.register_forward_pre_hook(EnterRegion(region)), last.register_forward_hook(LeaveRegion(region))]
     if region.fold:
         handles.append(model.register_forward_pre_hook(SeeImage(region), with_kwargs=True))
@@ -177,23 +161,9 @@ def _install(model: nn.Module, names: tuple[str, ...], region: InflationRegion |
     def undo() -> None:
         for handle in handles:
             handle.remove()
-        del holder.inflation
+        delattr(holder, name)
 
     return undo
-
-
-def first_leaf(module: nn.Module) -> nn.Module:
-    """The first layer inside ``module``: a place for a parameter that no container iterates over."""
-    containers = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
-    if isinstance(module, nn.Conv2d | AdaptiveModule):
-        return module
-    leaves = (first_leaf(child) for child in module.children())
-    return next((leaf for leaf in leaves if not isinstance(leaf, containers)), module)
-
-
-def device_of(model: nn.Module) -> torch.device:
-    """The device of the first parameter."""
-    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
 
 
 def adaptive_modules(model: nn.Module) -> dict[str, AdaptiveModule]:

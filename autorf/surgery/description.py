@@ -5,10 +5,8 @@ from typing import Any
 
 from torch import nn
 
-from autorf.methods.base import AdaptiveModule, Method
-from autorf.methods.inflation import Inflation
 from autorf.surgery.adaptation import Adaptation, adaptations
-from autorf.surgery.swap import region_at
+from autorf.surgery.scopes import SCOPES
 
 
 @dataclass(frozen=True)
@@ -51,27 +49,22 @@ class Description:
 
 
 def describe(model: nn.Module) -> Description:
-    """Say which modules of ``model`` were changed by which method, and the dilation, factor or scale there now."""
-    return Description(tuple(change for adaptation in adaptations(model) for change in _changes(model, adaptation)))
+    """Say which modules of ``model`` were changed by which method, and the dilation, factor or scale there now.
+
+    Examples:
+        >>> import autorf
+        >>> from torch import nn
+        >>> model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 2, 3, padding=1))
+        >>> print(autorf.describe(autorf.adapt(model, autorf.Dilation(targets="1", rate=4))))
+        1  dilation  dilation 4  (rate=4)
+    """
+    return Description(tuple(change for one in adaptations(model) for change in _changes(model, one)))
 
 
-def _changes(model: nn.Module, adaptation: Adaptation) -> list[Change]:
-    method, options = adaptation.method.method, _options(adaptation.method)
-    if isinstance(adaptation.method, Inflation):
-        region = region_at(model.get_submodule(adaptation.names[0]))
-        return [Change(" to ".join(adaptation.names), method, region.values(), options, bool(adaptation.frozen))]
+def _changes(model: nn.Module, one: Adaptation) -> list[Change]:
+    method = one.method
+    options = method.model_dump(exclude_defaults=True, exclude={"method", *method.place})
+    places = SCOPES[method.scope].values(model, one.names)
     return [
-        Change(name, method, _values(model.get_submodule(name)), options, name in adaptation.frozen)
-        for name in adaptation.names
+        Change(title, method.method, values, options, name in one.frozen) for title, (name, values) in places.items()
     ]
-
-
-def _values(module: nn.Module) -> dict[str, float]:
-    if isinstance(module, AdaptiveModule):
-        return module.values()
-    return {"dilation": float(module.dilation[0])} if isinstance(module, nn.Conv2d) else {}
-
-
-def _options(method: Method) -> dict[str, Any]:
-    where = {"method", "start", "end"} if isinstance(method, Inflation) else {"method", "targets"}
-    return method.model_dump(exclude_defaults=True, exclude=where)

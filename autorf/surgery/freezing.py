@@ -8,12 +8,12 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from autorf.errors import InputError
-from autorf.methods.base import AdaptiveConv2d, AdaptiveModule
-from autorf.methods.inflation import Inflation, InflationRegion
-from autorf.methods.region import ConstantRegion
+from autorf.methods.base import AdaptiveModule
+from autorf.methods.region import Region
 from autorf.surgery.adaptation import RECORD, Adaptation, adaptive_modules
 from autorf.surgery.dry_run import evaluation, random_like_parameters, run
-from autorf.surgery.swap import put_back, rebind_hooks, region_at, swap
+from autorf.surgery.scopes import SCOPES
+from autorf.surgery.swap import put_back, rebind_hooks, swap
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,17 @@ def freeze(model: nn.Module, example_input: Tensor | None = None) -> Frozen:
     Note:
         A frozen model goes through ``torch.export`` and ``torch.onnx.export``, and so do modules left by a per-pixel
         method. To ONNX, a frozen inflation needs a fixed image size, a scale-adaptive convolution a fixed batch.
+
+    Examples:
+        >>> import autorf
+        >>> from torch import nn
+        >>> model = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1))
+        >>> model = autorf.adapt(model, autorf.LearnedDilation(targets="0"))
+        >>> autorf.advance(model, 10, 10)  # the training is over
+        >>> print(autorf.freeze(model))
+        0  folded
+        >>> type(model[0]).__name__
+        'Conv2d'
     """
     plain: dict[str, nn.Module] = {}
     left: dict[str, str] = {}
@@ -67,14 +78,17 @@ def freeze(model: nn.Module, example_input: Tensor | None = None) -> Frozen:
 
 def _exchange(model: nn.Module, plain: Mapping[str, nn.Module]) -> Callable[[], None]:
     before = swap(model, plain)
-    regions = [(before[name], region) for name, region in plain.items() if isinstance(region, ConstantRegion)]
+    regions: list[tuple[Region, Region]] = []
+    for name, module in plain.items():
+        old = before[name]
+        if isinstance(module, Region) and isinstance(old, Region):
+            regions.append((old, module))
     for old, new in regions:
         rebind_hooks(model, old, new)
 
     def undo() -> None:
         put_back(model, before)
         for old, new in regions:
-            assert isinstance(old, InflationRegion)
             rebind_hooks(model, new, old)
 
     return undo
@@ -83,14 +97,8 @@ def _exchange(model: nn.Module, plain: Mapping[str, nn.Module]) -> Callable[[], 
 def _prove(name: str, module: AdaptiveModule, plain: nn.Module) -> None:
     """Raise unless ``plain`` gives what ``module`` gives on random input."""
     side = 3 + max(getattr(plain, "dilation", (10,)))
-    if isinstance(module, InflationRegion):
-        shapes = [((1, 2, side, side + 2), ()), ((1, 2, side, side + 2), ((2 * side, side),))]
-    elif isinstance(module, AdaptiveConv2d):
-        shapes = [((1, module.in_channels, side, side + 2), ())]
-    else:
-        shapes = []
     with torch.no_grad(), evaluation(module), evaluation(plain):
-        for shape, more in shapes:
+        for shape, more in module.probes(side):
             input = random_like_parameters(module, shape)
             # Not called but forwarded: hooks belong to the model's own runs.
             if difference := _difference(module.forward(input, *more), plain.forward(input, *more)):
@@ -117,11 +125,7 @@ def _record(model: nn.Module, folded: Mapping[str, nn.Module]) -> None:
             setattr(module, RECORD, tuple(done))
 
 
-def _frozen_names(
-    model: nn.Module, prefix: str, adaptation: Adaptation, folded: Mapping[str, nn.Module]
-) -> tuple[str, ...]:
-    if isinstance(adaptation.method, Inflation):
-        region = region_at(model.get_submodule(adaptation.names[0]))
-        return adaptation.names[:1] if isinstance(region, ConstantRegion) else ()
+def _frozen_names(model: nn.Module, prefix: str, one: Adaptation, folded: Mapping[str, nn.Module]) -> tuple[str, ...]:
     before = f"{prefix}." if prefix else ""
-    return tuple(name for name in adaptation.names if name in adaptation.frozen or before + name in folded)
+    plain = {name for name in one.names if name in one.frozen or before + name in folded}
+    return SCOPES[one.method.scope].frozen(model, one.names, plain)

@@ -26,6 +26,15 @@ def parameter_groups(model: nn.Module, lr: float, *, weight_decay: float = 0.01)
 
     Raises:
         InputError: for a learning rate or weight decay out of range.
+
+    Examples:
+        >>> import autorf, torch
+        >>> from torch import nn
+        >>> model = autorf.adapt(nn.Sequential(nn.Conv2d(3, 2, 3, padding=1)), autorf.ScaleAdaptive(targets="0"))
+        >>> groups = autorf.parameter_groups(model, lr=1e-3)
+        >>> [(len(group["params"]), group["weight_decay"]) for group in groups]
+        [(2, 0.01), (2, 0.0)]
+        >>> optimizer = torch.optim.AdamW(groups)
     """
     if not lr > 0 or not weight_decay >= 0:
         raise InputError(f"lr must be > 0 and weight_decay >= 0, got lr={lr}, weight_decay={weight_decay}")
@@ -52,6 +61,17 @@ def advance(model: nn.Module, step: int, total_steps: int) -> None:
 
     Raises:
         InputError: for a step out of range.
+
+    Examples:
+        >>> import autorf
+        >>> from torch import nn
+        >>> model = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1))
+        >>> model = autorf.adapt(model, autorf.LearnedDilation(targets="0", search=0.5))
+        >>> for step in range(100):
+        ...     autorf.advance(model, step, total_steps=100)
+        ...     # forward, backward, optimizer.step()
+        >>> model[0].search_state() is None  # the search phase is over
+        True
     """
     if not 0 <= step <= total_steps or total_steps < 1:
         raise InputError(f"advance: step must lie in 0..total_steps, got step {step} of {total_steps}")
@@ -64,6 +84,13 @@ def learned_values(model: nn.Module) -> dict[str, float]:
 
     Several regions or layers that each learn their own are also listed one by one: ``f.1``, ``f.2``, ``dilation.1``, in
     the order of the model's modules; layers that share theirs, once.
+
+    Examples:
+        >>> import autorf
+        >>> from torch import nn
+        >>> model = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1))
+        >>> autorf.learned_values(autorf.adapt(model, autorf.LearnedDilation(targets="0")))
+        {'dilation': 1.0}
     """
     gathered: dict[str, list[float]] = {}
     apart: dict[str, list[float]] = {}

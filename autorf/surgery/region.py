@@ -1,4 +1,4 @@
-"""The region that an inflation encloses, and the proof that nothing goes around it."""
+"""The region that a method encloses, and the proof that nothing goes around it."""
 
 import math
 from typing import Any
@@ -7,12 +7,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from autorf.errors import InputError, near_names
-from autorf.methods.inflation import Inflation
+from autorf.methods.base import RegionMethod
 from autorf.surgery.dry_run import hooked, run, runnable_input, shapes
 from autorf.surgery.flow import Flow
 
 
-def regions_of(model: nn.Module, method: Inflation) -> list[tuple[Inflation, tuple[str, str]]]:
+def regions_of(model: nn.Module, method: RegionMethod) -> list[tuple[RegionMethod, tuple[str, str]]]:
     """The first and last module of each region, the network's own where ``method`` names none.
 
     Where the network has several, each comes with a method that names it.
@@ -24,25 +24,27 @@ def regions_of(model: nn.Module, method: Inflation) -> list[tuple[Inflation, tup
     own = getattr(model, "receptive_field_regions", ())
     places = ((method.start, method.end),) if method.start and method.end else own
     if not places:
-        raise InputError(f"inflation: start and end are required for a {type(model).__name__}: two module names")
+        raise InputError(f"{method.method}: start and end are required for a {type(model).__name__}: two module names")
     for field, name in ((field, name) for place in places for field, name in zip(("start", "end"), place, strict=True)):
         if name not in named:
-            raise InputError(f"inflation: {field} {name!r} is no module of the model{near_names(name, named)}")
+            raise InputError(f"{method.method}: {field} {name!r} is no module of the model{near_names(name, named)}")
     if len(places) == 1:
         return [(method, places[0])]
     return [(method.model_copy(update={"start": place[0], "end": place[1]}), place) for place in places]
 
 
-def check_region(model: nn.Module, start: str, end: str, example_input: Tensor | None = None) -> float:
-    """Check on two dry runs that a map can be resized from before ``start`` until behind ``end``.
+def check_region(
+    model: nn.Module, method: RegionMethod, names: tuple[str, str], example_input: Tensor | None = None
+) -> float:
+    """Check on two dry runs that a map can be resized from before the region until behind it.
 
-    The map must enter through the first argument of ``start`` alone and leave as the result of ``end`` alone, at the
-    size it came in with. Global vectors, such as those of squeeze-and-excitation, may enter anywhere.
+    The map must enter through the first argument of the first module alone and leave as the result of the last alone,
+    at the size it came in with. Global vectors, such as those of squeeze-and-excitation, may enter anywhere.
 
     Args:
         model: not changed.
-        start: name of the region's first module.
-        end: and of its last.
+        method: that will enclose the region.
+        names: of the region's first and last module.
         example_input: ``(N, C, H, W)``; a random image where None.
 
     Returns:
@@ -53,7 +55,8 @@ def check_region(model: nn.Module, start: str, end: str, example_input: Tensor |
             region that changes the map's size, or why the model did not run.
     """
     image = runnable_input(model, example_input)
-    crossing = _Crossing(Flow(model), start, end)
+    start, end = names
+    crossing = _Crossing(Flow(model), method.method, start, end)
     first, last = model.get_submodule(start), model.get_submodule(end)
     with crossing.flow.named_modules(model), hooked(first, crossing.enter, last, crossing.leave), crossing.flow:
         crossing.flow.begin(image)
@@ -65,11 +68,12 @@ def check_region(model: nn.Module, start: str, end: str, example_input: Tensor |
             inflated = run(model, image)
         except InputError as error:
             raise InputError(
-                f"inflation: the region {start!r} to {end!r} does not take a map of another size: {error.__cause__}"
+                f"{method.method}: the region {start!r} to {end!r} does not take a map of another size: "
+                f"{error.__cause__}"
             ) from error
     if shapes(inflated) != shapes(output):
         raise InputError(
-            f"inflation: with its map inflated, the region {start!r} to {end!r} changes the model's output from "
+            f"{method.method}: with its map inflated, the region {start!r} to {end!r} changes the model's output from "
             f"{shapes(output)} to {shapes(inflated)}; a map of another size goes around {end!r}"
         )
     return crossing.values_per_position()
@@ -78,8 +82,8 @@ def check_region(model: nn.Module, start: str, end: str, example_input: Tensor |
 class _Crossing:
     """Watches what crosses the region's ends."""
 
-    def __init__(self, flow: Flow, start: str, end: str) -> None:
-        self.flow, self.start, self.end = flow, start, end
+    def __init__(self, flow: Flow, method: str, start: str, end: str) -> None:
+        self.flow, self.method, self.start, self.end = flow, method, start, end
         self.entries: list[int] = []
         self.exits: list[int] = []
         self.size: tuple[int, ...] = ()
@@ -87,7 +91,9 @@ class _Crossing:
     def enter(self, module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
         value = arguments[0] if arguments else None
         if not _is_map(value):
-            raise InputError(f"inflation: start {self.start!r} takes {_words(value)} as its first argument, not a map")
+            raise InputError(
+                f"{self.method}: start {self.start!r} takes {_words(value)} as its first argument, not a map"
+            )
         assert isinstance(value, Tensor)
         inside = value.clone()
         self.size = tuple(value.shape[2:])
@@ -96,10 +102,10 @@ class _Crossing:
 
     def leave(self, module: nn.Module, arguments: Any, output: Any) -> Any:
         if not _is_map(output):
-            raise InputError(f"inflation: end {self.end!r} returns {_words(output)}, not a map (N, C, H, W)")
+            raise InputError(f"{self.method}: end {self.end!r} returns {_words(output)}, not a map (N, C, H, W)")
         if self.entries and tuple(output.shape[2:]) != self.size:
             raise InputError(
-                f"inflation: the region {self.start!r} to {self.end!r} changes the map's size from {self.size} to "
+                f"{self.method}: the region {self.start!r} to {self.end!r} changes the map's size from {self.size} to "
                 f"{tuple(output.shape[2:])}; choose one of stride 1"
             )
         outside = output.clone()
@@ -110,11 +116,11 @@ class _Crossing:
         """Raise unless the map passed once, and only through the ends."""
         for field, name, times in (("start", self.start, self.entries), ("end", self.end, self.exits)):
             if len(times) != 1:
-                raise InputError(f"inflation: {field} {name!r} runs {len(times)} times in one forward, not once")
+                raise InputError(f"{self.method}: {field} {name!r} runs {len(times)} times in one forward, not once")
         entry, exit = self.entries[0], self.exits[0]
         region = self.flow.below(entry) & self.flow.above({exit})
         if not region:
-            raise InputError(f"inflation: the map of end {self.end!r} is not computed from start {self.start!r}")
+            raise InputError(f"{self.method}: the map of end {self.end!r} is not computed from start {self.start!r}")
         self._check_entries(region - {entry}, region)
         # An output of a kind unknown to torch's pytrees shows no tensors: then every step counts as used.
         used = self.flow.steps_of(output) or set(range(len(self.flow.steps)))
@@ -134,7 +140,7 @@ class _Crossing:
             for source in steps[index].reads:
                 if source not in region and steps[source].is_map:
                     raise InputError(
-                        f"inflation: the region {self.start!r} to {self.end!r} has a second entry: "
+                        f"{self.method}: the region {self.start!r} to {self.end!r} has a second entry: "
                         f"{steps[index].module!r} also reads a map of {steps[source].module!r} from outside"
                     )
 
@@ -144,7 +150,7 @@ class _Crossing:
             for source in steps[index].reads:
                 if source in inner and steps[source].is_map:
                     raise InputError(
-                        f"inflation: the region {self.start!r} to {self.end!r} has a second exit: the map of "
+                        f"{self.method}: the region {self.start!r} to {self.end!r} has a second exit: the map of "
                         f"{steps[source].module!r} also goes to {steps[index].module!r}, outside the region"
                     )
 

@@ -8,40 +8,27 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from torch import nn
 
-from autorf.errors import InputError, near_names
+from autorf.errors import InputError
 from autorf.methods import METHODS
 from autorf.methods.base import Method
-from autorf.methods.inflation import InflationRegion
-from autorf.methods.region import ConstantRegion
-from autorf.specification import PositiveFloat, PositiveInt, Specification, parse
+from autorf.specification import Specification, parse
 from autorf.surgery.adaptation import Adaptation, adaptations
-from autorf.surgery.swap import region_at
+from autorf.surgery.forms import Form
+from autorf.surgery.scopes import SCOPES
 
 VERSION = 1
 """Of the record's layout; another one is refused."""
 
 
-class FrozenConvolution(Specification):
-    """A plain convolution that ``freeze`` made."""
-
-    dilation: tuple[PositiveInt, PositiveInt]
-
-
-class FrozenRegion(Specification):
-    """A region that ``freeze`` gave a constant factor."""
-
-    factor: PositiveFloat | tuple[PositiveFloat, PositiveFloat]
-
-
 class SavedAdaptation(Specification):
     """One adaptation: the method's own fields, the names it changed, and the plain form of those that are frozen.
 
-    ``values_per_position`` is as in :class:`autorf.methods.inflation.InflationRegion`.
+    ``values_per_position`` is as in :class:`autorf.methods.base.AdaptiveRegion`.
     """
 
     method: dict[str, Any]
     names: tuple[str, ...]
-    frozen: dict[str, FrozenConvolution | FrozenRegion] = {}
+    frozen: dict[str, Form] = {}
     values_per_position: Annotated[float, Field(ge=0)] = 0.0
 
 
@@ -118,25 +105,13 @@ def _saved(model: nn.Module, adaptation: Adaptation) -> SavedAdaptation:
             f"save: no one could load the method {adaptation.method.method!r}; register its class first: "
             f"autorf.methods.METHODS[{adaptation.method.method!r}] = {type(adaptation.method).__name__}"
         )
-    frozen = {name: _plain_form(name, model.get_submodule(name), adaptation) for name in adaptation.frozen}
-    region = region_at(model.get_submodule(adaptation.names[0])) if adaptation.method.method == "inflation" else None
+    scope = SCOPES[adaptation.method.scope]
     return SavedAdaptation(
         method=adaptation.method.model_dump(mode="json"),
         names=adaptation.names,
-        frozen=frozen,
-        values_per_position=region.values_per_position if isinstance(region, InflationRegion) else 0.0,
+        frozen={name: scope.form(name, model.get_submodule(name)) for name in adaptation.frozen},
+        values_per_position=scope.measured(model, adaptation.names),
     )
-
-
-def _plain_form(name: str, module: nn.Module, adaptation: Adaptation) -> FrozenConvolution | FrozenRegion:
-    if adaptation.method.method == "inflation":
-        region = region_at(module)
-        assert isinstance(region, ConstantRegion)
-        height, width = region.factor
-        return FrozenRegion(factor=height if height == width else (height, width))
-    if type(module) is not nn.Conv2d:
-        raise InputError(f"save: the frozen layer {name!r} is a {type(module).__name__}; only nn.Conv2d can be rebuilt")
-    return FrozenConvolution(dilation=(module.dilation[0], module.dilation[1]))
 
 
 def method_of(saved: SavedAdaptation, source: str) -> Method:
@@ -147,9 +122,7 @@ def method_of(saved: SavedAdaptation, source: str) -> Method:
     """
     name = str(saved.method.get("method"))
     if name not in METHODS:
-        raise InputError(
-            f"{source}: unknown method {name!r}{near_names(name, METHODS)}; known are {', '.join(METHODS)}"
-        )
+        raise InputError(f"{source}: {METHODS.unknown(name)}")
     return parse(METHODS[name], saved.method, f"{source}: {name}")
 
 

@@ -9,15 +9,9 @@ from torch import Tensor, nn
 import autorf
 from autorf.errors import InputError, near_names
 from autorf.files import write_atomically
-from autorf.methods.base import LayerMethod
-from autorf.methods.convolutions import plain_convolution
-from autorf.methods.inflation import Inflation
-from autorf.methods.inflation_search import inflation_region
-from autorf.methods.region import ConstantRegion
-from autorf.surgery.adaptation import Adaptation, Plan, adaptations, carry_out, device_of, region_plan
+from autorf.surgery.adaptation import Adaptation, Plan, adaptations, carry_out
+from autorf.surgery.scopes import SCOPES
 from autorf.surgery.sidecar import (
-    FrozenConvolution,
-    FrozenRegion,
     SavedAdaptation,
     Sidecar,
     first_differences,
@@ -27,7 +21,6 @@ from autorf.surgery.sidecar import (
     read_sidecar,
     saved_adaptations,
 )
-from autorf.surgery.targets import checked_layers
 from autorf.surgery.weights_file import fingerprint, read_weights, tensors_of, weights_bytes
 
 WEIGHTS = "model.safetensors"
@@ -49,6 +42,14 @@ def save(model: nn.Module, folder: str | Path) -> Path:
 
     Note:
         Tensors that share memory are written once each.
+
+    Examples:
+        >>> import autorf, tempfile
+        >>> from torch import nn
+        >>> model = autorf.adapt(nn.Sequential(nn.Conv2d(3, 2, 3, padding=1)), autorf.Dilation(targets="0", rate=2))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     sorted(file.name for file in autorf.save(model, folder).iterdir())
+        ['autorf.json', 'model.safetensors']
     """
     folder = Path(folder)
     saved = saved_adaptations(model)
@@ -79,6 +80,16 @@ def load(build: Callable[[], nn.Module], folder: str | Path) -> nn.Module:
     Raises:
         InputError: for a missing, damaged or foreign file, a record of another version, weights that are a pickle, a
             changed layer that the fresh model lacks, or any difference in names, shapes or geometry.
+
+    Examples:
+        >>> import autorf, tempfile
+        >>> from torch import nn
+        >>> def build():
+        ...     return nn.Sequential(nn.Conv2d(3, 2, 3, padding=1))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     folder = autorf.save(autorf.adapt(build(), autorf.Dilation(targets="0", rate=2)), folder)
+        ...     autorf.load(build, folder)[0].dilation
+        (2, 2)
     """
     source = Path(folder) / SIDECAR
     sidecar, weights = _read(Path(folder))
@@ -119,29 +130,11 @@ def _plan(model: nn.Module, saved: SavedAdaptation, sidecar: Sidecar, source: st
                 f"(saved: a {sidecar.model}){near_names(name, modules)}"
             )
     done = Adaptation(method, saved.names, tuple(saved.frozen))
-    if isinstance(method, Inflation):
-        return _region(model, done, saved, source)
-    assert isinstance(method, LayerMethod)
-    layers = checked_layers(model, method, saved.names)
-    replacements = method.replacements({name: layer for name, layer in layers.items() if name not in saved.frozen})
-    for name, form in saved.frozen.items():
-        if not isinstance(form, FrozenConvolution):
-            raise InputError(f"{source}: the frozen form of {name!r} is no convolution")
-        replacements[name] = plain_convolution(layers[name], layers[name].weight, layers[name].bias, form.dilation)
-    return Plan(done, replacements)
-
-
-def _region(model: nn.Module, done: Adaptation, saved: SavedAdaptation, source: str) -> Plan:
-    assert isinstance(done.method, Inflation)
-    form = saved.frozen.get(saved.names[0])
-    if len(saved.names) != 2 or (saved.frozen and not isinstance(form, FrozenRegion)):
-        raise InputError(f"{source}: an inflation needs two names, and a factor where it is frozen")
-    if isinstance(form, FrozenRegion):
-        pair = form.factor if isinstance(form.factor, tuple) else (form.factor, form.factor)
-        return region_plan(model, done, ConstantRegion(pair, fold=done.method.fold))
-    region = inflation_region(done.method, device_of(model))
-    region.values_per_position = saved.values_per_position
-    return region_plan(model, done, region)
+    scope = SCOPES[method.scope]
+    try:
+        return Plan(done, scope.restored(model, method, saved.names, saved.frozen, saved.values_per_position))
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from None
 
 
 def _check_same(model: nn.Module, weights: Mapping[str, Tensor], sidecar: Sidecar, source: str) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from autorf.methods import method_class
 from autorf.reporting.pictures import Picture, entries, heat, map_bounds, palette
 from autorf.reporting.search_window import draw_window
 from autorf.running.evidence import Evidence
@@ -15,7 +16,6 @@ from autorf.store.traces import parts, stepped
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LEARNED = ("f", "dilation", "scale")
 _GAP = 4
 _LEGEND = 12  # trials named at most
 
@@ -36,19 +36,19 @@ def sample_strips(evidence: Evidence) -> list[Picture]:
 
 def trajectory(record: Record) -> "Figure | None":
     """What the trial learned and its receptive field, against the epoch; None where nothing was learned."""
-    learned = [name for name in LEARNED if len({report.learned.get(name) for report in record.history} - {None}) > 1]
-    if not learned:
+    learned = method_class(record.method).quantity.name
+    if len({report.learned.get(learned) for report in record.history} - {None}) < 2:
         return None
     figure, axes = _axes(record.label)
     epochs = [report.epoch + 1 for report in record.history]
     trace = stepped(record)
     draw_window(axes, trace, "C0")
-    for name in [line for quantity in learned for line in parts(record.history[-1].learned, quantity) or [quantity]]:
+    for name in parts(record.history[-1].learned, learned) or [learned]:
         if name in trace.values:
             axes.plot(trace.epochs, trace.values[name], marker=".", label=name)
         else:
             axes.plot(epochs, [report.learned.get(name, math.nan) for report in record.history], marker="o", label=name)
-    axes.set_ylabel(", ".join(learned))
+    axes.set_ylabel(learned)
     rf_axes = axes.twinx()
     rf_axes.plot(epochs, [report.side for report in record.history], color="0.5", linestyle="--", label="rf")
     rf_axes.set_ylabel("receptive field in pixels (dashed)")

@@ -150,5 +150,4 @@ def _sides(rf: Any) -> dict[str, float]:
 
 def _set_dilation(record: Record) -> float | None:
     """The dilation that was set by hand, as the comparison shows it."""
-    method = None if record.trial is None else record.trial.method
-    return getattr(method, "rate", None) or getattr(method, "dilation", None)
+    return record.set_dilation

@@ -16,6 +16,12 @@ class ReceptiveFieldCallback(lightning.Callback):
 
     Raises:
         InputError: at the start of training, when the length of the training is not known.
+
+    Examples:
+        >>> import autorf, lightning
+        >>> trainer = lightning.Trainer(
+        ...     max_epochs=12, callbacks=[autorf.ReceptiveFieldCallback()], logger=False, accelerator="cpu"
+        ... )
     """
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:

@@ -24,6 +24,13 @@ class MultiScale(nn.Module):
 
     Raises:
         InputError: for no scale, or one that is not positive.
+
+    Examples:
+        >>> import autorf, torch
+        >>> from torch import nn
+        >>> model = autorf.MultiScale(nn.Conv2d(3, 4, 3, padding=1), scales=(0.5, 1.0))
+        >>> model(torch.rand(1, 3, 16, 16)).sum(1).allclose(torch.ones(1, 16, 16))  # probabilities
+        True
     """
 
     def __init__(

@@ -164,7 +164,7 @@ SIDECARS = {
         r"the layer 'frist' is missing in the model of build\(\), a Branching .*did you mean first",
     ),
     "with a strided layer": (lambda v: v["adaptations"][0].update(names=["stem.0"]), "layer 'stem.0' has stride"),
-    "with half a region": (lambda v: v["adaptations"][1].update(names=["second"]), "an inflation needs two names"),
+    "with half a region": (lambda v: v["adaptations"][1].update(names=["second"]), "inflation needs two names"),
     "with a wrong plain form": (
         lambda v: v["adaptations"][0].update(frozen={"first": {"factor": 2.0}}),
         "the frozen form of 'first' is no convolution",

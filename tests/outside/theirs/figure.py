@@ -1,0 +1,14 @@
+"""A figure: how many seeds each method had."""
+
+from collections.abc import Iterator
+
+from autorf.reporting import Findings, ReportFigure
+from autorf.reporting.blocks import Block, Column, table
+
+
+def _blocks(found: Findings) -> Iterator[Block]:
+    lines = [(group.method, str(group.n)) for group in found.comparison.groups]
+    yield table("Seeds by method", (Column("method", False), "seeds"), lines)
+
+
+SEEDS = ReportFigure("How often each was tried", _blocks, "From another package.")
