@@ -9,9 +9,10 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from autorf.methods.base import AdaptiveModule, LayerMethod, LearningRule, Quantity, square_dilation
+from autorf.methods.base import AdaptiveModule, LayerMethod, LearningRule, square_dilation
 from autorf.methods.dilation import Rate
 from autorf.methods.pixelwise import PixelwiseConv2d, pooled_moments, resized
+from autorf.methods.quantity import Quantity
 from autorf.methods.relay import Relay
 from autorf.methods.returning_clamp import returning_clamp
 from autorf.methods.stages import stages
