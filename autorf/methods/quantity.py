@@ -24,7 +24,7 @@ class Quantity:
 
     def spread(self, values: Mapping[str, Any]) -> float | None:
         """The standard deviation over pixels, of ``values`` that hold one."""
-        if self.deviation in values:
+        if self.deviation is not None and self.deviation in values:
             return float(values[self.deviation])
         variance = values.get(self.variance) if self.variance else None
         return None if variance is None else math.sqrt(max(float(variance), 0.0))

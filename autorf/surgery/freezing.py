@@ -67,7 +67,11 @@ def freeze(model: nn.Module, example_input: Tensor | None = None) -> Frozen:
 
 def _exchange(model: nn.Module, plain: Mapping[str, nn.Module]) -> Callable[[], None]:
     before = swap(model, plain)
-    regions = [(before[name], made) for name, made in plain.items() if isinstance(made, Region)]
+    regions = [
+        (old, made)
+        for name, made in plain.items()
+        if isinstance(made, Region) and isinstance(old := before[name], Region)
+    ]
     for old, new in regions:
         rebind_hooks(model, old, new)
 
