@@ -6,13 +6,13 @@ from autorf.methods.base import (
     LayerMethod,
     LearningRule,
     Method,
-    Quantity,
     RegionMethod,
 )
 from autorf.methods.dilation import Dilation
 from autorf.methods.inflation import Inflation
 from autorf.methods.learned_dilation import LearnedDilation
 from autorf.methods.pixel_adaptive import PixelAdaptive
+from autorf.methods.quantity import Quantity
 from autorf.methods.registry import Methods
 from autorf.methods.scale_adaptive import ScaleAdaptive
 

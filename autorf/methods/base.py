@@ -11,34 +11,11 @@ from torch import Tensor, nn
 
 from autorf.errors import InputError
 from autorf.methods.convolutions import check_convolution, class_name, effective_weight
+from autorf.methods.quantity import Quantity
 from autorf.methods.region import ConstantRegion, Region
 from autorf.specification import Specification
 
 Targets = str | tuple[str, ...] | None
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """What a method sets or learns, as its modules' ``values`` name it.
-
-    Attributes:
-        name: the value's name, such as ``dilation``, ``f`` or ``scale``.
-        label: of a figure's axis.
-        deviation: the name of the value that holds its standard deviation over pixels, where there is one.
-        variance: likewise its variance.
-    """
-
-    name: str
-    label: str
-    deviation: str | None = None
-    variance: str | None = None
-
-    def spread(self, values: Mapping[str, Any]) -> float | None:
-        """The standard deviation over pixels, of ``values`` that hold one."""
-        if self.deviation is not None and self.deviation in values:
-            return float(values[self.deviation])
-        variance = values.get(self.variance) if self.variance else None
-        return None if variance is None else math.sqrt(max(float(variance), 0.0))
 
 
 class Method(Specification):
@@ -221,7 +198,7 @@ class AdaptiveModule(nn.Module):
         """How the optimizer treats this module's own parameters."""
         return []
 
-    def probes(self, side: int) -> "list[tuple[tuple[int, ...], tuple[Any, ...]]]":
+    def probes(self, side: int) -> list[tuple[tuple[int, ...], tuple[Any, ...]]]:
         """Calls on which a frozen form must give the same: the shape of a random input, and further arguments.
 
         Args:

@@ -9,10 +9,11 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from autorf.methods.base import AdaptiveModule, LayerMethod, LearningRule, Quantity, square_dilation
+from autorf.methods.base import AdaptiveModule, LayerMethod, LearningRule, square_dilation
 from autorf.methods.dilation import Rate
 from autorf.methods.pixelwise import PixelwiseConv2d, pooled_moments, resized
-from autorf.methods.relay import MapRelay
+from autorf.methods.quantity import Quantity
+from autorf.methods.bridge import Relay
 from autorf.methods.returning_clamp import returning_clamp
 from autorf.methods.stages import stages
 from autorf.ops import scale_adaptive_conv2d

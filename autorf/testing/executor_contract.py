@@ -60,9 +60,10 @@ class ExecutorCase:
         finally:
             executor.close()
 
-    def job(self, row: int, rungs: tuple[int, ...] = ()) -> Job:
-        """A trial of :data:`EPOCHS` epochs; one of the same row continues where the last one stopped."""
-        return Job(row, f"key{row}", {"method": "dilation", "rate": 1}, 0, self.spec, self.folder / f"key{row}", rungs)
+    def job(self, row: int, rungs: tuple[int, ...] = (), key: str | None = None) -> Job:
+        """An attempt at a trial of :data:`EPOCHS` epochs; of the same ``key`` it goes on where the last one stopped."""
+        key = key or f"key{row}"
+        return Job(row, key, {"method": "dilation", "rate": 1}, 0, self.spec, self.folder / key, rungs)
 
     @property
     def spec(self) -> StudySpec:
@@ -131,8 +132,8 @@ def check_stop_at_a_rung(case: ExecutorCase) -> None:
         events = case.events(executor, {1}, lambda event: executor.stop(1) if _is_epoch(event, 1) else None)[1]
         _expect_epochs(events, range(2), "pruned")
         _expect_result(events[-1], 2)
-        executor.submit(case.job(1))
-        _expect_epochs(case.events(executor, {1})[1], range(2, EPOCHS), "done")
+        executor.submit(case.job(2, key="key1"))
+        _expect_epochs(case.events(executor, {2})[2], range(2, EPOCHS), "done")
 
 
 def check_passes_a_rung(case: ExecutorCase) -> None:

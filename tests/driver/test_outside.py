@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -22,13 +23,9 @@ STUDY = {
 
 
 def autorf(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": path_of(folder)}
+    environment = {**os.environ, "PYTHONPATH": (folder / "path").read_text()}
     command = [sys.executable, "-c", "from autorf.cli.app import main; main()", *arguments]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=500)
-
-
-def path_of(folder: Path) -> str:
-    return (folder / "path").read_text()
 
 
 @pytest.fixture
@@ -37,16 +34,17 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("kind", ["local", "ray"])
-def test_search_compare_and_report_know_what_another_package_adds(folder: Path, kind: str) -> None:
-    study = {**STUDY, "executor": {"kind": kind, "workers": 2}}
-    (folder / "outside.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+def rows_of(folder: Path) -> dict[str, Any]:
+    """The last row of each method, as ``compare`` says it."""
+    said = autorf(folder, "compare", "outside", "--format", "json").stdout
+    return {row["method"]: row for row in json.loads(said)["rows"]}
+
+
+def test_search_compare_and_report_know_what_another_package_adds(folder: Path) -> None:
+    (folder / "outside.yaml").write_text(yaml.safe_dump(STUDY, sort_keys=False))
     searched = autorf(folder, "search", "outside.yaml", "--quiet")
     assert searched.returncode == 0, searched.stderr
-    rows = {
-        row["method"]: row
-        for row in json.loads(autorf(folder, "compare", "outside", "--format", "json").stdout)["rows"]
-    }
+    rows = rows_of(folder)
     assert {row["state"] for row in rows.values()} == {"complete"}
     assert set(rows) == {"dilation", "two_rates", "doubling"}
     assert rows["doubling"]["f"] != 1.0
@@ -56,6 +54,17 @@ def test_search_compare_and_report_know_what_another_package_adds(folder: Path, 
     page = (folder / "runs" / "outside" / "report.html").read_text()
     assert "How often each was tried" in page
     assert "share of the far taps" in page
+
+
+def test_ray_s_workers_know_what_another_package_adds(folder: Path) -> None:
+    study = {**STUDY, "search_space": [{"method": "doubling"}], "executor": {"kind": "ray", "workers": 2}}
+    (folder / "outside.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    searched = autorf(folder, "search", "outside.yaml", "--quiet", "--set", "training.epochs=1")
+    assert searched.returncode == 0, searched.stderr
+    assert {(name, row["state"]) for name, row in rows_of(folder).items()} == {
+        ("dilation", "complete"),
+        ("doubling", "complete"),
+    }
 
 
 def test_another_package_s_executor_runs_a_study(folder: Path) -> None:
