@@ -173,16 +173,17 @@ def _of_trial(rows: list[Record], wanted: Record) -> list[str]:
         found.append(f"{len(complete)} complete attempts, the last one {rows[-1].state}")
     if len({row.attempt for row in rows}) != len(rows):
         found.append("an attempt is stored twice")
-    if complete and _bits(complete[0].result) != _bits(wanted.result):
-        names = [name for name, value in wanted.result.items() if complete[0].result.get(name) != value]
+    if complete and _bits(complete[0].result.to_json()) != _bits(wanted.result.to_json()):
+        values = complete[0].result.to_json()
+        names = [name for name, value in wanted.result.to_json().items() if values.get(name) != value]
         found.append(f"another result: {', '.join(name for name in names if name not in UNEQUAL)}")
     reached = 0
     for row in rows:
-        if row.history and row.history[0]["epoch"] < reached - 1:
-            found.append(f"attempt {row.attempt} repeated epochs from {row.history[0]['epoch']} after {reached}")
-        reached = max([reached, *(epoch["epoch"] + 1 for epoch in row.history)])
-    merged = {epoch["epoch"]: _bits(epoch) for row in rows for epoch in row.history}
-    if merged != {epoch["epoch"]: _bits(epoch) for epoch in wanted.history}:
+        if row.history and row.history[0].epoch < reached - 1:
+            found.append(f"attempt {row.attempt} repeated epochs from {row.history[0].epoch} after {reached}")
+        reached = max([reached, *(report.epoch + 1 for report in row.history)])
+    merged = {report.epoch: _bits(report.to_json()) for row in rows for report in row.history}
+    if merged != {report.epoch: _bits(report.to_json()) for report in wanted.history}:
         found.append("other epochs")
     return found
 

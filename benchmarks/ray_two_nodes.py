@@ -12,13 +12,13 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 
 from autorf.store.record import Record
 from autorf.store.store import open_store
+from autorf.training.results import TrialResult
 
 SHORTENED = ["training.epochs=3", "data.n_train=96", "data.n_val=24", "data.n_test=0"]
 
@@ -68,13 +68,13 @@ def _until_both_train(root: Path, search: "subprocess.Popen[str]") -> None:
     raise SystemExit(search.communicate()[0])
 
 
-def _results(root: Path) -> dict[str, dict[str, Any]]:
+def _results(root: Path) -> dict[str, TrialResult]:
     return {record.key: record.result for record in open_store(root, "quickstart").records()}
 
 
-def _table(attempts: list[Record], expected: dict[str, dict[str, Any]]) -> tuple[str, bool]:
+def _table(attempts: list[Record], expected: dict[str, TrialResult]) -> tuple[str, bool]:
     complete = {record.key: record for record in attempts if record.state == "complete"}
-    same = sum(complete[key].result["iou_per_class"] == expected[key]["iou_per_class"] for key in complete)
+    same = sum(complete[key].result.iou_per_class == expected[key].iou_per_class for key in complete)
     lost = [record for record in attempts if record.state == "failed"]
     rows = {
         "trials complete": f"{len(complete)} of {len(expected)}",
@@ -83,7 +83,7 @@ def _table(attempts: list[Record], expected: dict[str, dict[str, Any]]) -> tuple
         "ended by the node's death": "; ".join(f"{one.label} after {len(one.history)} epochs" for one in lost),
         "their reason": "; ".join(sorted({str(one.reason) for one in lost})),
         "went on with epoch": "; ".join(
-            str(next(r.history[0]["epoch"] + 1 for r in attempts if r.key == one.key and r.attempt == one.attempt + 1))
+            str(next(r.history[0].epoch + 1 for r in attempts if r.key == one.key and r.attempt == one.attempt + 1))
             for one in lost
         ),
     }

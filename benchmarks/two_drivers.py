@@ -78,7 +78,7 @@ def run(file: Path, root: Path, url: str) -> tuple[str, bool]:
         "by the first driver, by the second": f"{by_driver[first.pid]}, {by_driver[second.pid]}",
         "attempts": len(attempts),
         "the first driver's trials taken over": sum(one.key in held for one in again),
-        "they went on behind epoch": ", ".join(str(one.history[0]["epoch"]) for one in again if one.history) or "-",
+        "they went on behind epoch": ", ".join(str(one.history[0].epoch) for one in again if one.history) or "-",
         "epochs reported twice": repeated,
         "attempts stored twice": doubled,
         "MLflow: trials, and runs of them": f"{len(mirrored)}, {sum(mirrored.values())}",

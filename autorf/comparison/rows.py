@@ -250,8 +250,8 @@ def learned(rows: Sequence[Row], name: str) -> list[float]:
 
 def members_of(group: Group, rows: Sequence[Row]) -> dict[int, Row]:
     """The trials that count in a group, by seed."""
-    keys = {(group.study, key) for key in group.keys}
-    return {row.seed: row for row in rows if (row.study, row.key) in keys}
+    keys = set(group.keys)
+    return {row.seed: row for row in rows if row.key in keys and row.study == group.study}
 
 
 def mean_of(values: Mapping[Any, float | None]) -> float | None:

@@ -112,12 +112,12 @@ class EpochReport(_Report):
             DamagedError: for anything else.
         """
         values = _mapping(stored)
-        learned = {name: value for name, value in values.items() if name not in _EPOCH_NAMES}
+        learned = {name: values[name] for name in values if name not in _EPOCH_NAMES}
         return cls(
             epoch=_whole(values, "epoch"),
             loss=_number(values, "loss"),
             trace=_mapping(values.get("trace") or {}),
-            learned=_numbers({**learned, **_mapping(values.get("learned") or {})}),
+            learned=_numbers(learned | _mapping(values.get("learned") or {})),
             **_shared_from(values, seconds="seconds"),
         )
 
@@ -211,12 +211,12 @@ def _shared(report: _Report) -> dict[str, Any]:
 
 
 def _shared_from(values: Mapping[str, Any], seconds: str) -> dict[str, Any]:
-    metrics = _numbers({name: values[name] for name in METRICS if name in values})
+    metrics = {name: value for name in METRICS if type(value := values.get(name)) in (float, int)}
     if "miou" not in metrics:
         raise DamagedError("miou is missing")
     return {
         "metrics": metrics,
-        "costs": _numbers({name: values[name] for name in COSTS if name in values}),
+        "costs": {name: value for name in COSTS if type(value := values.get(name)) in (float, int)},
         "field": _field(values),
         "steps": None if values.get("steps") is None else _whole(values, "steps"),
         "seconds": _number(values, seconds),
@@ -233,18 +233,19 @@ def _field(values: Mapping[str, Any]) -> Field | None:
     return Field((rf[0], rf[1]), rnorm)
 
 
-def _mapping(stored: object) -> Mapping[str, Any]:
-    if not isinstance(stored, Mapping):
+def _mapping(stored: object) -> dict[str, Any]:
+    if not isinstance(stored, dict):
         raise DamagedError(f"{str(stored)[:40]!r} holds no names and values")
     return stored
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    # Of JSON's own types, and no bool; thousands of epochs are read at once.
+    return type(value) in (float, int)
 
 
 def _number(values: Mapping[str, Any], name: str) -> float | None:
-    value = values.get(name)
+    value: float | None = values.get(name)
     if value is not None and not _is_number(value):
         raise DamagedError(f"{name} is {value!r}, no number")
     return value
@@ -252,14 +253,14 @@ def _number(values: Mapping[str, Any], name: str) -> float | None:
 
 def _whole(values: Mapping[str, Any], name: str) -> int:
     value = values.get(name)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+    if type(value) is not int or value < 0:
         raise DamagedError(f"{name} is {'missing' if value is None else f'{value!r}, no whole number'}")
     return value
 
 
 def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
     """Those of ``values`` that are numbers; a newer version may have written more."""
-    return {name: value for name, value in values.items() if _is_number(value)}
+    return {name: value for name, value in values.items() if type(value) in (float, int)}
 
 
 def _per_class(values: Mapping[str, Any], name: str) -> dict[str, float | None]:
