@@ -137,13 +137,13 @@ class Steps:
         larger = np.arange(last + 1) > self.low[..., None]
         ending = self.low == last
         alone = ending & behind[..., last - 1]
-        conditions = (
-            ((self.low < 0) | (last == 0), "undecided"),
-            ((loses & larger).any(-1), "peak"),
-            (alone & loses[..., last - 1], "rise"),
-            (alone | (behind & larger).any(-1), "undecided"),
-        )
-        return np.select(*zip(*conditions, strict=True), "plateau")
+        conditions = [
+            (self.low < 0) | (last == 0),
+            (loses & larger).any(-1),
+            alone & loses[..., last - 1],
+            alone | (behind & larger).any(-1),
+        ]
+        return np.select(conditions, ["undecided", "peak", "rise", "undecided"], "plateau")
 
 
 def step(rf: ArrayLike, pairs: Pairs, margin: float, level: float) -> Steps:
