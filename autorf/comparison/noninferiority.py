@@ -137,12 +137,13 @@ class Steps:
         larger = np.arange(last + 1) > self.low[..., None]
         ending = self.low == last
         alone = ending & behind[..., last - 1]
-        undecided = (self.low < 0) | (last == 0)
-        peak = (loses & larger).any(-1)
-        rise = alone & loses[..., last - 1]
-        unsure = alone | (behind & larger).any(-1)
-        # The first condition that holds names the shape.
-        return np.select([undecided, peak, rise, unsure], ["undecided", "peak", "rise", "undecided"], default="plateau")
+        conditions = [
+            (self.low < 0) | (last == 0),
+            (loses & larger).any(-1),
+            alone & loses[..., last - 1],
+            alone | (behind & larger).any(-1),
+        ]
+        return np.select(conditions, ["undecided", "peak", "rise", "undecided"], "plateau")
 
 
 def step(rf: ArrayLike, pairs: Pairs, margin: float, level: float) -> Steps:

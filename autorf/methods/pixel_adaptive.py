@@ -14,7 +14,7 @@ from autorf.methods.base import LayerMethod, LearningRule, square_dilation
 from autorf.methods.dilation import Rate
 from autorf.methods.pixelwise import PixelwiseConv2d, pooled_moments, resized
 from autorf.methods.quantity import Quantity
-from autorf.methods.bridge import Relay
+from autorf.methods.relay import MapRelay
 from autorf.ops import pixel_adaptive_conv2d
 from autorf.ops._convolution_input import without_autocast, working_dtype
 from autorf.ops._dilations import whole_rates

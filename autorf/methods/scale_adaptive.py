@@ -13,7 +13,7 @@ from autorf.methods.base import AdaptiveModule, LayerMethod, LearningRule, squar
 from autorf.methods.dilation import Rate
 from autorf.methods.pixelwise import PixelwiseConv2d, pooled_moments, resized
 from autorf.methods.quantity import Quantity
-from autorf.methods.bridge import Relay
+from autorf.methods.relay import MapRelay
 from autorf.methods.returning_clamp import returning_clamp
 from autorf.methods.stages import stages
 from autorf.ops import scale_adaptive_conv2d
