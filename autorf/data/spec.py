@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from autorf.specification import ImageSize, PositiveFloat, PositiveInt, Specification
+from autorf.specification import ImageSize, PositiveFloat, PositiveInt, Several, Specification
 
 SMALLEST_DIGIT = 8
 """Pixels: the side of the bundled digits, which are never shrunk."""
@@ -119,7 +119,7 @@ class FolderData(Specification):
 
     name: Literal["folder"] = "folder"
     root: Path
-    classes: Annotated[int | tuple[str, ...], BeforeValidator(_count_or_names)]
+    classes: Annotated[int | Several[str], BeforeValidator(_count_or_names)]
     image_size: ImageSize
     fit: Literal["resize", "crop"] = "resize"
     ignore_index: Annotated[int, Field(ge=0, le=255)] | None = None
@@ -134,7 +134,7 @@ class FolderData(Specification):
     @property
     def class_names(self) -> tuple[str, ...]:
         """One for each class."""
-        return self.classes if isinstance(self.classes, tuple) else tuple(str(c) for c in range(self.classes))
+        return tuple(str(c) for c in range(self.classes)) if isinstance(self.classes, int) else tuple(self.classes)
 
 
 class CamVidData(Specification):

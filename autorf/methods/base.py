@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from autorf.errors import InputError
 from autorf.methods.convolutions import check_convolution, class_name, effective_weight
-from autorf.specification import Specification
+from autorf.specification import Several, Specification
 
-Targets = str | tuple[str, ...] | None
+Targets = str | Several[str] | None
 
 
 class Method(Specification):
