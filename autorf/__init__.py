@@ -81,12 +81,14 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _PACKAGES:
-        return import_module(f"autorf.{name}")
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'autorf' has no attribute {name!r}")
+if not TYPE_CHECKING:
+    # Type checkers read the imports above; with this they would take any misspelt name for something.
+    def __getattr__(name: str) -> Any:
+        if name in _PACKAGES:
+            return import_module(f"autorf.{name}")
+        if name in _HOMES:
+            return getattr(import_module(_HOMES[name]), name)
+        raise AttributeError(f"module 'autorf' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -1,7 +1,7 @@
 """The base of everything a user writes down: frozen, strict about names, clear about what is legal."""
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
 from pydantic_core import ErrorDetails
@@ -9,20 +9,24 @@ from pydantic_core import ErrorDetails
 from autorf.errors import InputError, hide_passwords, near_names
 
 if TYPE_CHECKING:
-    from pydantic._internal._model_construction import ModelMetaclass
+    # Type checkers know pydantic's metaclass, and check calls by the fields; ours would let every call pass.
+    from pydantic._internal._model_construction import ModelMetaclass as _OneLine
+
+    Several = Sequence
 else:
-    ModelMetaclass = type(BaseModel)
 
+    class _OneLine(type(BaseModel)):
+        """Says what is wrong with a call's values in one line; files go through :func:`parse`, which names them too."""
 
-class _OneLine(ModelMetaclass):
-    """Says what is wrong with a call's values in one line; files go through :func:`parse`, which names them too."""
+        def __call__(self, *args: Any, **values: Any) -> Any:
+            try:
+                return super().__call__(*args, **values)
+            except ValidationError as error:
+                problems = _sentences(self, error).replace("(top level): ", "")
+                raise InputError(f"{self.__name__}: {problems}") from None
 
-    def __call__(self, *args: Any, **values: Any) -> Any:
-        try:
-            return super().__call__(*args, **values)
-        except ValidationError as error:
-            problems = _sentences(cast(type[BaseModel], self), error).replace("(top level): ", "")
-            raise InputError(f"{self.__name__}: {problems}") from None
+    Several = tuple[TypeVar("Element"), ...]
+"""Many of one type: written as a list or a tuple, which type checkers then take both, and kept as a tuple."""
 
 
 class Specification(BaseModel, metaclass=_OneLine):

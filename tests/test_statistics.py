@@ -95,6 +95,57 @@ def test_choosing_among_more_configurations_widens_only_the_side_that_choosing_f
     assert np.isfinite([found.low, alone.low]).all()
 
 
+def students_point(p: float) -> float:
+    """Of two degrees of freedom, where the distribution can be inverted by hand."""
+    return (2 * p - 1) / (2 * p * (1 - p)) ** 0.5
+
+
+# A seed that all lack leaves no configuration complete, so no variance is borrowed from the others. Against the third,
+# the first is .12 better with a spread of .02, the second .03 with .03.
+NAN = float("nan")
+TWO = [[0.60, 0.62, 0.64, NAN], [0.50, 0.53, 0.56, NAN]]
+ONE = [[0.50, 0.50, 0.50, NAN]]
+CHOSEN = students_point(1 - 0.025 / 2) * 0.02 / 3**0.5
+NAMED = students_point(1 - 0.025) * 0.02 / 3**0.5
+
+
+def test_the_low_end_of_the_best_of_two_is_students_at_half_the_tail() -> None:
+    found = difference_of_best(TWO, ONE)
+    assert students_point(0.975) == pytest.approx(T2)
+    assert (found.first, found.difference) == (0, pytest.approx(0.12))
+    assert found.low == pytest.approx(0.12 - CHOSEN) == pytest.approx(0.048347, abs=1e-6)
+    assert found.high == pytest.approx(0.12 + NAMED) == pytest.approx(0.169683, abs=1e-6)
+
+
+def test_the_high_end_against_the_best_of_two_is_students_at_half_the_tail() -> None:
+    found = difference_of_best(ONE, TWO)
+    assert (found.second, found.difference) == (0, pytest.approx(-0.12))
+    assert found.high == pytest.approx(-0.12 + CHOSEN) == pytest.approx(-0.048347, abs=1e-6)
+    assert found.low == pytest.approx(-0.12 - NAMED) == pytest.approx(-0.169683, abs=1e-6)
+
+
+def test_the_low_end_may_come_from_a_steadier_configuration_than_the_best() -> None:
+    found = difference_of_best([[0.60, 0.62, 0.64, NAN], [0.609, 0.61, 0.611, NAN]], ONE)
+    assert found.first == 0
+    assert found.low == pytest.approx(0.11 - students_point(0.9875) * 0.001 / 3**0.5)
+    assert found.high == pytest.approx(0.12 + NAMED)
+
+
+def test_to_be_better_every_other_one_must_be_beaten_and_that_needs_no_correction() -> None:
+    found = difference_of_best([[0.7, 0.7, 0.7, NAN]], [[0.50, 0.52, 0.54, NAN], [0.60, 0.60, 0.60, NAN]])
+    assert (found.second, found.low, found.high) == (1, pytest.approx(0.1), pytest.approx(0.1))
+    noisy = difference_of_best([[0.7, 0.7, 0.7, NAN]], [[0.50, 0.58, 0.66, NAN], [0.60, 0.60, 0.60, NAN]])
+    assert noisy.low == pytest.approx(0.12 - students_point(0.975) * 0.08 / 3**0.5)
+
+
+def test_over_images_alone_the_best_of_two_is_corrected_likewise() -> None:
+    found = difference_on_images([0.6, 0.5], [0.5], 0.0001, 10_000_000)
+    # The normal distribution's points at 1 - .025/2 and at 1 - .025.
+    assert (found.low, found.high) == pytest.approx((0.1 - 0.0224140, 0.1 + 0.0195996), abs=1e-6)
+    against = difference_on_images([0.5], [0.6, 0.5], 0.0001, 10_000_000)
+    assert (against.low, against.high) == pytest.approx((-0.1 - 0.0195996, -0.1 + 0.0224140), abs=1e-6)
+
+
 def test_equal_results_without_any_spread_differ_by_exactly_nothing() -> None:
     found = difference_of_best(np.full((3, 3), 0.5), np.full((4, 3), 0.5))
     assert (found.difference, found.low, found.high) == (0, 0, 0)

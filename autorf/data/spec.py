@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from autorf import plugins
-from autorf.specification import ImageSize, PositiveFloat, PositiveInt, Specification
+from autorf.specification import ImageSize, PositiveFloat, PositiveInt, Several, Specification
 
 if TYPE_CHECKING:
     from autorf.data.segmentation_set import SegmentationSet
@@ -126,7 +126,7 @@ class FolderData(Specification):
 
     name: Literal["folder"] = "folder"
     root: Path
-    classes: Annotated[int | tuple[str, ...], BeforeValidator(_count_or_names)]
+    classes: Annotated[int | Several[str], BeforeValidator(_count_or_names)]
     image_size: ImageSize
     fit: Literal["resize", "crop"] = "resize"
     ignore_index: Annotated[int, Field(ge=0, le=255)] | None = None
@@ -141,7 +141,7 @@ class FolderData(Specification):
     @property
     def class_names(self) -> tuple[str, ...]:
         """One for each class."""
-        return self.classes if isinstance(self.classes, tuple) else tuple(str(c) for c in range(self.classes))
+        return tuple(str(c) for c in range(self.classes)) if isinstance(self.classes, int) else tuple(self.classes)
 
 
 class CamVidData(Specification):

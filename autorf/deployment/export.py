@@ -87,7 +87,7 @@ def export(
     missing = [name for name in ("onnx", "onnxscript") if format == "onnx" and find_spec(name) is None]
     if missing:
         raise InputError(
-            f"--format onnx: needs {' and '.join(missing)}: pip install 'autorf[export]'; or --format torch"
+            f"--format onnx: needs {' and '.join(missing)}: pip install 'autorf-torch[export]'; or --format torch"
         )
     store = open_store(root, study)
     spec = study_spec(store)

@@ -13,9 +13,9 @@ from autorf.errors import InputError
 from autorf.methods.convolutions import check_convolution, class_name, effective_weight
 from autorf.methods.quantity import Quantity
 from autorf.methods.region import ConstantRegion, Region
-from autorf.specification import Specification
+from autorf.specification import Several, Specification
 
-Targets = str | tuple[str, ...] | None
+Targets = str | Several[str] | None
 
 
 class Method(Specification):

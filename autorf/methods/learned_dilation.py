@@ -17,7 +17,7 @@ from autorf.methods.option_search import OptionSearch, Schedule
 from autorf.ops._dilations import whole_rates
 from autorf.ops.blended_dilation import blended_dilated_conv2d
 from autorf.ops.capture import real_dilated_conv2d
-from autorf.specification import PositiveFloat
+from autorf.specification import PositiveFloat, Several
 
 Share = Annotated[float, Field(gt=0, le=1)]
 
@@ -56,7 +56,7 @@ class LearnedDilation(LayerMethod):
 
     method: Literal["learned_dilation"] = "learned_dilation"
     start: PositiveFloat | None = None
-    rates: tuple[Rate, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 12)
+    rates: Several[Rate] = (1, 2, 3, 4, 5, 6, 8, 10, 12)
     window: Annotated[PositiveFloat, Field(le=100)] = 3.0
     final_window: Annotated[PositiveFloat, Field(ge=1e-3)] = 0.1
     search: Share = 0.2
@@ -173,7 +173,9 @@ class LearnedDilationConv2d(OptionSearch, AdaptiveConv2d):
 
     def search_state(self) -> SearchState | None:
         """The window and the profile, while searching."""
-        return SearchState(self.method.rates, tuple(self.window()), tuple(self.losses())) if self.searching else None
+        if not self.searching:
+            return None
+        return SearchState(tuple(self.method.rates), tuple(self.window()), tuple(self.losses()))
 
     def receptive_field_form(self) -> Callable[..., Tensor]:
         """A convolution of the current, possibly fractional, dilation."""

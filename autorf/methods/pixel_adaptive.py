@@ -18,7 +18,7 @@ from autorf.methods.relay import MapRelay
 from autorf.ops import pixel_adaptive_conv2d
 from autorf.ops._convolution_input import without_autocast, working_dtype
 from autorf.ops._dilations import whole_rates
-from autorf.specification import PositiveFloat
+from autorf.specification import PositiveFloat, Several
 
 
 def _start_and_end(value: object) -> object:
@@ -75,7 +75,7 @@ class PixelAdaptive(LayerMethod):
     quantity: ClassVar[Quantity] = Quantity("dilation", "dilation", variance="dilation_variance")
 
     method: Literal["pixel_adaptive"] = "pixel_adaptive"
-    rates: tuple[Rate, ...] = (1, 2, 4)
+    rates: Several[Rate] = (1, 2, 4)
     aggregation: Aggregation = "markov"
     activation: Activation = "leaky_relu"
     temperature: Annotated[tuple[Temperature, Temperature], BeforeValidator(_start_and_end)] = (1.0, 0.5)

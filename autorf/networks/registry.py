@@ -177,7 +177,7 @@ def _hf(name: str, spec: ModelSpec, classes: int) -> nn.Module:
     try:
         from transformers import AutoConfig, AutoModelForSemanticSegmentation
     except ImportError:
-        raise InputError("model.name: hf: models need the extra: pip install 'autorf[hf]'") from None
+        raise InputError("model.name: hf: models need the extra: pip install 'autorf-torch[hf]'") from None
 
     def make() -> nn.Module:
         if spec.pretrained:

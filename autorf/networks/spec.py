@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from autorf import plugins
 from autorf.errors import near_names
-from autorf.specification import ClassNumber, PositiveFloat, PositiveInt, Specification
+from autorf.specification import ClassNumber, PositiveFloat, PositiveInt, Several, Specification
 
 FAMILIES = ("largefov", "smp", "timm", "torchvision", "hf", "paper")
 
@@ -56,7 +56,7 @@ class ModelSpec(Specification):
     stage: Annotated[int, Field(ge=0, le=8)] | None = None
     output_stride: Literal[2, 4, 8, 16, 32] | None = None
     kernel: Literal[3, 4, 5, 7] = 3
-    dilation: PositiveInt | tuple[PositiveInt, ...] = 1
+    dilation: PositiveInt | Several[PositiveInt] = 1
     channels: tuple[PositiveInt, PositiveInt] = (256, 256)
     head_norm: bool = False
     paths: Annotated[tuple[tuple[str | ClassNumber, ...], ...], Field(min_length=2)] | None = None
@@ -71,7 +71,7 @@ class ModelSpec(Specification):
                 f"a model is largefov:BACKBONE, smp:ARCH:ENCODER, timm:NAME, torchvision:NAME, hf:NAME or paper:NAME"
                 f"{added}{near_names(family, MODELS.names)}, not {self.name!r}{MODELS.problem(family)}"
             )
-        each = len(self.dilation) if isinstance(self.dilation, tuple) else 1
+        each = 1 if isinstance(self.dilation, int) else len(self.dilation)
         if each not in (1, len(self.paths or ())):
             raise ValueError(f"dilation lists {each} values for {len(self.paths or (1,))} paths; give one, or one each")
         if self.paths is not None and family != "largefov":

@@ -81,7 +81,8 @@ class Storage:
                     self.rdb, self.study = self._open()
             self._made = True
         except ModuleNotFoundError:
-            raise InputError("storage.url: PostgreSQL needs psycopg; run: pip install 'autorf[postgres]'") from None
+            message = "storage.url: PostgreSQL needs psycopg; run: pip install 'autorf-torch[postgres]'"
+            raise InputError(message) from None
         except InputError:
             self._engine.dispose()
             raise

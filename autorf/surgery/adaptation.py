@@ -41,7 +41,7 @@ class Plan:
     exchange: Exchange
 
 
-def adapt(model: nn.Module, *methods: Method, example_input: Tensor | None = None) -> nn.Module:
+def adapt(model: nn.Module, method: Method, *methods: Method, example_input: Tensor | None = None) -> nn.Module:
     """Make ``model``'s receptive field adjustable by ``methods``, in place, and return it.
 
     Weights, ``state_dict`` keys and, for methods that learn, the output stay as they are. Everything is checked before
@@ -49,7 +49,8 @@ def adapt(model: nn.Module, *methods: Method, example_input: Tensor | None = Non
 
     Args:
         model: any module; convolutions of timm and segmentation-models-pytorch are known.
-        methods: specifications on disjoint targets, applied in order.
+        method: what to do, a specification.
+        methods: further ones, on disjoint targets, applied in order.
         example_input: ``(N, C, H, W)``; if given, the adapted model is run once without gradients to check shapes.
             A region's method always takes dry runs, on a random image where no example is given.
 
@@ -65,14 +66,12 @@ def adapt(model: nn.Module, *methods: Method, example_input: Tensor | None = Non
         >>> model[1].dilation, model[1].padding
         ((4, 4), (4, 4))
     """
-    if not methods:
-        raise InputError("adapt needs at least one method")
     if not isinstance(model, nn.Module) or isinstance(model, torch.jit.ScriptModule):
         raise InputError(
             f"adapt takes a torch.nn.Module that is not compiled by torch.jit, got a {type(model).__name__}"
         )
     owners = {name: f"the earlier {earlier.method.method}" for earlier in adaptations(model) for name in earlier.names}
-    plans = [plan for method in methods for plan in _plans(model, method, owners, example_input)]
+    plans = [plan for each in (method, *methods) for plan in _plans(model, each, owners, example_input)]
     if example_input is None and _folds(plans):
         example_input = runnable_input(model, None)
     before = None if example_input is None else shapes(run(model, example_input))

@@ -45,6 +45,21 @@ def test_the_best_of_many_is_judged_as_the_best_of_many() -> None:
     assert "corrected for choosing among 6 manual and 5 learned" in verdict.sentence
 
 
+def test_the_best_of_two_is_corrected_for_choosing_by_hand() -> None:
+    failed = record("dilation", None, seed=3, rate=2)  # a seed that all lack: nobody lends another its variance
+    manual = [*seeds("dilation", [0.50, 0.50, 0.50], rate=2), failed]
+    learned = [
+        *seeds("learned_dilation", [0.60, 0.62, 0.64], start=1),
+        *seeds("learned_dilation", [0.50, 0.53, 0.56], start=2),
+    ]
+    verdict = compare("s", [*manual, *learned]).verdict
+    assert verdict.difference == pytest.approx(0.12)
+    # Student's points of two degrees of freedom at 1 - .025/2 and at 1 - .025, times .02 / sqrt(3).
+    assert verdict.difference_low == pytest.approx(0.12 - 6.205347 * 0.02 / 3**0.5, abs=1e-6)
+    assert verdict.difference_high == pytest.approx(0.12 + T2 * 0.02 / 3**0.5, abs=1e-6)
+    assert "corrected for choosing among 1 manual and 2 learned" in verdict.sentence
+
+
 def test_images_that_differ_by_method_widen_the_interval(tmp_path: Path) -> None:
     manual, learned = seeds("dilation", [0.49, 0.5, 0.5], rate=2), seeds("learned_dilation", [0.55, 0.57, 0.55])
     blind = of([*manual, *learned], tmp_path).verdict

@@ -84,5 +84,5 @@ def test_a_missing_library_and_an_unknown_format_are_one_line(tmp_path: Path, mo
     with pytest.raises(InputError, match="--format pdf: one of onnx, torch"):
         export(tmp_path, "tiny", format="pdf", force=False)
     monkeypatch.setattr(module, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"needs onnx and onnxscript: pip install 'autorf\[export\]'"):
+    with pytest.raises(InputError, match=r"needs onnx and onnxscript: pip install 'autorf-torch\[export\]'"):
         export(tmp_path, "tiny", force=False)

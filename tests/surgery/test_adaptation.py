@@ -43,7 +43,6 @@ def test_adaptations_of_a_part_are_seen_from_the_whole(branching):
 
 
 ERRORS = {
-    "no method": ((), "at least one method"),
     "not a method": (("dilation",), "adapt takes methods such as Dilation"),
     "the second matches nothing": ((FIRST, Dilation(targets=("secnd",), rate=2)), "did you mean second"),
     "the second matches a strided layer": ((FIRST, Dilation(targets=("stem.0",), rate=2)), "'stem.0' has stride"),
