@@ -25,8 +25,8 @@ from autorf.store.ranking import trial_named, winner
 from autorf.store.record import Record
 from autorf.store.store import Store, open_store
 from autorf.study.job import Job
-from autorf.study.spec import StorageSpec, StudySpec
-from autorf.study.trial import Trial, training_of, trial_from
+from autorf.study.spec import StorageSpec, StudySpec, counted
+from autorf.study.trial import Trial, trial_from
 from autorf.surgery.storage import SIDECAR, WEIGHTS
 from autorf.training.resuming import clear_checkpoints
 
@@ -100,6 +100,7 @@ def retrain(root: Path, study: str, options: Options, *, force: bool = False, qu
     configuration, seeds = _wanted(store, record, options)
     spec = _stripped(spec, options)
     splits = load(spec.data)
+    spec = counted(spec, len(splits.train), f"study {study}")
     check_writable(target.parent)
     with _work_folder(target, {**asdict(options), "trial": record.key}, force) as work:
         jobs = [
@@ -138,12 +139,12 @@ def _fixed(store: Store, record: Record) -> dict[str, Any]:
         raise InputError(f"--fixed: the layers of {record.label} learned different dilations; retrain it without")
     trial = trial_from(record.configuration, record.seed)
     plain = Dilation(rate=int(dilation), targets=getattr(trial.method, "targets", None))
-    return Trial(plain, record.seed, trial.training).configuration
+    return Trial(plain, record.seed, trial.settings).configuration
 
 
 def _stripped(spec: StudySpec, options: Options) -> StudySpec:
-    epochs = {} if options.epochs is None else {"epochs": options.epochs}
-    training = spec.training.model_copy(update=epochs)
+    in_epochs = {"epochs": options.epochs, "steps": None, "validate_every": None}
+    training = spec.training if options.epochs is None else spec.training.model_copy(update=in_epochs)
     return spec.model_copy(update={"training": training, "storage": StorageSpec()})
 
 
@@ -234,7 +235,7 @@ def _card(study: str, record: Record, jobs: Sequence[Job], splits: Splits, optio
     results = [json.loads((job.folder / _RESULT).read_text()) for job in jobs]
     split: str | None = "test" if splits.test is not None else None if options.with_val else "val"
     evidence = [_evidence(job, split) for job in jobs] if split else []
-    spec = jobs[0].spec
+    spec = jobs[0].trial_spec
     return Card(
         study=study,
         key=record.key,
@@ -242,7 +243,7 @@ def _card(study: str, record: Record, jobs: Sequence[Job], splits: Splits, optio
         spec=spec,
         class_names=splits.class_names,
         seeds=tuple(job.seed for job in jobs),
-        epochs=training_of(spec.training, jobs[0].configuration).epochs,
+        epochs=spec.training.validations,
         with_val=options.with_val,
         fixed=options.fixed,
         n_train=len(splits.train) + (len(splits.val) if options.with_val else 0),

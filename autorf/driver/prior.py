@@ -11,6 +11,7 @@ from autorf.errors import InputError
 from autorf.methods import Method
 from autorf.study.search_space import Axis, Space
 from autorf.study.search_spec import PriorSpec, SearchSpec
+from autorf.study.settings import Settings
 from autorf.study.spec import StudySpec
 from autorf.study.trial import Trial, trial_from
 
@@ -55,7 +56,7 @@ def candidates(spec: StudySpec, spaces: Sequence[Space]) -> list[Trial]:
             values = _combination(axes, number)
             try:
                 named = {"method": space.method, **dict(zip(space.axes, values, strict=True))}
-                found[trial_from(named, spec.training.seeds[0], spec.training)] = None
+                found[trial_from(named, spec.training.seeds[0], spec)] = None
             except InputError:
                 # Fields that exclude each other.
                 continue
@@ -67,18 +68,18 @@ def nearest_first(trials: Sequence[Trial], rnorm: float, spec: StudySpec, classe
     """The configurations by how far their rnorm, where learning starts, is from ``rnorm``; equals keep their order."""
     from autorf.running.runner import field_at_start
 
-    known: dict[Method, float] = {}
+    known: dict[tuple[Method, Settings], float] = {}
     for trial in trials:
-        if trial.method not in known:
-            known[trial.method] = float(field_at_start(spec, trial, classes)["rnorm"])
-    return sorted(trials, key=lambda trial: abs(known[trial.method] - rnorm))
+        if (trial.method, trial.network) not in known:
+            known[trial.method, trial.network] = float(field_at_start(spec, trial, classes)["rnorm"])
+    return sorted(trials, key=lambda trial: abs(known[trial.method, trial.network] - rnorm))
 
 
 def saved(ordered: Sequence[Trial], unordered: Sequence[Trial], best: Trial, rnorm: float) -> str | None:
     """What the prior saved, in one sentence; None where the best configuration is not one of both orders."""
-    same = (best.method, best.training)
+    same = (best.method, best.settings)
     places = [
-        next((at for at, one in enumerate(order, 1) if (one.method, one.training) == same), None)
+        next((at for at, one in enumerate(order, 1) if (one.method, one.settings) == same), None)
         for order in (ordered, unordered)
     ]
     with_prior, without = places

@@ -17,10 +17,10 @@ from autorf.driver.waiting import Others
 from autorf.errors import InputError, StorageLostError
 from autorf.executors import Event, Executor, make
 from autorf.files import write_atomically
-from autorf.store.store import Record, Store, TakenOverError, study_folder
+from autorf.store.store import Record, Store, TakenOverError, beginning, study_folder
 from autorf.store.versions import remember_versions
 from autorf.study.job import Job
-from autorf.study.spec import StorageSpec, StudySpec
+from autorf.study.spec import StorageSpec, StudySpec, counted
 from autorf.tracking import BackgroundMirror, open_mirror
 from autorf.training.resuming import clear_checkpoints
 
@@ -71,7 +71,9 @@ def search(
         InputError: for anything wrong with the study file, its data or its model, before anything is written.
         KeyboardInterrupt: on Ctrl-C, after leaving the study resumable.
     """
-    planned = plan(spec, source, root)
+    defaults = beginning(root, spec)
+    spec = defaults.completed(spec)
+    planned = plan(spec, source, root, defaults)
     check_writable(root)
     store = Store(study_folder(root, spec.name), spec.name, spec.storage)
     store.register(spec, planned.trials, planned.listed, drawn=planned.listed is None)
@@ -79,6 +81,7 @@ def search(
     if retry_failed:
         store.retry_failed()
     finished = {record.row for record in store.records() if record.finished}
+    spec = counted(spec, planned.n_train, source)
     course = Course(spec, store, planned)
     mirrored = open_mirror(spec, root, store.identity)
     due = course.due()

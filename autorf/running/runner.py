@@ -23,7 +23,7 @@ from autorf.running.evidence_collector import Gatherer
 from autorf.study.job import Job
 from autorf.study.objectives import COSTS
 from autorf.study.spec import StudySpec
-from autorf.study.trial import Trial, training_of, trial_from
+from autorf.study.trial import Trial, spec_of, trial_from
 from autorf.surgery import adapt, advance, learned_values, save
 from autorf.surgery import load as load_model
 from autorf.training.batches import loader
@@ -59,7 +59,7 @@ def run(
         Validation metrics with per-class values, receptive field, learned values, cost; ``epochs`` is how far it came.
         Of several processes, the first's does.
     """
-    spec = job.spec.model_copy(update={"training": training_of(job.spec.training, job.configuration)})
+    spec = job.trial_spec
     torch.set_num_threads(spec.training.threads)
     memory = PeakMemory()
     splits = _splits(spec.data)
@@ -79,13 +79,14 @@ def run(
         print(f"trial {job.key}: {note}", file=sys.stderr, flush=True)
     trainer = _trainer(spec, [ReceptiveFieldCallback(), gatherer, checkpoint], processes)
     price.device = trainer.strategy.root_device
-    images = loader(train, spec.training.batch_size, job.seed, shuffle=True)
+    period = spec.training.validate_every
+    images = loader(train, spec.training.batch_size, job.seed, shuffle=True, period=period)
     held_out = loader(splits.val, spec.training.batch_size, job.seed, shuffle=False)
     _fit(trainer, module, images, held_out, resumed)
     evidence = gatherer.evidence()
     if not share.first:
         return {}
-    if len(checkpoint.history) == spec.training.epochs:
+    if len(checkpoint.history) == spec.training.validations:
         assert evidence is not None
         write_evidence(job.folder, evidence)
         save(model, job.folder)
@@ -105,7 +106,7 @@ def _fit(
 
 def evaluate(job: Job) -> Evidence:
     """What a trained job's saved model does on the test split; nothing but a retrain asks for it."""
-    spec = job.spec.model_copy(update={"training": training_of(job.spec.training, job.configuration)})
+    spec = job.trial_spec
     torch.set_num_threads(spec.training.threads)
     splits = _splits(spec.data).tested()
     module = SegmentationModule(trained_model(spec, splits.class_names, job.folder), spec.training, splits)
@@ -124,7 +125,7 @@ def evaluate(job: Job) -> Evidence:
 
 
 def trained_model(spec: StudySpec, class_names: Sequence[str], folder: Path) -> nn.Module:
-    """The model that a finished trial or a retrain left in its folder.
+    """The model that a finished trial or a retrain left in its folder; ``spec`` is the study as the trial has it.
 
     Raises:
         InputError: when it is not there, or damaged.
@@ -134,7 +135,10 @@ def trained_model(spec: StudySpec, class_names: Sequence[str], folder: Path) -> 
 
 
 def trial_model(spec: StudySpec, configuration: dict[str, Any], seed: int, classes: int | Sequence[str]) -> nn.Module:
-    """The network of a trial, adapted; the same seed gives every method the same initial weights."""
+    """The network of a trial, adapted; the same seed gives every method the same initial weights.
+
+    ``spec`` is the study as the trial has it, see :func:`autorf.study.trial.spec_of`.
+    """
     torch.manual_seed(seed)
     trial = trial_from(configuration, seed)
     return adapt(build(spec.model, classes), trial.method)
@@ -142,9 +146,10 @@ def trial_model(spec: StudySpec, configuration: dict[str, Any], seed: int, class
 
 def field_at_start(spec: StudySpec, trial: Trial, classes: int | Sequence[str]) -> dict[str, Any]:
     """``rf`` and ``rnorm`` of a trial's network before its first step."""
-    model = trial_model(spec, trial.configuration, trial.seed, classes)
+    own = spec_of(spec, trial)
+    model = trial_model(own, trial.configuration, trial.seed, classes)
     advance(model, 0, 1)
-    return FieldOf(model, spec)()
+    return FieldOf(model, own)()
 
 
 class Price:
@@ -201,7 +206,8 @@ def _trainer(
 ) -> lightning.Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     return lightning.Trainer(
-        max_epochs=spec.training.epochs,
+        max_epochs=spec.training.validations,
+        max_steps=spec.training.steps or -1,
         devices=1 if processes is None else "auto",
         strategy="auto" if processes is None else processes["strategy"],
         # Every process takes its own share of the images.

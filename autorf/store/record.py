@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from optuna.trial import FrozenTrial, TrialState
 
+from autorf.study.defaults import Defaults
 from autorf.study.trial import trial_from
 
 State = Literal["waiting", "running", "complete", "pruned", "failed"]
@@ -26,7 +27,7 @@ class Record:
     Attributes:
         row: the storage's own number of this attempt.
         key: the trial's key.
-        configuration: canonical, as :attr:`autorf.study.trial.Trial.configuration`.
+        configuration: canonical, as :attr:`autorf.study.trial.Trial.configuration`: in terms of today's defaults.
         seed: of the trial.
         state: of the attempt.
         attempt: 1 for the first.
@@ -64,15 +65,15 @@ class Record:
         return self.state not in ("waiting", "running")
 
 
-def record_from(row: FrozenTrial) -> Record:
-    """The record of a row of the storage."""
+def record_from(row: FrozenTrial, defaults: Defaults) -> Record:
+    """The record of a row of the storage of a study that began with these defaults."""
     attributes = row.user_attrs
     epochs = sorted((name for name in attributes if name.startswith("epoch:")), key=lambda name: int(name[6:]))
     result = attributes.get("result", {})
     return Record(
         row=row._trial_id,
         key=attributes["key"],
-        configuration=attributes["configuration"],
+        configuration=defaults.to_today(attributes["configuration"]),
         seed=attributes["seed"],
         state=_STATES[row.state],
         attempt=attributes["attempt"],

@@ -51,7 +51,13 @@ def claimed(store: Store) -> Record:
 
 
 def driver(study: Path, root: Path, seconds: float) -> "subprocess.Popen[str]":
-    command = [sys.executable, str(Path(__file__).parents[1] / "driver" / "driving.py"), str(study), str(root), str(seconds)]
+    command = [
+        sys.executable,
+        str(Path(__file__).parents[1] / "driver" / "driving.py"),
+        str(study),
+        str(root),
+        str(seconds),
+    ]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
