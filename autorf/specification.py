@@ -1,10 +1,13 @@
 """The base of everything a user writes down: frozen, strict about names, clear about what is legal."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails, to_jsonable_python
 
 from autorf.errors import InputError, hide_passwords, near_names
 
@@ -37,6 +40,70 @@ class Specification(BaseModel, metaclass=_OneLine):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class Before:
+    """Annotates a field that is newer than studies that are stored: the value that means what was done before it.
+
+    Without it a stored study takes the field's present default.
+
+    >>> class Example(Specification):
+    ...     margin: Annotated[float, Before(0.0)] = 0.1
+    >>> value_before(Example.model_fields["margin"])
+    0.0
+    """
+
+    value: Any
+
+
+def default_of(field: FieldInfo) -> Any:
+    """The present default of a field that has one, as JSON has it."""
+    return to_jsonable_python(field.get_default(call_default_factory=True))
+
+
+def value_before(field: FieldInfo) -> Any:
+    """What a field that was not there yet is taken to be: see :class:`Before`."""
+    marks = [mark for mark in field.metadata if isinstance(mark, Before)]
+    return to_jsonable_python(marks[0].value) if marks else default_of(field)
+
+
+def groups_in(annotation: Any) -> list[type[BaseModel]]:
+    """The models that a field holds where it holds nothing else (but None): a group of keys, not a value."""
+    members = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    values = [member for member in members if member is not type(None)]
+    models = [member for member in values if isinstance(member, type) and issubclass(member, BaseModel)]
+    return models if len(models) == len(values) else []
+
+
+def fields_in(kinds: Iterable[type[BaseModel]], path: str) -> Iterator[tuple[str, FieldInfo]]:
+    """Every field of models and of the groups inside them, by its dotted key, which begins with ``path``."""
+    for kind in kinds:
+        for name, field in kind.model_fields.items():
+            yield f"{path}.{name}", field
+            yield from fields_in(groups_in(field.annotation), f"{path}.{name}")
+
+
+def filled(
+    model: Specification, left_out: Callable[[str, FieldInfo], Any], path: str, *, given: bool = True
+) -> dict[str, Any]:
+    """A specification as plain values, with other defaults than the present ones for what was not given.
+
+    Args:
+        model: as it was parsed.
+        left_out: of a field's dotted key and the field, the value to take where it was not given.
+        path: the dotted key of ``model`` itself.
+        given: whether any of it was given.
+    """
+    plain = model.model_dump(mode="json")
+    for name, field in type(model).model_fields.items():
+        key, inner = f"{path}.{name}", getattr(model, name)
+        is_given = given and name in model.model_fields_set
+        if isinstance(inner, Specification) and (is_given or left_out(key, field) is not None):
+            plain[name] = filled(inner, left_out, key, given=is_given)
+        elif name in plain and not is_given and not field.is_required():
+            plain[name] = left_out(key, field)
+    return plain
 
 
 def _no_bool(value: object) -> object:

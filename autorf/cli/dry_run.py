@@ -10,36 +10,41 @@ from rich.table import Table
 from autorf.cli.exit_codes import DONE
 from autorf.driver.plan import StudyPlan, plan
 from autorf.driver.pruning import Asha
-from autorf.study.spec import StudySpec
-from autorf.study.trial import Trial, side_text
+from autorf.store.store import beginning
+from autorf.study.spec import StudySpec, counted
+from autorf.study.trial import Trial, key_of, side_text, spec_of
 from autorf.training.results import Field
+from autorf.training.spec import TrainingSpec
 
 
 def dry_run(spec: StudySpec, source: str, root: Path) -> int:
     """Print the study's trials with the receptive field, time and memory of each, and train nothing."""
     from autorf.data import load
-    from autorf.driver.estimate import estimates, study_seconds
+    from autorf.driver.estimate import estimates, kind_of, study_seconds
     from autorf.executors import worker_count
     from autorf.running.runner import field_at_start
 
-    planned = plan(spec, source, root)
+    defaults = beginning(root, spec)
+    spec = defaults.completed(spec)
+    planned = plan(spec, source, root, defaults)
+    spec = counted(spec, planned.n_train, source)
     splits = load(spec.data)
     measured = estimates(spec, planned.examples, splits)
-    fields = {trial.method: field_at_start(spec, trial, splits.class_names) for trial in planned.trials}
+    distinct = {(trial.method, trial.network): trial for trial in reversed(planned.trials)}
+    fields = {kind: field_at_start(spec, trial, splits.class_names) for kind, trial in distinct.items()}
 
     def seconds(trial: Trial) -> float:
-        estimate, epochs = measured[trial.method.method], trial.method.epochs(spec.training.epochs)
-        return estimate.trial_seconds(epochs, len(splits.train), len(splits.val))
+        training = spec_of(spec, trial).training
+        return measured[kind_of(trial)].trial_seconds(training, len(splits.train), len(splits.val))
 
-    longest = max(trial.method.epochs(spec.training.epochs) for trial in planned.examples)
-    more = f" ({longest} where a search takes more)" if longest > spec.training.epochs else ""
-    title = f"{spec.name}: {_count(planned, spec)}, {spec.training.epochs} epochs each{more}"
+    title = f"{spec.name}: {_count(planned, spec)}, {_length(planned, spec)}"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in ("key", "method", "setting", "seed", "rf at start", "rnorm", "time", "memory"):
         table.add_column(column, justify="left" if column in ("key", "method", "setting") else "right", no_wrap=True)
     for trial in planned.trials:
-        estimate = measured[trial.method.method]
-        table.add_row(*_cells(trial, fields[trial.method]), _time(seconds(trial)), f"{estimate.memory_mb} MB")
+        key = key_of(defaults.to_stored(trial.configuration), trial.seed)
+        cells = _cells(key, trial, fields[trial.method, trial.network])
+        table.add_row(*cells, _time(seconds(trial)), f"{measured[kind_of(trial)].memory_mb} MB")
     console = Console()
     if not console.is_terminal:
         console.width = 200
@@ -48,8 +53,9 @@ def dry_run(spec: StudySpec, source: str, root: Path) -> int:
     if planned.spaces:
         examples = sorted(planned.examples, key=lambda trial: trial.method.method)
         for trial in examples:
-            name, estimate = trial.method.method, measured[trial.method.method]
-            console.print(f"a trial of {name}: about {_time(seconds(trial))}, {estimate.memory_mb} MB", highlight=False)
+            network = "".join(f", {key} {value}" for key, value in trial.network)
+            cost = f"{_time(seconds(trial))}, {measured[kind_of(trial)].memory_mb} MB"
+            console.print(f"a trial of {trial.method.method}{network}: about {cost}", highlight=False)
         drawn = (planned.n_configurations or 0) * len(planned.seeds) - len(lengths)
         lengths += [sum(map(seconds, examples)) / len(examples)] * max(0, drawn)
     workers = min(worker_count(spec), len(lengths))
@@ -68,18 +74,29 @@ def _count(planned: StudyPlan, spec: StudySpec) -> str:
     return f"{drawn} drawn by {spec.search.sampler}, beginning with {n_listed}"
 
 
-def _cells(trial: Trial, field: Field) -> tuple[str, ...]:
+def _length(planned: StudyPlan, spec: StudySpec) -> str:
+    def length(training: TrainingSpec) -> int:
+        return training.steps or training.epochs
+
+    given = length(spec.training)
+    longest = max(length(spec_of(spec, trial).training) for trial in planned.examples)
+    more = f" ({longest} where a search takes more)" if longest > given else ""
+    return f"{given} {'steps' if spec.training.in_steps else 'epochs'} each{more}"
+
+
+def _cells(key: str, trial: Trial, field: Field) -> tuple[str, ...]:
     rf = side_text(field.rf)
-    return trial.key, trial.method.method, trial.setting, str(trial.seed), rf, f"{field.rnorm:.2f}"
+    return key, trial.method.method, trial.setting, str(trial.seed), rf, f"{field.rnorm:.2f}"
 
 
 def _summary(planned: StudyPlan, spec: StudySpec, workers: int, seconds: float) -> str:
     n_trials = (planned.n_configurations or 0) * len(planned.seeds) or len(planned.trials)
     lines = [f"{n_trials} trials, {workers} at once: about {_time(seconds)}, from one measured step a method"]
     if spec.search.pruning is not None:
-        asha = Asha(spec.search.pruning.min_epochs, spec.search.pruning.reduction, spec.training.epochs)
+        asha = Asha(spec.search.pruning.min_epochs, spec.search.pruning.reduction, spec.training.validations)
         rungs = ", ".join(str(rung) for rung in asha.rungs)
-        lines.append(f"Pruning after {rungs} epochs, where the best 1/{asha.reduction} go on: less than that.")
+        unit = "validations" if spec.training.in_steps else "epochs"
+        lines.append(f"Pruning after {rungs} {unit}, where the best 1/{asha.reduction} go on: less than that.")
     if spec.search.budget is not None and spec.search.budget.hours is not None:
         lines.append(f"Budget: {spec.search.budget.hours:g} hours; no trial begins after that.")
     if planned.prior is not None:

@@ -19,6 +19,7 @@ from autorf.driver.search import check_writable
 from autorf.errors import InputError
 from autorf.running.runner import trained_model
 from autorf.store.store import open_store
+from autorf.study.trial import spec_of, trial_from
 from autorf.surgery import freeze
 from autorf.surgery.storage import SIDECAR
 from autorf.training.outputs import class_scores
@@ -92,6 +93,7 @@ def export(
     store = open_store(root, study)
     spec = study_spec(store)
     record = chosen_trial(store, spec, trial)
+    spec = spec_of(spec, trial_from(record.configuration, record.seed))
     folders = (store.folder / RETRAINED / record.key, store.folder / "trials" / record.key)
     source = next((folder for folder in folders if (folder / SIDECAR).is_file()), folders[-1])
     path = output or source / f"model{SUFFIXES[format]}"

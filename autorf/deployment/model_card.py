@@ -42,7 +42,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Card:
-    """Everything that the card and ``metrics.json`` say."""
+    """Everything that the card and ``metrics.json`` say; ``spec`` is the study as the trial has it."""
 
     study: str
     key: str
@@ -172,7 +172,7 @@ Output: class scores `(N, {len(card.class_names)}, H, W)`.
 
 ## Training
 
-{card.epochs} epochs on {card.n_train} {images} images of `{card.spec.data.name}`, {trained}; {card.parameters:,}
+{_length(card)} on {card.n_train} {images} images of `{card.spec.data.name}`, {trained}; {card.parameters:,}
 parameters, {card.train_seconds:.0f} s{_fixed_words(card)}.
 
 {_metric_words(card)}
@@ -180,6 +180,11 @@ parameters, {card.train_seconds:.0f} s{_fixed_words(card)}.
 
 {", ".join(f"{name} {number}" for name, number in versions().items())}.
 """
+
+
+def _length(card: Card) -> str:
+    steps = card.spec.training.steps
+    return f"{card.epochs} epochs" if steps is None else f"{steps} steps of {card.spec.training.batch_size} images"
 
 
 def _fixed_words(card: Card) -> str:

@@ -26,8 +26,8 @@ from autorf.store.ranking import trial_named, winner
 from autorf.store.record import Record
 from autorf.store.store import Store, open_store
 from autorf.study.job import Job
-from autorf.study.spec import StorageSpec, StudySpec
-from autorf.study.trial import Trial, training_of, trial_from
+from autorf.study.spec import StorageSpec, StudySpec, counted
+from autorf.study.trial import Trial, trial_from
 from autorf.surgery.storage import SIDECAR, WEIGHTS
 from autorf.training.results import EpochReport, TrialResult
 from autorf.training.resuming import clear_checkpoints
@@ -102,6 +102,7 @@ def retrain(root: Path, study: str, options: Options, *, force: bool = False, qu
     configuration, seeds = _configuration_and_seeds(store, record, options)
     spec = _stripped(spec, options)
     splits = load(spec.data)
+    spec = counted(spec, len(splits.train), f"study {study}")
     check_writable(target.parent)
     with _work_folder(target, {**asdict(options), "trial": record.key}, force) as work:
         jobs = [
@@ -141,12 +142,12 @@ def _fixed(store: Store, record: Record) -> dict[str, Any]:
     if dilation != int(dilation):
         raise InputError(f"--fixed: the layers of {record.label} learned different dilations; retrain it without")
     plain = Dilation(rate=int(dilation), targets=getattr(trial.method, "targets", None))
-    return Trial(plain, record.seed, trial.training).configuration
+    return Trial(plain, record.seed, trial.settings).configuration
 
 
 def _stripped(spec: StudySpec, options: Options) -> StudySpec:
-    epochs = {} if options.epochs is None else {"epochs": options.epochs}
-    training = spec.training.model_copy(update=epochs)
+    in_epochs = {"epochs": options.epochs, "steps": None, "validate_every": None}
+    training = spec.training if options.epochs is None else spec.training.model_copy(update=in_epochs)
     return spec.model_copy(update={"training": training, "storage": StorageSpec()})
 
 
@@ -242,7 +243,7 @@ def _card(study: str, record: Record, jobs: Sequence[Job], splits: Splits, optio
     evidence = [_evidence(job, split) for job in jobs] if split else []
     field = results[0].field
     assert field is not None, "every trial measures its receptive field"
-    spec = jobs[0].spec
+    spec = jobs[0].trial_spec
     return Card(
         study=study,
         key=record.key,
@@ -250,7 +251,7 @@ def _card(study: str, record: Record, jobs: Sequence[Job], splits: Splits, optio
         spec=spec,
         class_names=splits.class_names,
         seeds=tuple(job.seed for job in jobs),
-        epochs=training_of(spec.training, jobs[0].trial).epochs,
+        epochs=spec.training.validations,
         with_val=options.with_val,
         fixed=options.fixed,
         n_train=len(splits.train) + (len(splits.val) if options.with_val else 0),

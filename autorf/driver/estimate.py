@@ -12,10 +12,12 @@ from autorf.data import Splits
 from autorf.errors import InputError
 from autorf.running.cost import PeakMemory
 from autorf.running.runner import trial_model
+from autorf.study.settings import Settings
 from autorf.study.spec import StudySpec
-from autorf.study.trial import Trial, training_of
+from autorf.study.trial import Trial, spec_of
 from autorf.surgery import advance
 from autorf.training.module import SegmentationModule
+from autorf.training.spec import TrainingSpec
 
 
 @dataclass(frozen=True)
@@ -32,22 +34,28 @@ class Estimate:
     eval_seconds: float
     memory_mb: int
 
-    def trial_seconds(self, epochs: int, n_train: int, n_val: int) -> float:
-        """Of a whole training with a validation after every epoch."""
-        return epochs * (n_train * self.train_seconds + n_val * self.eval_seconds)
+    def trial_seconds(self, training: TrainingSpec, n_train: int, n_val: int) -> float:
+        """Of a whole training and its validations."""
+        images = training.epochs * n_train if training.steps is None else training.steps * training.batch_size
+        return images * self.train_seconds + training.validations * n_val * self.eval_seconds
 
 
-def estimates(spec: StudySpec, trials: Iterable[Trial], splits: Splits) -> dict[str, Estimate]:
-    """By method: what one step of its first trial took in this process, as a worker would compute it.
+def kind_of(trial: Trial) -> tuple[str, Settings]:
+    """Trials of one kind cost about the same a step: they have one method and one network."""
+    return trial.method.method, trial.network
+
+
+def estimates(spec: StudySpec, trials: Iterable[Trial], splits: Splits) -> dict[tuple[str, Settings], Estimate]:
+    """By :func:`kind_of`: what one step of its first trial took in this process, as a worker would compute it.
 
     Raises:
         InputError: when a step fails, with its reason.
     """
-    first: dict[str, Trial] = {}
+    first: dict[tuple[str, Settings], Trial] = {}
     for trial in trials:
-        first.setdefault(trial.method.method, trial)
+        first.setdefault(kind_of(trial), trial)
     with _threads(spec.training.threads):
-        return {name: _estimate(spec, trial, splits) for name, trial in first.items()}
+        return {kind: _estimate(spec_of(spec, trial), trial, splits) for kind, trial in first.items()}
 
 
 def study_seconds(seconds: Sequence[float], workers: int) -> float:
@@ -61,7 +69,7 @@ def study_seconds(seconds: Sequence[float], workers: int) -> float:
 
 def _estimate(spec: StudySpec, trial: Trial, splits: Splits) -> Estimate:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    size = training_of(spec.training, trial).batch_size
+    size = spec.training.batch_size
     memory = PeakMemory()
     model = trial_model(spec, trial, splits.class_names)
     # The weights of classes cost a walk over all masks and change nothing here.

@@ -13,9 +13,11 @@ from autorf.driver.prior import candidates, nearest_first, prior_rnorm
 from autorf.errors import InputError
 from autorf.methods import Method
 from autorf.running.maps import dead_dilation, dead_options, map_sizes
+from autorf.study.defaults import Defaults
 from autorf.study.search_space import Space, read_spaces
-from autorf.study.spec import StudySpec
-from autorf.study.trial import Trial, configurations, training_of, trial_from, under_every_seed
+from autorf.study.settings import Settings
+from autorf.study.spec import StudySpec, counted
+from autorf.study.trial import Trial, configurations, spec_of, trial_from, under_every_seed
 
 STARTERS = 4
 """How many configurations near the prior a sampler begins with."""
@@ -37,7 +39,8 @@ class StudyPlan:
         spaces: where a sampler draws more from; empty for a grid.
         prior: the rnorm near which good fields are expected.
         warnings: what is allowed but of no use.
-        examples: one trial of every method that may run.
+        examples: one trial of every method and network that may run.
+        n_train: how many images the training split has.
     """
 
     configurations: tuple[Trial, ...]
@@ -48,6 +51,7 @@ class StudyPlan:
     prior: float | None = None
     warnings: tuple[str, ...] = ()
     examples: tuple[Trial, ...] = ()
+    n_train: int = 0
 
     @property
     def trials(self) -> list[Trial]:
@@ -67,13 +71,14 @@ class StudyPlan:
         return min(len(self.configurations), self.limit or len(self.configurations))
 
 
-def plan(spec: StudySpec, source: str, root: Path) -> StudyPlan:
+def plan(spec: StudySpec, source: str, root: Path, defaults: Defaults | None = None) -> StudyPlan:
     """The study's trials, after checking everything that can be checked without training.
 
     Args:
         spec: the study.
         source: where it was read from, for messages.
         root: the folder of all studies, for a prior from another study.
+        defaults: those that the study began with; None for today's.
 
     Raises:
         InputError: for a bad search space, model, data set or prior, targets that the model does not have, or a
@@ -82,7 +87,7 @@ def plan(spec: StudySpec, source: str, root: Path) -> StudyPlan:
     from autorf.data import load
     from autorf.networks import build
 
-    spaces = read_spaces(spec.search_space, source)
+    spaces = read_spaces(spec.search_space, source, spec, defaults)
     seed, drawn = spec.training.seeds[0], spec.search.sampler != "grid"
     listed = _ends(spec, spaces) if drawn else configurations(spec, spaces)
     splits = load(spec.data)
@@ -92,6 +97,7 @@ def plan(spec: StudySpec, source: str, root: Path) -> StudyPlan:
     except InputError as error:
         raise InputError(f"{source}: {error}") from None
     warnings = _check_methods(spec, source, listed, model, classes)
+    spec = counted(spec, len(splits.train), source)
     warnings += _short_searches(spec, source, listed, len(splits.train))
     ordered = default_first([] if drawn else listed, spaces, model, seed)
     unordered = tuple(ordered)
@@ -108,8 +114,14 @@ def plan(spec: StudySpec, source: str, root: Path) -> StudyPlan:
         spaces=tuple(spaces) if drawn else (),
         prior=target_rnorm,
         warnings=warnings,
-        examples=tuple({trial.method.method: trial for trial in reversed([*ordered, *listed])}.values()),
+        examples=_examples([*ordered, *listed]),
+        n_train=len(splits.train),
     )
+
+
+def _examples(trials: Sequence[Trial]) -> tuple[Trial, ...]:
+    """The first trial of every method and network, the last kind first."""
+    return tuple({(trial.method.method, trial.network): trial for trial in reversed(trials)}.values())
 
 
 def _short_searches(spec: StudySpec, source: str, trials: Sequence[Trial], n_train: int) -> tuple[str, ...]:
@@ -117,8 +129,9 @@ def _short_searches(spec: StudySpec, source: str, trials: Sequence[Trial], n_tra
     warnings: dict[str, None] = {}
     for trial in trials:
         search_fraction = trial.method.search_share
-        training = training_of(spec.training, trial)
-        steps = round(search_fraction * training.epochs * math.ceil(n_train / training.batch_size))
+        training = spec_of(spec, trial).training
+        length = training.steps or training.epochs * math.ceil(n_train / training.batch_size)
+        steps = round(search_fraction * length)
         if search_fraction and steps < SEARCH_STEPS:
             warnings[
                 f"{source}: {trial.method.method}: its search phase has only {steps} steps, fewer than "
@@ -139,25 +152,29 @@ def _ends(spec: StudySpec, spaces: Sequence[Space]) -> list[Trial]:
         lowest = {name: axis.ends()[0] for name, axis in space.axes.items()}
         corners = [{**lowest, name: end} for name, axis in space.axes.items() for end in axis.ends()] or [lowest]
         for values in corners:
-            trials.append(trial_from({"method": space.method, **values}, spec.training.seeds[0], spec.training))
+            trials.append(trial_from({"method": space.method, **values}, spec.training.seeds[0], spec))
     return list(dict.fromkeys(trials))
 
 
 def _check_methods(
     spec: StudySpec, source: str, listed: Sequence[Trial], model: nn.Module, classes: Any
 ) -> tuple[str, ...]:
-    """Put every method into the network once; what is wrong is an error, what is useless a warning."""
+    """Put every method into every network once; what is wrong is an error, what is useless a warning."""
     from autorf.networks import build
     from autorf.surgery import adapt
 
     warnings: dict[str, None] = {}
-    first: dict[Method, Trial] = {}
+    first: dict[tuple[Method, Settings], Trial] = {}
     for trial in listed:
-        first.setdefault(trial.method, trial)
+        first.setdefault((trial.method, trial.network), trial)
     try:
-        sizes = map_sizes(model, spec.data.image_size)
-        for method, trial in first.items():
-            adapted = adapt(build(spec.model, classes), method)
+        sizes, network = map_sizes(model, spec.data.image_size), spec.model
+        for (method, _), trial in first.items():
+            own = spec_of(spec, trial)
+            if own.model != network:
+                model, network = build(own.model, classes), own.model
+                sizes = map_sizes(model, spec.data.image_size)
+            adapted = adapt(build(own.model, classes), method)
             method.check_classes(len(classes))
             if problem := dead_dilation(adapted, model, sizes):
                 raise InputError(f"{trial.method.method} ({trial.setting}): {problem}")

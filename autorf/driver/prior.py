@@ -11,6 +11,7 @@ from autorf.errors import InputError
 from autorf.methods import Method
 from autorf.study.search_space import Axis, Space
 from autorf.study.search_spec import PriorSpec, SearchSpec
+from autorf.study.settings import Settings
 from autorf.study.spec import StudySpec
 from autorf.study.trial import Trial, trial_from
 
@@ -55,7 +56,7 @@ def candidates(spec: StudySpec, spaces: Sequence[Space]) -> list[Trial]:
             values = _combination(axes, number)
             try:
                 named = {"method": space.method, **dict(zip(space.axes, values, strict=True))}
-                trials[trial_from(named, spec.training.seeds[0], spec.training)] = None
+                trials[trial_from(named, spec.training.seeds[0], spec)] = None
             except InputError:
                 # Fields that exclude each other.
                 continue
@@ -67,11 +68,11 @@ def nearest_first(trials: Sequence[Trial], rnorm: float, spec: StudySpec, classe
     """The configurations by how far their rnorm, where learning starts, is from ``rnorm``; equals keep their order."""
     from autorf.running.runner import field_at_start
 
-    rnorms: dict[Method, float] = {}
+    rnorms: dict[tuple[Method, Settings], float] = {}
     for trial in trials:
-        if trial.method not in rnorms:
-            rnorms[trial.method] = field_at_start(spec, trial, classes).rnorm
-    return sorted(trials, key=lambda trial: abs(rnorms[trial.method] - rnorm))
+        if (trial.method, trial.network) not in rnorms:
+            rnorms[trial.method, trial.network] = field_at_start(spec, trial, classes).rnorm
+    return sorted(trials, key=lambda trial: abs(rnorms[trial.method, trial.network] - rnorm))
 
 
 def saved(ordered: Sequence[Trial], unordered: Sequence[Trial], best: Trial, rnorm: float) -> str | None:
@@ -89,8 +90,8 @@ def saved(ordered: Sequence[Trial], unordered: Sequence[Trial], best: Trial, rno
 
 def _place(configuration: Trial, order: Sequence[Trial]) -> int | None:
     """The number of a configuration in an order, from 1; seeds make no difference."""
-    same = (configuration.method, configuration.training)
-    places = (at for at, trial in enumerate(order, 1) if (trial.method, trial.training) == same)
+    same = (configuration.method, configuration.settings)
+    places = (at for at, trial in enumerate(order, 1) if (trial.method, trial.settings) == same)
     return next(places, None)
 
 

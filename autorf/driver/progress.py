@@ -16,7 +16,7 @@ from autorf.driver.listeners import Listener
 from autorf.store.ranking import objective, ranked, score
 from autorf.store.store import Record
 from autorf.study.spec import StudySpec
-from autorf.study.trial import side_text, training_of
+from autorf.study.trial import side_text, spec_of
 from autorf.training.results import EpochReport, TrialResult
 
 NAMES = {"miou": "mIoU", "f1": "F1", "pixel_accuracy": "accuracy"}
@@ -104,8 +104,9 @@ class Progress(Listener):
         return next((group[0] for group in ranked(self.now(), self.spec.search)), None)
 
     def epochs_of(self, record: Record) -> int:
-        """How many epochs a trial trains."""
-        return training_of(self.spec.training, record.trial).epochs if record.trial else self.spec.training.epochs
+        """How many epochs, or validations of a training counted in steps, a trial trains."""
+        spec = spec_of(self.spec, record.trial) if record.trial else self.spec
+        return spec.training.validations
 
     def reached(self, record: Record) -> int:
         """How many epochs of it are done."""
@@ -117,7 +118,7 @@ class Progress(Listener):
             return None
         open_ones = [record for record in self.now() if record.state in ("waiting", "running")]
         remaining = sum(max(self.epochs_of(record) - self.reached(record), 0) for record in open_ones)
-        remaining += (self.total - len(self.records)) * self.spec.training.epochs
+        remaining += (self.total - len(self.records)) * self.spec.training.validations
         return (self._clock() - self._began) / self._trained * remaining
 
 
@@ -185,7 +186,7 @@ class TerminalProgress(Progress):
             table.add_row(
                 f"  {record.label}",
                 ProgressBar(epochs, reached, width=16),
-                f"epoch {reached} of {epochs}",
+                f"{'validation' if self.spec.training.in_steps else 'epoch'} {reached} of {epochs}",
                 self._measured(record.last) if record.last else "",
                 f"{self._clock() - since:.0f} s",
             )
@@ -219,7 +220,7 @@ class JsonLines(Progress):
 
     def __enter__(self) -> Self:
         facts = {"study": self.spec.name, "objective": objective(self.spec.search)}
-        self._write("study", {**facts, "epochs": self.spec.training.epochs})
+        self._write("study", {**facts, "epochs": self.spec.training.validations})
         return self
 
     def started(self, record: Record) -> None:

@@ -15,9 +15,9 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from autorf.errors import InputError
 from autorf.study.objectives import sign
 from autorf.study.search_space import Axis, Space, drawn
-from autorf.study.search_spec import SearchSpec
+from autorf.study.settings import is_setting, thawed, value_at
+from autorf.study.spec import StudySpec
 from autorf.study.trial import Trial, trial_from
-from autorf.training.spec import TrainingSpec
 
 ATTEMPTS, AT_RANDOM = 12, 40
 """Draws of one configuration that is new by the sampler, then by chance, before what is left is listed."""
@@ -59,31 +59,28 @@ class Suggestions:
 
     Args:
         spaces: where from.
-        search: the sampler and what it aims at.
-        training: the study's.
+        study: its search says which sampler and what it aims at; its own settings are those of most trials.
         n_startup: random configurations before TPE begins.
     """
 
-    def __init__(
-        self, spaces: Sequence[Space], search: SearchSpec, training: TrainingSpec, n_startup: int = 10
-    ) -> None:
-        self.search, self.training, self.n_startup = search, training, n_startup
+    def __init__(self, spaces: Sequence[Space], study: StudySpec, n_startup: int = 10) -> None:
+        self.study, self.search, self.n_startup = study, study.search, n_startup
         self.branches = {_branch_name(spaces, at): space for at, space in enumerate(spaces)}
 
     def next(self, tried: Sequence[Tried]) -> Trial | None:
         """A configuration that none of ``tried`` has, under the study's first seed; None when all were tried."""
         # Optuna says so of TPE's grouping of spaces. Not undone afterwards: other threads change these filters, too.
         warnings.filterwarnings("ignore", category=ExperimentalWarning)
-        tried_before = {(attempted.trial.method, attempted.trial.training) for attempted in tried}
+        tried_before = {(attempted.trial.method, attempted.trial.settings) for attempted in tried}
         # In a small space the likeliest best is often one that was tried: as one more that runs, it is avoided.
         again: list[Tried] = []
         for attempt in range(ATTEMPTS + AT_RANDOM):
             by_chance = RandomSampler(self._seed(tried, attempt)) if attempt >= ATTEMPTS else None
             trial = self._draw([*tried, *again], by_chance or self._sampler(self._seed(tried, attempt)))
-            if trial is not None and (trial.method, trial.training) not in tried_before:
+            if trial is not None and (trial.method, trial.settings) not in tried_before:
                 return trial
             again += [Tried(trial, "running")] if trial is not None and by_chance is None else []
-        left = [trial for trial in self._listed() if (trial.method, trial.training) not in tried_before]
+        left = [trial for trial in self._listed() if (trial.method, trial.settings) not in tried_before]
         return random.Random(self._seed(tried, -1)).choice(left) if left else None
 
     def _draw(self, tried: Sequence[Tried], sampler: BaseSampler) -> Trial | None:
@@ -97,10 +94,13 @@ class Suggestions:
         space = self.branches[branch]
         values = {name: self._suggested(asked, branch, axis) for name, axis in space.axes.items()}
         try:
-            return trial_from({"method": space.method, **values}, self.training.seeds[0], self.training)
+            return self._trial({"method": space.method, **values})
         except InputError:
             # Fields that exclude each other; another draw will do.
             return None
+
+    def _trial(self, configuration: Mapping[str, Any]) -> Trial:
+        return trial_from(configuration, self.study.training.seeds[0], self.study)
 
     def _suggested(self, asked: optuna.Trial, branch: str, axis: Axis) -> Any:
         distribution = _distribution(axis)
@@ -136,15 +136,13 @@ class Suggestions:
         )
 
     def _parameters(self, trial: Trial) -> dict[str, tuple[Any, BaseDistribution]] | None:
-        full = {
-            **trial.method.model_dump(mode="json"),
-            **{f"training.{name}": value for name, value in self.training.model_dump(mode="json").items()},
-            **{f"training.{name}": value for name, value in trial.training},
-        }
+        full = {**trial.method.model_dump(mode="json"), **{key: thawed(value) for key, value in trial.settings}}
         for branch, space in self.branches.items():
             if space.method != trial.method.method:
                 continue
-            positions = {name: _position(axis, full.get(name)) for name, axis in space.axes.items()}
+            # A setting that the trial does not name is the study's.
+            own = {name: value_at(self.study, name) for name in space.axes if is_setting(name)}
+            positions = {name: _position(axis, {**own, **full}.get(name)) for name, axis in space.axes.items()}
             if None not in positions.values():
                 names: dict[str, tuple[Any, BaseDistribution]] = {
                     "method": (branch, CategoricalDistribution(list(self.branches)))
@@ -162,7 +160,7 @@ class Suggestions:
                 continue
             for configuration in space.configurations():
                 try:
-                    trials.append(trial_from(configuration, self.training.seeds[0], self.training))
+                    trials.append(self._trial(configuration))
                 except InputError:
                     continue
         return trials

@@ -26,6 +26,8 @@ BUSY_SECONDS = 10.0
 class Scheduler:
     """Decides from the store alone, so that a search that was killed goes on as it would have.
 
+    Where the training is counted in steps, epochs here are its validations.
+
     Attributes:
         over: whether nothing is left to begin.
         reason: why, once it is over.
@@ -37,7 +39,7 @@ class Scheduler:
         self._suggestions: Suggestions | None = None
         if planned.spaces:
             n_startup = min(10, max(3, (planned.limit or 30) // 3))
-            self._suggestions = Suggestions(planned.spaces, spec.search, spec.training, n_startup)
+            self._suggestions = Suggestions(planned.spaces, spec, n_startup)
         # Trials that are promoted because nothing else is left run to their end.
         self._to_the_end: set[str] = set()
         self._began = self._noted_at = 0.0
@@ -188,7 +190,7 @@ class Scheduler:
     def _asha(self) -> Asha:
         pruning = self.spec.search.pruning
         assert pruning is not None
-        return Asha(pruning.min_epochs, pruning.reduction, self.spec.training.epochs)
+        return Asha(pruning.min_epochs, pruning.reduction, self.spec.training.validations)
 
     def _halving(self, records: Iterable[Record]) -> Asha:
         """Where every trial is, or is paused."""

@@ -14,9 +14,9 @@ from autorf.driver.scheduler import Scheduler
 from autorf.driver.study_trials import StudyTrials
 from autorf.errors import InputError, StorageLostError
 from autorf.executors import make
-from autorf.store.store import Store, study_folder
+from autorf.store.store import Store, beginning, study_folder
 from autorf.store.versions import remember_versions
-from autorf.study.spec import StudySpec
+from autorf.study.spec import StudySpec, counted
 from autorf.tracking import open_mirror
 
 
@@ -64,7 +64,9 @@ def search(
         InputError: for anything wrong with the study file, its data or its model, before anything is written.
         KeyboardInterrupt: on Ctrl-C, after leaving the study resumable.
     """
-    planned = plan(spec, source, root)
+    defaults = beginning(root, spec)
+    spec = defaults.completed(spec)
+    planned = plan(spec, source, root, defaults)
     check_writable(root)
     store = Store(study_folder(root, spec.name), spec.name, spec.storage)
     store.register(spec, planned.trials, planned.listed, drawn=planned.listed is None)
@@ -72,6 +74,7 @@ def search(
     if retry_failed:
         store.retry_failed()
     finished = {record.row for record in store.records() if record.finished}
+    spec = counted(spec, planned.n_train, source)
     scheduler = Scheduler(spec, store, planned)
     mirrored = open_mirror(spec, root, store.identity)
     due = scheduler.due()

@@ -96,7 +96,7 @@ class LearnedDilation(LayerMethod):
     @property
     def options(self) -> tuple[float, ...]:
         """``rates``."""
-        return self.rates
+        return tuple(self.rates)
 
     def replacements(self, layers: Mapping[str, nn.Conv2d]) -> dict[str, nn.Module]:
         """One :class:`LearnedDilationConv2d` a layer."""

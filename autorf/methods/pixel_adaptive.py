@@ -92,7 +92,7 @@ class PixelAdaptive(LayerMethod):
     @property
     def options(self) -> tuple[float, ...]:
         """``rates``."""
-        return self.rates
+        return tuple(self.rates)
 
     def check_layer(self, name: str, layer: nn.Module) -> nn.Conv2d:
         """Return the layer if its dilation is among the options; raise ``InputError`` that names it if not."""

@@ -24,7 +24,7 @@ from autorf.running.evidence_collector import EvidenceCollector
 from autorf.study.job import Job
 from autorf.study.objectives import COSTS
 from autorf.study.spec import StudySpec
-from autorf.study.trial import Trial, training_of
+from autorf.study.trial import Trial, spec_of
 from autorf.surgery import adapt, advance, learned_values, save
 from autorf.surgery import load as load_model
 from autorf.training.batches import loader
@@ -61,7 +61,7 @@ def run(
         What the trial measured on the validation split; ``epochs`` is how far it came. Of several processes, the
         first's is whole; the others' holds what their last epoch knows.
     """
-    spec = job.spec.model_copy(update={"training": training_of(job.spec.training, job.trial)})
+    spec = job.trial_spec
     torch.set_num_threads(spec.training.threads)
     memory = PeakMemory()
     splits = _splits(spec.data)
@@ -83,13 +83,14 @@ def run(
         print(f"trial {job.key}: {note}", file=sys.stderr, flush=True)
     trainer = _trainer(spec, [ReceptiveFieldCallback(), collector, checkpoint], processes)
     running_costs.device = trainer.strategy.root_device
-    images = loader(train, spec.training.batch_size, job.seed, shuffle=True)
+    period = spec.training.validate_every
+    images = loader(train, spec.training.batch_size, job.seed, shuffle=True, period=period)
     held_out = loader(splits.val, spec.training.batch_size, job.seed, shuffle=False)
     _fit(trainer, module, images, held_out, resumed)
     evidence = collector.evidence()
     if not shard.first:
         return checkpoint.history[-1].as_result()
-    if len(checkpoint.history) == spec.training.epochs:
+    if len(checkpoint.history) == spec.training.validations:
         assert evidence is not None
         write_evidence(job.folder, evidence)
         save(model, job.folder)
@@ -109,7 +110,7 @@ def _fit(
 
 def evaluate(job: Job) -> Evidence:
     """What a trained job's saved model does on the test split; nothing but a retrain asks for it."""
-    spec = job.spec.model_copy(update={"training": training_of(job.spec.training, job.trial)})
+    spec = job.trial_spec
     torch.set_num_threads(spec.training.threads)
     splits = _splits(spec.data).tested()
     module = SegmentationModule(trained_model(spec, splits.class_names, job.folder), spec.training, splits)
@@ -128,7 +129,7 @@ def evaluate(job: Job) -> Evidence:
 
 
 def trained_model(spec: StudySpec, class_names: Sequence[str], folder: Path) -> nn.Module:
-    """The model that a finished trial or a retrain left in its folder.
+    """The model that a finished trial or a retrain left in its folder; ``spec`` is the study as the trial has it.
 
     Raises:
         InputError: when it is not there, or damaged.
@@ -138,16 +139,20 @@ def trained_model(spec: StudySpec, class_names: Sequence[str], folder: Path) -> 
 
 
 def trial_model(spec: StudySpec, trial: Trial, classes: int | Sequence[str]) -> nn.Module:
-    """The network of a trial, adapted; the same seed gives every method the same initial weights."""
+    """The network of a trial, adapted; the same seed gives every method the same initial weights.
+
+    ``spec`` is the study as the trial has it, see :func:`autorf.study.trial.spec_of`.
+    """
     torch.manual_seed(trial.seed)
     return adapt(build(spec.model, classes), trial.method)
 
 
 def field_at_start(spec: StudySpec, trial: Trial, classes: int | Sequence[str]) -> Field:
     """The receptive field of a trial's network before its first step."""
-    model = trial_model(spec, trial, classes)
+    own = spec_of(spec, trial)
+    model = trial_model(own, trial, classes)
     advance(model, 0, 1)
-    return FieldMeter(model, spec)()
+    return FieldMeter(model, own)()
 
 
 class RunningCosts:
@@ -205,7 +210,8 @@ def _trainer(
 ) -> lightning.Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     return lightning.Trainer(
-        max_epochs=spec.training.epochs,
+        max_epochs=spec.training.validations,
+        max_steps=spec.training.steps or -1,
         devices=1 if processes is None else "auto",
         strategy="auto" if processes is None else processes["strategy"],
         # Every process takes its own shard of the images.

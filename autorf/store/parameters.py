@@ -6,17 +6,17 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from autorf.study.search_space import TRAINING
+from autorf.study.settings import is_setting
 
 _METHOD_NAMES = ("dilation", "inflation", "learned_dilation", "pixel_adaptive", "scale_adaptive")
 """Fixed here because Optuna refuses a categorical parameter that grows; another method is a fact of its row only."""
 
 
 def waiting_row(configuration: Mapping[str, Any], facts: Mapping[str, Any]) -> FrozenTrial:
-    """A row of the storage that waits to be run: ``method``, ``METHOD.FIELD`` and ``training.SETTING`` where they are
-    numbers, and all of ``facts`` beside them."""
+    """A row of the storage that waits to be run: ``method``, ``METHOD.FIELD`` and the dotted keys of the study file
+    where they are numbers, and all of ``facts`` beside them."""
     method = configuration["method"]
-    named = {n if n == "method" or n.startswith(TRAINING) else f"{method}.{n}": v for n, v in configuration.items()}
+    named = {n if n == "method" or is_setting(n) else f"{method}.{n}": v for n, v in configuration.items()}
     distributions = {name: d for name, value in named.items() if (d := _distribution(name, value))}
     return create_trial(
         state=TrialState.WAITING,

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from optuna.trial import FrozenTrial, TrialState
 
 from autorf.errors import InputError
+from autorf.study.defaults import Defaults
 from autorf.study.trial import Trial, trial_from
 from autorf.training.results import DamagedError, EpochReport, TrialResult
 
@@ -32,7 +33,8 @@ class Record:
     Attributes:
         row: the storage's own number of this attempt.
         key: the trial's key.
-        configuration: canonical, as :attr:`autorf.study.trial.Trial.configuration`; empty where it is damaged.
+        configuration: canonical, as :attr:`autorf.study.trial.Trial.configuration`: in terms of today's defaults; empty
+            where it is damaged.
         seed: of the trial.
         state: of the attempt.
         attempt: 1 for the first.
@@ -103,15 +105,20 @@ class Record:
         return float("nan") if self.result is None else self.result.by_name.get(name, float("nan"))
 
 
-def record_from(row: FrozenTrial, before: Record | None = None) -> Record:
+def record_from(row: FrozenTrial, defaults: Defaults, before: Record | None = None) -> Record:
     """The record of a row of the storage.
 
     Args:
         row: as the storage has it.
+        defaults: those that the study began with.
         before: what was read of this row earlier: its configuration stays what it is and is not decoded again.
     """
     attributes, problems = row.user_attrs, list[str]()
     configuration, seed = attributes.get("configuration"), attributes.get("seed")
+    if before is not None:
+        configuration = before.configuration
+    elif isinstance(configuration, dict):
+        configuration = defaults.to_today(configuration)
     if not isinstance(configuration, dict):
         problems.append("configuration: holds no names and values")
     if not isinstance(seed, int):

@@ -138,6 +138,22 @@ class Storage:
         return rdb, study
 
 
+def attributes_at(url: str, name: str) -> dict[str, Any]:
+    """The user attributes of a study in PostgreSQL; empty where there is none of that name, or no server answers."""
+    try:
+        rdb = optuna.storages.RDBStorage(
+            url, engine_kwargs=_POSTGRES, skip_compatibility_check=True, skip_table_creation=True
+        )
+    except (ImportError, OptunaError, SQLAlchemyError):
+        return {}
+    try:
+        return rdb.get_study_user_attrs(rdb.get_study_id_from_name(name))
+    except (KeyError, OptunaError, SQLAlchemyError):
+        return {}
+    finally:
+        rdb.engine.dispose()
+
+
 def _dispose(*engines: sqlalchemy.Engine) -> None:
     for engine in engines:
         engine.dispose()

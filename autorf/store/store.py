@@ -12,15 +12,16 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from autorf.errors import InputError, near_names
-from autorf.store.changes import check_defaults, check_none_gone, check_unchanged, defaults
+from autorf.store.changes import check_none_gone, check_unchanged
 from autorf.store.damage import rows_with_damage
 from autorf.store.lease import is_stale, new_lease
 from autorf.store.parameters import waiting_row
 from autorf.store.patience import Patience
 from autorf.store.record import Record, newest_attempts, record_from
-from autorf.store.storage import FORMAT, POINTER, Storage, stored_url
+from autorf.store.storage import FORMAT, POINTER, Storage, attributes_at, stored_url
+from autorf.study.defaults import Defaults, file_defaults, method_defaults, restored_spec
 from autorf.study.spec import StorageSpec, StudySpec
-from autorf.study.trial import Trial
+from autorf.study.trial import Trial, key_of
 from autorf.training.results import EpochReport, TrialResult
 
 __all__ = ["Record", "Store", "TakenOverError", "newest_attempts", "open_store", "study_folder"]
@@ -56,6 +57,26 @@ def open_store(root: Path, name: str, storage: StorageSpec | None = None) -> "St
     return Store(folder, name, (storage or StorageSpec()).model_copy(update={"url": url}))
 
 
+def beginning(root: Path, spec: StudySpec) -> Defaults:
+    """The defaults that a study began with, or those of today where there is no study of that name yet.
+
+    Nothing is written, and nothing said of a storage that cannot be used: whoever opens it does.
+    """
+    folder = study_folder(root, spec.name)
+    if spec.storage.url is not None:
+        return _defaults_in(attributes_at(spec.storage.url, spec.name))
+    if not (folder / "study.db").is_file():
+        return Defaults()
+    return Store(folder, spec.name, spec.storage).defaults
+
+
+def _defaults_in(attributes: Mapping[str, Any]) -> Defaults:
+    spec = attributes.get("spec")
+    return Defaults(
+        attributes.get("defaults", {}), attributes.get("file_defaults"), None if spec is None else restored_spec(spec)
+    )
+
+
 class Store:
     """One study's trials in an Optuna storage.
 
@@ -75,6 +96,7 @@ class Store:
         self.driver = uuid.uuid4().hex[:12]
         self._opened = Storage(folder, name, self._spec.url)
         self._study, self._storage = self._opened.study, self._opened.rdb
+        self._defaults: Defaults | None = None
         self._seen: dict[int, Record] = {}
         self._patiently = Patience(self._opened.label, self._spec.patience_minutes, self._opened.check_there)
 
@@ -90,7 +112,13 @@ class Store:
     @property
     def spec(self) -> dict[str, Any] | None:
         """The study file as it was when the study began, or None before."""
-        return self._patiently(lambda: self._study.user_attrs.get("spec"))
+        stored = self._patiently(lambda: self._study.user_attrs.get("spec"))
+        return None if stored is None else restored_spec(stored)
+
+    @property
+    def defaults(self) -> Defaults:
+        """Those that the study began with."""
+        return self._patiently(self._known_defaults)
 
     @property
     def identity(self) -> str:
@@ -111,19 +139,17 @@ class Store:
         Raises:
             InputError: when the study file changed in more than adding trials since the study began.
         """
-        wanted = {trial.key: trial for trial in trials}
-        allowed = None if drawn else {trial.key for trial in (trials if listed is None else listed)}
-        self._patiently(lambda: self._register(spec, wanted, allowed))
+        allowed = None if drawn else (trials if listed is None else tuple(listed))
+        self._patiently(lambda: self._register(spec, trials, allowed))
 
-    def _register(self, spec: StudySpec, wanted: Mapping[str, Trial], allowed: Collection[str] | None) -> None:
+    def _register(self, spec: StudySpec, wanted: Sequence[Trial], allowed: Collection[Trial] | None) -> None:
         with self._opened.exclusive():
             known = self._read()
             before = self._study.user_attrs.get("spec")
             if before is not None:
                 check_unchanged(before, spec)
-                check_defaults(self.name, self._study.user_attrs.get("defaults", {}))
                 if allowed is not None:
-                    check_none_gone(self.name, known, allowed)
+                    check_none_gone(self.name, known, map(self._key, allowed))
             elif (leftover := next((self.folder / "trials").glob("*/*"), None)) is not None:
                 raise InputError(
                     f"{leftover.parent}: is left of an earlier study {self.name!r} that {self._opened.label} knows "
@@ -132,27 +158,44 @@ class Store:
             self._study.set_user_attr("format", FORMAT)
             if "identity" not in self._study.user_attrs:
                 self._study.set_user_attr("identity", uuid.uuid4().hex[:12])
+            if before is None:
+                self._study.set_user_attr("file_defaults", file_defaults(spec))
             self._study.set_user_attr("spec", spec.model_dump(mode="json"))
             self._enqueue_new(wanted, known)
 
     def add(self, trials: Iterable[Trial]) -> None:
         """Enqueue those of ``trials`` that the storage does not have yet."""
-        wanted = {trial.key: trial for trial in trials}
+        wanted = tuple(trials)
         self._patiently(lambda: self._add(wanted))
 
-    def _add(self, wanted: Mapping[str, Trial]) -> None:
+    def _add(self, wanted: Sequence[Trial]) -> None:
         with self._opened.exclusive():
             self._enqueue_new(wanted, self._read())
 
-    def _enqueue_new(self, wanted: Mapping[str, Trial], known: Iterable[Record]) -> None:
+    def _enqueue_new(self, wanted: Sequence[Trial], known: Iterable[Record]) -> None:
         keys = {record.key for record in known}
-        stored = self._study.user_attrs.get("defaults", {})
-        meant = defaults({trial.method.method for trial in wanted.values()})
-        if not meant.keys() <= stored.keys():
-            self._study.set_user_attr("defaults", {**meant, **stored})
-        for key, trial in wanted.items():
+        self._remember_defaults()
+        for trial in wanted:
+            key = self._key(trial)
             if key not in keys:
+                keys.add(key)
                 self._enqueue(key, trial.configuration, trial.seed, attempt=1)
+
+    def _remember_defaults(self) -> None:
+        """Keep what configurations mean by what they leave out, of methods that were not there before too."""
+        stored, today = self._study.user_attrs.get("defaults", {}), method_defaults()
+        if not today.keys() <= stored.keys():
+            self._study.set_user_attr("defaults", {**today, **stored})
+            self._defaults = None
+
+    def _known_defaults(self) -> Defaults:
+        if self._defaults is None or not self._defaults.methods:
+            self._defaults = _defaults_in(self._study.user_attrs)
+        return self._defaults
+
+    def _key(self, trial: Trial) -> str:
+        """The key that a trial has in this study, whatever the defaults of today are."""
+        return key_of(self._known_defaults().to_stored(trial.configuration), trial.seed)
 
     def note(self, name: str, value: object) -> None:
         """Remember something about the study as a whole: plain JSON by name."""
@@ -332,7 +375,7 @@ class Store:
         before = self._seen.get(row._trial_id)
         # What has ended stays as it is.
         if before is None or before.ended is None:
-            before = self._seen[row._trial_id] = record_from(row, before)
+            before = self._seen[row._trial_id] = record_from(row, self._known_defaults(), before)
         return before
 
     def _write(self, record: Record, action: Any) -> None:
@@ -365,5 +408,6 @@ class Store:
         self._enqueue(record.key, record.configuration, record.seed, attempt=record.attempt + 1, crashes=crashes)
 
     def _enqueue(self, key: str, configuration: Mapping[str, Any], seed: int, attempt: int, crashes: int = 0) -> None:
-        facts = {"key": key, "configuration": configuration, "seed": seed, "attempt": attempt, "crashes": crashes}
-        self._study.add_trial(waiting_row(configuration, facts))
+        stored = self._known_defaults().to_stored(configuration)
+        facts = {"key": key, "configuration": stored, "seed": seed, "attempt": attempt, "crashes": crashes}
+        self._study.add_trial(waiting_row(stored, facts))

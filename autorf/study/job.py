@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from autorf.study.spec import StudySpec
-from autorf.study.trial import Trial, training_of, trial_from
+from autorf.study.trial import Trial, spec_of, trial_from
 
 
 @dataclass(frozen=True)
@@ -18,10 +18,10 @@ class Job:
         key: the trial's key.
         configuration: canonical, see :class:`autorf.study.trial.Trial`.
         seed: of the trial.
-        spec: the study.
+        spec: the study, its training counted, see :func:`autorf.study.spec.counted`.
         folder: the trial's own folder, for checkpoints and weights.
-        rungs: numbers of epochs after which the trial waits until what it reported was seen: a stop that answers it
-            comes before the next epoch.
+        rungs: numbers of epochs (of validations, where training is counted in steps) after which the trial waits until
+            what it reported was seen: a stop that answers it comes before the next epoch.
         reached: how many epochs earlier attempts finished; the checkpoints are expected to say so too.
         with_val: train on the validation split too, as ``autorf retrain --with-val`` does; nothing is held out then.
     """
@@ -46,6 +46,11 @@ class Job:
         return trial_from(self.configuration, self.seed)
 
     @property
+    def trial_spec(self) -> StudySpec:
+        """The study as this trial has it."""
+        return spec_of(self.spec, self.trial)
+
+    @property
     def epochs(self) -> int:
-        """How many epochs make the trial complete."""
-        return training_of(self.spec.training, self.trial).epochs
+        """How many epochs, or validations of a training counted in steps, make the trial complete."""
+        return self.trial_spec.training.validations

@@ -1,4 +1,4 @@
-"""A search space: a method, and for each of its fields, or of the training's, a value, choices or a range."""
+"""A search space: a method, and for each of its fields, or of the study file's keys, a value, choices or a range."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,18 +8,13 @@ from typing import Any, Self, get_args, get_origin
 
 from pydantic import model_validator
 
-from autorf.errors import InputError, near_names
+from autorf.errors import InputError
 from autorf.methods import METHODS, Method
 from autorf.specification import PositiveFloat, Specification, parse
 from autorf.study.builtin import locate
-from autorf.study.spec import read_yaml
-from autorf.training.spec import TrainingSpec
-
-TRAINING = "training."
-"""What the name of an axis over a training setting begins with, in a space and in a configuration."""
-
-TRAINING_AXES = tuple(name for name in TrainingSpec.model_fields if name not in ("epochs", "seeds", "threads"))
-"""Training settings a space may search; epochs are the budget and seeds an axis of their own."""
+from autorf.study.defaults import Defaults
+from autorf.study.settings import axis_annotation, differing, is_setting
+from autorf.study.spec import StudySpec, read_yaml
 
 
 class Range(Specification):
@@ -109,63 +104,74 @@ class Space:
         return found
 
 
-def read_spaces(entries: Sequence[str | Mapping[str, Any]], source: str) -> list[Space]:
+def read_spaces(
+    entries: Sequence[str | Mapping[str, Any]],
+    source: str,
+    study: StudySpec | None = None,
+    defaults: Defaults | None = None,
+) -> list[Space]:
     """Every entry of ``search_space:``, checked field by field.
+
+    Args:
+        entries: built-in names, paths, or spaces written out.
+        source: for messages.
+        study: whose keys axes may name, and which their values must fit; None checks names alone.
+        defaults: of the study's beginning, for fields that an entry leaves out.
 
     Raises:
         InputError: naming the source, the field and the value, for a file or built-in name that does not exist, an
-            unknown method or field, an empty list of choices, or a value the field does not allow.
+            unknown method, field or key, an empty list of choices, or a value the field does not allow.
     """
     spaces: list[Space] = []
     for index, entry in enumerate(entries):
         if isinstance(entry, str):
             path = locate("search_spaces", entry, field=f"{source}: search_space.{index}")
-            spaces.append(parse_space(read_yaml(path), str(path)))
+            spaces.append(parse_space(read_yaml(path), str(path), study, defaults))
         else:
-            spaces.append(parse_space(entry, f"{source}: search_space.{index}"))
+            spaces.append(parse_space(entry, f"{source}: search_space.{index}", study, defaults))
     return spaces
 
 
-def parse_space(values: Mapping[str, Any], source: str) -> Space:
+def parse_space(
+    values: Mapping[str, Any], source: str, study: StudySpec | None = None, defaults: Defaults | None = None
+) -> Space:
     """A space from plain values.
 
     Raises:
         InputError: see :func:`read_spaces`.
     """
-    kind = _method_class(values, source)
-    axes = {name: _axis(kind, name, value, source) for name, value in values.items() if name != "method"}
-    space = Space(str(values["method"]), axes, source)
+    kind, method = _method_class(values, source), str(values["method"])
+    axes = {name: _axis(kind, name, value, source, study) for name, value in values.items() if name != "method"}
+    for name, value in (defaults or Defaults()).changed(method).items():
+        axes.setdefault(name, Axis(name, (value,)))
+    space = Space(method, axes, source)
     first = {name: axis.ends()[0] for name, axis in axes.items()}
     for name, axis in axes.items():
         for value in axis.ends():
-            split({"method": space.method, **first, name: value}, source)
+            _check_values({"method": method, **first, name: value}, source, study)
     if not axes:
-        split({"method": space.method}, source)
+        _check_values({"method": method}, source, study)
     return space
 
 
+def _check_values(configuration: Mapping[str, Any], source: str, study: StudySpec | None) -> None:
+    _, settings = split(configuration, source)
+    if study is not None:
+        differing(study, settings, source)
+
+
 def split(configuration: Mapping[str, Any], source: str) -> tuple[Method, dict[str, Any]]:
-    """The method and the training settings of a configuration, each validated.
+    """The method of a configuration, validated, and its dotted keys of the study file.
 
     Raises:
         InputError: naming the source, the field and the value.
     """
     kind = _method_class(configuration, source)
-    training = {name.removeprefix(TRAINING): v for name, v in configuration.items() if name.startswith(TRAINING)}
-    method = parse(kind, {n: v for n, v in configuration.items() if not n.startswith(TRAINING)}, source)
-    if training:
-        unknown = next((name for name in training if name not in TRAINING_AXES), None)
-        if unknown:
-            raise InputError(
-                f"{source}: {TRAINING}{unknown}: cannot be searched{near_names(unknown, TRAINING_AXES)}; "
-                f"training settings that can: {', '.join(TRAINING_AXES)}"
-            )
-        checked = parse(TrainingSpec, training, f"{source}: training")
-        training = {name: getattr(checked, name) for name in training}
-    return method, training
+    method = parse(kind, {name: value for name, value in configuration.items() if not is_setting(name)}, source)
+    return method, {name: value for name, value in configuration.items() if is_setting(name)}
 
 
-def settings(method: Method) -> dict[str, Any]:
+def own_fields(method: Method) -> dict[str, Any]:
     """The fields of ``method`` that differ from its defaults, without its name and targets: what a table shows."""
     return method.model_dump(mode="json", exclude_defaults=True, exclude={"method", *method.place})
 
@@ -177,10 +183,12 @@ def _method_class(space: Mapping[str, Any], source: str) -> type[Method]:
     return METHODS[str(name)]
 
 
-def _axis(kind: type[Method], name: str, value: Any, source: str) -> Axis:
-    owner, field_name = (TrainingSpec, name.removeprefix(TRAINING)) if name.startswith(TRAINING) else (kind, name)
-    field = owner.model_fields.get(field_name)
-    annotation = None if field is None else field.annotation
+def _axis(kind: type[Method], name: str, value: Any, source: str, study: StudySpec | None) -> Axis:
+    if "." in name:
+        annotation = axis_annotation(name, source, study)
+    else:
+        field = kind.model_fields.get(name)
+        annotation = None if field is None else field.annotation
     if isinstance(value, Mapping):
         return _range_axis(name, value, set(_leaves(annotation)), source)
     if not isinstance(value, list) or (_takes_list(annotation) and not any(isinstance(item, list) for item in value)):
@@ -195,7 +203,10 @@ def _range_axis(name: str, value: Mapping[str, Any], types: set[Any], source: st
     if found.step is not None:
         return Axis(name, tuple(found.choices()))
     whole = int in types and float not in types
-    if types and not types & {int, float}:
+    if Any in types:
+        # Nothing is known of a network's own argument but what is written.
+        whole = all(isinstance(value[end], int) for end in ("low", "high"))
+    elif types and not types & {int, float}:
         raise InputError(f"{source}: {name}: takes no numbers, so no range; list its choices")
     if whole and not (found.low.is_integer() and found.high.is_integer()):
         raise InputError(f"{source}: {name} (a range): low and high must be whole numbers, got {dict(value)}")

@@ -37,7 +37,8 @@ class BudgetSpec(Specification):
 
 
 class PruningSpec(Specification):
-    """Stop trials early that lag behind: asynchronous successive halving (ASHA) over epochs.
+    """Stop trials early that lag behind: asynchronous successive halving (ASHA) over epochs, or over validations where
+    the training is counted in steps.
 
     After ``min_epochs * reduction**k`` epochs a trial goes on only while it is among the best ``1 / reduction`` of the
     trials of its seed that came so far; one that is not is paused, and continues from its checkpoint when later results

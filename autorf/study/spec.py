@@ -15,7 +15,7 @@ from autorf.errors import InputError
 from autorf.networks.spec import ModelSpec
 from autorf.specification import PositiveFloat, PositiveInt, Specification, Url, parse
 from autorf.study.search_spec import SearchSpec
-from autorf.training.spec import TrainingSpec
+from autorf.training.spec import TrainingSpec, steps_per_epoch
 
 
 def _safe_name(name: str) -> str:
@@ -228,11 +228,8 @@ def parse_study(values: Mapping[str, Any], source: str, overrides: tuple[str, ..
 def _check_search(spec: StudySpec, source: str) -> None:
     """Raise ``InputError`` where the search asks for what the training cannot give."""
     search, training = spec.search, spec.training
-    if search.pruning is not None and search.pruning.min_epochs >= training.epochs:
-        raise InputError(
-            f"{source}: search.pruning: nothing is left to prune: min_epochs {search.pruning.min_epochs} must be less "
-            f"than training.epochs {training.epochs}; raise training.epochs or leave pruning out"
-        )
+    if not training.in_steps:
+        _check_pruning(spec, source)
     if search.stop is not None and search.stop.noise is None and len(training.seeds) < 2:
         raise InputError(
             f"{source}: search.stop: one seed tells nothing of the noise between seeds; state it (noise: 0.01) or give "
@@ -243,6 +240,40 @@ def _check_search(spec: StudySpec, source: str) -> None:
         raise InputError(
             f"{source}: search.budget.trials: {trials} trials are less than one configuration under "
             f"{len(training.seeds)} seeds; give at least {len(training.seeds)}"
+        )
+
+
+def counted(spec: StudySpec, n_train: int, source: str) -> StudySpec:
+    """The study with a training whose validations can be counted: in epochs, or in steps of its own batch size.
+
+    Args:
+        spec: the study.
+        n_train: how many training images an epoch has.
+        source: for messages.
+
+    Raises:
+        InputError: where pruning has no validation left to prune at.
+    """
+    if not spec.training.in_steps:
+        return spec
+    processes = spec.executor.resources.count
+    training = spec.training.counted(steps_per_epoch(n_train, spec.training.batch_size, processes))
+    whole = spec.model_copy(update={"training": training})
+    _check_pruning(whole, source)
+    return whole
+
+
+def _check_pruning(spec: StudySpec, source: str) -> None:
+    pruning, training = spec.search.pruning, spec.training
+    if pruning is not None and pruning.min_epochs >= training.validations:
+        length = (
+            f"the {training.validations} validations of {training.steps} steps; lower training.validate_every"
+            if training.in_steps
+            else f"training.epochs {training.epochs}; raise training.epochs"
+        )
+        raise InputError(
+            f"{source}: search.pruning: nothing is left to prune: min_epochs {pruning.min_epochs} must be less than "
+            f"{length} or leave pruning out"
         )
 
 

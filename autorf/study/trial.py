@@ -8,9 +8,9 @@ from typing import Any
 
 from autorf.errors import InputError
 from autorf.methods import Method
-from autorf.study.search_space import TRAINING, Space, read_spaces, settings, split
+from autorf.study.search_space import Space, own_fields, read_spaces, split
+from autorf.study.settings import Settings, canonical, differing, thawed, with_settings
 from autorf.study.spec import StudySpec
-from autorf.training.spec import TrainingSpec
 
 
 @dataclass(frozen=True)
@@ -20,30 +20,29 @@ class Trial:
     Attributes:
         method: with all its fields.
         seed: of initial weights, order and augmentation.
-        training: the training settings, by name, in which the trial differs from the study's.
+        settings: the dotted keys of the study file in which the trial differs from its study, with its own values.
     """
 
     method: Method
     seed: int
-    training: tuple[tuple[str, Any], ...] = ()
+    settings: Settings = ()
 
     @property
     def configuration(self) -> dict[str, Any]:
-        """The canonical configuration: the method's name, its fields that differ from their defaults, and ``training.``
-        settings that differ from the study's."""
+        """The canonical configuration: the method's name, its fields that differ from their defaults, and settings."""
         own = {"method": self.method.method, **self.method.model_dump(mode="json", exclude_defaults=True)}
-        return {**own, **{f"{TRAINING}{name}": value for name, value in self.training}}
+        return {**own, **{key: thawed(value) for key, value in self.settings}}
 
     @property
     def key(self) -> str:
-        """Twelve hexadecimal digits of the hash of configuration and seed; never an index."""
-        canonical = json.dumps([self.configuration, self.seed], sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+        """:func:`key_of` its configuration."""
+        return key_of(self.configuration, self.seed)
 
     @property
     def setting(self) -> str:
         """The configuration in a few words, for tables."""
-        shown = {**settings(self.method), **dict(self.training)}
+        settings = {key.removeprefix("training."): value for key, value in self.settings}
+        shown = {**own_fields(self.method), **settings}
         return ", ".join(f"{name} {_short(value)}" for name, value in shown.items()) or "default"
 
     @property
@@ -51,31 +50,58 @@ class Trial:
         """The trial in a few words, for progress and MLflow."""
         return f"{self.method.method} ({self.setting}) seed {self.seed}"
 
+    @property
+    def network(self) -> Settings:
+        """Those of the settings that make another network."""
+        return tuple((key, value) for key, value in self.settings if key.startswith("model."))
 
-def trial_from(configuration: Mapping[str, Any], seed: int, study: TrainingSpec | None = None) -> Trial:
+
+def key_of(configuration: Mapping[str, Any], seed: int) -> str:
+    """Twelve hexadecimal digits of the hash of a canonical configuration and the seed; never an index."""
+    text = json.dumps([configuration, seed], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def trial_from(
+    configuration: Mapping[str, Any], seed: int, study: StudySpec | None = None, source: str = "stored trial"
+) -> Trial:
     """The trial of a configuration, canonical.
 
     Args:
-        configuration: a method's name and fields, and ``training.`` settings.
+        configuration: a method's name and fields, and dotted keys of the study file.
         seed: of the trial.
-        study: the study's training; settings equal to it are left out. None for a configuration that was stored.
+        study: settings equal to its own are left out. None for a configuration that is canonical already.
+        source: for messages.
 
     Raises:
-        InputError: for a configuration this version of autorf does not know.
+        InputError: for a configuration this version of autorf does not know, or a setting that the study cannot have.
     """
-    return _trial(configuration, seed, study, "stored trial")
+    method, settings = split(configuration, source)
+    return Trial(method, seed, canonical(settings, source) if study is None else differing(study, settings, source))
 
 
-def _trial(configuration: Mapping[str, Any], seed: int, study: TrainingSpec | None, source: str) -> Trial:
-    method, training = split(configuration, source)
-    kept = {name: value for name, value in training.items() if study is None or value != getattr(study, name)}
-    return Trial(method, seed, tuple(sorted(kept.items())))
+def spec_of(study: StudySpec, trial: Trial) -> StudySpec:
+    """The study as one trial has it: with its settings, and trained for as long as its method asks for.
 
+    Data, network and training of a trial come from here and nowhere else.
 
-def training_of(study: TrainingSpec, trial: Trial) -> TrainingSpec:
-    """The study's training with what a trial changes in it, and as long as its method asks for."""
-    epochs = trial.method.epochs(study.epochs)
-    return TrainingSpec.model_validate({**study.model_dump(), **dict(trial.training), "epochs": epochs})
+    >>> from autorf.methods import Dilation
+    >>> from autorf.study.spec import parse_study
+    >>> study = parse_study({"name": "a", "data": {"name": "digits"}, "model": {"name": "largefov:resnet18"},
+    ...                      "search_space": ["dilation"]}, "a.yaml")
+    >>> spec_of(study, Trial(Dilation(rate=2), 0, (("model.channels", (8, 8)),))).model.channels
+    (8, 8)
+
+    Raises:
+        InputError: for settings that the study cannot have.
+    """
+    spec = with_settings(study, dict(trial.settings), "stored trial")
+    length = "epochs" if spec.training.steps is None else "steps"
+    given = getattr(spec.training, length)
+    longer = trial.method.epochs(given)
+    if longer == given:
+        return spec
+    return spec.model_copy(update={"training": spec.training.model_copy(update={length: longer})})
 
 
 def grid(spec: StudySpec, source: str) -> list[Trial]:
@@ -84,7 +110,7 @@ def grid(spec: StudySpec, source: str) -> list[Trial]:
     Raises:
         InputError: for a bad search space, or one configuration in two of them.
     """
-    return under_every_seed(configurations(spec, read_spaces(spec.search_space, source)), spec.training.seeds)
+    return under_every_seed(configurations(spec, read_spaces(spec.search_space, source, spec)), spec.training.seeds)
 
 
 def configurations(spec: StudySpec, spaces: Sequence[Space]) -> list[Trial]:
@@ -96,7 +122,7 @@ def configurations(spec: StudySpec, spaces: Sequence[Space]) -> list[Trial]:
     found: list[Trial] = []
     for space in spaces:
         for configuration in space.configurations():
-            trial = _trial(configuration, spec.training.seeds[0], spec.training, space.source)
+            trial = trial_from(configuration, spec.training.seeds[0], spec, space.source)
             if trial in found:
                 raise InputError(
                     f"{space.source}: {trial.method.method} ({trial.setting}) is in two search spaces; keep one"
@@ -107,8 +133,8 @@ def configurations(spec: StudySpec, spaces: Sequence[Space]) -> list[Trial]:
 
 def under_every_seed(trials: Sequence[Trial], seeds: Sequence[int]) -> list[Trial]:
     """The configurations of ``trials`` under every seed: all for the first seed, then for the next."""
-    distinct = dict.fromkeys((trial.method, trial.training) for trial in trials)
-    return [Trial(method, seed, training) for seed in seeds for method, training in distinct]
+    distinct = dict.fromkeys((trial.method, trial.settings) for trial in trials)
+    return [Trial(method, seed, settings) for seed in seeds for method, settings in distinct]
 
 
 def side_text(sides: Sequence[float]) -> str:
@@ -120,4 +146,6 @@ def side_text(sides: Sequence[float]) -> str:
 def _short(value: Any) -> str:
     if value is None:
         return "unchanged"
+    if isinstance(value, tuple | list):
+        return str(list(value))
     return f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)

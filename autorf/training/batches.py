@@ -8,6 +8,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from autorf.data import SegmentationSet
 from autorf.training.parallel import ALONE, Shard, own_shard
+from autorf.training.spec import steps_per_epoch
 
 
 class EpochBatches(Sampler[list[int]]):
@@ -32,9 +33,7 @@ class EpochBatches(Sampler[list[int]]):
     def __len__(self) -> int:
         if not self.shuffle:
             return -(-len(self.shard.of(self.length)) // self._part)
-        whole, rest = divmod(self.length, self.batch_size)
-        # A last batch of one image breaks batch norm; in training it is left out, other images come first next time.
-        return whole + (rest >= 2 * self.shard.processes or whole == 0)
+        return steps_per_epoch(self.length, self.batch_size, self.shard.processes)
 
     def __iter__(self) -> Iterator[list[int]]:
         if not self.shuffle:
@@ -53,6 +52,37 @@ class EpochBatches(Sampler[list[int]]):
         return max(1, self.batch_size // self.shard.processes)
 
 
+class PeriodBatches(Sampler[list[int]]):
+    """The batches of all epochs one behind the other, cut into periods of so many steps; Lightning takes each for an
+    epoch, at whose end it validates.
+
+    Args:
+        epochs: the batches of each epoch, in its order and with its augmentation.
+        steps: of a period.
+    """
+
+    def __init__(self, epochs: EpochBatches, steps: int) -> None:
+        self.epochs, self.steps, self.period = epochs, steps, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the period that comes next."""
+        self.period = epoch
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[list[int]]:
+        number, first = divmod(self.period * self.steps, len(self.epochs))
+        left = self.steps
+        while left:
+            # Which images a batch holds is asked before their tensors are made, so the augmentation is this epoch's.
+            self.epochs.set_epoch(number)
+            batches = list(self.epochs)[first : first + left]
+            yield from batches
+            left -= len(batches)
+            number, first = number + 1, 0
+
+
 class _Batched(Dataset[tuple[Tensor, Tensor]]):
     """Answers an index list with a batch."""
 
@@ -63,7 +93,18 @@ class _Batched(Dataset[tuple[Tensor, Tensor]]):
         return self.images.tensors(indices)
 
 
-def loader(images: SegmentationSet, batch_size: int, seed: int, *, shuffle: bool) -> DataLoader[tuple[Tensor, Tensor]]:
-    """Batches ``(image (N, 3, H, W), mask (N, H, W))`` of this process's shard of a split."""
-    order = EpochBatches(images, batch_size, seed, shuffle=shuffle, shard=own_shard())
+def loader(
+    images: SegmentationSet, batch_size: int, seed: int, *, shuffle: bool, period: int | None = None
+) -> DataLoader[tuple[Tensor, Tensor]]:
+    """Batches ``(image (N, 3, H, W), mask (N, H, W))`` of this process's shard of a split.
+
+    Args:
+        images: the split.
+        batch_size: of all processes together.
+        seed: of the order.
+        shuffle: anew for every epoch; otherwise in the split's order.
+        period: of how many steps each round is; None for one over the whole split.
+    """
+    epochs = EpochBatches(images, batch_size, seed, shuffle=shuffle, shard=own_shard())
+    order = epochs if period is None else PeriodBatches(epochs, period)
     return DataLoader(_Batched(images), sampler=order, batch_size=None)

@@ -1,4 +1,7 @@
-"""A trial's checkpoint after every epoch, and what the epoch measured."""
+"""A trial's checkpoint after every epoch, and what the epoch measured.
+
+Where a training is counted in steps, an epoch here is a period of ``training.validate_every`` steps.
+"""
 
 import time
 from collections.abc import Callable
@@ -76,6 +79,11 @@ class EpochCheckpoint(Checkpoint):
         if batch_idx == 0:
             torch.manual_seed(self.seed * 100_003 + trainer.current_epoch)
         self._trace.note(pl_module, trainer.global_step, batch_idx, int(trainer.num_training_batches))
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *_: object) -> None:
+        """End a last period that is shorter than the others as they end: validated, reported and saved."""
+        if 0 < trainer.max_steps <= trainer.global_step:
+            trainer.should_stop = True
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Report and save; Lightning calls checkpoint callbacks last."""

@@ -1,8 +1,9 @@
 """How a trial is trained."""
 
-from typing import Annotated, Literal, Self
+import math
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from autorf.specification import PositiveFloat, PositiveInt, Specification
 
@@ -40,7 +41,10 @@ class TrainingSpec(Specification):
     """Optimisation settings; every trial of a study trains with the same.
 
     Attributes:
-        epochs: passes over the training split.
+        epochs: passes over the training split; of no meaning where ``steps`` is given.
+        steps: optimizer steps, instead of ``epochs``.
+        validate_every: steps between validations, each with its checkpoint; None for one epoch. Where it is given the
+            training is counted in steps, also one given in epochs.
         batch_size: images a step.
         lr: peak learning rate.
         optimizer: ``adamw``, or ``sgd`` with ``momentum``, as in the papers.
@@ -55,6 +59,8 @@ class TrainingSpec(Specification):
     """
 
     epochs: PositiveInt = 12
+    steps: PositiveInt | None = None
+    validate_every: PositiveInt | None = None
     batch_size: PositiveInt = 16
     lr: PositiveFloat = 3e-3
     optimizer: Literal["adamw", "sgd"] = "adamw"
@@ -71,4 +77,46 @@ class TrainingSpec(Specification):
     def _check(self) -> Self:
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"seeds must be a list of different integers, got {list(self.seeds)}")
+        if self.steps is not None and "epochs" in self.model_fields_set:
+            raise ValueError("give the length either in epochs or in steps, not both")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_epochs(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What is dumped can be read again: a training in steps names no epochs."""
+        plain: dict[str, Any] = handler(self)
+        if self.steps is not None:
+            plain.pop("epochs", None)
+        return plain
+
+    @property
+    def in_steps(self) -> bool:
+        """Whether the training is counted in optimizer steps instead of epochs."""
+        return self.steps is not None or self.validate_every is not None
+
+    @property
+    def validations(self) -> int:
+        """How often a training validates, reports and leaves a checkpoint; see :meth:`counted`."""
+        if not self.in_steps:
+            return self.epochs
+        assert self.steps is not None
+        assert self.validate_every is not None
+        return math.ceil(self.steps / self.validate_every)
+
+    def counted(self, steps_per_epoch: int) -> "TrainingSpec":
+        """With both ``steps`` and ``validate_every`` where either is given; itself where epochs count."""
+        if not self.in_steps:
+            return self
+        steps = self.steps or self.epochs * steps_per_epoch
+        every = min(self.validate_every or steps_per_epoch, steps)
+        given = self.model_dump(exclude={"epochs"})
+        return TrainingSpec.model_validate({**given, "steps": steps, "validate_every": every})
+
+
+def steps_per_epoch(n_images: int, batch_size: int, processes: int = 1) -> int:
+    """How many optimizer steps a pass over so many training images takes.
+
+    A last batch of one image a process breaks batch norm; it is left out, and other images come first next time.
+    """
+    whole, rest = divmod(n_images, batch_size)
+    return whole + (rest >= 2 * processes or whole == 0)
