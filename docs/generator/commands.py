@@ -13,7 +13,7 @@ from docs.generator.markdown import table
 def commands() -> Mapping[str, Any]:
     """Every command by its name."""
     group: Any = get_command(app)
-    return group.commands  # type: ignore[no-any-return]
+    return group.commands
 
 
 def page() -> str:

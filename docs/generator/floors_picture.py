@@ -15,7 +15,7 @@ LINE, PADDING, CHARACTER = 17, 12, 6.9
 def picture(rooms: Mapping[str, Room], floors: Sequence[Sequence[str]] = FLOORS) -> str:
     """An SVG of the floors, coloured by the page's own style; rooms that have no files yet are left out."""
     parts: list[str] = []
-    top = MARGIN
+    top: float = MARGIN
     for floor in reversed(floors):
         standing = [rooms[name] for name in floor if name in rooms]
         for start in range(0, len(standing), MOST_IN_A_ROW):

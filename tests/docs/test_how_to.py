@@ -51,3 +51,15 @@ def test_a_page_s_own_code_runs(page: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_page_s_part_of_a_study_file_has_keys_that_study_files_have(page: Path) -> None:
     for text in blocks(page, "yaml"):
         assert set(yaml.safe_load(text)) <= set(StudySpec.model_fields)
+
+
+def test_every_file_that_a_page_names_is_there() -> None:
+    named = {
+        (page.name, path)
+        for page in (ROOT / "docs").rglob("*.md")
+        for path in re.findall(r"`((?:\w+/)+\w+\.(?:py|md))`", page.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 15
+    assert {
+        (page, path) for page, path in named if not any((at / path).is_file() for at in (ROOT, ROOT / "autorf"))
+    } == set()
