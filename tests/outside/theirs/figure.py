@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from autorf.reporting import Findings, ReportFigure
+from autorf.reporting import ReportData, ReportFigure
 from autorf.reporting.blocks import Block, Column, table
 
 
-def _blocks(found: Findings) -> Iterator[Block]:
-    lines = [(group.method, str(group.n)) for group in found.comparison.groups]
+def _blocks(report: ReportData) -> Iterator[Block]:
+    lines = [(group.method, str(group.n)) for group in report.comparison.groups]
     yield table("Seeds by method", (Column("method", False), "seeds"), lines)
 
 
