@@ -1,11 +1,12 @@
 # make quickstart   install into .venv and run the quickstart study
 # make test         install into .venv and run lint, types and tests
+# make test-slow    the tests that take minutes, and the mutants: every one of them must be killed
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test clean
+.PHONY: quickstart test test-slow clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/autorf search quickstart
@@ -14,7 +15,11 @@ test: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
+
+test-slow: $(VENV)/installed
+	$(BIN)/pytest -m slow
+	$(BIN)/python benchmarks/mutants.py
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "autorf needs Python 3.11 or newer; run: make PYTHON=python3.11 ...")'
