@@ -172,13 +172,17 @@ def table(fates: Sequence[tuple[Mutant, str]]) -> str:
     """The mutants in Markdown."""
     killed = sum(fate == "killed" for _, fate in fates)
     rows = [
-        f"| {mutant.file} | `{mutant.old.strip()}` | `{mutant.new.strip()}` | {mutant.test.rpartition('::')[2]} | {fate} |"
+        f"| {mutant.file} | `{mutant.old.strip()}` | `{mutant.new.strip()}` | {_name(mutant.test)} | {fate} |"
         for mutant, fate in fates
     ]
     head = ["| file | line | becomes | test | fate |", "|---|---|---|---|---|"]
     return "\n".join(
         ["# Mutants", "", f"{killed} of {len(fates)} killed; `python benchmarks/mutants.py`.", "", *head, *rows, ""]
     )
+
+
+def _name(test: str) -> str:
+    return test.rpartition("::")[2]
 
 
 if __name__ == "__main__":
