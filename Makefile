@@ -1,12 +1,13 @@
 # make quickstart   install into .venv and run the quickstart study
 # make test         install into .venv and run lint, types and tests
 # make docs         install into .venv and write the pages to site/
+# make test-slow    the tests that take minutes, and the mutants: every one of them must be killed
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test docs clean
+.PHONY: quickstart test test-slow docs clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/autorf search quickstart
@@ -15,7 +16,11 @@ test: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
+
+test-slow: $(VENV)/installed
+	$(BIN)/pytest -m slow
+	$(BIN)/python benchmarks/mutants.py
 
 docs: $(VENV)/installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict

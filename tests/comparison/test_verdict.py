@@ -144,6 +144,22 @@ def test_a_cost_is_better_when_it_is_less() -> None:
     assert found.rows[0].measured == {"latency_ms": 20.0}
 
 
+def test_the_interval_of_a_cost_is_turned_and_stays_in_order() -> None:
+    def timed(trial: Record, latency: float) -> Record:
+        return replace(trial, result={**trial.result, "latency_ms": latency})
+
+    slow = [
+        timed(one, latency) for one, latency in zip(seeds("dilation", [0.5] * 3, rate=2), (20, 21, 22), strict=True)
+    ]
+    fast = [
+        timed(one, latency) for one, latency in zip(seeds("learned_dilation", [0.4] * 3), (10, 12, 11), strict=True)
+    ]
+    verdict = of([*slow, *fast], search={"objectives": ["latency_ms", "miou"]}).verdict
+    # The differences are -10, -9 and -11, of spread 1.
+    assert verdict.difference_low == pytest.approx(-10 - T2 / 3**0.5, abs=1e-5)
+    assert verdict.difference_high == pytest.approx(-10 + T2 / 3**0.5, abs=1e-5)
+
+
 def test_what_breaks_a_limit_is_shown_and_never_best() -> None:
     found = of(
         [record("dilation", 0.9, rate=2), record("dilation", 0.5, rate=1), record("learned_dilation", 0.6)],

@@ -27,6 +27,14 @@ def test_a_constant_rate_rises_only() -> None:
     assert factors({"kind": "constant"}, 4, warmup=0.5) == pytest.approx([1 / 3, 2 / 3, 1, 1])
 
 
+def test_a_cosine_rises_to_its_peak_and_falls_to_nothing_by_hand() -> None:
+    found = factors({"kind": "cosine"}, 10, warmup=0.2)
+    # Two steps up, then cosine over eight: half of it after four, and a step before its end.
+    assert found[:3] == pytest.approx([1 / 3, 2 / 3, 1])
+    assert found[6] == pytest.approx(0.5)
+    assert found[9] == pytest.approx(0.5 * (1 + math.cos(math.pi * 7 / 8)))
+
+
 def test_milestones_must_increase() -> None:
     with pytest.raises(InputError, match="milestones must increase"):
         factors({"kind": "step", "milestones": [0.5, 0.5]}, 4)
