@@ -54,8 +54,8 @@ class Pairs:
         """``(..., K, K)``: of the differences, one-sided at ``tail`` (one number, or one for each row)."""
         tails = np.broadcast_to(np.asarray(tail, float), self.shared.shape[:1])[:, None]
         variance = 2 * self.residual[..., None, None] / np.maximum(self.shared, 1)
-        freedom = np.where(self.shared > 0, self.freedom, 0)
-        return half_widths(variance, self.image_variances, freedom, self.n_images, tails)
+        half = half_widths(variance, self.image_variances, self.freedom, self.n_images, tails)
+        return np.where(self.shared > 0, half, np.inf)
 
     def lose_nothing(self, margin: float, tail: ArrayLike) -> Flags:
         """``(..., K)``: whether each is shown to stay within ``margin`` of every rival."""

@@ -112,9 +112,11 @@ def sufficient_field(
     if len(members) < 2:
         return replace(answer, missing="a second field with a score: one has no rival")
     pairs = paired(values[members], variances[np.ix_(members, members)], n_images)
-    steps = step(sides[members], pairs, margin, level)
-    best = int(steps.best)
+    best = int(pairs.best)
     answer = replace(answer, best=int(members[best]), n_seeds=int(pairs.shared[best].min()))
+    if pairs.freedom == 0:
+        return _undecided(answer, pairs, level)
+    steps = step(sides[members], pairs, margin, level)
     if steps.low < 0:
         return _undecided(answer, pairs, level)
     return _named(answer, pairs, steps, members)

@@ -146,7 +146,7 @@ def test_a_cost_is_better_when_it_is_less() -> None:
 
 def test_the_interval_of_a_cost_is_turned_and_stays_in_order() -> None:
     def timed(trial: Record, latency: float) -> Record:
-        return replace(trial, result={**trial.result, "latency_ms": latency})
+        return with_result(trial, latency_ms=latency)
 
     slow = [
         timed(one, latency) for one, latency in zip(seeds("dilation", [0.5] * 3, rate=2), (20, 21, 22), strict=True)
