@@ -402,9 +402,9 @@ UNEQUALLY = """\
 The pool takes all fields to be moved alike. Deviations that differ without order leave it near its level (drawn anew
 for each study, with a deviation of their logarithm of 0.7, at most 7 of 100 were wrong); fields that are far calmer
 than the best and its neighbour make it claim too much, and far livelier ones too little. Each pair's own spread would
-be safer there and name too little everywhere (the table above). Pooling over the fields near the best only, the larger of
-both pools, and a variance shrunk towards the pool were tried: each brings the plateau of 4 at 5 seeds and a margin of 2
-to 75 to 79 of 100, under the 80 that it must reach, and leaves the calm case at 6 to 15.
+be safer there and name too little everywhere (the table above). Pooling over the fields near the best only, the larger
+of both pools, and a variance shrunk towards the pool were tried: each brings the plateau of 4 at 5 seeds and a margin
+of 2 to 75 to 79 of 100, under the 80 that it must reach, and leaves the calm case at 6 to 15.
 """
 
 IMAGES = """\
