@@ -408,7 +408,7 @@ of 2 to 75 to 79 of 100, under the 80 that it must reach, and leaves the calm ca
 """
 
 IMAGES = """\
-not The choice of 100 images moves each field's score by 0.7 deviations, the same under every seed. Where the test is not
+The choice of 100 images moves each field's score by 0.7 deviations, the same under every seed. Where the test is not
 told, it takes the seeds' agreement for certainty.
 """
 
