@@ -7,6 +7,7 @@ from typing import Any, Literal
 from optuna.trial import FrozenTrial, TrialState
 
 from autorf.errors import InputError
+from autorf.study.control import Control
 from autorf.study.defaults import Defaults
 from autorf.study.trial import Trial, trial_from
 from autorf.training.results import DamagedError, EpochReport, TrialResult
@@ -46,6 +47,7 @@ class Record:
         crashes: how often in a row its worker died without finishing an epoch.
         ended: when the attempt ended, in seconds since 1970; None before.
         again: whether an attempt that failed is to be followed by another, as after an interruption.
+        control: what it is a control for; None for a trial of the search.
     """
 
     row: int
@@ -62,6 +64,7 @@ class Record:
     ended: float | None = None
     crashes: int = 0
     again: bool = False
+    control: Control | None = None
 
     @property
     def method(self) -> str:
@@ -147,6 +150,7 @@ def record_from(row: FrozenTrial, defaults: Defaults, before: Record | None = No
         ended=row.datetime_complete.timestamp() if row.datetime_complete else None,
         crashes=attributes.get("crashes") or 0,
         again=not problems and attributes.get("again", False),
+        control=Control.from_json(attributes.get("control")),
     )
 
 
