@@ -47,7 +47,7 @@ MUTANTS = (
     Mutant("statistics.py", "freedom = own_freedom + prior_freedom", "freedom = own_freedom + 0 * prior_freedom",
            "tests/test_statistics.py::test_three_configurations_that_vary_alike_lend_each_other_their_variance"),
     Mutant("statistics.py", "return max(total - rest / (n_images * n_seeds), 0.0)", "return total",
-           "tests/test_statistics.py::test_what_differs_between_seeds_too_is_not_counted_as_the_images_share"),
+           "tests/test_statistics.py::test_the_images_share_of_two_seeds_and_two_images_by_hand"),
     Mutant("statistics.py", "np.maximum(half, over_seeds * np.sqrt(v))", "half",
            "tests/test_statistics.py::test_a_little_image_noise_never_narrows_an_interval"),
     Mutant("comparison/verdict.py", "else (high, low)", "else (low, high)",
@@ -108,7 +108,7 @@ MUTANTS = (
     Mutant("store/ranking.py", "-mean(_value", "-max(_value",
            "tests/store/test_ranking.py::test_the_winner_is_the_best_seed_of_the_best_mean"),
     Mutant("study/trial.py", "[self.configuration, self.seed], sort_keys=True", "[self.configuration, self.seed]",
-           "tests/study/test_trial.py::test_keys_never_change_lest_studies_lose_their_trials"),
+           "tests/study/test_trial.py::test_a_key_is_the_hash_of_the_sorted_configuration_whatever_the_order_of_its_fields"),
 )  # fmt: skip
 
 

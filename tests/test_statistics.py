@@ -77,6 +77,13 @@ def test_what_differs_between_seeds_too_is_not_counted_as_the_images_share() -> 
     assert image_variance(images + rest, only_images=True) == pytest.approx(1.2 / 400, rel=0.2)
 
 
+def test_the_images_share_of_two_seeds_and_two_images_by_hand() -> None:
+    # The mean over seeds is 2 and -2: a variance of 8 / 1 / 2 images. What differs between seeds is 1 and -1 either
+    # way: 4 / (1 * 1), of which each of the four cells' mean holds a fourth.
+    assert image_variance([[3.0, -3.0], [1.0, -1.0]]) == 4 - 4 / 4
+    assert image_variance([[3.0, -3.0], [1.0, -1.0]], only_images=True) == 4
+
+
 def test_two_configurations_are_compared_by_students_paired_interval() -> None:
     found = difference_of_best([[0.5, 0.6, 0.55]], [[0.45, 0.5, 0.5]])
     half = T2 * np.std([0.05, 0.1, 0.05], ddof=1) / 3**0.5

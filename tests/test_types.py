@@ -34,7 +34,7 @@ WRONG = {
     "autorf.LearnedDilation(startt=4)": "startt",
     "autorf.LearnedDilation(rates=4)": "rates",
     "autorf.Inflation(factor=None)": "factor",
-    'autorf.receptive_field(model, "big")': "image_size",
+    'autorf.receptive_field(model, "big")': "receptive_field",
     "autorf.receptive_field(model, (64, 64)).sizes": "sizes",
     "autorf.adapt(model)": "method",
     'autorf.adapt(model, "dilation")': "Method",

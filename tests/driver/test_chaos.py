@@ -11,7 +11,11 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.mark.parametrize(
-    "command", [["chaos.py", "--kills", "3", "--seed", "4", "--longest", "3"], ["truncation.py", "--cuts", "3"]]
+    "command",
+    [
+        pytest.param(["chaos.py", "--kills", "3", "--seed", "4", "--longest", "3"], marks=pytest.mark.slow),
+        ["truncation.py", "--cuts", "3"],
+    ],
 )
 def test_nothing_is_lost_or_repeated(command: list[str]) -> None:
     environment = {**os.environ, "PYTHONPATH": str(BENCHMARKS.parent)}

@@ -1,3 +1,5 @@
+import hashlib
+
 from autorf.methods import Dilation, LearnedDilation
 from autorf.study.spec import parse_study
 from autorf.study.trial import Trial, side_text, spec_of, trial_from
@@ -52,3 +54,9 @@ def test_a_search_phase_is_added_to_the_epochs_of_a_study() -> None:
     assert epochs(10, extra=0.1) == 11
     assert epochs(3) == 4
     assert epochs(3, extra=0.0) == 3
+
+
+def test_a_key_is_the_hash_of_the_sorted_configuration_whatever_the_order_of_its_fields() -> None:
+    canonical = '[{"method":"dilation","rate":2,"targets":"head"},3]'
+    expected = hashlib.sha256(canonical.encode()).hexdigest()[:12]
+    assert trial_from({"targets": "head", "rate": 2, "method": "dilation"}, 3).key == expected
