@@ -6,9 +6,9 @@ import pytest
 from autorf.driver.sampling import Suggestions, Tried
 from autorf.methods import Dilation, LearnedDilation
 from autorf.study.search_space import read_spaces
-from autorf.study.search_spec import SearchSpec
+from autorf.study.spec import parse_study
 from autorf.study.trial import Trial
-from autorf.training.spec import TrainingSpec
+from tests.tiny import TINY
 
 SPACES: list[dict[str, Any]] = [
     {"method": "dilation", "rate": [1, 2, 3, 4, 6, 8], "training.lr": {"low": 1e-4, "high": 1e-1, "log": True}},
@@ -17,8 +17,9 @@ SPACES: list[dict[str, Any]] = [
 
 
 def suggestions(sampler: str, spaces: list[dict[str, Any]] = SPACES, **more: Any) -> Suggestions:
-    search = SearchSpec.model_validate({"sampler": sampler, "budget": {"trials": 50}, **more})
-    return Suggestions(read_spaces(spaces, "f"), search, TrainingSpec(), n_startup=5)
+    search = {"sampler": sampler, "budget": {"trials": 50}, **more}
+    study = parse_study({**TINY, "search_space": spaces, "search": search, "training": {}}, "f")
+    return Suggestions(read_spaces(spaces, "f", study), study, n_startup=5)
 
 
 def searched(found: Suggestions, score: Callable[[Trial], tuple[float, ...]], n: int) -> list[Tried]:
@@ -30,7 +31,7 @@ def searched(found: Suggestions, score: Callable[[Trial], tuple[float, ...]], n:
 
 def closeness(trial: Trial) -> tuple[float, ...]:
     rate = trial.method.rate if isinstance(trial.method, Dilation) else 20
-    return (-abs((rate or 0) - 4) - abs(dict(trial.training).get("lr", 3e-3) - 0.01) * 10,)
+    return (-abs((rate or 0) - 4) - abs(dict(trial.settings).get("training.lr", 3e-3) - 0.01) * 10,)
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe", "nsga2"])
@@ -44,7 +45,7 @@ def test_every_suggestion_is_new_valid_and_has_its_own_methods_fields(sampler: s
             assert names <= {"method", "start", "rates"}
         else:
             assert names <= {"method", "rate", "training.lr"}
-            assert 1e-4 <= dict(one.trial.training).get("lr", 3e-3) <= 1e-1
+            assert 1e-4 <= dict(one.trial.settings).get("training.lr", 3e-3) <= 1e-1
     assert len({one.trial.method.method for one in tried}) == 2
 
 

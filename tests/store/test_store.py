@@ -160,18 +160,6 @@ def test_a_changed_study_file_is_refused_with_the_difference(store: Store, tiny:
         store.register(longer, grid(longer, "tiny"))
 
 
-def test_defaults_that_changed_since_are_refused_and_new_ones_are_not(store: Store, tiny: StudySpec) -> None:
-    known = store._study.user_attrs["defaults"]
-    method = next(iter(known))
-    assert set(known) == {record.configuration["method"] for record in store.records()}
-    older = {name: value for name, value in known[method].items() if name != "targets"}
-    store._study.set_user_attr("defaults", {method: older})
-    store.register(tiny, grid(tiny, "tiny"))
-    store._study.set_user_attr("defaults", {method: {**older, "rate": 7}})
-    with pytest.raises(InputError, match=rf"defaults changed since study 'tiny' began \({method}\.rate: 7 became None"):
-        store.register(tiny, grid(tiny, "tiny"))
-
-
 def test_a_change_that_only_adds_trials_or_workers_is_taken(store: Store, tiny: StudySpec) -> None:
     training = tiny.training.model_copy(update={"seeds": (0, 1)})
     executor = tiny.executor.model_copy(update={"workers": 1})

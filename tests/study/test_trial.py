@@ -1,6 +1,12 @@
 from autorf.methods import Dilation, LearnedDilation
-from autorf.study.trial import Trial, side_text, training_of, trial_from
+from autorf.study.spec import parse_study
+from autorf.study.trial import Trial, side_text, spec_of, trial_from
 from autorf.training.spec import TrainingSpec
+from tests.tiny import TINY
+
+
+def training_of(given: dict[str, int], trial: Trial) -> TrainingSpec:
+    return spec_of(parse_study({**TINY, "training": given}, "tiny.yaml"), trial).training
 
 
 def test_a_key_depends_on_configuration_and_seed_and_on_nothing_else() -> None:
@@ -30,18 +36,18 @@ def test_keys_never_change_lest_studies_lose_their_trials() -> None:
 
 
 def test_a_training_setting_belongs_to_the_configuration_and_trains_the_trial() -> None:
-    trial = Trial(Dilation(rate=2), 0, (("batch_size", 4), ("lr", 0.01)))
+    trial = Trial(Dilation(rate=2), 0, (("training.batch_size", 4), ("training.lr", 0.01)))
     assert trial.configuration == {"method": "dilation", "rate": 2, "training.batch_size": 4, "training.lr": 0.01}
     assert trial_from(trial.configuration, 0) == trial
-    found = training_of(TrainingSpec(epochs=5), trial.configuration)
+    found = training_of({"epochs": 5}, trial)
     assert (found.epochs, found.batch_size, found.lr) == (5, 4, 0.01)
 
 
 def test_a_search_phase_is_added_to_the_epochs_of_a_study() -> None:
     def epochs(given: int, **method: float) -> int:
-        return training_of(TrainingSpec(epochs=given), Trial(LearnedDilation(**method), 0).configuration).epochs
+        return training_of({"epochs": given}, Trial(LearnedDilation(**method), 0)).epochs
 
-    assert training_of(TrainingSpec(epochs=8), Trial(Dilation(rate=2), 0).configuration).epochs == 8
+    assert training_of({"epochs": 8}, Trial(Dilation(rate=2), 0)).epochs == 8
     assert epochs(8) == 10
     assert epochs(10, extra=0.1) == 11
     assert epochs(3) == 4
