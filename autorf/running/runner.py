@@ -73,11 +73,14 @@ def run(
     field = FieldOf(model, spec)
     gatherer = Gatherer(splits)
     price = Price(spec, memory)
-    checkpoint = EpochCheckpoint(job.folder, job.seed, field, price.told_with(report, model), stopped, job.reached)
+    steps = spec.training.steps
+    checkpoint = EpochCheckpoint(
+        job.folder, job.seed, field, price.told_with(report, model), stopped, job.reached, steps
+    )
     resumed, checkpoint.notes = newest_checkpoint(job.folder, job.reached)
     for note in checkpoint.notes if share.first else ():
         print(f"trial {job.key}: {note}", file=sys.stderr, flush=True)
-    trainer = _trainer(spec, [ReceptiveFieldCallback(), gatherer, checkpoint], processes)
+    trainer = _trainer(spec, [ReceptiveFieldCallback(steps), gatherer, checkpoint], processes)
     price.device = trainer.strategy.root_device
     period = spec.training.validate_every
     images = loader(train, spec.training.batch_size, job.seed, shuffle=True, period=period)
@@ -207,7 +210,6 @@ def _trainer(
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     return lightning.Trainer(
         max_epochs=spec.training.validations,
-        max_steps=spec.training.steps or -1,
         devices=1 if processes is None else "auto",
         strategy="auto" if processes is None else processes["strategy"],
         # Every process takes its own share of the images.
