@@ -75,13 +75,14 @@ def run(
     field = FieldMeter(model, spec)
     collector = EvidenceCollector(splits)
     running_costs = RunningCosts(spec, memory)
+    steps = spec.training.steps
     checkpoint = EpochCheckpoint(
-        job.folder, job.seed, field, running_costs.told_with(report, model), stopped, job.reached
+        job.folder, job.seed, field, running_costs.told_with(report, model), stopped, job.reached, steps
     )
     resumed, checkpoint.notes = newest_checkpoint(job.folder, job.reached)
     for note in checkpoint.notes if shard.first else ():
         print(f"trial {job.key}: {note}", file=sys.stderr, flush=True)
-    trainer = _trainer(spec, [ReceptiveFieldCallback(), collector, checkpoint], processes)
+    trainer = _trainer(spec, [ReceptiveFieldCallback(steps), collector, checkpoint], processes)
     running_costs.device = trainer.strategy.root_device
     period = spec.training.validate_every
     images = loader(train, spec.training.batch_size, job.seed, shuffle=True, period=period)
@@ -211,7 +212,6 @@ def _trainer(
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     return lightning.Trainer(
         max_epochs=spec.training.validations,
-        max_steps=spec.training.steps or -1,
         devices=1 if processes is None else "auto",
         strategy="auto" if processes is None else processes["strategy"],
         # Every process takes its own shard of the images.

@@ -14,6 +14,9 @@ class ReceptiveFieldCallback(lightning.Callback):
     epoch it logs what was learned (``f``, ``dilation``, ...). Adapt the model before the optimizer is made: in the
     module's ``__init__``, ``setup`` or ``configure_model``.
 
+    Args:
+        steps: optimizer steps of the whole training, where Lightning cannot know them; None for what it says.
+
     Raises:
         InputError: at the start of training, when the length of the training is not known.
 
@@ -24,9 +27,12 @@ class ReceptiveFieldCallback(lightning.Callback):
         ... )
     """
 
+    def __init__(self, steps: int | None = None) -> None:
+        self.steps = steps
+
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Refuse a training without an end: the search phase is a share of it."""
-        steps = trainer.estimated_stepping_batches
+        steps = self.steps or trainer.estimated_stepping_batches
         if steps == float("inf"):
             raise InputError("ReceptiveFieldCallback needs a training of known length: set max_epochs or max_steps")
         self.total_steps = int(steps)

@@ -35,6 +35,7 @@ class EpochCheckpoint(Checkpoint):
         report: receives what every epoch measured; of several processes, the first's does.
         stopped: asked after each epoch's checkpoint whether to end the training there.
         reached: how many epochs were received before; those that only the checkpoint knows are reported again.
+        steps: after which the training ends, maybe within its last period; None for the end of its last epoch.
 
     Attributes:
         history: what was reported, epoch by epoch.
@@ -51,9 +52,10 @@ class EpochCheckpoint(Checkpoint):
         report: Callable[[EpochReport], None],
         stopped: Callable[[], bool] = lambda: False,
         reached: int | None = None,
+        steps: int | None = None,
     ) -> None:
         self.folder, self.seed, self.field, self.report, self.stopped = folder, seed, field, report, stopped
-        self.reached = reached
+        self.reached, self.steps = reached, steps
         self.history: list[EpochReport] = []
         self.seconds, self.cpu_seconds = 0.0, 0.0
         self.notes: list[str] = []
@@ -81,8 +83,11 @@ class EpochCheckpoint(Checkpoint):
         self._trace.note(pl_module, trainer.global_step, batch_idx, int(trainer.num_training_batches))
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: object) -> None:
-        """End a last period that is shorter than the others as they end: validated, reported and saved."""
-        if 0 < trainer.max_steps <= trainer.global_step:
+        """End a last period that is shorter than the others as they end: validated, reported and saved.
+
+        Lightning's own ``max_steps`` would take every checkpoint for one from the middle of an epoch.
+        """
+        if self.steps is not None and trainer.global_step >= self.steps:
             trainer.should_stop = True
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:

@@ -104,7 +104,8 @@ class SegmentationModule(lightning.LightningModule):
             if self.spec.optimizer == "adamw"
             else torch.optim.SGD(groups, lr=self.spec.lr, momentum=self.spec.momentum)
         )
-        followed = schedule(self.spec, int(self.trainer.estimated_stepping_batches))
+        steps = self.spec.steps or int(self.trainer.estimated_stepping_batches)
+        followed = schedule(self.spec, steps)
         rules = [followed if group["scheduled"] else constant for group in optimizer.param_groups]
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, rules)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -2,6 +2,7 @@ import errno
 import os
 import warnings
 from contextlib import suppress
+from dataclasses import replace
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from autorf.training.callback import ReceptiveFieldCallback
 from autorf.training.checkpoint import EpochCheckpoint, SafetensorsIO
 from autorf.training.module import SegmentationModule, class_weights
 from autorf.training.packing import pack, unpack
+from autorf.training.results import EpochReport, Field
 from autorf.training.resuming import NAMES, clear_checkpoints, newest_checkpoint, write_checkpoint
 from autorf.training.schedule import warmup_cosine
 from autorf.training.spec import TrainingSpec
@@ -38,11 +40,11 @@ def network() -> nn.Module:
     return adapt(model, LearnedDilation(targets=("0",), rates=(1, 2, 4), search=0.6))
 
 
-def train(folder: Path, splits: Splits, stop_after: int | None = None) -> tuple[nn.Module, list[dict[str, Any]]]:
+def train(folder: Path, splits: Splits, stop_after: int | None = None) -> tuple[nn.Module, list[EpochReport]]:
     """Train 9 steps, 5 of them searching, from the newest checkpoint, or until killed behind ``stop_after`` epochs."""
     model, reported = network(), []
 
-    def report(epoch: dict[str, Any]) -> None:
+    def report(epoch: EpochReport) -> None:
         reported.append(epoch)
 
     class KilledError(Exception):
@@ -53,7 +55,7 @@ def train(folder: Path, splits: Splits, stop_after: int | None = None) -> tuple[
             if trainer.current_epoch == stop_after:
                 raise KilledError
 
-    checkpoint = EpochCheckpoint(folder, 0, lambda: {"rf": [3, 3], "rnorm": 0.1}, report)
+    checkpoint = EpochCheckpoint(folder, 0, lambda: Field((3, 3), 0.1), report)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         trainer = lightning.Trainer(
@@ -81,8 +83,8 @@ def same(one: nn.Module, two: nn.Module) -> bool:
     return all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), two.state_dict().values(), strict=True))
 
 
-def without_time(reported: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{key: value for key, value in epoch.items() if "seconds" not in key} for epoch in reported]
+def without_time(reported: list[EpochReport]) -> list[EpochReport]:
+    return [replace(epoch, seconds=None, cpu_seconds=None) for epoch in reported]
 
 
 @pytest.mark.parametrize("stop_after", [1, 2])
