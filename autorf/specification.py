@@ -166,8 +166,8 @@ def _sentence(kind: type[BaseModel], detail: ErrorDetails) -> str:
     context = detail.get("ctx", {})
     match detail["type"]:
         case "extra_forbidden":
-            known = f"; known here: {', '.join(allowed)}" if allowed else ""
-            return f"{field}: unknown key{near_names(location[-1], allowed)}{known}"
+            keys = f"; known here: {', '.join(allowed)}" if allowed else ""
+            return f"{field}: unknown key{near_names(location[-1], allowed)}{keys}"
         case "missing":
             return f"{field}: this key is required"
         case "value_error":

@@ -79,9 +79,9 @@ def paired(scores: ArrayLike, image_variances: ArrayLike = 0.0, n_images: int = 
         image_variances: ``(K, K)`` or one number, from :func:`autorf.statistics.image_variance` of paired differences.
         n_images: how many images they were estimated from.
     """
-    known = np.asarray(scores, float)
-    seen = np.isfinite(known).reshape(-1, *known.shape[-2:]).all(0)
-    values, weights = np.where(seen, known, 0.0), seen.astype(float)
+    table = np.asarray(scores, float)
+    seen = np.isfinite(table).reshape(-1, *table.shape[-2:]).all(0)
+    values, weights = np.where(seen, table, 0.0), seen.astype(float)
     shared = weights @ weights.T
     sums = values @ weights.T
     difference = (sums - np.swapaxes(sums, -1, -2)) / np.maximum(shared, 1)

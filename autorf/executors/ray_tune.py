@@ -58,11 +58,11 @@ class TuneBridge:
         row = int(config["row"])
         if "said" not in result or row in self._ended:
             return
-        said = json.loads(result["said"])
-        self._nodes[row] = {said["node"]}
-        payload = payload_from(said["kind"], said["payload"])
+        message = json.loads(result["said"])
+        self._nodes[row] = {message["node"]}
+        payload = payload_from(message["kind"], message["payload"])
         if not isinstance(payload, EpochReport):
-            self._say(row, said["kind"], payload, NEXT_SECONDS)
+            self._say(row, message["kind"], payload, NEXT_SECONDS)
             return
         self._last[row] = payload
         at_rung = payload.epoch + 1 in config["rungs"]

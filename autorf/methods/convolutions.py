@@ -69,9 +69,9 @@ def check_convolution(
             f"layer {name!r} is a {type(layer).__name__}; only 2-d convolutions can be targets{_inside(name, layer)}"
         )
     if class_name(layer) not in WEIGHTS:
-        known = ", ".join(sorted(key.rpartition(".")[2] for key in WEIGHTS))
+        supported = ", ".join(sorted(key.rpartition(".")[2] for key in WEIGHTS))
         raise InputError(
-            f"layer {name!r} is a {class_name(layer)}, whose weight and padding are unknown here; known are {known}"
+            f"layer {name!r} is a {class_name(layer)}, whose weight and padding are unknown here; known are {supported}"
         )
     if reason := _obstacle(layer, even_kernels, any_padding):
         raise InputError(f"layer {name!r} {reason}")
@@ -79,16 +79,16 @@ def check_convolution(
 
 
 def _inside(name: str, layer: nn.Module) -> str:
-    found = [f"{name}.{inner}" for inner, module in layer.named_modules() if isinstance(module, nn.Conv2d)]
-    return f"; inside it are {', '.join(found[:3])}" if found else ""
+    convolutions = [f"{name}.{inner}" for inner, module in layer.named_modules() if isinstance(module, nn.Conv2d)]
+    return f"; inside it are {', '.join(convolutions[:3])}" if convolutions else ""
 
 
 def _obstacle(layer: nn.Conv2d, even_kernels: bool, any_padding: bool) -> str | None:
-    if any(side != 1 for side in layer.stride):
+    if any(stride != 1 for stride in layer.stride):
         return f"has stride {tuple(layer.stride)}; only stride 1 is supported"
-    if all(side == 1 for side in layer.kernel_size):
+    if all(taps == 1 for taps in layer.kernel_size):
         return "has a 1x1 kernel, which no dilation can spread"
-    if not even_kernels and any(side % 2 == 0 for side in layer.kernel_size):
+    if not even_kernels and any(taps % 2 == 0 for taps in layer.kernel_size):
         return f"has an even kernel {tuple(layer.kernel_size)}; this method needs odd kernel sides"
     if not any_padding and layer.padding_mode != "zeros":
         return f"pads by {layer.padding_mode!r}; this method supports zero padding only"
@@ -118,7 +118,7 @@ def keeps_size(layer: nn.Conv2d) -> bool:
 
 def _spans(layer: nn.Conv2d, dilation: tuple[int, int]) -> list[int]:
     """How many pixels of padding, both sides together, keep the map's height and width."""
-    return [step * (side - 1) for step, side in zip(dilation, layer.kernel_size, strict=True)]
+    return [rate * (taps - 1) for rate, taps in zip(dilation, layer.kernel_size, strict=True)]
 
 
 def effective_weight(layer: nn.Module, kind: str) -> Tensor:
@@ -176,10 +176,10 @@ def plain_convolution(layer: nn.Module, weight: Tensor, bias: Tensor | None, dil
     sides = (weight.shape[2], weight.shape[3])
     padding = (dilation[0] * (sides[0] // 2), dilation[1] * (sides[1] // 2))
     channels = (weight.shape[1] * groups, weight.shape[0])
-    made = nn.Conv2d(
+    convolution = nn.Conv2d(
         *channels, sides, padding=padding, dilation=dilation, groups=groups, bias=bias is not None, device="meta"
     )
-    made.weight = nn.Parameter(weight.detach().clone(), requires_grad=weight.requires_grad)
+    convolution.weight = nn.Parameter(weight.detach().clone(), requires_grad=weight.requires_grad)
     if bias is not None:
-        made.bias = nn.Parameter(bias.detach().clone(), requires_grad=bias.requires_grad)
-    return made.train(layer.training)
+        convolution.bias = nn.Parameter(bias.detach().clone(), requires_grad=bias.requires_grad)
+    return convolution.train(layer.training)

@@ -19,7 +19,7 @@ WINDOW, FINAL_WINDOW = 3.0, 0.1
 """The window's standard deviation in ``log f`` when the search begins, and when it ends."""
 
 HOLD, MEMORY = 0.1, 0.3
-"""Shares of the search: before the centre may move, and over which the profile is averaged."""
+"""Fractions of the search: before the centre may move, and over which the profile is averaged."""
 
 
 class SearchedInflationRegion(OptionSearch, InflationRegion):
@@ -37,7 +37,7 @@ class SearchedInflationRegion(OptionSearch, InflationRegion):
 
     def advance(self, progress: float) -> None:
         """Open, move, narrow or close the window for this share of the training; behind it ``f`` is learned."""
-        done = progress / self.schedule.share
+        done = progress / self.schedule.fraction
         self._search(done)
         self.sigma, self._progress = self.schedule.sigma(done), max(done, self._progress)
         self._note_state()
@@ -50,9 +50,10 @@ class SearchedInflationRegion(OptionSearch, InflationRegion):
         ends = torch.tensor(self.edges, dtype=torch.float64)
         middles = torch.cat([ends[:1], (ends[1:] + ends[:-1]) / 2, ends[-1:]])
         below = self._below(middles)
-        shares = (below[1:] - below[:-1]) / (below[-1] - below[0])
+        # The window is cut off at the range's ends; what lies outside is never drawn.
+        probabilities = (below[1:] - below[:-1]) / (below[-1] - below[0])
         factors = tuple(float(f"{math.exp(edge):.4g}") for edge in self.edges)
-        return SearchState(factors, tuple(shares.tolist()), tuple(self.losses()))
+        return SearchState(factors, tuple(probabilities.tolist()), tuple(self.losses()))
 
     def _factor(self) -> Tensor:
         if not (self.searching and self.training):
@@ -84,13 +85,14 @@ class SearchedInflationRegion(OptionSearch, InflationRegion):
         return math.log(math.sqrt(math.prod(self.pair())))
 
     def _below(self, at: Tensor) -> Tensor:
-        """The share of the whole Gaussian below some values of ``log f``."""
+        """The probability that the whole Gaussian, not cut off, lies below some values of ``log f``."""
         return torch.special.ndtr((at.double() - self._centre()) / self.sigma)
 
     def _differences(self, drawn: Any, variable: Tensor) -> tuple[Sequence[int], Tensor]:
         assert variable.grad is not None
         width = self.edges[1] - self.edges[0]
         part = int((math.log(variable.item()) - self.edges[0]) / width)
+        # Since df = f d(log f), the gradient times f is the slope along log f; times the width, the part's difference.
         return [min(max(part, 0), PARTS - 1)], (variable.grad * variable.detach() * width)[None]
 
     def _centre_on(self, option: int) -> None:

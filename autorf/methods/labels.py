@@ -26,8 +26,8 @@ class LabelAware(nn.Module):
                 "autorf.labels(model, target)"
             )
         rows, columns = (
-            ((torch.arange(side, device=self.labels.device) + 0.5) * (whole / side)).long()
-            for side, whole in zip(size, self.labels.shape[1:], strict=True)
+            ((torch.arange(length, device=self.labels.device) + 0.5) * (whole / length)).long()
+            for length, whole in zip(size, self.labels.shape[1:], strict=True)
         )
         return self.labels[:, rows[:, None], columns][:, None]
 

@@ -19,7 +19,7 @@ from autorf.ops.blended_dilation import blended_dilated_conv2d
 from autorf.ops.capture import real_dilated_conv2d
 from autorf.specification import PositiveFloat, Several
 
-Share = Annotated[float, Field(gt=0, le=1)]
+_PositiveFraction = Annotated[float, Field(gt=0, le=1)]
 
 
 class LearnedDilation(LayerMethod):
@@ -59,7 +59,7 @@ class LearnedDilation(LayerMethod):
     rates: Several[Rate] = (1, 2, 3, 4, 5, 6, 8, 10, 12)
     window: Annotated[PositiveFloat, Field(le=100)] = 3.0
     final_window: Annotated[PositiveFloat, Field(ge=1e-3)] = 0.1
-    search: Share = 0.2
+    search: _PositiveFraction = 0.2
     extra: Annotated[float, Field(ge=0, le=1)] = 0.25
     hold: Annotated[float, Field(ge=0, lt=1)] = 0.1
     memory: PositiveFloat = 0.3
@@ -100,15 +100,15 @@ class LearnedDilation(LayerMethod):
 
     def replacements(self, layers: Mapping[str, nn.Conv2d]) -> dict[str, nn.Module]:
         """One :class:`LearnedDilationConv2d` a layer."""
-        made = {
+        searching = {
             name: LearnedDilationConv2d(layer, self, square_dilation(name, layer)) for name, layer in layers.items()
         }
         if self.shared:
             # One dilation for all: each begins where the first layer does.
-            group = tuple(made.values())
+            group = tuple(searching.values())
             for module in group:
                 module.group, module.mu = group, group[0].mu
-        return dict(made)
+        return dict(searching)
 
 
 class LearnedDilationConv2d(OptionSearch, AdaptiveConv2d):
@@ -137,7 +137,7 @@ class LearnedDilationConv2d(OptionSearch, AdaptiveConv2d):
 
     def advance(self, progress: float) -> None:
         """Open, move, narrow or close the window for this share of the training."""
-        done = progress / self.schedule.share
+        done = progress / self.schedule.fraction
         self._search(done)
         if done < 1 and len(self.method.rates) > 1:
             self._set(self.schedule.sigma(done), self.rate, done)
@@ -152,8 +152,9 @@ class LearnedDilationConv2d(OptionSearch, AdaptiveConv2d):
         """Every option's share of the images, summing to 1; of the fixed dilation alone while the window is closed."""
         if not self.searching:
             return [float(rate == self.rate) for rate in self.method.rates]
-        shares = dict(zip(self._pairs, self._shares(), strict=True))
-        return [(shares.get(at - 1, 0.0) + shares.get(at, 0.0)) / 2 for at in range(len(self.method.rates))]
+        by_pair = dict(zip(self._pairs, self._pair_probabilities(), strict=True))
+        # An image drawn between two options counts half for either: it lies on average midway.
+        return [(by_pair.get(at - 1, 0.0) + by_pair.get(at, 0.0)) / 2 for at in range(len(self.method.rates))]
 
     def forward(self, input: Tensor) -> Tensor:
         """Images of several dilations while searching, a plain dilated convolution before and after; (N, C, H, W)."""
@@ -192,8 +193,8 @@ class LearnedDilationConv2d(OptionSearch, AdaptiveConv2d):
         padding = (rate * (self.kernel_size[0] // 2), rate * (self.kernel_size[1] // 2))
         return functional.conv2d(input, self.kernel(), self.bias, 1, padding, rate, self.groups)
 
-    def _shares(self) -> list[float]:
-        """The window's share of every drawn pair of neighbouring options, at the middle of the two."""
+    def _pair_probabilities(self) -> list[float]:
+        """How probable each pair of neighbouring options is, by the window's height at the middle of the two."""
         logs = [math.log(rate) for rate in self.method.rates]
         middles = [(low + high) / 2 for low, high in pairwise(logs)]
         heights = [-((middles[pair] - self.mu) ** 2) / (2 * self.sigma**2) for pair in self._pairs]
@@ -201,7 +202,8 @@ class LearnedDilationConv2d(OptionSearch, AdaptiveConv2d):
 
     def _draw(self, n_images: int) -> tuple[list[int], Tensor]:
         """For every image the lower option's index and the upper one's share; spread evenly over the window."""
-        edges = torch.tensor([0.0, *self._shares()], dtype=torch.float64).cumsum(0)
+        edges = torch.tensor([0.0, *self._pair_probabilities()], dtype=torch.float64).cumsum(0)
+        # One draw in each of n equal strata, in random order: fewer repeats, so a less noisy profile a step.
         drawn = (torch.randperm(n_images) + torch.rand(n_images, dtype=torch.float64)) / n_images
         at = (torch.searchsorted(edges, drawn, right=True) - 1).clamp(0, len(self._pairs) - 1)
         blend = ((drawn - edges[at]) / (edges[at + 1] - edges[at])).clamp(0, 1)
@@ -222,9 +224,10 @@ class LearnedDilationConv2d(OptionSearch, AdaptiveConv2d):
         self.sigma, self.rate, self._progress = sigma, rate, progress
         self._note_state()
         every = tuple(range(len(self.method.rates) - 1))
+        # Probabilities are of the pairs that are set: first of all of them, to see which are rare.
         self._pairs = every
         if sigma > 0:
-            self._pairs = _kept(every, self._shares(), self.method.threshold)
+            self._pairs = _kept(every, self._pair_probabilities(), self.method.threshold)
 
     def _loaded(self) -> None:
         sigma, rate, self.mu, progress = self.window_state.tolist()
@@ -232,7 +235,7 @@ class LearnedDilationConv2d(OptionSearch, AdaptiveConv2d):
         self._set(sigma, int(rate), progress)
 
 
-def _kept(pairs: Sequence[int], shares: Sequence[float], threshold: float) -> tuple[int, ...]:
-    """The pairs whose share reaches the threshold; the largest always does."""
-    limit = min(threshold, max(shares))
-    return tuple(pair for pair, share in zip(pairs, shares, strict=True) if share >= limit)
+def _kept(pairs: Sequence[int], probabilities: Sequence[float], threshold: float) -> tuple[int, ...]:
+    """The pairs whose probability reaches the threshold; the most probable one's always does."""
+    limit = min(threshold, max(probabilities))
+    return tuple(pair for pair, probability in zip(pairs, probabilities, strict=True) if probability >= limit)

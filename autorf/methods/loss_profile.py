@@ -18,26 +18,27 @@ def empty(options: int, device: torch.device) -> Tensor:
 
 
 def add(profile: Tensor, pairs: Sequence[int], differences: Tensor) -> None:
-    """Add what was found of some pairs, the same one several times too."""
-    at, found = torch.tensor(pairs, device=profile.device), differences.to(profile)
-    profile[0].index_add_(0, at, torch.ones_like(found))
-    profile[1].index_add_(0, at, found)
+    """Add the differences measured of some pairs, the same one several times too."""
+    at, measured = torch.tensor(pairs, device=profile.device), differences.to(profile)
+    # Not profile[:, at] += ...: that would keep only one of several differences of the same pair.
+    profile[0].index_add_(0, at, torch.ones_like(measured))
+    profile[1].index_add_(0, at, measured)
 
 
-def renew(profile: Tensor, heard: Tensor, passed: float) -> None:
-    """Take in what all processes heard, in place, and let the whole fade.
+def renew(profile: Tensor, updated: Tensor, passed: float) -> None:
+    """Take in what all processes measured, in place, and let the whole fade.
 
     Args:
         profile: as it was.
-        heard: the profile with this process's newest steps added.
+        updated: the profile with this process's newest steps added.
         passed: since the last call, over the time in which older steps fade to 1 / e.
     """
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         # Every process must come to the same centre.
-        heard = heard - profile
-        torch.distributed.all_reduce(heard)
-        heard = heard + profile
-    profile.copy_(heard * math.exp(-passed))
+        newest = updated - profile
+        torch.distributed.all_reduce(newest)
+        updated = newest + profile
+    profile.copy_(updated * math.exp(-passed))
 
 
 def losses(profile: Tensor) -> list[float]:
@@ -45,15 +46,16 @@ def losses(profile: Tensor) -> list[float]:
     weight, total = profile
     seen = weight > 0
     differences = torch.where(seen, total / weight.where(seen, torch.ones_like(weight)), 0.0)
+    # A pair that was never tried counts as level, so that the profile goes on behind a gap.
     heights = [0.0, *differences.cumsum(0).tolist()]
-    known = [False, *seen.tolist(), False]
+    tried = [False, *seen.tolist(), False]
     return [
         height if before or after else math.nan
-        for height, (before, after) in zip(heights, pairwise(known), strict=True)
+        for height, (before, after) in zip(heights, pairwise(tried), strict=True)
     ]
 
 
 def lowest(profile: Tensor) -> int | None:
     """The option with the lowest known loss, the first of several; None before anything is known."""
-    known = [(loss, option) for option, loss in enumerate(losses(profile)) if loss == loss]
-    return min(known)[1] if known else None
+    candidates = [(loss, option) for option, loss in enumerate(losses(profile)) if not math.isnan(loss)]
+    return min(candidates)[1] if candidates else None

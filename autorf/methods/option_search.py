@@ -17,14 +17,14 @@ class Schedule:
     """How a search goes on.
 
     Attributes:
-        share: of the training's steps that it takes.
+        fraction: of the training's steps that it takes.
         window: the window's standard deviation when it begins, in log-units.
         final_window: and when it ends; in between it shrinks geometrically.
         hold: the share of the search before the window's centre may move.
         memory: the share of the search over which the profile is averaged; older steps fade exponentially.
     """
 
-    share: float
+    fraction: float
     window: float
     final_window: float
     hold: float
@@ -81,6 +81,7 @@ class OptionSearch(AdaptiveModule):
         for module in self.group:
             module._listen(done)
         lowest = loss_profile.lowest(self._profile_of_group())
+        # The first few steps saw few options: a centre that moved then would only follow noise.
         if done >= self.schedule.hold and lowest is not None:
             self._centre_on(lowest)
 
@@ -107,14 +108,16 @@ class OptionSearch(AdaptiveModule):
 
     def _listen(self, done: float) -> None:
         """Take in what was drawn since the last step, and let older steps fade."""
-        heard, self._drawn = self._heard(), []
-        loss_profile.renew(self.profile, heard, max(done - self._progress, 0.0) / self.schedule.memory)
+        # What was drawn is dropped with it, so that every forward pass counts once.
+        updated, self._drawn = self._updated_profile(), []
+        loss_profile.renew(self.profile, updated, max(done - self._progress, 0.0) / self.schedule.memory)
         self._progress = max(done, self._progress)
 
-    def _heard(self) -> Tensor:
+    def _updated_profile(self) -> Tensor:
         """The profile with what the last backward passes said of what was drawn."""
         profile = self.profile.clone()
         for drawn, variable in self._drawn:
+            # Mixed precision overflows now and then and skips that step; one nan would stay in the sums for good.
             if variable.grad is not None and variable.grad.isfinite().all():
                 loss_profile.add(profile, *self._differences(drawn, variable))
         return profile
@@ -123,4 +126,4 @@ class OptionSearch(AdaptiveModule):
         super()._save_to_state_dict(destination, prefix, keep_vars)
         if self._drawn:
             # The next step would hear it first; whoever resumes has only what is saved.
-            destination[f"{prefix}profile"] = self._heard()
+            destination[f"{prefix}profile"] = self._updated_profile()

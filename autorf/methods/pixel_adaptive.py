@@ -96,25 +96,25 @@ class PixelAdaptive(LayerMethod):
 
     def check_layer(self, name: str, layer: nn.Module) -> nn.Conv2d:
         """Return the layer if its dilation is among the options; raise ``InputError`` that names it if not."""
-        found = super().check_layer(name, layer)
-        if (dilation := square_dilation(name, found)) not in self.rates:
-            wanted = ", ".join(str(rate) for rate in sorted({*self.rates, dilation}))
+        convolution = super().check_layer(name, layer)
+        if (dilation := square_dilation(name, convolution)) not in self.rates:
+            with_present = ", ".join(str(rate) for rate in sorted({*self.rates, dilation}))
             raise InputError(
                 f"layer {name!r} has dilation {dilation}, which is not among the rates {list(self.rates)}; "
-                f"set rates=[{wanted}]"
+                f"set rates=[{with_present}]"
             )
-        return found
+        return convolution
 
     def replacements(self, layers: Mapping[str, nn.Conv2d]) -> dict[str, nn.Module]:
         """One :class:`PixelAdaptiveConv2d` a layer, each but the last handing its logits on where they are chained."""
-        made: dict[str, nn.Module] = {}
+        convolutions: dict[str, nn.Module] = {}
         names, inlet = list(layers), None
         for at, (name, layer) in enumerate(layers.items()):
             chained = self.aggregation != "markov" and name != names[-1]
             outlet = MapRelay(name, names[at + 1 : at + 2]) if chained else None
-            made[name] = PixelAdaptiveConv2d(layer, name, self, inlet=inlet, outlet=outlet)
+            convolutions[name] = PixelAdaptiveConv2d(layer, name, self, inlet=inlet, outlet=outlet)
             inlet = outlet
-        return made
+        return convolutions
 
 
 class PixelAdaptiveConv2d(PixelwiseConv2d):
@@ -191,9 +191,9 @@ class PixelAdaptiveConv2d(PixelwiseConv2d):
         chosen = functional.one_hot(logits.max(1).indices, options.numel()).to(logits.dtype)
         self._note(expected, lambda: (expected.mean(), expected.var(correction=0), *chosen.mean((0, 1, 2)).unbind()))
 
-    def _pooled(self, before: Tensor, found: Tensor, share: Tensor) -> Tensor:
-        shares = before[2:] + share * (found[2:] - before[2:])
-        return torch.stack([*pooled_moments(before, found, share), *shares])
+    def _pooled(self, before: Tensor, current: Tensor, share: Tensor) -> Tensor:
+        shares = before[2:] + share * (current[2:] - before[2:])
+        return torch.stack([*pooled_moments(before, current, share), *shares])
 
     def shares(self) -> dict[int, float]:
         """The share of pixels whose likeliest option is each rate: of the last training step, or of an evaluation."""

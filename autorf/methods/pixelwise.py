@@ -117,25 +117,27 @@ class PixelwiseConv2d(AdaptiveConv2d):
         if torch.compiler.is_exporting():
             return
         self.last_map = map
-        found = torch.stack(list(statistics()))
+        current = torch.stack(list(statistics()))
         if not self.training:
             self.pooled_values += map.numel()
             share = map.numel() / self.pooled_values
-            found = torch.where(share < 1, self._pooled(self.map_state[1:], found, share), found)
-        self.map_state[1:] = found
+            # No branch on a tensor's value, which would wait for the device; a share of 1 is the first pass.
+            current = torch.where(share < 1, self._pooled(self.map_state[1:], current, share), current)
+        self.map_state[1:] = current
 
     @abstractmethod
-    def _pooled(self, before: Tensor, found: Tensor, share: Tensor) -> Tensor:
+    def _pooled(self, before: Tensor, current: Tensor, share: Tensor) -> Tensor:
         """Statistics of earlier passes and of this one together, of which this one has ``share`` of all values."""
 
     def _loaded(self) -> None:
         self.progress = self.map_state[0].item()
 
 
-def pooled_moments(before: Tensor, found: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+def pooled_moments(before: Tensor, current: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance, the first two values of either, of two parts together; the second has ``share`` of all."""
-    apart = found[0] - before[0]
-    variance = before[1] + share * (found[1] - before[1]) + share * (1 - share) * apart**2
+    # Between the parts' means lies variance too, or a validation in many batches would show too little.
+    apart = current[0] - before[0]
+    variance = before[1] + share * (current[1] - before[1]) + share * (1 - share) * apart**2
     return before[0] + share * apart, variance
 
 

@@ -90,12 +90,12 @@ class ScaleAdaptive(LayerMethod):
     def replacements(self, layers: Mapping[str, nn.Conv2d]) -> dict[str, nn.Module]:
         """One :class:`ScaleAdaptiveConv2d` a layer; only the first of a stage regresses where maps are shared."""
         groups = stages(layers).values() if self.share == "stage" else [[name] for name in layers]
-        made: dict[str, nn.Module] = {}
+        convolutions: dict[str, nn.Module] = {}
         for first, *others in groups:
             relay = MapRelay(first, others) if others else None
-            made[first] = ScaleAdaptiveConv2d(layers[first], first, self, outlet=relay)
-            made.update({name: ScaleAdaptiveConv2d(layers[name], name, self, inlet=relay) for name in others})
-        return {name: made[name] for name in layers}
+            convolutions[first] = ScaleAdaptiveConv2d(layers[first], first, self, outlet=relay)
+            convolutions.update({name: ScaleAdaptiveConv2d(layers[name], name, self, inlet=relay) for name in others})
+        return {name: convolutions[name] for name in layers}
 
     def finish(self, model: nn.Module) -> None:
         """With ``only``, stop everything but the methods' parameters from learning."""
@@ -143,13 +143,13 @@ class ScaleAdaptiveConv2d(PixelwiseConv2d):
             return self._plain(input), None
         else:
             scale = resized(received, input)
-        known = scale.detach()
-        self._note(known, lambda: (known.mean(), known.var(correction=0), *known.aminmax()))
+        values = scale.detach()
+        self._note(values, lambda: (values.mean(), values.var(correction=0), *values.aminmax()))
         return scale_adaptive_conv2d(input, self.kernel(), self.bias, scale, self.rate, self.groups), scale
 
-    def _pooled(self, before: Tensor, found: Tensor, share: Tensor) -> Tensor:
-        low, high = torch.minimum(before[2], found[2]), torch.maximum(before[3], found[3])
-        return torch.stack([*pooled_moments(before, found, share), low, high])
+    def _pooled(self, before: Tensor, current: Tensor, share: Tensor) -> Tensor:
+        low, high = torch.minimum(before[2], current[2]), torch.maximum(before[3], current[3])
+        return torch.stack([*pooled_moments(before, current, share), low, high])
 
     def regressed(self, input: Tensor) -> Tensor:
         """The scale ``(N, 1, H, W)`` for ``input (N, C_in, H, W)``, within the bounds."""

@@ -11,10 +11,10 @@ def stages(names: Iterable[str]) -> dict[str, list[str]]:
     none the stage is the layer's parent module.
     """
     split = [name.split(".") for name in names]
-    found: dict[str, list[str]] = {}
+    by_stage: dict[str, list[str]] = {}
     for parts in split:
-        found.setdefault(_stage(parts, split), []).append(".".join(parts))
-    return found
+        by_stage.setdefault(_stage(parts, split), []).append(".".join(parts))
+    return by_stage
 
 
 def _stage(parts: list[str], names: list[list[str]]) -> str:

@@ -56,8 +56,8 @@ def _own_flops() -> dict[Any, Any]:
         n, _, height, width = input
         return int(2 * n * height * width * math.prod(weight))
 
-    known = torch.ops.autorf
-    return {known.pixel_adaptive_conv2d.default: products, known.scale_adaptive_conv2d.default: products}
+    operators = torch.ops.autorf
+    return {operators.pixel_adaptive_conv2d.default: products, operators.scale_adaptive_conv2d.default: products}
 
 
 def _deployable(model: nn.Module) -> nn.Module:

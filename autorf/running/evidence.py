@@ -158,19 +158,19 @@ def write_evidence(folder: Path, evidence: Evidence) -> None:
 
 def read_tallies(folder: Path) -> Tensor | None:
     """:attr:`Evidence.tallies` of a trial without reading the rest; None where :func:`read_evidence` gives None."""
-    found = _read(folder, ("cells", "counts"))
-    if found is None:
+    stored = _read(folder, ("cells", "counts"))
+    if stored is None:
         return None
-    facts, tensors = found
+    facts, tensors = stored
     return _tallies(tensors["cells"], tensors["counts"], facts["n_images"], len(facts["class_names"]))
 
 
 def read_evidence(folder: Path) -> Evidence | None:
     """The evidence in a trial's folder; None where there is none, or none that this version can read."""
-    found = _read(folder, (*_TENSORS, "maps"))
-    if found is None:
+    stored = _read(folder, (*_TENSORS, "maps"))
+    if stored is None:
         return None
-    facts, tensors = found
+    facts, tensors = stored
     return Evidence(
         class_names=tuple(facts["class_names"]),
         ignore_index=facts["ignore_index"],

@@ -89,20 +89,20 @@ class EvidenceCollector(lightning.Callback):
         ]
         if not named:
             return None
-        self._map_name, known = named[0][0], [map for _, map in named]
+        self._map_name, maps = named[0][0], [map for _, map in named]
         size = mask.shape[1:]
-        total = torch.zeros(len(mask), *size, device=known[0].device)
-        for map in known:
+        total = torch.zeros(len(mask), *size, device=maps[0].device)
+        for map in maps:
             total += functional.interpolate(map, size, mode="bilinear", align_corners=False)[:, 0]
-        return (total / len(known)).cpu()
+        return (total / len(maps)).cpu()
 
     def _count(self, mask: Tensor, prediction: Tensor, map: Tensor | None) -> None:
         matrix = confusion(prediction, mask, self.splits.n_classes, self.splits.ignore_index)
         label, predicted = matrix.nonzero(as_tuple=True)
         image = torch.full_like(label, self._seen)
         self._cells.append(torch.stack([image, label, predicted, matrix[label, predicted]], dim=1))
-        found = objects(mask.numpy(), prediction.numpy(), None if map is None else map.numpy(), self.splits)
-        self._objects.append(np.column_stack([np.full(len(found), self._seen), found]))
+        components = objects(mask.numpy(), prediction.numpy(), None if map is None else map.numpy(), self.splits)
+        self._objects.append(np.column_stack([np.full(len(components), self._seen), components]))
 
     def evidence(self) -> Evidence | None:
         """What was gathered; None before the last validation.
@@ -114,7 +114,7 @@ class EvidenceCollector(lightning.Callback):
         counted, components, kept = (joined(part) for part in (self._cells, self._objects, self._samples))
         if not counted:
             return None
-        cells, found = torch.cat(counted), torch.from_numpy(np.concatenate(components))
+        cells, rows = torch.cat(counted), torch.from_numpy(np.concatenate(components))
         samples, truth, prediction, *maps = (torch.stack(part) for part in zip(*kept, strict=True))
         return Evidence(
             class_names=tuple(self.splits.class_names),
@@ -122,8 +122,8 @@ class EvidenceCollector(lightning.Callback):
             n_images=len(counted),
             cells=cells[:, :3],
             counts=cells[:, 3],
-            objects=found[:, :4].int(),
-            object_scales=found[:, 4].float(),
+            objects=rows[:, :4].int(),
+            object_scales=rows[:, 4].float(),
             sample_indices=torch.tensor(self._wanted),
             samples=samples,
             sample_truth=truth,

@@ -18,10 +18,10 @@ def map_sizes(model: nn.Module, image_size: tuple[int, int]) -> dict[str, tuple[
     Raises:
         InputError: when the model does not take an image of that size.
     """
-    found: dict[str, tuple[int, int]] = {}
+    sizes: dict[str, tuple[int, int]] = {}
 
     def note(name: str, input: Tensor) -> None:
-        found[name] = (input.shape[2], input.shape[3])
+        sizes[name] = (input.shape[2], input.shape[3])
 
     handles = [
         module.register_forward_pre_hook(lambda _, inputs, name=name: note(name, inputs[0]))
@@ -33,7 +33,7 @@ def map_sizes(model: nn.Module, image_size: tuple[int, int]) -> dict[str, tuple[
     finally:
         for handle in handles:
             handle.remove()
-    return found
+    return sizes
 
 
 def dead_dilation(adapted: nn.Module, original: nn.Module, sizes: Sizes) -> str | None:
@@ -63,13 +63,13 @@ def dead_options(adapted: nn.Module, sizes: Sizes) -> str | None:
 
 
 def _options(adapted: nn.Module) -> Iterator[tuple[str, tuple[float, ...]]]:
-    for one in adaptations(adapted):
-        for name in one.names:
-            yield name, one.method.options
+    for adaptation in adaptations(adapted):
+        for name in adaptation.names:
+            yield name, adaptation.method.options
 
 
 def _least_side(size: tuple[int, int], kernel: tuple[int, int]) -> float:
-    return min((side for side, taps in zip(size, kernel, strict=True) if taps > 1), default=math.inf)
+    return min((length for length, taps in zip(size, kernel, strict=True) if taps > 1), default=math.inf)
 
 
 def _exceeds(size: tuple[int, int]) -> str:

@@ -177,11 +177,11 @@ class RunningCosts:
             return report
         measured: dict[str, float] = {}
 
-        def told(epoch: EpochReport) -> None:
+        def with_cost(epoch: EpochReport) -> None:
             measured.update({} if measured else {cost: self(model)[cost]})
             report(replace(epoch, costs=dict(measured)))
 
-        return told
+        return with_cost
 
 
 class FieldMeter:
@@ -196,7 +196,7 @@ class FieldMeter:
         values = json.dumps(learned_values(self.model), sort_keys=True)
         if values not in self._known:
             measured = receptive_field(self.model, self.image_size)
-            height, width = (round(float(side), 2) for side in measured.size)
+            height, width = (round(float(length), 2) for length in measured.size)
             self._known[values] = Field((height, width), measured.rnorm)
         return self._known[values]
 

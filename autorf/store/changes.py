@@ -30,7 +30,7 @@ def check_unchanged(old: Mapping[str, Any], spec: StudySpec) -> None:
         )
 
 
-def check_none_gone(name: str, records: Iterable[Record], wanted: Iterable[str]) -> None:
+def check_none_gone(name: str, records: Iterable[Record], listed: Iterable[str]) -> None:
     """Refuse a study file that no longer lists a trial that the study has.
 
     One that this process cannot read, such as that of a method of a missing package, stays as it is.
@@ -38,7 +38,7 @@ def check_none_gone(name: str, records: Iterable[Record], wanted: Iterable[str])
     Raises:
         InputError: naming one of them.
     """
-    keys = set(wanted)
+    keys = set(listed)
     gone = {record.key: record for record in records if record.key not in keys and record.trial is not None}
     if gone:
         lost = next(iter(gone.values()))
@@ -51,5 +51,5 @@ def check_none_gone(name: str, records: Iterable[Record], wanted: Iterable[str])
 def _differences(path: str, old: Any, new: Any) -> list[tuple[str, Any, Any]]:
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         keys = dict.fromkeys([*old, *new])
-        return [found for key in keys for found in _differences(f"{path}.{key}", old.get(key), new.get(key))]
+        return [difference for key in keys for difference in _differences(f"{path}.{key}", old.get(key), new.get(key))]
     return [] if old == new else [(path, old, new)]

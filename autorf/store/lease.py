@@ -38,8 +38,10 @@ def is_stale(lease: Mapping[str, Any], now: float, seconds: float, *, one_machin
     """
     if not lease:
         return True
+    # A process's number says something only where it was given: in another container it may be anybody's.
     if lease.get("machine") == _machine() and lease["host"] == socket.gethostname():
         return not _is_alive(int(lease["pid"]), lease.get("process"))
+    # Of one machine, another boot is a reboot, which ended whoever held this; among several, host names may recur.
     if one_machine and lease["host"] == socket.gethostname() and _boot(lease.get("machine")) != _boot(_machine()):
         return True
     return now - float(lease["time"]) > seconds

@@ -31,6 +31,6 @@ def _distribution(name: str, value: object) -> BaseDistribution | None:
         return CategoricalDistribution(_METHOD_NAMES) if value in _METHOD_NAMES else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    known = IntDistribution(0, 2**16) if isinstance(value, int) else FloatDistribution(-1e9, 1e9)
+    distribution = IntDistribution(0, 2**16) if isinstance(value, int) else FloatDistribution(-1e9, 1e9)
     # Optuna must have one range for all trials of a study; what lies outside is a fact of the row only.
-    return known if known.low <= value <= known.high else None
+    return distribution if distribution.low <= value <= distribution.high else None

@@ -21,8 +21,8 @@ def ranked(records: Iterable[Record], search: SearchSpec) -> list[list[Record]]:
             continue
         if all(limit.holds(record.result.by_name) for limit in limits):
             together.setdefault(json.dumps(record.configuration, sort_keys=True), []).append(record)
-    groups = [sorted(group, key=lambda one: -_value(one, search)) for group in together.values()]
-    return sorted(groups, key=lambda group: -mean(_value(one, search) for one in group))
+    groups = [sorted(group, key=lambda record: -_value(record, search)) for group in together.values()]
+    return sorted(groups, key=lambda group: -mean(_value(record, search) for record in group))
 
 
 def objective(search: SearchSpec) -> str:
@@ -66,21 +66,23 @@ def trial_named(study: str, records: Sequence[Record], prefix: str) -> Record:
     Raises:
         InputError: when no key or more than one does, or the trial is not complete.
     """
-    found = [record for record in records if record.key.startswith(prefix)] if prefix else []
-    if len(found) > 1:
-        some = ", ".join(f"{record.key} {record.label}" for record in found[:4])
-        raise InputError(f"--trial {prefix}: {len(found)} trials begin so: {some}; give more digits")
-    if not found:
+    matching = [record for record in records if record.key.startswith(prefix)] if prefix else []
+    if len(matching) > 1:
+        some = ", ".join(f"{record.key} {record.label}" for record in matching[:4])
+        raise InputError(f"--trial {prefix}: {len(matching)} trials begin so: {some}; give more digits")
+    if not matching:
         near = near_names(prefix, [record.key for record in records])
         some = ", ".join(f"{record.key} {record.label}" for record in records[:3])
         raise InputError(
             f"--trial {prefix or '(empty)'}: study {study!r} has no such trial{near}; it has {some}, ...: "
             f"autorf compare {study} --format json lists every key"
         )
-    if found[0].state != "complete":
-        reason = f" ({found[0].reason})" if found[0].reason else ""
-        raise InputError(f"--trial {prefix}: {found[0].label} is {found[0].state}{reason}; choose a complete trial")
-    return found[0]
+    if matching[0].state != "complete":
+        reason = f" ({matching[0].reason})" if matching[0].reason else ""
+        raise InputError(
+            f"--trial {prefix}: {matching[0].label} is {matching[0].state}{reason}; choose a complete trial"
+        )
+    return matching[0]
 
 
 def _counts(records: Sequence[Record]) -> dict[str, int]:

@@ -197,10 +197,12 @@ def _newest(attempts: list[Record]) -> Record:
     if len(attempts) == 1:
         return attempts[0]
     ordered = sorted(attempts, key=_rank)
+    # An epoch that was trained twice counts as the attempt that ranks higher reported it.
     epochs = {report.epoch: report for record in ordered for report in record.history}
     return replace(ordered[-1], history=tuple(epochs[number] for number in sorted(epochs)))
 
 
 def _rank(record: Record) -> tuple[bool, int, int]:
     """Newer attempts win; a complete one always does; of two rows of one attempt the first."""
+    # A driver thought dead may still finish the attempt it had: its result is whole, and nothing is trained twice.
     return record.state == "complete", record.attempt, -record.row

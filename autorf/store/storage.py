@@ -125,10 +125,10 @@ class Storage:
     def _open(self) -> tuple[optuna.storages.RDBStorage, optuna.Study]:
         rdb = optuna.storages.RDBStorage(self._url, engine_kwargs=self._settings)
         try:
-            found = [study.study_name for study in rdb.get_all_studies()]
-            if self.one_machine and found and self.name not in found:
+            study_names = [study.study_name for study in rdb.get_all_studies()]
+            if self.one_machine and study_names and self.name not in study_names:
                 raise InputError(
-                    f"{self.label}: holds study {found[0]!r}, not {self.name!r}; use another name or --root"
+                    f"{self.label}: holds study {study_names[0]!r}, not {self.name!r}; use another name or --root"
                 )
             study = optuna.create_study(study_name=self.name, storage=rdb, direction="maximize", load_if_exists=True)
             _check_ours(self.label, study)
@@ -208,13 +208,13 @@ def _check_kind(path: Path) -> None:
     """Raise ``InputError`` where a database cannot be read, or is another program's."""
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=60)) as database:
-            found = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+            tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
     except sqlite3.OperationalError:
         # Opening it for good says what is wrong.
         return
     except sqlite3.DatabaseError as error:
         raise InputError(f"{path}: {error}; {_REPAIR.format(folder=path.parent)}") from None
-    if found and not {"studies", "version_info"} & {name for (name,) in found}:
+    if tables and not {"studies", "version_info"} & {name for (name,) in tables}:
         raise InputError(f"{path}: is another program's database; use another name or --root")
 
 

@@ -51,8 +51,8 @@ def open_store(root: Path, name: str, storage: StorageSpec | None = None) -> "St
     folder = study_folder(root, name)
     url = (storage.url if storage else None) or stored_url(folder)
     if url is None and not (folder / "study.db").is_file():
-        known = sorted({path.parent.name for kind in ("study.db", POINTER) for path in root.glob(f"*/{kind}")})
-        hint = f"{near_names(name, known)}; studies there: {', '.join(known) or 'none'}"
+        study_names = sorted({path.parent.name for kind in ("study.db", POINTER) for path in root.glob(f"*/{kind}")})
+        hint = f"{near_names(name, study_names)}; studies there: {', '.join(study_names) or 'none'}"
         raise InputError(f"no study {name!r} under {root.resolve()}{hint}; run it first: autorf search {name}")
     return Store(folder, name, (storage or StorageSpec()).model_copy(update={"url": url}))
 
@@ -142,14 +142,14 @@ class Store:
         allowed = None if drawn else (trials if listed is None else tuple(listed))
         self._patiently(lambda: self._register(spec, trials, allowed))
 
-    def _register(self, spec: StudySpec, wanted: Sequence[Trial], allowed: Collection[Trial] | None) -> None:
+    def _register(self, spec: StudySpec, trials: Sequence[Trial], allowed: Collection[Trial] | None) -> None:
         with self._opened.exclusive():
-            known = self._read()
+            records = self._read()
             before = self._study.user_attrs.get("spec")
             if before is not None:
                 check_unchanged(before, spec)
                 if allowed is not None:
-                    check_none_gone(self.name, known, map(self._key, allowed))
+                    check_none_gone(self.name, records, map(self._key, allowed))
             elif (leftover := next((self.folder / "trials").glob("*/*"), None)) is not None:
                 raise InputError(
                     f"{leftover.parent}: is left of an earlier study {self.name!r} that {self._opened.label} knows "
@@ -161,21 +161,21 @@ class Store:
             if before is None:
                 self._study.set_user_attr("file_defaults", file_defaults(spec))
             self._study.set_user_attr("spec", spec.model_dump(mode="json"))
-            self._enqueue_new(wanted, known)
+            self._enqueue_new(trials, records)
 
     def add(self, trials: Iterable[Trial]) -> None:
         """Enqueue those of ``trials`` that the storage does not have yet."""
-        wanted = tuple(trials)
-        self._patiently(lambda: self._add(wanted))
+        listed = tuple(trials)
+        self._patiently(lambda: self._add(listed))
 
-    def _add(self, wanted: Sequence[Trial]) -> None:
+    def _add(self, trials: Sequence[Trial]) -> None:
         with self._opened.exclusive():
-            self._enqueue_new(wanted, self._read())
+            self._enqueue_new(trials, self._read())
 
-    def _enqueue_new(self, wanted: Sequence[Trial], known: Iterable[Record]) -> None:
-        keys = {record.key for record in known}
+    def _enqueue_new(self, trials: Sequence[Trial], records: Iterable[Record]) -> None:
+        keys = {record.key for record in records}
         self._remember_defaults()
-        for trial in wanted:
+        for trial in trials:
             key = self._key(trial)
             if key not in keys:
                 keys.add(key)
@@ -203,8 +203,8 @@ class Store:
 
     def notes(self) -> dict[str, Any]:
         """What :meth:`note` has remembered."""
-        found = self._patiently(lambda: self._study.user_attrs)
-        return {name.removeprefix("note:"): value for name, value in found.items() if name.startswith("note:")}
+        attributes = self._patiently(lambda: self._study.user_attrs)
+        return {name.removeprefix("note:"): value for name, value in attributes.items() if name.startswith("note:")}
 
     def attempts(self) -> list[Record]:
         """Every attempt at every trial, each with its own epochs only, in the order they were enqueued."""
@@ -227,7 +227,7 @@ class Store:
         with self._opened.exclusive():
             records = self._read()
             # The storage may have taken this very claim and been lost before it said so.
-            ours = (one for one in records if one.state == "running" and one.lease.get("claim") == claim)
+            ours = (record for record in records if record.state == "running" and record.lease.get("claim") == claim)
             if (record := next(ours, None)) is not None:
                 return record
             for record in records:
@@ -281,7 +281,8 @@ class Store:
 
     def _again(self, record: Record, state: str) -> None:
         with self._opened.exclusive():
-            newest = next(one for one in self._read() if one.key == record.key)
+            # Read anew under the lock: another driver may have enqueued the next attempt since the record was read.
+            newest = next(attempt for attempt in self._read() if attempt.key == record.key)
             if newest.row == record.row and newest.state == state:
                 self._enqueue_next(record)
 
@@ -305,7 +306,7 @@ class Store:
 
     def _requeue(self, record: Record, reason: str, crashes: int) -> None:
         with self._opened.exclusive():
-            newest = next(one for one in self._read() if one.key == record.key)
+            newest = next(attempt for attempt in self._read() if attempt.key == record.key)
             if newest.row == record.row:
                 self._follow(newest, reason, crashes)
 
@@ -348,8 +349,8 @@ class Store:
     def add_retrain(self, key: str, facts: Mapping[str, Any]) -> None:
         """Remember that a trial was retrained; ``seconds`` of an earlier retrain of it are added up."""
         before = self.retrains().get(key, {}).get("seconds", 0.0)
-        known = {**facts, "seconds": facts["seconds"] + before}
-        self._patiently(lambda: self._study.set_user_attr(f"retrain:{key}", known))
+        added_up = {**facts, "seconds": facts["seconds"] + before}
+        self._patiently(lambda: self._study.set_user_attr(f"retrain:{key}", added_up))
 
     def retrains(self) -> dict[str, dict[str, Any]]:
         """What was retrained, by trial key: ``seconds`` in all, ``epochs``, ``seeds``, ``with_val``, ``fixed``."""

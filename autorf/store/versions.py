@@ -15,17 +15,17 @@ NOTE = "versions"
 
 def versions() -> dict[str, str]:
     """Versions by name, of what is installed here."""
-    found = {"autorf": __version__, "python": platform.python_version()}
+    installed = {"autorf": __version__, "python": platform.python_version()}
     for library in LIBRARIES:
         try:
-            found[library] = version(library)
+            installed[library] = version(library)
         except PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def remember_versions(store: Store) -> None:
     """Note the present versions with the study, beside the earlier ones where they changed."""
-    known, now = store.notes().get(NOTE) or [], versions()
-    if now not in known:
-        store.note(NOTE, [*known, now])
+    noted, now = store.notes().get(NOTE) or [], versions()
+    if now not in noted:
+        store.note(NOTE, [*noted, now])

@@ -32,10 +32,10 @@ def locate(kind: Kind, name: str, *, field: str) -> Path:
         if path.is_file():
             return path
         raise InputError(f"{field}: no such file: {path.resolve()}")
-    known = names(kind)
-    if name in known:
+    builtin_names = names(kind)
+    if name in builtin_names:
         return folder(kind) / f"{name}.yaml"
     raise InputError(
         f"{field}: no built-in {kind.replace('_', ' ')[:-1] if kind != 'studies' else 'study'} {name!r}"
-        f"{near_names(name, known)}; built in: {', '.join(known)}; or give the path of a .yaml file"
+        f"{near_names(name, builtin_names)}; built in: {', '.join(builtin_names)}; or give the path of a .yaml file"
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from autorf.methods import METHODS
+from autorf.methods import METHODS, Method
 from autorf.specification import default_of, fields_in, filled, parse, value_before
 from autorf.study.spec import StudySpec
 
@@ -20,10 +20,11 @@ MAY_CHANGE = ("training.seeds", "search.budget", "search.stop")
 
 def method_defaults() -> dict[str, dict[str, Any]]:
     """What a configuration means today by the fields that it leaves out, by method."""
-    return {
-        name: {key: default_of(info) for key, info in kind.model_fields.items() if not info.is_required()}
-        for name, kind in METHODS.items()
-    }
+    return {name: _method_defaults(kind) for name, kind in METHODS.items()}
+
+
+def _method_defaults(kind: type[Method]) -> dict[str, Any]:
+    return {key: default_of(info) for key, info in kind.model_fields.items() if not info.is_required()}
 
 
 def file_defaults(spec: StudySpec) -> dict[str, Any]:
@@ -63,6 +64,7 @@ class Defaults:
             for key, info in fields.items():
                 if info.is_required():
                     continue
+                # A field that the study does not know of means what was done before there was such a field.
                 then, now = stored.get(key, value_before(info)), default_of(info)
                 if then != now:
                     changes.setdefault(name, {})[key] = (then, now)
@@ -114,6 +116,7 @@ class Defaults:
 
 def _translated(configuration: Mapping[str, Any], changes: Mapping[str, tuple[Any, Any]]) -> dict[str, Any]:
     """A configuration whose fields mean by their absence the second value instead of the first."""
+    # What equals the default is left out, not written: one configuration has one form, and so one key.
     result = dict(configuration)
     for key, (absent_before, absent_after) in changes.items():
         value = result.pop(key, absent_before)

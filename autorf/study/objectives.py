@@ -64,9 +64,9 @@ def parse_constraint(text: object) -> Constraint:
     if match is None:
         raise ValueError("a constraint is NAME <= NUMBER or NAME >= NUMBER, such as latency_ms <= 20")
     name, relation, number = match.groups()
-    known = (*METRICS, *COSTS, "rnorm", "train_seconds")
-    if name not in known:
-        raise ValueError(f"no trial reports {name!r}{near_names(name, known)}; known are {', '.join(known)}")
+    reported = (*METRICS, *COSTS, "rnorm", "train_seconds")
+    if name not in reported:
+        raise ValueError(f"no trial reports {name!r}{near_names(name, reported)}; known are {', '.join(reported)}")
     try:
         return Constraint(name, relation, float(number))
     except ValueError:

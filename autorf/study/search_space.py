@@ -93,15 +93,16 @@ class Space:
                     f"{self.source}: {axis.name} (a range): a grid needs its step; add step, list the values, "
                     "or set search.sampler to random or tpe"
                 )
-        found = [
-            {"method": self.method, **dict(zip(self.axes, values, strict=True))}
-            for values in product(*(axis.choices for axis in self.axes.values()))
+        choices = [axis.choices for axis in self.axes.values()]
+        combinations = [
+            {"method": self.method, **dict(zip(self.axes, values, strict=True))} for values in product(*choices)
         ]
-        repeated = next((one for index, one in enumerate(found) if one in found[:index]), None)
+        # Compared, not hashed: choices may be lists.
+        repeated = next((latter for at, latter in enumerate(combinations) if latter in combinations[:at]), None)
         if repeated:
             shown = {name: value for name, value in repeated.items() if name != "method"}
             raise InputError(f"{self.source}: {shown} occurs twice; give every choice once")
-        return found
+        return combinations
 
 
 def read_spaces(
@@ -199,18 +200,18 @@ def _axis(kind: type[Method], name: str, value: Any, source: str, study: StudySp
 
 
 def _range_axis(name: str, value: Mapping[str, Any], types: set[Any], source: str) -> Axis:
-    found = parse(Range, value, f"{source}: {name} (a range)")
-    if found.step is not None:
-        return Axis(name, tuple(found.choices()))
+    span = parse(Range, value, f"{source}: {name} (a range)")
+    if span.step is not None:
+        return Axis(name, tuple(span.choices()))
     whole = int in types and float not in types
     if Any in types:
         # Nothing is known of a network's own argument but what is written.
         whole = all(isinstance(value[end], int) for end in ("low", "high"))
     elif types and not types & {int, float}:
         raise InputError(f"{source}: {name}: takes no numbers, so no range; list its choices")
-    if whole and not (found.low.is_integer() and found.high.is_integer()):
+    if whole and not (span.low.is_integer() and span.high.is_integer()):
         raise InputError(f"{source}: {name} (a range): low and high must be whole numbers, got {dict(value)}")
-    return Axis(name, range=found, whole=whole)
+    return Axis(name, range=span, whole=whole)
 
 
 def drawn(axis: Axis, value: float) -> Any:

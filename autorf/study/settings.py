@@ -112,6 +112,7 @@ def differing(study: StudySpec, settings: Mapping[str, Any], source: str) -> Set
     """
     if not settings:
         return ()
+    # Read back from the checked study, which has one form of a value (1.0 for a written 1), lest one trial be two.
     changed = with_settings(study, settings, source)
     values = {key: value_at(changed, key) for key in settings}
     return canonical({key: value for key, value in values.items() if value != value_at(study, key)}, source)

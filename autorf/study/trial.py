@@ -119,16 +119,16 @@ def configurations(spec: StudySpec, spaces: Sequence[Space]) -> list[Trial]:
     Raises:
         InputError: for a range without a step, or one configuration in two spaces.
     """
-    found: list[Trial] = []
+    trials: list[Trial] = []
     for space in spaces:
         for configuration in space.configurations():
             trial = trial_from(configuration, spec.training.seeds[0], spec, space.source)
-            if trial in found:
+            if trial in trials:
                 raise InputError(
                     f"{space.source}: {trial.method.method} ({trial.setting}) is in two search spaces; keep one"
                 )
-            found.append(trial)
-    return found
+            trials.append(trial)
+    return trials
 
 
 def under_every_seed(trials: Sequence[Trial], seeds: Sequence[int]) -> list[Trial]:
@@ -139,7 +139,7 @@ def under_every_seed(trials: Sequence[Trial], seeds: Sequence[int]) -> list[Tria
 
 def side_text(sides: Sequence[float]) -> str:
     """A receptive field for people: one number for a square, rounded to a tenth of a pixel."""
-    height, width = (f"{round(side, 1):g}" for side in sides)
+    height, width = (f"{round(length, 1):g}" for length in sides)
     return height if height == width else f"{height}x{width}"
 
 

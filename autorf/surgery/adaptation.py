@@ -136,9 +136,9 @@ def _plans(model: nn.Module, method: Method, owners: dict[str, str], example_inp
     if scope is None:
         raise InputError(f"adapt takes methods such as Dilation(...), got {method!r}")
     plans: list[Plan] = []
-    for one, names in scope.places(model, method):
-        _claim(one, names, owners)
-        plans.append(Plan(Adaptation(one, names), scope.exchange(model, one, names, example_input)))
+    for placed, names in scope.places(model, method):
+        _claim(placed, names, owners)
+        plans.append(Plan(Adaptation(placed, names), scope.exchange(model, placed, names, example_input)))
     return plans
 
 

@@ -58,13 +58,14 @@ def describe(model: nn.Module) -> Description:
         >>> print(autorf.describe(autorf.adapt(model, autorf.Dilation(targets="1", rate=4))))
         1  dilation  dilation 4  (rate=4)
     """
-    return Description(tuple(change for one in adaptations(model) for change in _changes(model, one)))
+    return Description(tuple(change for adaptation in adaptations(model) for change in _changes(model, adaptation)))
 
 
-def _changes(model: nn.Module, one: Adaptation) -> list[Change]:
-    method = one.method
+def _changes(model: nn.Module, adaptation: Adaptation) -> list[Change]:
+    method = adaptation.method
     options = method.model_dump(exclude_defaults=True, exclude={"method", *method.place})
-    places = SCOPES[method.scope].values(model, one.names)
+    places = SCOPES[method.scope].values(model, adaptation.names)
     return [
-        Change(title, method.method, values, options, name in one.frozen) for title, (name, values) in places.items()
+        Change(title, method.method, values, options, name in adaptation.frozen)
+        for title, (name, values) in places.items()
     ]

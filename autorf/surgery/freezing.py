@@ -125,7 +125,9 @@ def _record(model: nn.Module, folded: Mapping[str, nn.Module]) -> None:
             setattr(module, RECORD, tuple(done))
 
 
-def _frozen_names(model: nn.Module, prefix: str, one: Adaptation, folded: Mapping[str, nn.Module]) -> tuple[str, ...]:
+def _frozen_names(
+    model: nn.Module, prefix: str, adaptation: Adaptation, folded: Mapping[str, nn.Module]
+) -> tuple[str, ...]:
     before = f"{prefix}." if prefix else ""
-    plain = {name for name in one.names if name in one.frozen or before + name in folded}
-    return SCOPES[one.method.scope].frozen(model, one.names, plain)
+    plain = {name for name in adaptation.names if name in adaptation.frozen or before + name in folded}
+    return SCOPES[adaptation.method.scope].frozen(model, adaptation.names, plain)

@@ -135,7 +135,7 @@ class Regions(Scope[RegionMethod]):
 
     def places(self, model: nn.Module, method: RegionMethod) -> list[tuple[RegionMethod, Names]]:
         """Every region."""
-        return [(one, names) for one, names in regions_of(model, method)]
+        return [(region, names) for region, names in regions_of(model, method)]
 
     def exchange(self, model: nn.Module, method: RegionMethod, names: Names, example_input: Tensor | None) -> Exchange:
         """The method's region, after two dry runs that prove that nothing goes around it."""

@@ -76,7 +76,7 @@ class ExecutorCase:
         """What the trials of ``rows`` say until each has ended; ``react`` sees every event."""
         events: dict[int, list[Event]] = {row: [] for row in rows}
         deadline = time.monotonic() + self.patience
-        while not all(said and ended(said[-1]) for said in events.values()):
+        while not all(row_events and ended(row_events[-1]) for row_events in events.values()):
             expect(time.monotonic() < deadline, f"trials did not end within {self.patience:g} seconds: {events}")
             for event in executor.wait(1.0):
                 expect(event.row in events, f"an event of row {event.row}, which was not asked for: {event}")

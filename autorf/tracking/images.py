@@ -62,16 +62,19 @@ def trajectories(records: Sequence[Record]) -> "Figure | None":
     if not shown:
         return None
     figure, axes = _axes("receptive field while training")
-    moved = [record.key for record in shown if len({report.side for report in record.history}) > 1]
+    moved = [record.key for record in shown if len(set(_sides(record))) > 1]
     for record in shown:
-        learns = record.key in moved
-        sides = [report.side for report in record.history]
+        learns, sides = record.key in moved, _sides(record)
         style: dict[str, Any] = {"linewidth": 2, "label": record.label} if learns else {"color": "0.8", "linewidth": 1}
         axes.plot([report.epoch + 1 for report in record.history], sides, **style)
     axes.set_ylabel("receptive field in pixels (grey: set by hand)")
     if 0 < len(moved) <= _LEGEND:
         axes.legend(fontsize="small")
     return figure
+
+
+def _sides(record: Record) -> list[float]:
+    return [report.side for report in record.history]
 
 
 def _axes(title: str) -> tuple[Any, Any]:

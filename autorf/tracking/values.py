@@ -50,7 +50,7 @@ def parameters(record: Record) -> "list[Param]":
 def epoch_metrics(record: Record, after: int) -> "list[Metric]":
     """What every epoch later than number ``after`` measured; ``epoch`` last seen tells how far a run is."""
     fixed = _set_dilation(record)
-    found: list[Metric] = []
+    collected: list[Metric] = []
     for report in record.history:
         if report.epoch > after:
             values = {
@@ -60,9 +60,9 @@ def epoch_metrics(record: Record, after: int) -> "list[Metric]":
                 "loss": report.loss,
                 **_shared(report),
             }
-            found += metrics(values, report.epoch)
-            found += _step_metrics(report.trace)
-    return found
+            collected += metrics(values, report.epoch)
+            collected += _step_metrics(report.trace)
+    return collected
 
 
 def _step_metrics(trace: Mapping[str, Any]) -> "list[Metric]":
@@ -86,11 +86,11 @@ def final_metrics(record: Record) -> "list[Metric]":
     result, last = record.result, record.last
     if result is None:
         return []
-    known = {} if last is None else {**last.learned, **_shared(last)}
+    reported = {} if last is None else {**last.learned, **_shared(last)}
     values: dict[str, Any] = {**result.learned, **_shared(result)}
     values |= {"train_seconds": result.seconds, "cpu_seconds": result.cpu_seconds}
     values |= {name: result.costs.get(name) for name in _FINAL_COSTS}
-    changed = {name: value for name, value in values.items() if value != known.get(name)}
+    changed = {name: value for name, value in values.items() if value != reported.get(name)}
     for score, by_class in (("iou", result.iou_per_class), ("f1", result.f1_per_class)):
         # Without a slash: MLflow's page would show them as a section before all curves.
         changed |= {f"per_class_{score}.{name}": value for name, value in by_class.items()}

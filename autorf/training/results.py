@@ -73,8 +73,8 @@ class _Report:
     @property
     def by_name(self) -> Mapping[str, float]:
         """All that a search can aim at or limit; what was not measured is left out."""
-        known = {"rnorm": self.rnorm, "train_seconds": self.seconds}
-        return {**self.metrics, **self.costs, **{name: value for name, value in known.items() if value is not None}}
+        measured = {"rnorm": self.rnorm, "train_seconds": self.seconds}
+        return {**self.metrics, **self.costs, **{name: value for name, value in measured.items() if value is not None}}
 
 
 @dataclass(frozen=True, kw_only=True)

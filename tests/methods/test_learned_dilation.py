@@ -166,7 +166,7 @@ def test_accumulated_batches_are_all_heard_and_validation_is_not() -> None:
         model(torch.randn(4, 4, 6, 6, dtype=torch.float64))
     model.eval()
     model(torch.randn(4, 4, 6, 6, dtype=torch.float64))
-    assert layer_of(model)._heard()[0].sum() == 12
+    assert layer_of(model)._updated_profile()[0].sum() == 12
 
 
 def test_shared_layers_have_one_dilation_and_sum_what_they_hear() -> None:
