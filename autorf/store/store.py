@@ -364,7 +364,9 @@ class Store:
         return newest_attempts(self._attempts())
 
     def _attempts(self) -> list[Record]:
-        return [self._record(row) for row in self._rows()]
+        # Asked once, for the storage answers with a copy of all that it knows of the study.
+        defaults = self._known_defaults()
+        return [self._record(row, defaults) for row in self._rows()]
 
     def _rows(self) -> list[FrozenTrial]:
         try:
@@ -372,11 +374,11 @@ class Store:
         except json.JSONDecodeError:
             return rows_with_damage(self._storage, self._study._study_id, self._opened.label)
 
-    def _record(self, row: FrozenTrial) -> Record:
+    def _record(self, row: FrozenTrial, defaults: Defaults) -> Record:
         before = self._seen.get(row._trial_id)
         # What has ended stays as it is.
         if before is None or before.ended is None:
-            before = self._seen[row._trial_id] = record_from(row, self._known_defaults(), before)
+            before = self._seen[row._trial_id] = record_from(row, defaults, before)
         return before
 
     def _write(self, record: Record, action: Any) -> None:
