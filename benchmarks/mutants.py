@@ -50,7 +50,7 @@ MUTANTS = (
            "tests/test_statistics.py::test_what_differs_between_seeds_too_is_not_counted_as_the_images_share"),
     Mutant("statistics.py", "np.maximum(half, over_seeds * np.sqrt(v))", "half",
            "tests/test_statistics.py::test_a_little_image_noise_never_narrows_an_interval"),
-    Mutant("comparison/verdict.py", "else (high, low)", "else (low, high)",
+    Mutant("comparison/judging.py", "else (high, low)", "else (low, high)",
            "tests/comparison/test_verdict.py::test_the_interval_of_a_cost_is_turned_and_stays_in_order"),
     Mutant("comparison/pareto.py", "one != other and all(mine >= theirs", "one != other and all(mine > theirs",
            "tests/comparison/test_pareto.py"),

@@ -13,8 +13,8 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from autorf.comparison import ClassRow, Comparison, Cost, Group, Row, SizeMean, SizeRow
+from autorf.comparison.judging import NAMES, number, signed
 from autorf.comparison.rows import learned, members_of
-from autorf.comparison.verdict import NAMES, number, signed
 from autorf.methods import is_manual
 from autorf.study.objectives import sign
 from autorf.study.trial import side_text

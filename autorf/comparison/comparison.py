@@ -21,16 +21,17 @@ from autorf.comparison.breakdown import (
 )
 from autorf.comparison.costs import Cost, Curve, costs_of, curves_of
 from autorf.comparison.images import MOST_TRIALS, ImageNoise
+from autorf.comparison.judging import judge, judgement
 from autorf.comparison.named import NamedGroup, named_groups
 from autorf.comparison.results import StudyResults, bare_results, check_comparable
 from autorf.comparison.rows import Group, Row, groups_of, members_of, rows_of
-from autorf.comparison.verdict import Verdict, judge, judgement, verdict_of
+from autorf.comparison.verdict import Verdict, verdict_of
 from autorf.methods import method_class
 from autorf.statistics import half_width
 from autorf.store.store import Record
 from autorf.study.objectives import METRICS, sign
 
-_JSON_COLUMNS = ("params", "rf", "each", "measured", "infeasible")
+_JSON_COLUMNS = ("params", "rf", "each", "measured", "infeasible", "winner")
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Comparison:
         return json.dumps(_plain(asdict(self)), indent=2, allow_nan=False)
 
     def to_csv(self) -> str:
-        """The rows; ``params``, ``rf``, ``each``, ``measured`` and ``infeasible`` as JSON."""
+        """The rows; ``params``, ``rf``, ``each``, ``measured``, ``infeasible`` and ``winner`` as JSON."""
         text = io.StringIO()
         writer = csv.DictWriter(text, [field.name for field in fields(Row)], lineterminator="\n")
         writer.writeheader()
@@ -164,7 +165,7 @@ def _with_maps(groups: Sequence[Group]) -> list[Group]:
 
 
 def _feasible(groups: Sequence[Group], study: StudyResults) -> list[Group]:
-    return [group for group in groups if group.study == study.name and group.feasible]
+    return [group for group in groups if group.study == study.name and group.feasible and not group.control]
 
 
 def _between(

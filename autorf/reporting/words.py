@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from autorf.comparison import Group
-from autorf.comparison.verdict import NAMES, number, signed
+from autorf.comparison.judging import NAMES, number, signed
 
 NONE = "\N{EN DASH}"
 """What a table shows where a value does not apply."""
