@@ -23,8 +23,10 @@ from autorf.comparison.costs import Cost, Curve, costs_of, curves_of
 from autorf.comparison.images import MOST_TRIALS, ImageNoise
 from autorf.comparison.judging import judge, judgement
 from autorf.comparison.named import NamedGroup, named_groups
+from autorf.comparison.recommendation import Recommendation, recommendation_of
 from autorf.comparison.results import StudyResults, bare_results, check_comparable
 from autorf.comparison.rows import Group, Row, groups_of, members_of, rows_of
+from autorf.comparison.sufficient import MARGIN
 from autorf.comparison.verdict import Verdict, verdict_of
 from autorf.methods import method_class
 from autorf.statistics import half_width
@@ -44,6 +46,7 @@ class Comparison:
         rows: every trial that was begun.
         groups: configurations over their seeds.
         verdict: best manual against best learned.
+        recommendation: what to use.
         objectives: of the search, ``metric`` first.
         named: configurations that need no search.
         costs: what each way has cost.
@@ -58,6 +61,7 @@ class Comparison:
     rows: tuple[Row, ...]
     groups: tuple[Group, ...]
     verdict: Verdict
+    recommendation: Recommendation | None = None
     objectives: tuple[str, ...] = ("miou",)
     named: tuple[NamedGroup, ...] = ()
     costs: tuple[Cost, ...] = ()
@@ -106,11 +110,15 @@ def compare(study: str, records: Iterable[Record]) -> Comparison:
     return compare_studies([bare_results(study, records)])
 
 
-def compare_studies(studies: Sequence[StudyResults]) -> Comparison:
+def compare_studies(studies: Sequence[StudyResults], *, margin: float | None = None) -> Comparison:
     """Compare everything in ``studies``, as they stand.
 
+    Args:
+        studies: the first one's metric is compared.
+        margin: what a field may lose and still suffice, above 0; None for the studies' ``search.margin``.
+
     Raises:
-        InputError: when the studies differ in metric, classes or validation images.
+        InputError: when the studies differ in metric, classes or validation images; for a margin that is not above 0.
     """
     notes = check_comparable(studies)
     metric = studies[0].objectives[0]
@@ -118,7 +126,8 @@ def compare_studies(studies: Sequence[StudyResults]) -> Comparison:
     noise = ImageNoise(studies, rows, metric)
     groups = tuple(_with_images(group, rows, noise) for group in groups_of(rows))
     verdict = verdict_of(rows, groups, noise)
-    comparison = Comparison(" + ".join(study.name for study in studies), metric, rows, groups, verdict)
+    recommendation = recommendation_of(groups, rows, noise, _margin(studies) if margin is None else margin)
+    comparison = Comparison(" + ".join(study.name for study in studies), metric, rows, groups, verdict, recommendation)
     named = named_groups(studies, rows, groups)
     configurations = [
         (MANUAL_BEST, comparison.group_of(verdict.best_manual)),
@@ -139,6 +148,11 @@ def compare_studies(studies: Sequence[StudyResults]) -> Comparison:
         between=tuple(_between(studies[0], other, groups, rows, noise) for other in studies[1:]),
         notes=notes,
     )
+
+
+def _margin(studies: Sequence[StudyResults]) -> float:
+    stated = [study.part("search").get("margin") for study in studies]
+    return next((float(margin) for margin in stated if margin is not None), MARGIN)
 
 
 def _with_images(group: Group, rows: Sequence[Row], noise: ImageNoise) -> Group:

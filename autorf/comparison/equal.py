@@ -10,11 +10,12 @@ from autorf.comparison.judging import Judged, interval, judge, judgement, not_to
 from autorf.comparison.rows import Group, Row, members_of
 from autorf.methods import method_class
 from autorf.study.control import Budget
-from autorf.study.settings import is_setting
 from autorf.study.trial import side_text
 
 SAME_COST = 0.05
 """A configuration costs as much as another when its seconds differ by at most this share."""
+
+_LENGTH = ("data.", "training.batch_size", "training.steps")
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,8 @@ def _length(group: Group, other: Group) -> str:
 
 
 def _settings(group: Group) -> dict[str, Any]:
-    return {name: value for name, value in group.params.items() if is_setting(name)}
+    """Those that change how many steps an epoch has."""
+    return {name: value for name, value in group.params.items() if name.startswith(_LENGTH)}
 
 
 def _configuration(group: Group) -> dict[str, Any]:
