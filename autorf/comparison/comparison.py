@@ -124,7 +124,10 @@ def compare_studies(studies: Sequence[StudyResults], *, margin: float | None = N
     metric = studies[0].objectives[0]
     rows = tuple(row for study in studies for row in rows_of(study))
     noise = ImageNoise(studies, rows, metric)
-    groups = tuple(_with_images(group, rows, noise) for group in groups_of(rows))
+    groups = groups_of(rows)
+    # Large studies are not read whole for their intervals.
+    if metric in METRICS and sum(row.counts for row in rows) <= MOST_TRIALS:
+        groups = tuple(_with_images(group, rows, noise) for group in groups)
     verdict = verdict_of(rows, groups, noise)
     recommendation = recommendation_of(groups, rows, noise, _margin(studies) if margin is None else margin)
     comparison = Comparison(" + ".join(study.name for study in studies), metric, rows, groups, verdict, recommendation)
@@ -156,9 +159,7 @@ def _margin(studies: Sequence[StudyResults]) -> float:
 
 
 def _with_images(group: Group, rows: Sequence[Row], noise: ImageNoise) -> Group:
-    """The group with its interval over other images too; large studies are not read whole for that."""
-    if noise.metric not in METRICS or sum(row.counts for row in rows) > MOST_TRIALS:
-        return group
+    """The group with its interval over other images too."""
     one_seed = group.n < 2
     variance = noise.of_group(group, only_images=one_seed)
     if variance is None:

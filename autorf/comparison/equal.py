@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from math import isclose
 from typing import Any
 
-from autorf.comparison.images import ImageNoise
-from autorf.comparison.judging import Judged, interval, judge, judgement, not_told, words
+from autorf.comparison.judging import Judge, Judged, interval, judgement, not_told, words
 from autorf.comparison.rows import Group, Row, members_of
 from autorf.methods import method_class
 from autorf.study.control import Budget
@@ -44,7 +43,7 @@ class Equal:
     sentence: str
 
 
-def equal_steps(winner: Group, groups: Sequence[Group], rows: Sequence[Row], noise: ImageNoise) -> Equal | None:
+def equal_steps(winner: Group, groups: Sequence[Group], judge: Judge) -> Equal | None:
     """At the steps of ``winner``, the best learned configuration; None where no manual one was trained so long."""
 
     def alike(group: Group) -> bool:
@@ -54,10 +53,10 @@ def equal_steps(winner: Group, groups: Sequence[Group], rows: Sequence[Row], noi
         budget = f"At equal steps ({winner.steps})"
     else:
         budget = f"At equally many epochs ({winner.epochs}; steps are not known)"
-    return _equal(budget, _learned(winner, groups), _manual(winner, groups, "steps", alike), rows, noise)
+    return _equal(budget, _learned(winner, groups), _manual(winner, groups, "steps", alike), judge)
 
 
-def equal_cost(winner: Group, groups: Sequence[Group], rows: Sequence[Row], noise: ImageNoise) -> Equal | None:
+def equal_cost(winner: Group, groups: Sequence[Group], judge: Judge) -> Equal | None:
     """At the seconds that ``winner`` took; None where no manual configuration took as many, or on several devices."""
 
     def alike(group: Group) -> bool:
@@ -66,7 +65,7 @@ def equal_cost(winner: Group, groups: Sequence[Group], rows: Sequence[Row], nois
     if not winner.own_seconds or several_devices(winner, groups):
         return None
     budget = f"At equal cost ({winner.own_seconds:.3g} {seconds_unit(winner)} a trial)"
-    return _equal(budget, _learned(winner, groups), _manual(winner, groups, "cost", alike), rows, noise)
+    return _equal(budget, _learned(winner, groups), _manual(winner, groups, "cost", alike), judge)
 
 
 def trained_alike(group: Group, other: Group) -> bool:
@@ -131,16 +130,14 @@ def _manual(winner: Group, groups: Sequence[Group], budget: Budget, alike: Calla
     return [group for group in ours if group.control == budget or alike(group)]
 
 
-def _equal(
-    budget: str, learned: Sequence[Group], manual: Sequence[Group], rows: Sequence[Row], noise: ImageNoise
-) -> Equal | None:
+def _equal(budget: str, learned: Sequence[Group], manual: Sequence[Group], judge: Judge) -> Equal | None:
     if not learned or not manual:
         return None
-    judged = judge(learned, manual, rows, noise)
-    same = _same_field(judged, rows)
+    judged, metric = judge(learned, manual), judge.metric
+    same = _same_field(judged, judge.rows)
     choices = f"{len(manual)} manual and {len(learned)} learned" if len(manual) + len(learned) > 2 else ""
-    meaning = _price(judged, noise.metric, choices) if same else judgement(judged, noise.metric, choices, "learning is")
-    names = f"{words(judged.first, noise.metric)} against {words(judged.second, noise.metric)}"
+    meaning = _price(judged, metric, choices) if same else judgement(judged, metric, choices, "learning is")
+    names = f"{words(judged.first, metric)} against {words(judged.second, metric)}"
     return Equal(
         manual=_described(judged.second),
         learned=_described(judged.first),

@@ -59,6 +59,26 @@ def judge(ours: Sequence[Group], theirs: Sequence[Group], rows: Sequence[Row], n
     return Judged(*best, difference, low, high, images_low, images_high, outcome, estimate.n_seeds, n_images)
 
 
+class Judge:
+    """:func:`judge` over the trials of a study; the same groups are judged once.
+
+    Args:
+        rows: of all groups.
+        noise: of the same rows.
+    """
+
+    def __init__(self, rows: Sequence[Row], noise: ImageNoise) -> None:
+        self.rows, self.noise, self.metric = rows, noise, noise.metric
+        self._judged: dict[tuple[str, ...], Judged] = {}
+
+    def __call__(self, ours: Sequence[Group], theirs: Sequence[Group]) -> Judged:
+        """As :func:`judge`."""
+        place = (*(group.configuration for group in ours), "against", *(group.configuration for group in theirs))
+        if place not in self._judged:
+            self._judged[place] = judge(ours, theirs, self.rows, self.noise)
+        return self._judged[place]
+
+
 def best_first(groups: Sequence[Group], direction: int) -> list[Group]:
     """The groups by their mean; ``direction`` is the metric's sign."""
     return sorted(groups, key=lambda group: -direction * group.mean)

@@ -6,7 +6,7 @@ from typing import Any
 
 from autorf.comparison.equal import Equal, equal_cost, equal_steps, seconds_unit, several_devices, training_words
 from autorf.comparison.images import ImageNoise
-from autorf.comparison.judging import Judged, best_first, judge, judgement, words
+from autorf.comparison.judging import Judge, Judged, best_first, judgement, words
 from autorf.comparison.rows import Group, Row
 from autorf.study.objectives import sign
 
@@ -60,9 +60,10 @@ def verdict_of(rows: Sequence[Row], groups: Sequence[Group], noise: ImageNoise) 
     learned = [group for group in usable if group.learned]
     if not manual or not learned:
         return _none_yet(manual, learned, rows, len(usable) < len(groups), noise.metric)
-    judged = judge(learned, manual, rows, noise)
+    judge = Judge(rows, noise)
+    judged = judge(learned, manual)
     winner = best_first(learned, sign(noise.metric))[0]
-    steps, cost = (equal(winner, groups, rows, noise) for equal in (equal_steps, equal_cost))
+    steps, cost = (equal(winner, groups, judge) for equal in (equal_steps, equal_cost))
     half = None if judged.low is None or judged.high is None else (judged.high - judged.low) / 2
     verdict = Verdict(
         best_manual=asdict(judged.second),
