@@ -175,9 +175,10 @@ def _price(judged: Judged, metric: str, choices: str) -> str:
     same = f"same {_field_words(judged.second)}"
     if judged.outcome == "unknown":
         return f"{same}, so the difference is the price (or worth) of the search: {not_told(judged, metric)}"
-    name = {"better": "worth", "worse": "price"}.get(judged.outcome, "price or worth")
-    within = " is within noise at this number of seeds" if judged.outcome == "no difference" else ""
-    return f"{same}; the {name} of the search{within or ' is'} ({interval(judged, metric, choices)})"
+    size = interval(judged, metric, choices)
+    if judged.outcome == "no difference":
+        return f"{same}; the price or worth of the search is within noise at this number of seeds ({size})"
+    return f"{same}; the {'worth' if judged.outcome == 'better' else 'price'} of the search is {size}"
 
 
 def _field_words(manual: Group) -> str:
