@@ -49,7 +49,8 @@ def print_comparison(comparison: Comparison, shown: Shown = Shown()) -> None:
     if comparison.recommendation is not None and comparison.rows:
         _say(console, f"{comparison.recommendation.text}\n")
     if shown.trials or all(group.n == 1 for group in comparison.groups):
-        _print_lines(console, comparison, [_of_row(row, comparison) for row in comparison.rows])
+        rows = [row for row in comparison.rows if shown.trials or not (row.control and row.counts)]
+        _print_lines(console, comparison, [_of_row(row, comparison) for row in rows])
     else:
         _print_lines(console, comparison, _of_groups(comparison))
     _print_reasons(console, [row for row in comparison.rows if row.reason])
@@ -179,8 +180,7 @@ def _of_row(row: Row, comparison: Comparison) -> Line:
 def _training(trained: Group | Row, comparison: Comparison) -> Line:
     """How long a trial was trained, in steps and in seconds of its device."""
     steps = "" if trained.steps is None else str(trained.steps)
-    unit = comparison.costs[0].unit[:3] if comparison.costs else "CPU"
-    return {"steps": steps, f"{unit}-s": _decimals(trained.own_seconds, 0)}
+    return {"steps": steps, f"{comparison.unit[:3]}-s": _decimals(trained.own_seconds, 0)}
 
 
 def _measured(row: Row, objective: str) -> float | None:
@@ -311,9 +311,10 @@ def _has_grid(comparison: Comparison) -> bool:
 
 
 def _cost(cost: Cost, whole: str) -> tuple[str, str, str]:
-    names = ("failed or repeated", "pruned", "retrain")
-    parts = zip(names, (cost.failed_seconds, cost.pruned_seconds, cost.retrain_seconds), strict=True)
-    inside = "".join(f", {seconds:.0f} {name}" for name, seconds in parts if seconds >= 0.5)
+    names = ("failed or repeated", "pruned")
+    parts = zip(names, (cost.failed_seconds, cost.pruned_seconds), strict=True)
+    inside = "".join(f", {seconds:.0f} of it {name}" for name, seconds in parts if seconds >= 0.5)
+    inside += f"; {cost.retrain_seconds:.0f} more to retrain" if cost.retrain_seconds >= 0.5 else ""
     ratio = "" if cost.ratio is None else f"{cost.ratio:.0%} of the {whole}"
     trials = f"{cost.trials} trial{'s' * (cost.trials != 1)}"
     return f"{cost.way}, {trials}", f"{cost.seconds:.0f} {cost.unit}{inside}", ratio

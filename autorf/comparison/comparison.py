@@ -72,6 +72,11 @@ class Comparison:
     between: tuple[dict[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
 
+    @property
+    def unit(self) -> str:
+        """What the seconds of training are, such as ``CPU-seconds``."""
+        return self.costs[0].unit if self.costs else "CPU-seconds"
+
     def to_json(self) -> str:
         """The contract of ``autorf compare --format json``; what is no number is null."""
         return json.dumps(_plain(asdict(self)), indent=2, allow_nan=False)

@@ -23,10 +23,10 @@ class Cost:
     Attributes:
         way: ``manual``, ``learned`` or ``controls``.
         trials, complete, failed, pruned: how many trials were begun, and ended so.
-        seconds: of training in all: failed, pruned and repeated attempts and retraining included.
+        seconds: of training in all: failed, pruned and repeated attempts included, retraining not.
         complete_seconds, failed_seconds, pruned_seconds: of the trials that ended so; failed includes epochs that a
             later attempt trained again.
-        retrain_seconds: of ``autorf retrain``.
+        retrain_seconds: of ``autorf retrain``, beside ``seconds``.
         unit: ``GPU-seconds`` of one GPU a trial, or ``CPU-seconds``: processor time, which other work on the machine
             hardly changes.
         ratio: to the full manual grid, every trial of it complete (those that are not count as the mean of those that
@@ -107,7 +107,7 @@ def _cost(
     final = sum(row.own_seconds or 0.0 for row in complete)
     repeated = max(spent("complete") - final, 0.0)
     retrain = sum(retrained.get((row.study, row.key), 0.0) for row in rows)
-    total = final + repeated + spent("failed", "pruned", "running") + waiting + retrain
+    total = final + repeated + spent("failed", "pruned", "running") + waiting
     return Cost(
         way=kind,
         trials=len(rows),

@@ -52,6 +52,13 @@ class Verdict:
     equal_steps: Equal | None = None
     equal_cost: Equal | None = None
 
+    @property
+    def equal_outcome(self) -> str:
+        """The outcome at equal steps; ``not trained equally`` where there is none."""
+        if self.equal_steps is not None:
+            return self.equal_steps.outcome
+        return self.outcome if self.difference is None else "not trained equally"
+
 
 def verdict_of(rows: Sequence[Row], groups: Sequence[Group], noise: ImageNoise) -> Verdict:
     """Judge the study as it stands."""

@@ -77,7 +77,7 @@ def curve_table(comparison: Comparison) -> Table:
 
 
 def cost_table(comparison: Comparison) -> Table:
-    """What each way has cost in all, failed, pruned and repeated trials and retraining included."""
+    """What each way has cost in all, failed, pruned and repeated trials included."""
     unit = comparison.costs[0].unit
     lines = [
         (
@@ -93,7 +93,7 @@ def cost_table(comparison: Comparison) -> Table:
     ]
     columns: list[Column | str] = [
         Column("way", False), "trials", "complete / pruned / failed", f"{unit} in all", "of these failed or pruned",
-        "of these retraining", "to the full grid",
+        "retraining besides", "to the full grid",
     ]  # fmt: skip
     return table("What each way has cost", columns, lines)
 

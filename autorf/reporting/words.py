@@ -57,6 +57,16 @@ def duration(seconds: float | None) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
+def device_time(seconds: float | None, unit: str) -> str:
+    """Seconds of a device as people say them: ``48 CPU-seconds``, ``12 CPU-minutes``; ``unit`` as of a ``Cost``."""
+    if seconds is None:
+        return NONE
+    device = unit.removesuffix("-seconds")
+    if seconds < 120:
+        return f"{seconds:.3g} {device}-seconds"
+    return f"{seconds / 60:.0f} {device}-minutes" if seconds < 7200 else f"{seconds / 3600:.1f} {device}-hours"
+
+
 def percent(fraction: float) -> str:
     """A ratio as a percentage, of small ones with a decimal."""
     return f"{fraction:.0%}" if fraction >= 0.1 else f"{fraction:.1%}"

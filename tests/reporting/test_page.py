@@ -22,7 +22,7 @@ def sections_of(page: str) -> list[str]:
 
 def test_a_whole_study_shows_every_section_in_reading_order(page: str, whole: ReportData) -> None:
     assert sections_of(page) == [
-        "field", "learning", "sizes", "samples", "pareto", "cost", "classes", "trials", "reproduce",
+        "field", "learning", "sizes", "samples", "pareto", "cost", "classes", "trials", "next", "reproduce", "words",
     ]  # fmt: skip
     assert page.index("<h1>") < page.index('class="facts"') < page.index('<section id="field"')
     assert whole.comparison.verdict.sentence in html.unescape(page)
