@@ -137,7 +137,7 @@ def _equal(budget: str, learned: Sequence[Group], manual: Sequence[Group], judge
     same = _same_field(judged, judge.rows)
     choices = f"{len(manual)} manual and {len(learned)} learned" if len(manual) + len(learned) > 2 else ""
     meaning = _price(judged, metric, choices) if same else judgement(judged, metric, choices, "learning is")
-    names = f"{words(judged.first, metric)} against {words(judged.second, metric)}"
+    names = f"best learned {words(judged.first, metric)} against best manual {words(judged.second, metric)}"
     return Equal(
         manual=_described(judged.second),
         learned=_described(judged.first),
@@ -146,7 +146,7 @@ def _equal(budget: str, learned: Sequence[Group], manual: Sequence[Group], judge
         difference_high=judged.high,
         outcome=judged.outcome,
         same_field=same,
-        sentence=f"{budget}: learned {names}: {meaning}.",
+        sentence=f"{budget}: {names}: {meaning}.",
     )
 
 

@@ -6,7 +6,7 @@ from autorf.comparison import Comparison, Curve
 from autorf.reporting.blocks import Column, Table, table
 from autorf.reporting.svg import tooltip
 from autorf.reporting.theme import PALETTE, WIDE, Layout, drawing, legend, new_figure
-from autorf.reporting.words import NONE, duration, named, percent, score
+from autorf.reporting.words import NONE, device_time, named, percent, score
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,10 +49,10 @@ def cost_figure(comparison: Comparison, shows: Shows = "regret", layout: Layout 
         )
         tooltip(
             line,
-            f"{_label(curve)}: {score(values[-1], comparison.metric)} after {duration(curve.points[-1]['seconds'])}",
+            f"{_label(curve)}: {score(values[-1], comparison.metric)} after {device_time(curve.points[-1]['seconds'], comparison.unit)}",
         )
         handles.append(line)
-    axes.set_xlabel(f"{unit} of training")
+    axes.set_xlabel(f"{comparison.unit.removesuffix('seconds')}{unit} of training")
     name = named(comparison.metric)
     axes.set_ylabel(f"{name} below the best of all" if shows == "regret" else f"{name} of the best so far")
     axes.set_xlim(left=0)
@@ -65,7 +65,7 @@ def curve_table(comparison: Comparison) -> Table:
     lines = [
         (
             _label(curve),
-            duration(point["seconds"]),
+            device_time(point["seconds"], comparison.unit),
             score(point["score"], comparison.metric),
             score(point["regret"], comparison.metric),
         )

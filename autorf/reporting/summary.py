@@ -100,7 +100,7 @@ def facts(report: ReportData) -> Iterator[Fact]:
 
 
 def _differences(verdict: Verdict, comparison: Comparison) -> Iterator[Fact]:
-    """At equal steps and at equal cost; where neither is known the plain difference, and that training was not equal."""
+    """At equal steps and at equal cost; without, the plain difference, and that training was not equal."""
     metric, steps, cost = comparison.metric, verdict.equal_steps, verdict.equal_cost
     if steps is None:
         value = difference(verdict.difference, metric)
@@ -165,4 +165,5 @@ def _frame(name: str, group: Group, width: int, height: int) -> Frame:
 def _described(group: Group, unit: str) -> str:
     field = f"rf {side_text(group.rf)}, rnorm {group.rnorm:.2f}"
     length = "" if group.steps is None else f"{group.steps} steps, "
-    return f"{configuration(group)}; {field}; {plural(group.n, 'seed')}, {length}{device_time(group.own_seconds, unit)} each"
+    trained = f"{plural(group.n, 'seed')}, {length}{device_time(group.own_seconds, unit)} each"
+    return f"{configuration(group)}; {field}; {trained}"

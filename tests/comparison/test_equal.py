@@ -48,7 +48,7 @@ def test_a_grid_trained_as_long_needs_no_controls() -> None:
     assert equal is not None
     assert (equal.manual["params"], equal.difference) == ({"rate": 2}, verdict.difference)
     assert (equal.difference_low, equal.difference_high) == (verdict.difference_low, verdict.difference_high)
-    assert equal.sentence.startswith("At equal steps (80): learned learned_dilation")
+    assert equal.sentence.startswith("At equal steps (80): best learned learned_dilation")
     assert verdict.sentence.startswith(equal.sentence)
     assert "not equal" not in verdict.sentence
 
