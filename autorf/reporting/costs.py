@@ -47,10 +47,8 @@ def cost_figure(comparison: Comparison, shows: Shows = "regret", layout: Layout 
             alpha=0.6 if curve.order == "random" else 1.0,
             label=_label(curve),
         )
-        tooltip(
-            line,
-            f"{_label(curve)}: {score(values[-1], comparison.metric)} after {device_time(curve.points[-1]['seconds'], comparison.unit)}",
-        )
+        spent = device_time(curve.points[-1]["seconds"], comparison.unit)
+        tooltip(line, f"{_label(curve)}: {score(values[-1], comparison.metric)} after {spent}")
         handles.append(line)
     axes.set_xlabel(f"{comparison.unit.removesuffix('seconds')}{unit} of training")
     name = named(comparison.metric)

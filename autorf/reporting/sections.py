@@ -22,7 +22,7 @@ def sections(report: ReportData) -> tuple[Section, ...]:
     """Every section that has something to show, in reading order."""
     makers = (
         _field, _between, _trajectories, size_sections, sample_section, _pareto, _cost, class_section, _trials,
-        next_section, _reproduce, added_sections, word_section,
+        _reproduce, next_section, added_sections, word_section,
     )  # fmt: skip
     return tuple(section for make in makers for section in make(report))
 

@@ -48,15 +48,6 @@ def difference(value: float | None, metric: str) -> str:
     return NONE if value is None else signed(value, metric).replace("-", "\N{MINUS SIGN}")
 
 
-def duration(seconds: float | None) -> str:
-    """Seconds as people say them: ``48 s``, ``12 min``, ``3.4 h``."""
-    if seconds is None:
-        return NONE
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
 def device_time(seconds: float | None, unit: str) -> str:
     """Seconds of a device as people say them: ``48 CPU-seconds``, ``12 CPU-minutes``; ``unit`` as of a ``Cost``."""
     if seconds is None:

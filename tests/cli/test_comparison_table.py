@@ -139,9 +139,10 @@ def test_controls_stand_beside_what_needs_no_search_and_not_in_the_grid(show: Sh
         control=Control("steps", {"method": "learned_dilation"}),
     )
     text = show(compared([*trials, longer]), 160)
-    lines = [line for line in text.splitlines() if "steps 100" in line and "At equal" not in line]
-    assert len(lines) == 1
-    assert lines[0].split()[:3] == ["control", "equal", "steps"]
+    (line,) = (line for line in text.splitlines() if "learned +0.010" in line)
+    assert line.split()[:5] == ["control", "equal", "steps", "dilation", "(rate"]
+    assert "best manual" not in line
+    assert not any(line.lstrip().startswith("control,") for line in text.splitlines())
     assert "controls, 1 trial" in text
 
 
