@@ -86,8 +86,8 @@ def facts(report: ReportData) -> Iterator[Fact]:
     if verdict.difference is not None:
         yield from _differences(verdict, comparison)
     if verdict.cost_ratio is not None:
-        bill = ", ".join(f"{cost.way} {device_time(cost.seconds, cost.unit)}" for cost in comparison.costs)
-        note = f"of the manual grid's training time; in all: {bill}"
+        bill = ", ".join(f"{cost.way} {cost.seconds:,.0f}" for cost in comparison.costs)
+        note = f"of the manual grid's training time; {comparison.unit} in all: {bill}"
         yield Fact("Cost of the best learned", percent(verdict.cost_ratio), note)
     if report.records:
         yield Fact(
