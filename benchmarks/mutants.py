@@ -50,7 +50,7 @@ MUTANTS = (
            "tests/test_statistics.py::test_the_images_share_of_two_seeds_and_two_images_by_hand"),
     Mutant("statistics.py", "np.maximum(half, over_seeds * np.sqrt(v))", "half",
            "tests/test_statistics.py::test_a_little_image_noise_never_narrows_an_interval"),
-    Mutant("comparison/verdict.py", "else (high, low)", "else (low, high)",
+    Mutant("comparison/judging.py", "else (high, low)", "else (low, high)",
            "tests/comparison/test_verdict.py::test_the_interval_of_a_cost_is_turned_and_stays_in_order"),
     Mutant("comparison/pareto.py", "point != other and all(mine >= theirs", "point != other and all(mine > theirs",
            "tests/comparison/test_pareto.py"),

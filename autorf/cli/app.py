@@ -112,13 +112,16 @@ def compare(
     trials: Annotated[bool, typer.Option("--trials", help="Every trial, not only configurations.")] = False,
     per_class: Annotated[bool, typer.Option("--per-class", help="The best configurations class by class.")] = False,
     per_size: Annotated[bool, typer.Option("--per-size", help="The same by the size of the objects.")] = False,
+    margin: Annotated[
+        float | None, typer.Option(help="What a smaller field may lose of the metric; search.margin without.")
+    ] = None,
     format: Annotated[str, typer.Option(help="table, json or csv.")] = "table",
 ) -> int:
     """Compare manual with learned receptive fields, with their uncertainty and cost."""
     from autorf.cli import studies as commands
     from autorf.cli.comparison_table import Shown
 
-    return commands.compare(studies, root, format, Shown(trials, per_class, per_size))
+    return commands.compare(studies, root, format, Shown(trials, per_class, per_size), margin)
 
 
 @app.command()

@@ -13,9 +13,9 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from autorf.comparison import ClassRow, Comparison, Cost, Group, Row, SizeMean, SizeRow
+from autorf.comparison.costs import way_of
+from autorf.comparison.judging import NAMES, number, signed
 from autorf.comparison.rows import learned, members_of
-from autorf.comparison.verdict import NAMES, number, signed
-from autorf.methods import is_manual
 from autorf.study.objectives import sign
 from autorf.study.trial import side_text
 
@@ -24,9 +24,12 @@ MOST_REASONS = 12
 PIPE_WIDTH = 200
 """A pipe has no width of its own; a table cut to 80 columns would lose its numbers."""
 
-LEFT = ("", "study", "method", "setting", "class")
-DROPPED = ("F1", "s", "rnorm", "dil.", "f")
+LEFT = ("", "study", "method", "setting", "class", "key")
+DROPPED = ("F1", "rnorm", "CPU-s", "GPU-s", "dil.", "f", "steps")
 """Columns that a narrow terminal goes without, in this order."""
+
+KEY_DIGITS = 8
+"""Of a trial's key; commands take the first digits of one."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +42,15 @@ class Shown:
 
 
 def print_comparison(comparison: Comparison, shown: Shown = Shown()) -> None:
-    """The tables, what needs no search, the costs, and the verdict."""
+    """What to use, the tables, what needs no search, controls, the costs, and the verdict."""
     console = Console()
     if not console.is_terminal:
         console.width = PIPE_WIDTH
+    if comparison.recommendation is not None and comparison.rows:
+        _say(console, f"{comparison.recommendation.text}\n")
     if shown.trials or all(group.n == 1 for group in comparison.groups):
-        _print_lines(console, comparison, [_of_row(row, comparison) for row in comparison.rows])
+        rows = [row for row in comparison.rows if shown.trials or not (row.control and row.counts)]
+        _print_lines(console, comparison, [_of_row(row, comparison) for row in rows])
     else:
         _print_lines(console, comparison, _of_groups(comparison))
     _print_reasons(console, [row for row in comparison.rows if row.reason])
@@ -130,8 +136,8 @@ def _table(title: str, titles: Sequence[str], lines: Iterable[Line]) -> Table:
 
 
 def _of_groups(comparison: Comparison) -> list[Line]:
-    """A line for every configuration, then those without a complete trial."""
-    lines = [_of_group(group, comparison) for group in comparison.groups]
+    """A line for every configuration but controls, then those without a complete trial."""
+    lines = [_of_group(group, comparison) for group in comparison.groups if group.control is None]
     counted = {group.configuration for group in comparison.groups}
     return [*lines, *(_of_row(row, comparison) for row in comparison.rows if row.configuration not in counted)]
 
@@ -155,7 +161,7 @@ def _of_group(group: Group, comparison: Comparison) -> Line:
         line[NAMES.get(name, name)] = _of_cost(measured, name)
     if metric == "miou":
         line["F1"] = _decimals(average(lambda row: row.f1), 3)
-    return {**line, "s": _decimals(group.train_seconds, 0)}
+    return {**line, **_training(group, comparison)}
 
 
 def _of_row(row: Row, comparison: Comparison) -> Line:
@@ -168,7 +174,13 @@ def _of_row(row: Row, comparison: Comparison) -> Line:
         line[NAMES.get(name, name)] = _of_cost(_measured(row, name), name)
     if metric == "miou":
         line["F1"] = _decimals(row.f1, 3)
-    return {**line, "s": _decimals(row.train_seconds, 0)}
+    return {**line, **_training(row, comparison), "key": row.key[:KEY_DIGITS]}
+
+
+def _training(trained: Group | Row, comparison: Comparison) -> Line:
+    """How long a trial was trained, in steps and in seconds of its device."""
+    steps = "" if trained.steps is None else str(trained.steps)
+    return {"steps": steps, f"{comparison.unit[:3]}-s": _decimals(trained.own_seconds, 0)}
 
 
 def _measured(row: Row, objective: str) -> float | None:
@@ -187,8 +199,9 @@ def _marks(comparison: Comparison) -> dict[str, str]:
     marks = {group.configuration: mark for mark, choice in best.items() if (group := comparison.group_of(choice))}
     front = {row.configuration: "front" for row in comparison.rows if row.on_front}
     broken = {row.configuration: "infeasible" for row in comparison.rows if row.infeasible}
+    controls = {row.configuration: f"control, {row.control}" for row in comparison.rows if row.control}
     both = {configuration: f"{marks[configuration]}, front" for configuration in marks.keys() & front.keys()}
-    return {**front, **broken, **marks, **both}
+    return {**controls, **front, **broken, **marks, **both}
 
 
 def _each(values: Sequence[float]) -> str:
@@ -269,12 +282,15 @@ def _print_breakdown(console: Console, title: str, lines: Sequence[Line], missin
 
 
 def _print_reference(console: Console, comparison: Comparison) -> None:
-    """What needs no search, and what each way has cost."""
+    """What needs no search, what was trained as long as the best learned, and what each way has cost."""
     table = Table.grid(padding=(0, 2, 0, 0))
     for named in comparison.named:
         if named.group is not None:
             size = "default" if named.object_size is None else f"rf = objects, {named.object_size:.3g} px"
             table.add_row("no search", size, *_named(named.group, comparison))
+    for group in comparison.groups:
+        if group.control is not None:
+            table.add_row("control", f"equal {group.control}", *_named(group, comparison))
     for cost in comparison.costs:
         table.add_row("cost", *_cost(cost, "full grid" if _has_grid(comparison) else "manual trials"))
     if table.row_count:
@@ -291,13 +307,14 @@ def _named(group: Group, comparison: Comparison) -> tuple[str, str]:
 
 def _has_grid(comparison: Comparison) -> bool:
     """Whether there is more to the manual way than the default."""
-    return len({row.configuration for row in comparison.rows if is_manual(row.method)}) > 1
+    return len({row.configuration for row in comparison.rows if way_of(row) == "manual"}) > 1
 
 
 def _cost(cost: Cost, whole: str) -> tuple[str, str, str]:
-    names = ("failed or repeated", "pruned", "retrain")
-    parts = zip(names, (cost.failed_seconds, cost.pruned_seconds, cost.retrain_seconds), strict=True)
-    inside = "".join(f", {seconds:.0f} {name}" for name, seconds in parts if seconds >= 0.5)
+    names = ("failed or repeated", "pruned")
+    parts = zip(names, (cost.failed_seconds, cost.pruned_seconds), strict=True)
+    inside = "".join(f", {seconds:.0f} of it {name}" for name, seconds in parts if seconds >= 0.5)
+    inside += f"; {cost.retrain_seconds:.0f} more to retrain" if cost.retrain_seconds >= 0.5 else ""
     ratio = "" if cost.ratio is None else f"{cost.ratio:.0%} of the {whole}"
     trials = f"{cost.trials} trial{'s' * (cost.trials != 1)}"
     return f"{cost.way}, {trials}", f"{cost.seconds:.0f} {cost.unit}{inside}", ratio

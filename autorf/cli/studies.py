@@ -1,6 +1,7 @@
 """What the commands on studies do."""
 
 import json
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -74,12 +75,14 @@ def dry_run(study: str, root: Path, overrides: list[str]) -> int:
     return run(*read_study(study, overrides), root)
 
 
-def compare(studies: list[str], root: Path, format: str, shown: Shown) -> int:
+def compare(studies: list[str], root: Path, format: str, shown: Shown, margin: float | None = None) -> int:
     """Print the comparison of studies as they stand."""
+    if margin is not None and not 0 < margin < math.inf:
+        raise InputError(f"--margin {margin:g}: must be above 0; give what may be lost of the metric, such as 0.01")
     if format not in FORMATS:
         raise InputError(f"--format {format}: one of {', '.join(FORMATS)}")
     stores = _stores(studies, root)
-    comparison = compare_studies([results_of(store) for store in stores])
+    comparison = compare_studies([results_of(store) for store in stores], margin=margin)
     if format == "json":
         print(comparison.to_json())
     elif format == "csv":

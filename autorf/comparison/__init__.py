@@ -3,8 +3,10 @@
 from autorf.comparison.breakdown import ClassRow, ScaleRow, SizeMean, SizeRow
 from autorf.comparison.comparison import Comparison, compare, compare_studies
 from autorf.comparison.costs import Cost, Curve
+from autorf.comparison.equal import Equal
 from autorf.comparison.field_map import FieldMap, object_map, study_map
 from autorf.comparison.named import NamedGroup
+from autorf.comparison.recommendation import Recommendation
 from autorf.comparison.results import StudyResults, results_of
 from autorf.comparison.rows import Group, Row
 from autorf.comparison.verdict import Verdict
@@ -15,9 +17,11 @@ __all__ = [
     "Comparison",
     "Cost",
     "Curve",
+    "Equal",
     "FieldMap",
     "Group",
     "NamedGroup",
+    "Recommendation",
     "Row",
     "ScaleRow",
     "SizeMean",

@@ -21,16 +21,19 @@ from autorf.comparison.breakdown import (
 )
 from autorf.comparison.costs import Cost, Curve, costs_of, curves_of
 from autorf.comparison.images import MOST_TRIALS, ImageNoise
+from autorf.comparison.judging import judge, judgement
 from autorf.comparison.named import NamedGroup, named_groups
+from autorf.comparison.recommendation import Recommendation, recommendation_of
 from autorf.comparison.results import StudyResults, bare_results, check_comparable
 from autorf.comparison.rows import Group, Row, groups_of, members_of, rows_of
-from autorf.comparison.verdict import Verdict, judge, judgement, verdict_of
+from autorf.comparison.sufficient import MARGIN
+from autorf.comparison.verdict import Verdict, verdict_of
 from autorf.methods import method_class
 from autorf.statistics import half_width
 from autorf.store.store import Record
 from autorf.study.objectives import METRICS, sign
 
-_JSON_COLUMNS = ("params", "rf", "each", "measured", "infeasible")
+_JSON_COLUMNS = ("params", "rf", "each", "measured", "infeasible", "winner")
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Comparison:
         rows: every trial that was begun.
         groups: configurations over their seeds.
         verdict: best manual against best learned.
+        recommendation: what to use.
         objectives: of the search, ``metric`` first.
         named: configurations that need no search.
         costs: what each way has cost.
@@ -57,6 +61,7 @@ class Comparison:
     rows: tuple[Row, ...]
     groups: tuple[Group, ...]
     verdict: Verdict
+    recommendation: Recommendation | None = None
     objectives: tuple[str, ...] = ("miou",)
     named: tuple[NamedGroup, ...] = ()
     costs: tuple[Cost, ...] = ()
@@ -67,12 +72,17 @@ class Comparison:
     between: tuple[dict[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
 
+    @property
+    def unit(self) -> str:
+        """What the seconds of training are, such as ``CPU-seconds``."""
+        return self.costs[0].unit if self.costs else "CPU-seconds"
+
     def to_json(self) -> str:
         """The contract of ``autorf compare --format json``; what is no number is null."""
         return json.dumps(_plain(asdict(self)), indent=2, allow_nan=False)
 
     def to_csv(self) -> str:
-        """The rows; ``params``, ``rf``, ``each``, ``measured`` and ``infeasible`` as JSON."""
+        """The rows; ``params``, ``rf``, ``each``, ``measured``, ``infeasible`` and ``winner`` as JSON."""
         text = io.StringIO()
         writer = csv.DictWriter(text, [field.name for field in fields(Row)], lineterminator="\n")
         writer.writeheader()
@@ -105,19 +115,27 @@ def compare(study: str, records: Iterable[Record]) -> Comparison:
     return compare_studies([bare_results(study, records)])
 
 
-def compare_studies(studies: Sequence[StudyResults]) -> Comparison:
+def compare_studies(studies: Sequence[StudyResults], *, margin: float | None = None) -> Comparison:
     """Compare everything in ``studies``, as they stand.
 
+    Args:
+        studies: the first one's metric is compared.
+        margin: what a field may lose and still suffice, above 0; None for the studies' ``search.margin``.
+
     Raises:
-        InputError: when the studies differ in metric, classes or validation images.
+        InputError: when the studies differ in metric, classes or validation images; for a margin that is not above 0.
     """
     notes = check_comparable(studies)
     metric = studies[0].objectives[0]
     rows = tuple(row for study in studies for row in rows_of(study))
     noise = ImageNoise(studies, rows, metric)
-    groups = tuple(_with_images(group, rows, noise) for group in groups_of(rows))
+    groups = groups_of(rows)
+    # Large studies are not read whole for their intervals.
+    if metric in METRICS and sum(row.counts for row in rows) <= MOST_TRIALS:
+        groups = tuple(_with_images(group, rows, noise) for group in groups)
     verdict = verdict_of(rows, groups, noise)
-    comparison = Comparison(" + ".join(study.name for study in studies), metric, rows, groups, verdict)
+    recommendation = recommendation_of(groups, rows, noise, _margin(studies) if margin is None else margin)
+    comparison = Comparison(" + ".join(study.name for study in studies), metric, rows, groups, verdict, recommendation)
     named = named_groups(studies, rows, groups)
     configurations = [
         (MANUAL_BEST, comparison.group_of(verdict.best_manual)),
@@ -140,10 +158,13 @@ def compare_studies(studies: Sequence[StudyResults]) -> Comparison:
     )
 
 
+def _margin(studies: Sequence[StudyResults]) -> float:
+    stated = [study.part("search").get("margin") for study in studies]
+    return next((float(margin) for margin in stated if margin is not None), MARGIN)
+
+
 def _with_images(group: Group, rows: Sequence[Row], noise: ImageNoise) -> Group:
-    """The group with its interval over other images too; large studies are not read whole for that."""
-    if noise.metric not in METRICS or sum(row.counts for row in rows) > MOST_TRIALS:
-        return group
+    """The group with its interval over other images too."""
     one_seed = group.n < 2
     variance = noise.of_group(group, only_images=one_seed)
     if variance is None:
@@ -164,7 +185,7 @@ def _with_maps(groups: Sequence[Group]) -> list[Group]:
 
 
 def _feasible(groups: Sequence[Group], study: StudyResults) -> list[Group]:
-    return [group for group in groups if group.study == study.name and group.feasible]
+    return [group for group in groups if group.study == study.name and group.feasible and not group.control]
 
 
 def _between(

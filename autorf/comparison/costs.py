@@ -10,8 +10,10 @@ from autorf.comparison.rows import Group, Row
 from autorf.comparison.spending import on_gpu, rate_of, spent_by_trial
 from autorf.methods import is_manual
 from autorf.statistics import expected_best
+from autorf.store.record import Record
 
 WAYS = ("manual", "learned")
+CONTROLS = "controls"
 
 
 @dataclass(frozen=True)
@@ -19,12 +21,12 @@ class Cost:
     """What one way has cost so far.
 
     Attributes:
-        way: ``manual`` or ``learned``.
+        way: ``manual``, ``learned`` or ``controls``.
         trials, complete, failed, pruned: how many trials were begun, and ended so.
-        seconds: of training in all: failed, pruned and repeated attempts and retraining included.
+        seconds: of training in all: failed, pruned and repeated attempts included, retraining not.
         complete_seconds, failed_seconds, pruned_seconds: of the trials that ended so; failed includes epochs that a
             later attempt trained again.
-        retrain_seconds: of ``autorf retrain``.
+        retrain_seconds: of ``autorf retrain``, beside ``seconds``.
         unit: ``GPU-seconds`` of one GPU a trial, or ``CPU-seconds``: processor time, which other work on the machine
             hardly changes.
         ratio: to the full manual grid, every trial of it complete (those that are not count as the mean of those that
@@ -61,9 +63,11 @@ class Curve:
     points: tuple[Mapping[str, float], ...]
 
 
-def way_of(method: str) -> str:
-    """``manual`` or ``learned``."""
-    return "manual" if is_manual(method) else "learned"
+def way_of(trial: Row | Record) -> str:
+    """``manual``, ``learned`` or ``controls``."""
+    if trial.control is not None:
+        return CONTROLS
+    return "manual" if is_manual(trial.method) else "learned"
 
 
 def costs_of(studies: Sequence[StudyResults], rows: Sequence[Row]) -> tuple[Cost, ...]:
@@ -73,19 +77,19 @@ def costs_of(studies: Sequence[StudyResults], rows: Sequence[Row]) -> tuple[Cost
     retrained = {
         (study.name, key): rate * float(fact["seconds"]) for study in studies for key, fact in study.retrains.items()
     }
-    by_kind = {kind: _of_kind(rows, kind) for kind in WAYS}
-    waiting = dict.fromkeys(WAYS, 0.0)
+    by_kind = {kind: _of_kind(rows, kind) for kind in (*WAYS, CONTROLS)}
+    waiting = dict.fromkeys(by_kind, 0.0)
     for study in studies:
         spent = spent_by_trial(study.attempts, rate)
         for record in study.records:
             # Interrupted, and to be continued: no row, but not for nothing either.
             if record.state == "waiting":
-                waiting[way_of(record.method)] += spent.get(record.key, 0.0)
+                waiting[way_of(record)] += spent.get(record.key, 0.0)
     return tuple(_cost(kind, ours, waiting[kind], retrained, unit, full) for kind, ours in by_kind.items() if ours)
 
 
 def _of_kind(rows: Sequence[Row], kind: str) -> list[Row]:
-    return [row for row in rows if way_of(row.method) == kind]
+    return [row for row in rows if way_of(row) == kind]
 
 
 def _cost(
@@ -103,7 +107,7 @@ def _cost(
     final = sum(row.own_seconds or 0.0 for row in complete)
     repeated = max(spent("complete") - final, 0.0)
     retrain = sum(retrained.get((row.study, row.key), 0.0) for row in rows)
-    total = final + repeated + spent("failed", "pruned", "running") + waiting + retrain
+    total = final + repeated + spent("failed", "pruned", "running") + waiting
     return Cost(
         way=kind,
         trials=len(rows),
@@ -122,23 +126,27 @@ def _cost(
 
 def _full_grid(studies: Sequence[StudyResults], rows: Sequence[Row]) -> float | None:
     """Seconds of every manual trial of the studies, those that are not complete taken as the mean of those that are."""
-    seconds = [row.own_seconds or 0.0 for row in rows if is_manual(row.method) and row.state == "complete"]
-    n_manual = sum(is_manual(record.method) for study in studies for record in study.records)
+    seconds = [row.own_seconds or 0.0 for row in rows if way_of(row) == "manual" and row.state == "complete"]
+    n_manual = sum(way_of(record) == "manual" for study in studies for record in study.records)
     return sum(seconds) / len(seconds) * n_manual if seconds else None
 
 
 def curves_of(
     studies: Sequence[StudyResults], rows: Sequence[Row], groups: Sequence[Group], sign: int
 ) -> tuple[Curve, ...]:
-    """The best so far of both ways and of all together as they were run, and of the manual grid in random order."""
-    usable = [group for group in groups if group.feasible]
+    """The best so far of both ways and of all together as they were run, and of the manual grid in random order.
+
+    Controls are no part of a search, and of no curve.
+    """
+    usable = [group for group in groups if group.feasible and group.control is None]
     if not usable:
         return ()
     best = max(sign * group.mean for group in usable)
     # Trials that ended in one moment keep the storage's order.
     records = [(study.name, record) for study in studies for record in study.records]
     ended = {(study, record.key): (record.ended or 0.0, record.row) for study, record in records}
-    ordered = sorted(rows, key=lambda row: ended.get((row.study, row.key), (0.0, 0)))
+    searched = [row for row in rows if row.control is None]
+    ordered = sorted(searched, key=lambda row: ended.get((row.study, row.key), (0.0, 0)))
     means = {group.configuration: group.mean for group in usable}
     curves = []
     begun = [kind for kind in WAYS if _of_kind(rows, kind)]

@@ -54,8 +54,9 @@ class ImageNoise:
         members = {group.configuration: members_of(group, self._rows) for group in [*ours, *theirs]}
         chosen = {group.configuration for group in [*self._contenders(ours), *self._contenders(theirs)]}
         variances = np.full((len(ours), len(theirs)), np.nan)
+        first, second = ([group.configuration for group in groups] for groups in (ours, theirs))
         for i, j in np.ndindex(*variances.shape):
-            a, b = ours[i].configuration, theirs[j].configuration
+            a, b = first[i], second[j]
             if a in chosen and b in chosen:
                 variance = self._of_pair(members[a], members[b], only_images)
                 variances[i, j] = np.nan if variance is None else variance

@@ -14,6 +14,7 @@ from autorf.methods import is_manual
 from autorf.statistics import half_width
 from autorf.store.store import Record
 from autorf.store.traces import parts
+from autorf.study.control import Budget
 from autorf.study.objectives import COSTS, violated
 from autorf.surgery.learning import LISTED
 
@@ -27,6 +28,8 @@ class Row:
         setting: the parameters in a few words.
         steps: optimizer steps reached; None where the version that trained it did not count them.
         device: what trained it.
+        control: the budget that a control shares with the learned configuration ``winner``; None for a trial of the
+            search.
         each: what every branch or layer learned, by name (``f``, ``dilation``), where several learned their own.
         measured: what the trial costs, by name: parameters, flops, latency_ms, peak_memory_mb.
         infeasible: limits of the study that the trial breaks; it is never best then.
@@ -64,6 +67,8 @@ class Row:
     setting: str = ""
     steps: int | None = None
     device: str | None = None
+    control: Budget | None = None
+    winner: dict[str, Any] | None = None
 
     @property
     def configuration(self) -> str:
@@ -89,6 +94,9 @@ class Group:
         spent_seconds: what all its trials' attempts have cost, failed and pruned ones too.
         feasible: whether it keeps the study's limits.
         setting: the parameters in a few words.
+        steps, epochs: that all its trials were trained; None where that is not known or differs.
+        devices: what trained them.
+        control, winner: as of a :class:`Row`.
     """
 
     method: str
@@ -111,11 +119,21 @@ class Group:
     spent_seconds: float = 0.0
     feasible: bool = True
     setting: str = ""
+    steps: int | None = None
+    epochs: int | None = None
+    devices: tuple[str, ...] = ()
+    control: Budget | None = None
+    winner: dict[str, Any] | None = None
 
     @property
     def manual(self) -> bool:
-        """Whether the receptive field is set by hand."""
-        return is_manual(self.method)
+        """Whether it is of the manual grid: its receptive field set by hand, and no control."""
+        return self.control is None and is_manual(self.method)
+
+    @property
+    def learned(self) -> bool:
+        """Whether the receptive field is learned."""
+        return not is_manual(self.method)
 
     @property
     def configuration(self) -> str:
@@ -131,7 +149,7 @@ def rows_of(study: StudyResults) -> tuple[Row, ...]:
     for record in study.attempts:
         tries[record.key] = tries.get(record.key, 0) + (record.state != "waiting")
     begun = [record for record in study.records if record.state != "waiting"]
-    front = _front(begun, study)
+    front = _front([record for record in begun if record.control is None], study)
     return tuple(
         replace(
             _row(record, study, front),
@@ -183,10 +201,12 @@ def _row(record: Record, study: StudyResults, front: set[str] | None) -> Row:
         score=scores.get(study.objectives[0]),
         measured={name: scores[name] for name in COSTS if name in scores},
         infeasible=violated(scores, study.constraints) if record.state == "complete" else [],
-        on_front=None if front is None else record.key in front,
+        on_front=None if front is None or record.control else record.key in front,
         setting=record.setting,
         steps=newest.steps if newest else None,
         device=result.device if result else None,
+        control=None if record.control is None else record.control.budget,
+        winner=None if record.control is None else record.control.winner,
     )
 
 
@@ -233,7 +253,16 @@ def _group(members: Sequence[Row]) -> Group:
         spent_seconds=sum(row.spent_seconds or 0.0 for row in members),
         feasible=not any(row.infeasible for row in counted),
         setting=first.setting,
+        steps=_common([row.steps for row in counted]),
+        epochs=_common([row.epochs for row in counted]),
+        devices=tuple(sorted({row.device for row in counted if row.device})),
+        control=first.control,
+        winner=first.winner,
     )
+
+
+def _common(counts: Sequence[int | None]) -> int | None:
+    return counts[0] if len(set(counts)) == 1 else None
 
 
 def _mean_field(rows: Sequence[Row], axis: int) -> float:

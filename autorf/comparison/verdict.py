@@ -1,25 +1,21 @@
 """Did learning the receptive field help, and by how much? One honest sentence and the numbers behind it."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from math import isfinite
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from autorf.comparison.equal import Equal, equal_cost, equal_steps, seconds_unit, several_devices, training_words
 from autorf.comparison.images import ImageNoise
-from autorf.comparison.rows import Group, Row, members_of
-from autorf.statistics import BestDifference, difference_of_best, difference_on_images
-from autorf.study.objectives import COSTS, sign
-from autorf.study.trial import side_text
-
-NAMES = {"miou": "mIoU", "f1": "F1", "pixel_accuracy": "pixel accuracy"}
+from autorf.comparison.judging import Judge, Judged, best_first, judgement, words
+from autorf.comparison.rows import Group, Row
+from autorf.study.objectives import sign
 
 
 @dataclass(frozen=True)
 class Verdict:
     """Best manual against best learned configuration, on the validation split.
+
+    The difference and its interval are of the two as they were trained, equally or not.
 
     Attributes:
         difference: learned less manual, the mean over the seeds they share.
@@ -33,6 +29,9 @@ class Verdict:
             wall time on a GPU.
         outcome: ``better``, ``worse``, ``no difference``, or ``unknown``.
         n_seeds, n_images: that the interval comes from; no images where trials have no evidence.
+        equal_steps, equal_cost: the best learned against manual configurations that were trained as many steps, and for
+            the same seconds, controls among them; None where there are none.
+        sentence: the verdict at equal steps, at equal cost, and the cost ratio; says so where training was not equal.
     """
 
     best_manual: dict[str, Any] | None
@@ -50,94 +49,36 @@ class Verdict:
     n_learned: int = 0
     n_seeds: int = 0
     n_images: int = 0
+    equal_steps: Equal | None = None
+    equal_cost: Equal | None = None
 
-
-@dataclass(frozen=True)
-class Judged:
-    """One group of configurations against another, in the metric's own sign.
-
-    Attributes:
-        low, high: of other seeds and images; None for an end that one seed leaves open.
-        images_low, images_high: of other images alone; with one seed and evidence only.
-    """
-
-    first: Group
-    second: Group
-    difference: float
-    low: float | None
-    high: float | None
-    images_low: float | None
-    images_high: float | None
-    outcome: str
-    n_seeds: int
-    n_images: int
-
-
-def judge(ours: Sequence[Group], theirs: Sequence[Group], rows: Sequence[Row], noise: ImageNoise) -> Judged:
-    """The best of ``ours`` against the best of ``theirs``; neither is empty."""
-    direction = sign(noise.metric)
-    ours, theirs = _best_first(ours, direction), _best_first(theirs, direction)
-    seeds = sorted({row.seed for row in rows})
-    a, b = (_score_table(groups, rows, seeds) * direction for groups in (ours, theirs))
-    images = noise.of_pairs(ours, theirs)
-    estimate = difference_of_best(a, b, 0.0 if images is None else images, noise.n_images)
-    alone = None
-    if not isfinite(estimate.low) and (images := noise.of_pairs(ours, theirs, only_images=True)) is not None:
-        alone = difference_on_images(np.nanmean(a, axis=1), np.nanmean(b, axis=1), images, noise.n_images)
-    low, high = _turned(estimate, direction)
-    images_low, images_high = _turned(alone, direction)
-    outcome = "unknown" if low is None or high is None else "no difference"
-    if estimate.low > 0 or estimate.high < 0:
-        outcome = "better" if estimate.low > 0 else "worse"
-    difference = direction * estimate.difference
-    n_images = 0 if images is None else noise.n_images
-    best = (ours[estimate.first], theirs[estimate.second])
-    return Judged(*best, difference, low, high, images_low, images_high, outcome, estimate.n_seeds, n_images)
-
-
-def _best_first(groups: Sequence[Group], direction: int) -> list[Group]:
-    return sorted(groups, key=lambda group: -direction * group.mean)
-
-
-def _turned(estimate: BestDifference | None, direction: int) -> tuple[float | None, float | None]:
-    """The interval in the metric's own sign; None for an end that is open."""
-    if estimate is None:
-        return None, None
-    low, high = (direction * end if isfinite(end) else None for end in (estimate.low, estimate.high))
-    return (low, high) if direction > 0 else (high, low)
-
-
-def _score_table(groups: Sequence[Group], rows: Sequence[Row], seeds: Sequence[int]) -> NDArray[np.float64]:
-    """``(len(groups), len(seeds))``, nan where a configuration lacks a seed."""
-    return np.array([_scores(group, rows, seeds) for group in groups])
-
-
-def _scores(group: Group, rows: Sequence[Row], seeds: Sequence[int]) -> list[float]:
-    members: Mapping[int, Row] = members_of(group, rows)
-    return [score if seed in members and (score := members[seed].score) is not None else np.nan for seed in seeds]
+    @property
+    def equal_outcome(self) -> str:
+        """The outcome at equal steps; ``not trained equally`` where there is none."""
+        if self.equal_steps is not None:
+            return self.equal_steps.outcome
+        return self.outcome if self.difference is None else "not trained equally"
 
 
 def verdict_of(rows: Sequence[Row], groups: Sequence[Group], noise: ImageNoise) -> Verdict:
     """Judge the study as it stands."""
     usable = [group for group in groups if group.feasible]
     manual = [group for group in usable if group.manual]
-    learned = [group for group in usable if not group.manual]
+    learned = [group for group in usable if group.learned]
     if not manual or not learned:
         return _none_yet(manual, learned, rows, len(usable) < len(groups), noise.metric)
-    judged = judge(learned, manual, rows, noise)
-    ours, theirs = judged.first, judged.second
-    grid_seconds = sum(group.own_seconds * group.n for group in groups if group.manual)
-    ratio = ours.own_seconds * ours.n / grid_seconds if grid_seconds else None
-    whole = sum(group.spent_seconds or group.own_seconds * group.n for group in groups if not group.manual)
-    all_learned = whole / grid_seconds if grid_seconds and len(learned) > 1 else None
+    judge = Judge(rows, noise)
+    judged = judge(learned, manual)
+    winner = best_first(learned, sign(noise.metric))[0]
+    steps, cost = (equal(winner, groups, judge) for equal in (equal_steps, equal_cost))
     half = None if judged.low is None or judged.high is None else (judged.high - judged.low) / 2
-    return Verdict(
-        best_manual=asdict(theirs),
-        best_learned=asdict(ours),
+    verdict = Verdict(
+        best_manual=asdict(judged.second),
+        best_learned=asdict(judged.first),
         difference=judged.difference,
         difference_ci95=half,
-        cost_ratio=ratio,
-        sentence=_sentence(judged, _cost_words(ratio, all_learned, len(manual)), noise, len(manual), len(learned)),
+        cost_ratio=_cost_ratio(judged.first.own_seconds * judged.first.n, groups),
+        sentence="",
         difference_low=judged.low,
         difference_high=judged.high,
         images_low=judged.images_low,
@@ -147,7 +88,51 @@ def verdict_of(rows: Sequence[Row], groups: Sequence[Group], noise: ImageNoise) 
         n_learned=len(learned),
         n_seeds=judged.n_seeds,
         n_images=judged.n_images,
+        equal_steps=steps,
+        equal_cost=cost,
     )
+    parts = (*_training_parts(verdict, judged, rows, noise.metric), *_cost_parts(verdict, winner, groups))
+    return replace(verdict, sentence=" ".join(parts))
+
+
+def _cost_ratio(seconds: float, groups: Sequence[Group]) -> float | None:
+    """To the whole manual grid."""
+    grid = sum(group.own_seconds * group.n for group in groups if group.manual)
+    return seconds / grid if grid else None
+
+
+def _training_parts(verdict: Verdict, judged: Judged, rows: Sequence[Row], metric: str) -> Iterator[str]:
+    """The verdict at equal steps; without one, that training was not equal and what can still be said."""
+    if verdict.equal_steps is not None:
+        yield verdict.equal_steps.sentence
+        return
+    yield f"{training_words(judged.first, judged.second, rows)}."
+    if verdict.equal_cost is None:
+        best = f"Best learned {words(judged.first, metric)} against best manual {words(judged.second, metric)}"
+        counts = f"{verdict.n_manual} manual and {verdict.n_learned} learned"
+        choices = counts if verdict.n_manual + verdict.n_learned > 2 else ""
+        yield f"{best}: {judgement(judged, metric, choices, 'learning is')}."
+
+
+def _cost_parts(verdict: Verdict, winner: Group, groups: Sequence[Group]) -> Iterator[str]:
+    """The verdict at equal cost or why there is none, and what learning has cost beside the grid."""
+    devices = several_devices(winner, groups)
+    if devices:
+        yield f"Not compared in cost: the trials ran on {' and '.join(devices)}."
+        return
+    if verdict.equal_cost is not None:
+        yield verdict.equal_cost.sentence
+    elif winner.own_seconds:
+        yield (
+            f"Not compared at equal cost: no manual configuration took the {winner.own_seconds:.3g} "
+            f"{seconds_unit(winner)} a trial of the best learned one."
+        )
+    if verdict.cost_ratio is not None:
+        learned = [group for group in groups if group.learned]
+        whole = _cost_ratio(sum(group.spent_seconds or group.own_seconds * group.n for group in learned), groups)
+        more = f" ({whole:.0%} with all that learn)" if verdict.n_learned > 1 and whole is not None else ""
+        grid = "the manual grid's" if verdict.n_manual > 1 else "the manual configuration's"
+        yield f"The best learned configuration took {verdict.cost_ratio:.0%} of {grid} training time{more}."
 
 
 def _none_yet(
@@ -171,64 +156,3 @@ def _none_yet(
         n_manual=len(manual),
         n_learned=len(learned),
     )
-
-
-def _cost_words(ratio: float | None, all_learned: float | None, n_manual: int) -> str:
-    if ratio is None:
-        return ""
-    grid = "the manual grid's" if n_manual > 1 else "its"
-    whole = "" if all_learned is None else f" ({all_learned:.0%} with all that learn)"
-    return f" at {ratio:.0%} of {grid} training time{whole}"
-
-
-def _sentence(judged: Judged, cost: str, noise: ImageNoise, n_manual: int, n_learned: int) -> str:
-    best = f"Best learned {words(judged.first, noise.metric)} against best manual {words(judged.second, noise.metric)}"
-    choices = f"{n_manual} manual and {n_learned} learned" if n_manual + n_learned > 2 else ""
-    return f"{best}{cost}: {judgement(judged, noise.metric, choices, 'learning is')}."
-
-
-def judgement(judged: Judged, metric: str, choices: str, subject: str) -> str:
-    """What the difference means, with its interval; ``choices`` says among what either best was chosen, if at all."""
-    difference = signed(judged.difference, metric)
-    if judged.outcome == "unknown":
-        return _not_told(judged, metric, difference)
-    ground = f"{judged.n_seeds} seeds{f' and {judged.n_images} images' if judged.n_images else ''}"
-    corrected = f", corrected for choosing among {choices}" if choices else ""
-    ends = f"{_end(judged.low, metric)} to {_end(judged.high, metric)}"
-    interval = f"{difference}, 95 % interval {ends} over {ground}{corrected}"
-    if judged.outcome == "no difference":
-        return f"no difference at this number of seeds ({interval})"
-    return f"{subject} {judged.outcome} ({interval})"
-
-
-def _end(value: float | None, metric: str) -> str:
-    return "any" if value is None else signed(value, metric)
-
-
-def _not_told(judged: Judged, metric: str, difference: str) -> str:
-    if judged.n_seeds == 0:
-        return f"they share no seed, so the difference of {difference} cannot be judged"
-    if judged.n_seeds > 1:
-        return f"the difference of {difference} cannot be judged before every configuration has two seeds"
-    words = f"one seed cannot tell whether the difference of {difference} is more than noise"
-    if judged.images_low is None or judged.images_high is None:
-        return words
-    low, high = (signed(end, metric) for end in (judged.images_low, judged.images_high))
-    return f"{words} (over other validation images alone {low} to {high})"
-
-
-def words(group: Group, metric: str) -> str:
-    """A configuration and its score in a few words."""
-    rf = side_text(group.rf)
-    score = f"{NAMES.get(metric, metric)} {number(group.mean, metric)}"
-    return f"{group.method} ({group.setting}; rf {rf}, rnorm {group.rnorm:.2f}) {score}"
-
-
-def number(value: float, metric: str) -> str:
-    """A score as people read it: three decimals, or four digits of a cost."""
-    return f"{value:.4g}" if metric in COSTS else f"{value:.3f}"
-
-
-def signed(value: float, metric: str) -> str:
-    """A difference of scores, with its sign."""
-    return f"{value:+.4g}" if metric in COSTS else f"{value:+.3f}"

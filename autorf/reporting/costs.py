@@ -6,7 +6,7 @@ from autorf.comparison import Comparison, Curve
 from autorf.reporting.blocks import Column, Table, table
 from autorf.reporting.svg import tooltip
 from autorf.reporting.theme import PALETTE, WIDE, Layout, drawing, legend, new_figure
-from autorf.reporting.words import NONE, duration, named, percent, score
+from autorf.reporting.words import NONE, device_time, named, percent, score
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,12 +47,10 @@ def cost_figure(comparison: Comparison, shows: Shows = "regret", layout: Layout 
             alpha=0.6 if curve.order == "random" else 1.0,
             label=_label(curve),
         )
-        tooltip(
-            line,
-            f"{_label(curve)}: {score(values[-1], comparison.metric)} after {duration(curve.points[-1]['seconds'])}",
-        )
+        spent = device_time(curve.points[-1]["seconds"], comparison.unit)
+        tooltip(line, f"{_label(curve)}: {score(values[-1], comparison.metric)} after {spent}")
         handles.append(line)
-    axes.set_xlabel(f"{unit} of training")
+    axes.set_xlabel(f"{comparison.unit.removesuffix('seconds')}{unit} of training")
     name = named(comparison.metric)
     axes.set_ylabel(f"{name} below the best of all" if shows == "regret" else f"{name} of the best so far")
     axes.set_xlim(left=0)
@@ -65,7 +63,7 @@ def curve_table(comparison: Comparison) -> Table:
     lines = [
         (
             _label(curve),
-            duration(point["seconds"]),
+            device_time(point["seconds"], comparison.unit),
             score(point["score"], comparison.metric),
             score(point["regret"], comparison.metric),
         )
@@ -77,7 +75,7 @@ def curve_table(comparison: Comparison) -> Table:
 
 
 def cost_table(comparison: Comparison) -> Table:
-    """What each way has cost in all, failed, pruned and repeated trials and retraining included."""
+    """What each way has cost in all, failed, pruned and repeated trials included."""
     unit = comparison.costs[0].unit
     lines = [
         (
@@ -93,7 +91,7 @@ def cost_table(comparison: Comparison) -> Table:
     ]
     columns: list[Column | str] = [
         Column("way", False), "trials", "complete / pruned / failed", f"{unit} in all", "of these failed or pruned",
-        "of these retraining", "to the full grid",
+        "retraining besides", "to the full grid",
     ]  # fmt: skip
     return table("What each way has cost", columns, lines)
 

@@ -55,7 +55,7 @@ def dumbbell_figure(lines: Sequence[Dumbbell], methods: dict[str, str], axis: st
         axis: what the values are.
         layout: the size to draw in.
     """
-    figure, ((axes,),) = new_figure(layout, height=80 + 28 * len(lines))
+    figure, ((axes,),) = new_figure(layout, height=80 + (40 if any(line.facts for line in lines) else 28) * len(lines))
     axes.grid(visible=False)
     axes.grid(axis="x", color=PALETTE["grid"])
     for at, line in enumerate(reversed(lines)):
@@ -71,7 +71,7 @@ def dumbbell_figure(lines: Sequence[Dumbbell], methods: dict[str, str], axis: st
             )  # fmt: skip
             tooltip(dot, f"{line.label}, {name}: {value:.3f}")
     limit = 18 if layout.narrow else 40
-    labels = [line.label if len(line.label) <= limit else f"{line.label[: limit - 3]}..." for line in reversed(lines)]
+    labels = [_label(line, limit) for line in reversed(lines)]
     axes.set_yticks(range(len(lines)), labels, parse_math=False)
     axes.tick_params(axis="y", labelcolor=PALETTE["ink"])
     axes.set_ylim(-0.6, len(lines) - 0.4)
@@ -79,6 +79,12 @@ def dumbbell_figure(lines: Sequence[Dumbbell], methods: dict[str, str], axis: st
     axes.margins(x=0.04)
     legend(figure, [method_handle(method, name) for name, method in methods.items()], layout)
     return figure
+
+
+def _label(line: Dumbbell, limit: int) -> str:
+    """The line's name, and under it what it stands on: a single object says less than a thousand."""
+    name = line.label if len(line.label) <= limit else f"{line.label[: limit - 3]}..."
+    return "\n".join([name, *(f"{value} {title}" for title, value in line.facts)])
 
 
 def dumbbell_table(caption: str, first: str, lines: Sequence[Dumbbell]) -> Table:

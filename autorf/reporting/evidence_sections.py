@@ -40,7 +40,7 @@ def sample_section(report: ReportData) -> Iterator[Section]:
 
 def _maps(report: ReportData) -> Iterator[Shown]:
     """The best trial of each method that has a map for every pixel."""
-    methods = dict.fromkeys(group.method for group in report.comparison.groups if not group.manual)
+    methods = dict.fromkeys(group.method for group in report.comparison.groups if group.learned)
     for method in methods:
         groups = [group for group in report.comparison.groups if group.method == method]
         evidence = report.first_evidence(max(groups, key=lambda group: sign(report.comparison.metric) * group.mean))
@@ -84,6 +84,7 @@ def _dumbbells(report: ReportData, name: str, axis: str, first: str, lines: Sequ
     if compared:
         most = max(compared, key=lambda line: abs(line.difference or 0.0))
         words += f"; they differ most on {most.label}, by {most.difference:+.3f}"
-    caption = f"{axis[0].upper()}{axis[1:]}, the mean over seeds."
+    counts = "; under each size is how many objects it has" if any(line.facts for line in lines) else ""
+    caption = f"{axis[0].upper()}{axis[1:]}, the mean over seeds{counts}."
     drawn = view("", words, dumbbell_figure, lines, methods, axis)
     return Chart(name, caption, (drawn,), dumbbell_table(f"{axis} by {first}", first, lines))

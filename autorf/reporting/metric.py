@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 Against = Literal["rf", "rnorm"]
 Where = Callable[[Group], float]
 
+Dashes = str | tuple[int, tuple[int, ...]]
+
+_DASHES: tuple[Dashes, ...] = ("-", (0, (5, 2)), (0, (2, 2)), (0, (6, 2, 1, 2)))
+"""Of the lines of different networks."""
+
 AXES = {"rf": "receptive field, side in input pixels", "rnorm": "rnorm: receptive field over image side"}
 
 
@@ -29,15 +34,20 @@ def metric_figure(comparison: Comparison, against: Against = "rf", layout: Layou
         layout: the size to draw in.
 
     Returns:
-        A matplotlib figure: manual configurations joined by a line inside their 95 % band, learned ones as marks with
+        A matplotlib figure: manual configurations of one study and network joined by a line inside their 95 % band,
+        controls as hollow marks, learned ones as marks with
         error bars, single seeds as faint dots; the default and the field as large as the objects are named.
     """
     figure, ((axes,),) = new_figure(layout)
     manual = sorted((group for group in comparison.groups if group.manual), key=_position(against))
-    learned = [group for group in comparison.groups if not group.manual]
+    learned = [group for group in comparison.groups if group.learned]
     where = _position(against)
     _draw_seeds(axes, comparison, against)
-    _draw_manual(axes, manual, where, comparison.metric)
+    for at, groups in enumerate(lines_of(manual)):
+        _draw_manual(axes, groups, where, comparison.metric, _DASHES[at % len(_DASHES)])
+    for group in comparison.groups:
+        if group.control is not None:
+            _draw_point(axes, group, where, comparison.metric, size=9, hollow=True)
     for group in learned:
         _draw_learned(axes, group, where, comparison.metric)
     axes.set_xlabel(AXES[against])
@@ -50,6 +60,15 @@ def metric_figure(comparison: Comparison, against: Against = "rf", layout: Layou
     _name_the_best(axes, comparison, where)
     legend(figure, method_handles(group.method for group in [*manual, *learned]), layout)
     return figure
+
+
+def lines_of(groups: Sequence[Group]) -> list[list[Group]]:
+    """Configurations that one line may join: those of one study and one network."""
+    lines: dict[str, list[Group]] = {}
+    for group in groups:
+        network = {name: value for name, value in group.params.items() if name.startswith("model.")}
+        lines.setdefault(f"{group.study} {network}", []).append(group)
+    return list(lines.values())
 
 
 def interval(group: Group) -> float | None:
@@ -66,13 +85,15 @@ def _position(against: Against) -> Where:
     return lambda group: field_of(group, against)
 
 
-def _draw_manual(axes: "Axes", groups: Sequence[Group], where: Where, metric: str) -> None:
+def _draw_manual(axes: "Axes", groups: Sequence[Group], where: Where, metric: str, dashes: Dashes) -> None:
     hue = PALETTE["manual"]
     with_interval = [(where(group), group.mean, half) for group in groups if (half := interval(group)) is not None]
     if len(with_interval) > 1:
         places, low, high = zip(*((x, y - half, y + half) for x, y, half in with_interval), strict=True)
         axes.fill_between(places, low, high, color=hue, alpha=0.14, linewidth=0)
-    axes.plot([where(group) for group in groups], [group.mean for group in groups], color=hue, linewidth=2)
+    axes.plot(
+        [where(group) for group in groups], [group.mean for group in groups], color=hue, linewidth=2, linestyle=dashes
+    )
     for group in groups:
         _draw_point(axes, group, where, metric, size=7)
 
@@ -84,14 +105,15 @@ def _draw_learned(axes: "Axes", group: Group, where: Where, metric: str) -> None
     _draw_point(axes, group, where, metric, size=9)
 
 
-def _draw_point(axes: "Axes", group: Group, where: Where, metric: str, size: float) -> None:
+def _draw_point(axes: "Axes", group: Group, where: Where, metric: str, size: float, *, hollow: bool = False) -> None:
     (point,) = axes.plot(
         where(group),
         group.mean,
         marker=mark(group.method),
         markersize=size,
         color=colour(group.method),
-        markeredgecolor=PALETTE["surface"],
+        fillstyle="none" if hollow else "full",
+        markeredgecolor=colour(group.method) if hollow else PALETTE["surface"],
         markeredgewidth=1.2,
         zorder=4,
     )

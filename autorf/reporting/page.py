@@ -29,6 +29,7 @@ class Page:
     study: str
     eyebrow: str
     headline: str
+    recommendation: str
     sentence: str
     running: str
     notes: tuple[str, ...]
@@ -66,6 +67,7 @@ def _sweep_page(sweep: Sweep) -> Page:
         study=name,
         eyebrow=_described(sweep.each[0], size=False),
         headline=sweep.headline(),
+        recommendation="",
         sentence=sweep.sentence(),
         running=sweep.running(),
         notes=tuple(line for report in sweep.each for line in _endings(report)),
@@ -82,6 +84,7 @@ def _page(report: ReportData) -> Page:
         study=report.name,
         eyebrow=_described(report),
         headline=headline(report),
+        recommendation=report.comparison.recommendation.text if report.comparison.recommendation else "",
         sentence=report.comparison.verdict.sentence,
         running=running(report),
         notes=(*_endings(report), *report.comparison.notes),

@@ -46,6 +46,11 @@ class ReportData:
         """How many trials are running or waiting."""
         return self.states.get("running", 0) + self.states.get("waiting", 0)
 
+    @property
+    def unit(self) -> str:
+        """What seconds of training are: of a CPU or of a GPU."""
+        return self.comparison.unit
+
     def part(self, name: str) -> Mapping[str, Any]:
         """One part of the first study file, such as ``data``."""
         return self.studies[0].part(name)

@@ -80,7 +80,8 @@ def loss_profile_figure(records: Iterable[Record], layout: Layout = WIDE) -> "Fi
         rates = {rate for _, trace in shown for rate in trace.rates}
         if quantity.name == Dilation.quantity.name:
             rates |= _draw_separate_trainings(axis, listed).keys()
-        ticks = sorted(rates)[:: max(1, len(rates) // 12)]
+        most = 6 if layout.narrow else 12
+        ticks = sorted(rates)[:: max(1, math.ceil(len(rates) / most))]
         axis.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
         axis.minorticks_off()
     return figure
@@ -106,7 +107,7 @@ def _draw_separate_trainings(axis: "Axes", records: Iterable[Record]) -> dict[fl
     scores: dict[float, list[float]] = {}
     for record in records:
         rate, miou = record.set_dilation, record.value("miou")
-        if is_manual(record.method) and rate is not None and math.isfinite(miou):
+        if record.control is None and is_manual(record.method) and rate is not None and math.isfinite(miou):
             scores.setdefault(rate, []).append(miou)
     if scores:
         right = axis.twinx()

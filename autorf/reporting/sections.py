@@ -6,6 +6,7 @@ from autorf.reporting.blocks import Block, Chart, Column, Section, Table, table,
 from autorf.reporting.costs import cost_figure, cost_table, curve_table
 from autorf.reporting.evidence_sections import class_section, sample_section, size_sections
 from autorf.reporting.figures import added_sections
+from autorf.reporting.going_on import next_section, word_section
 from autorf.reporting.metric import metric_figure
 from autorf.reporting.pareto import measured, pareto_figure, pareto_table
 from autorf.reporting.report_data import ReportData
@@ -21,7 +22,7 @@ def sections(report: ReportData) -> tuple[Section, ...]:
     """Every section that has something to show, in reading order."""
     makers = (
         _field, _between, _trajectories, size_sections, sample_section, _pareto, _cost, class_section, _trials,
-        _reproduce, added_sections,
+        _reproduce, next_section, added_sections, word_section,
     )  # fmt: skip
     return tuple(section for make in makers for section in make(report))
 
@@ -40,7 +41,9 @@ def _field(report: ReportData) -> Iterator[Section]:
         view("rf in pixels", words, metric_figure, comparison, "rf"),
         view("rnorm", f"{words}, rnorm {best.rnorm:.2f}", metric_figure, comparison, "rnorm"),
     )
-    caption = f"The line is the manual grid; marks are learned fields where training left them.{_band(report)}"
+    controls = "; hollow ones are controls" if any(group.control for group in comparison.groups) else ""
+    joined = f"A line is the manual grid of one network; marks are learned fields where training left them{controls}."
+    caption = f"{joined}{_band(report)}"
     blocks: list[Block] = [Chart("metric", caption, views, group_table(comparison))]
     if any(rule.group for rule in comparison.named):
         blocks.append(search_free_table(comparison))

@@ -1,13 +1,13 @@
-"""The top of a report: the verdict, the key numbers, and the two fields drawn to scale."""
+"""The top of a report: what to use, the verdict, the key numbers, and the two fields drawn to scale."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from autorf.comparison import Group, Verdict
+from autorf.comparison import Comparison, Equal, Group, Verdict
 from autorf.reporting.report_data import ReportData
 from autorf.reporting.samples import photo
 from autorf.reporting.theme import tone
-from autorf.reporting.words import configuration, difference, duration, named, percent, plural, score
+from autorf.reporting.words import configuration, device_time, difference, named, percent, plural, score, short
 from autorf.study.trial import side_text
 
 _SPLITS = {"val": "validation", "test": "test"}
@@ -53,15 +53,13 @@ class Picture:
 
 
 def headline(report: ReportData) -> str:
-    """The verdict in a few words."""
-    verdict, metric = report.comparison.verdict, report.comparison.metric
-    if verdict.difference is None:
-        return "No verdict yet"
-    if verdict.outcome in ("better", "worse"):
-        return f"Learning is {verdict.outcome} by {score(abs(verdict.difference), metric)}"
-    if verdict.outcome == "no difference":
-        return "No difference at this number of seeds"
-    return "One seed cannot tell" if verdict.n_seeds == 1 else "No seed in common, no verdict"
+    """What to use, in a few words."""
+    answer = report.comparison.recommendation
+    if answer is None or answer.rf_low is None:
+        needed = None if answer is None else answer.seeds_needed
+        return "No field can be named yet" if needed is None else f"Undecided: {needed} seeds would do"
+    same = answer.rf_low == answer.rf_high
+    return f"Use a field of {short(answer.rf_low, 1)}{'' if same else f' to {short(answer.rf_high, 1)}'} pixels"
 
 
 def running(report: ReportData) -> str:
@@ -80,13 +78,16 @@ def facts(report: ReportData) -> Iterator[Fact]:
     verdict, metric = comparison.verdict, comparison.metric
     for name, group in report.best():
         yield Fact(
-            f"{name.capitalize()}, {named(metric)}", score(group.mean, metric), _described(group), tone(group.method)
+            f"{name.capitalize()}, {named(metric)}",
+            score(group.mean, metric),
+            _described(group, comparison.unit),
+            tone(group.method),
         )
     if verdict.difference is not None:
-        yield Fact("Difference", difference(verdict.difference, metric), _interval(verdict, metric))
+        yield from _differences(verdict, comparison)
     if verdict.cost_ratio is not None:
-        bill = ", ".join(f"{cost.way} {duration(cost.seconds)}" for cost in comparison.costs)
-        note = f"of the manual grid's training time; {comparison.costs[0].unit[:3]} time in all: {bill}"
+        bill = ", ".join(f"{cost.way} {cost.seconds:,.0f}" for cost in comparison.costs)
+        note = f"of the manual grid's training time; {comparison.unit} in all: {bill}"
         yield Fact("Cost of the best learned", percent(verdict.cost_ratio), note)
     if report.records:
         yield Fact(
@@ -96,6 +97,28 @@ def facts(report: ReportData) -> Iterator[Fact]:
     if split is not None:
         images = f"{verdict.n_images} images; " if verdict.n_images else ""
         yield Fact("Split", _SPLITS.get(split, split), f"{images}chosen and measured on it")
+
+
+def _differences(verdict: Verdict, comparison: Comparison) -> Iterator[Fact]:
+    """At equal steps and at equal cost; without, the plain difference, and that training was not equal."""
+    metric, steps, cost = comparison.metric, verdict.equal_steps, verdict.equal_cost
+    if steps is None:
+        value = difference(verdict.difference, metric)
+        yield Fact("Difference, training not equal", value, _interval(verdict, metric))
+    else:
+        length = steps.learned["steps"]
+        title = "Difference at equal epochs" if length is None else f"Difference at equal steps, {length}"
+        yield Fact(title, difference(steps.difference, metric), _equal_note(steps, metric))
+    if cost is not None:
+        title = f"Difference at equal cost, {device_time(cost.learned['own_seconds'], comparison.unit)}"
+        yield Fact(title, difference(cost.difference, metric), _equal_note(cost, metric))
+
+
+def _equal_note(equal: Equal, metric: str) -> str:
+    same = "same field: what the search costs or brings; " if equal.same_field else ""
+    against = f"{same}against {score(equal.manual['mean'], metric)} by {equal.manual['method']}"
+    ends = [difference(end, metric) for end in (equal.difference_low, equal.difference_high) if end is not None]
+    return f"{against}; {f'95 % interval {ends[0]} to {ends[1]}' if len(ends) > 1 else 'no interval'}"
 
 
 def _interval(verdict: Verdict, metric: str) -> str:
@@ -139,6 +162,8 @@ def _frame(name: str, group: Group, width: int, height: int) -> Frame:
     return Frame(left, top, round(wide, 1), round(tall, 1), FRAMES[name], name == "best manual", name)
 
 
-def _described(group: Group) -> str:
+def _described(group: Group, unit: str) -> str:
     field = f"rf {side_text(group.rf)}, rnorm {group.rnorm:.2f}"
-    return f"{configuration(group)}; {field}; {plural(group.n, 'seed')}, {duration(group.train_seconds)} each"
+    length = "" if group.steps is None else f"{group.steps} steps, "
+    trained = f"{plural(group.n, 'seed')}, {length}{device_time(group.own_seconds, unit)} each"
+    return f"{configuration(group)}; {field}; {trained}"

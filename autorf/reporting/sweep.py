@@ -98,8 +98,8 @@ class Sweep:
         sides = ", ".join(f"{size:g}" for size in sorted(set(self.sizes.values())))
         trials = plural(sum(len(report.records) for report in self.each), "trial")
         yield Fact("Studies", str(len(self.each)), f"{self.over} of {sides} px; {trials}")
-        outcomes = [report.comparison.verdict.outcome for report in self.each]
-        note = f"worse in {outcomes.count('worse')}; the rest cannot be told"
+        outcomes = [report.comparison.verdict.equal_outcome for report in self.each]
+        note = f"at equal steps; worse in {outcomes.count('worse')}; the rest cannot be told"
         yield Fact("Learning is better in", f"{outcomes.count('better')} of {len(outcomes)}", note)
 
     def sections(self) -> Iterator[Section]:

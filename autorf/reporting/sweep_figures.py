@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from autorf.comparison import Group
 from autorf.reporting.blocks import Column, Table, table
-from autorf.reporting.metric import AXES, Against, field_of
+from autorf.reporting.metric import AXES, Against, field_of, lines_of
 from autorf.reporting.report_data import BEST, ReportData
 from autorf.reporting.svg import tooltip
 from autorf.reporting.theme import PALETTE, WIDE, Layout, drawing, legend, new_figure
@@ -53,7 +53,8 @@ def _draw(axes: "Axes", report: ReportData, against: Against, hue: str, mark: st
         (group for group in report.comparison.groups if group.manual), key=lambda group: field_of(group, against)
     )
     learned = [group for name, group in report.best() if name == BEST[1]]
-    axes.plot([field_of(group, against) for group in manual], [group.mean for group in manual], color=hue, linewidth=2)
+    for line in lines_of(manual):
+        axes.plot([field_of(group, against) for group in line], [group.mean for group in line], color=hue, linewidth=2)
     for group in [*manual, *learned]:
         place = field_of(group, against)
         (point,) = axes.plot(
@@ -79,7 +80,7 @@ def curve_table(each: Sequence[ReportData]) -> Table:
 
 def study_table(each: Sequence[ReportData], sizes: Mapping[str, float]) -> Table:
     """The verdict of every study, by size."""
-    titles = (*BEST, "difference", "95 % interval", "cost", "learning is")
+    titles = (*BEST, "difference", "95 % interval", "cost", "at equal steps, learning is")
     lines = [_study_cells(report, sizes[report.name]) for report in sorted(each, key=lambda report: sizes[report.name])]
     return table("The verdict of every study", [Column("study", False), *map(Column, titles)], lines)
 
@@ -93,7 +94,7 @@ def _study_cells(report: ReportData, size: float) -> tuple[str, ...]:
         difference(verdict.difference, metric),
         NONE if low is None else f"{difference(low, metric)} to {difference(high, metric)}",
         NONE if verdict.cost_ratio is None else percent(verdict.cost_ratio),
-        verdict.outcome,
+        verdict.equal_outcome,
     )
 
 

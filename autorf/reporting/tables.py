@@ -13,7 +13,6 @@ from autorf.reporting.words import (
     NONE,
     configuration,
     difference,
-    duration,
     fixed,
     named,
     score,
@@ -67,7 +66,9 @@ def _trial_columns(report: ReportData) -> Iterator[tuple[Column, Cell]]:
         if name in COST_NAMES:
             yield Column(COST_NAMES[name]), partial(_cost, name)
     yield Column("epochs"), lambda row: str(row.epochs or 0)
-    yield Column("time"), lambda row: duration(row.spent_seconds or row.train_seconds)
+    yield Column("steps"), lambda row: NONE if row.steps is None else str(row.steps)
+    yield Column(report.unit), lambda row: NONE if row.own_seconds is None else f"{row.own_seconds:.3g}"
+    yield Column("control", False), lambda row: NONE if row.control is None else f"equal {row.control}"
     yield Column("attempts"), lambda row: NONE if row.attempts < 2 else str(row.attempts)
     yield Column("key", False), lambda row: row.key
 
@@ -83,7 +84,7 @@ def group_table(comparison: Comparison) -> Table:
     columns = [
         Column("configuration", False),
         *([Column("study", False)] if several else []),
-        *map(Column, ("rf", "rnorm", named(metric), "95 % interval", "seeds", "time each")),
+        *map(Column, ("rf", "rnorm", named(metric), "95 % interval", "seeds", "steps", f"{comparison.unit} each")),
     ]
     marks = _marks(comparison)
     lines = [
@@ -96,7 +97,8 @@ def group_table(comparison: Comparison) -> Table:
                 score(group.mean, metric),
                 NONE if (half := interval(group)) is None else f"± {score(half, metric)}",
                 str(group.n),
-                duration(group.train_seconds),
+                NONE if group.steps is None else str(group.steps),
+                f"{group.own_seconds:.3g}",
             ),
             marks.get(group.configuration, ""),
         )
@@ -181,6 +183,7 @@ def _marks(comparison: Comparison) -> dict[str, str]:
         ("best manual", comparison.group_of(verdict.best_manual)),
         ("best learned", comparison.group_of(verdict.best_learned)),
         *((rule.name, rule.group) for rule in comparison.named),
+        *((f"control, equal {group.control}", group) for group in comparison.groups if group.control),
     ]
     for name, group in chosen:
         if group is not None:

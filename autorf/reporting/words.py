@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from autorf.comparison import Group
-from autorf.comparison.verdict import NAMES, number, signed
+from autorf.comparison.judging import NAMES, number, signed
 
 NONE = "\N{EN DASH}"
 """What a table shows where a value does not apply."""
@@ -48,13 +48,14 @@ def difference(value: float | None, metric: str) -> str:
     return NONE if value is None else signed(value, metric).replace("-", "\N{MINUS SIGN}")
 
 
-def duration(seconds: float | None) -> str:
-    """Seconds as people say them: ``48 s``, ``12 min``, ``3.4 h``."""
+def device_time(seconds: float | None, unit: str) -> str:
+    """Seconds of a device as people say them: ``48 CPU-seconds``, ``12 CPU-minutes``; ``unit`` as of a ``Cost``."""
     if seconds is None:
         return NONE
+    device = unit.removesuffix("-seconds")
     if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+        return f"{seconds:.3g} {device}-seconds"
+    return f"{seconds / 60:.0f} {device}-minutes" if seconds < 7200 else f"{seconds / 3600:.1f} {device}-hours"
 
 
 def percent(fraction: float) -> str:

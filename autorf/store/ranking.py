@@ -13,11 +13,11 @@ from autorf.study.search_spec import SearchSpec
 
 def ranked(records: Iterable[Record], search: SearchSpec) -> list[list[Record]]:
     """Complete trials within the constraints, together by configuration: the best mean over seeds of what the search
-    aims at first, in each the best seed first."""
+    aims at first, in each the best seed first; no controls, which were trained longer than the rest."""
     limits = [parse_constraint(text) for text in search.constraints]
     together: dict[str, list[Record]] = {}
     for record in records:
-        if record.state != "complete" or record.result is None:
+        if record.state != "complete" or record.result is None or record.control is not None:
             continue
         if all(limit.holds(record.result.by_name) for limit in limits):
             together.setdefault(json.dumps(record.configuration, sort_keys=True), []).append(record)

@@ -34,7 +34,7 @@ def test_the_commands_and_their_options_are_these() -> None:
     assert found["search"] == [
         "--dry-run", "--executor", "--json-lines", "--quiet", "--retry-failed", "--root", "--set", "--workers", "study",
     ]  # fmt: skip
-    assert found["compare"] == ["--format", "--per-class", "--per-size", "--root", "--trials", "studies"]
+    assert found["compare"] == ["--format", "--margin", "--per-class", "--per-size", "--root", "--trials", "studies"]
     assert found["report"] == ["--force", "--output", "--root", "studies"]
     assert found["inspect"] == [
         "--effective", "--figure", "--force", "--format", "--image-size", "--images", "--layers", "--per-class",

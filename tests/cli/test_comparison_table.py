@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from autorf.cli import comparison_table
 from autorf.cli.comparison_table import MOST_LINES, Shown, print_comparison
 from autorf.comparison import Comparison, StudyResults, compare_studies
 from autorf.store.store import Record, Store
+from autorf.study.control import Control
 from autorf.study.spec import parse_study
 from autorf.study.trial import grid
 from tests.cli.conftest import Shell
@@ -56,7 +58,8 @@ def test_nothing_is_cut_off_at_usual_widths(trials: list[Record], tmp_path: Path
     parts = ("best manual", "scale_adaptive", "0.611", "IoU by class", "rank correlation with their size", "default")
     for part in parts:
         assert part in words
-    assert ("rnorm" in text.splitlines()[2]) == (width == 120)
+    titles = next(line for line in text.splitlines() if "setting" in line)
+    assert ("rnorm" in titles) == (width == 120)
     assert "CPU-seconds" in text
 
 
@@ -110,3 +113,41 @@ def test_studies_are_compared_from_the_command_line_and_bad_pairs_refused(shell:
     assert "named twice" in shell.refused("compare", "grid", "grid")
     assert "no study 'gird'" in shell.refused("compare", "gird")
     assert "did you mean grid" in shell.refused("compare", "ours", "gird")
+
+
+def test_the_recommendation_comes_first_and_the_verdict_last(show: Show) -> None:
+    grid = [record("dilation", 0.5 + rate / 10, seed, rate=rate) for rate in (1, 2) for seed in (0, 1)]
+    comparison = compared([*grid, record("learned_dilation", 0.6, 0), record("learned_dilation", 0.61, 1)])
+    text = " ".join(show(comparison, 120).split())
+    assert text.startswith("Use a field of 27 px (dilation 2); 19 px loses .100.")
+    assert text.endswith(" ".join(comparison.verdict.sentence.split()))
+
+
+def test_trials_show_their_key_steps_and_seconds_of_their_device(show: Show) -> None:
+    trial = record("dilation", 0.5, rate=2)
+    trial = replace(trial, result=changed(trial.result, steps=80, train_seconds=12.0), history=())
+    text = show(compared([trial]), 120, "trials")
+    titles, line = (next(line for line in text.splitlines() if word in line) for word in ("setting", "rate 2 "))
+    assert titles.split()[-3:] == ["steps", "CPU-s", "key"]
+    assert line.split()[-3:] == ["80", "12", trial.key[:8]]
+
+
+def test_controls_stand_beside_what_needs_no_search_and_not_in_the_grid(show: Show) -> None:
+    trials = [record("dilation", 0.5, rate=2), record("learned_dilation", 0.6)]
+    longer = replace(
+        record("dilation", 0.59, rate=2, **{"training.steps": 100}),
+        control=Control("steps", {"method": "learned_dilation"}),
+    )
+    text = show(compared([*trials, longer]), 160)
+    (line,) = (line for line in text.splitlines() if "learned +0.010" in line)
+    assert line.split()[:5] == ["control", "equal", "steps", "dilation", "(rate"]
+    assert "best manual" not in line
+    assert not any(line.lstrip().startswith("control,") for line in text.splitlines())
+    assert "controls, 1 trial" in text
+
+
+def test_a_margin_that_is_not_above_zero_is_refused_in_one_line(shell: Shell) -> None:
+    stored(shell.folder / "runs", "grid", [{"method": "dilation", "rate": [1, 2]}], 0.5)
+    for margin in ("0", "-0.1", "nan"):
+        assert f"--margin {margin}: must be above 0" in shell.refused("compare", "grid", "--margin", margin)
+    assert '"margin": 0.05' in shell.run("compare", "grid", "--margin", "0.05", "--format", "json").out

@@ -28,7 +28,7 @@ def test_one_against_one_is_students_paired_interval_by_hand() -> None:
     assert verdict.difference_ci95 == pytest.approx(half, rel=1e-5)
     assert verdict.difference_low == pytest.approx(0.2 / 3 - half, rel=1e-4)
     assert (verdict.n_seeds, verdict.n_images, verdict.outcome) == (3, 0, "no difference")
-    assert "at 100% of its training time: no difference" in verdict.sentence
+    assert "took 100% of the manual configuration's training time" in verdict.sentence
     assert "95 % interval -0.005 to +0.138 over 3 seeds)" in verdict.sentence
     assert "corrected" not in verdict.sentence
 

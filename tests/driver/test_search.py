@@ -48,7 +48,7 @@ def test_one_command_runs_every_trial_and_says_which_won(finished: tuple[Path, s
     assert [record.state for record in records(folder / "runs")] == ["complete"] * 4
     assert "trial 4 of 4" in said
     assert "best manual" in said
-    assert "Best learned" in said
+    assert "best learned" in said
     assert "mlflow ui" in said
 
 

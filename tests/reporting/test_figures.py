@@ -13,6 +13,7 @@ from autorf.reporting import (
     pareto_figure,
     trajectory_figure,
 )
+from autorf.reporting.dumbbells import Dumbbell, dumbbell_figure
 from autorf.reporting.pareto import pareto_table
 from autorf.reporting.samples import Shown, sample_rows
 from autorf.reporting.svg import inline_svg
@@ -158,3 +159,17 @@ def test_every_branch_has_a_line_of_its_own_with_its_number() -> None:
     mirrored = images.trajectory(record)
     assert mirrored is not None
     assert [line.get_label() for line in mirrored.axes[0].lines] == ["f.1", "f.2"]
+
+
+def test_networks_and_studies_are_never_joined_by_one_line(tmp_path: Path) -> None:
+    rates = (1, 2, 3)
+    small = [make_record(rate, {"method": "dilation", "rate": rate}) for rate in rates]
+    large = [make_record(9 * rate, {"method": "dilation", "rate": rate, "model.dilation": 2}) for rate in rates]
+    (axes,) = metric_figure(make_report_data(tmp_path, [*small, *large]).comparison).axes
+    assert sorted(len(line.get_xdata()) for line in axes.lines if len(line.get_xdata()) > 1) == [2, 3, 3]
+
+
+def test_how_many_objects_a_size_has_stands_beside_its_bar() -> None:
+    sizes = [Dumbbell("8 to 16 px", {"best manual": 0.5}, None, None, (("objects", "1,387"),))]
+    (axes,) = dumbbell_figure(sizes, {"best manual": "dilation"}, "share").axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["8 to 16 px\n1,387 objects"]

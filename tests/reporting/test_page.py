@@ -10,8 +10,10 @@ import yaml
 from autorf.reporting import ReportData, report_page
 from autorf.running.evidence import write_evidence
 from autorf.store.store import Record
+from autorf.study.control import Control
 from autorf.study.spec import parse_study
 from tests.reporting.conftest import CONFIGURATIONS, make_evidence, make_record, make_results
+from tests.reports import with_result
 
 HOSTILE = '<script>alert("x")</script>'
 
@@ -22,7 +24,7 @@ def sections_of(page: str) -> list[str]:
 
 def test_a_whole_study_shows_every_section_in_reading_order(page: str, whole: ReportData) -> None:
     assert sections_of(page) == [
-        "field", "learning", "sizes", "samples", "pareto", "cost", "classes", "trials", "reproduce",
+        "field", "learning", "sizes", "samples", "pareto", "cost", "classes", "trials", "reproduce", "next", "words",
     ]  # fmt: skip
     assert page.index("<h1>") < page.index('class="facts"') < page.index('<section id="field"')
     assert whole.comparison.verdict.sentence in html.unescape(page)
@@ -109,7 +111,7 @@ def test_a_study_without_trials_has_a_page(tmp_path: Path) -> None:
 
 def test_trials_without_evidence_leave_the_pictures_out(tmp_path: Path, records: list[Record]) -> None:
     page = report_page([make_results(tmp_path, records)])
-    assert sections_of(page) == ["field", "learning", "cost", "classes", "trials", "reproduce"]
+    assert sections_of(page) == ["field", "learning", "cost", "classes", "trials", "reproduce", "next", "words"]
     assert 'class="picture"' not in page
 
 
@@ -126,3 +128,57 @@ def test_how_the_search_ended_and_what_it_ran_with_are_told(tmp_path: Path) -> N
     assert "The prior saved 3 trials." in page
     assert "Versions the study ran with" in page
     assert "autorf 0.0.7" in page
+
+
+def test_the_head_is_what_to_use_and_then_the_verdict(page: str, whole: ReportData) -> None:
+    answer = whole.comparison.recommendation
+    assert answer is not None
+    text = html.unescape(page)
+    head = text[text.index("<h1>") : text.index("</header>")]
+    assert head.index("<h1>") < head.index(answer.text) < head.index(whole.comparison.verdict.sentence)
+
+
+def test_a_named_field_is_the_headline(tmp_path: Path) -> None:
+    done = [
+        make_record(10 * rate + seed, {"method": "dilation", "rate": rate}, seed)
+        for rate in (1, 2, 3)
+        for seed in (0, 1)
+    ]
+    page = report_page([make_results(tmp_path, done)])
+    assert "<h1>Use a field of 27 pixels</h1>" in page
+    assert "19 px loses .013, 35 px loses .013" in page
+
+
+def test_equal_training_is_a_fact_and_unequal_training_is_said(tmp_path: Path, records: list[Record]) -> None:
+    def of_steps(steps: int) -> str:
+        counted = [with_result(one, steps=80 if one.configuration["method"] == "dilation" else steps)
+                   if one.result else one for one in records]  # fmt: skip
+        return report_page([make_results(tmp_path, counted)])
+
+    assert "<dt>Difference at equal steps, 80" in of_steps(80)
+    unequal = of_steps(100)
+    assert "<dt>Difference, training not equal" in unequal
+    assert "Training was not equal: the best learned configuration trained 100 steps" in unequal
+
+
+def test_controls_are_marked_in_the_tables_and_hollow_in_the_figure(tmp_path: Path, records: list[Record]) -> None:
+    winner = {"method": "inflation", "dilation": 2}
+    longer = make_record(
+        500, {"method": "dilation", "rate": 2, "training.steps": 100}, control=Control("steps", winner)
+    )
+    page = report_page([make_results(tmp_path, [*records, longer])])
+    assert "control, equal steps" in page
+    assert "hollow ones are controls" in page
+
+
+def test_the_page_says_how_to_go_on_and_what_its_words_mean(page: str, whole: ReportData) -> None:
+    assert f"autorf retrain {whole.studies[0].name}" in page
+    assert f"autorf export {whole.studies[0].name}" in page
+    words = page[page.index('<section id="words"') :]
+    for word in ("rnorm", "control", "sufficient field", "CPU-seconds", "margin"):
+        assert word in words
+
+
+def test_a_line_has_one_unit_of_time(page: str) -> None:
+    assert "CPU-seconds each" in page
+    assert not re.search(r"\d s each", page)

@@ -19,7 +19,7 @@ def store(tmp_path: Path) -> Store:
 def test_the_report_goes_into_the_studys_folder_and_replaces_the_one_before(store: Store) -> None:
     path = write_report([store])
     assert path == store.folder / "report.html"
-    assert "<title>tiny: No verdict yet</title>" in path.read_text()
+    assert "<title>tiny: No field can be named yet</title>" in path.read_text()
     assert write_report([store]) == path
 
 
