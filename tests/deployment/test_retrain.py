@@ -35,7 +35,7 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_the_winner_is_retrained_tested_and_loads_in_three_lines_elsewhere(
     root: Path, keys: list[str], tmp_path: Path
 ) -> None:
-    outcome = retrain(root, "tiny", Options(seeds=(0, 3)), quiet=True)
+    outcome = retrain(root, "tiny", Options(seeds=(0, 3), best=True, search_again=True), quiet=True)
     card = outcome.card
     assert card is not None
     assert outcome.folder == root / "tiny" / "retrained" / keys[LEARNED]
@@ -118,13 +118,12 @@ def test_the_test_split_is_evaluated_once_however_often_the_end_is_repeated(
 
 
 def test_with_val_trains_on_more_images_and_fixed_on_the_learned_dilation(root: Path, keys: list[str]) -> None:
-    outcome = retrain(root, "tiny", Options(trial=keys[LEARNED], epochs=1, with_val=True, fixed=True), quiet=True)
+    outcome = retrain(root, "tiny", Options(trial=keys[LEARNED], epochs=1, with_val=True), quiet=True)
     found = json.loads((outcome.folder / "metrics.json").read_text())
     learned = open_store(root, "tiny").record(keys[LEARNED]).result.learned["dilation"]
     assert found["configuration"] == {"method": "dilation", "rate": int(learned)}
     assert (found["n_train"], found["with_val"], found["fixed"]) == (32 + 12, True, True)
-    with pytest.raises(InputError, match=r"--fixed: dilation .* has no dilation that it learned"):
-        retrain(root, "tiny", Options(trial=keys[MANUAL], fixed=True), quiet=True)
+    assert "trained anew by `autorf retrain`" in (outcome.folder / "README.md").read_text()
 
 
 def test_a_retrain_that_fails_says_why_and_leaves_no_folder(

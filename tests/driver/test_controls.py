@@ -234,7 +234,7 @@ def test_a_real_search_trains_its_controls_for_the_stored_steps(tmp_path: Path) 
     steps = [by_method[name].result and by_method[name].result.steps for name in ("dilation", "learned_dilation")]
     assert steps == [6, 9]
     controls = [record for record in records if record.control is not None]
-    assert [record.control.budget for record in controls if record.control][0] == "steps"
+    assert next(record.control.budget for record in controls if record.control) == "steps"
     for record in controls:
         assert record.result is not None
         assert record.result.steps == record.configuration["training.steps"]
