@@ -147,14 +147,16 @@ def retrain(
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs; the trial's own without.")] = None,
     seeds: Annotated[str | None, typer.Option(help="Seeds, such as 0,1,2; the trial's own without.")] = None,
     with_val: Annotated[bool, typer.Option("--with-val", help="Train on the validation images too.")] = False,
-    fixed: Annotated[bool, typer.Option("--fixed", help="Train a learned dilation as a plain one.")] = False,
+    best: Annotated[bool, typer.Option("--best", help="The highest score, not the recommended field.")] = False,
+    search_again: Annotated[bool, typer.Option("--search-again", help="Learn the field anew.")] = False,
+    fixed: Annotated[bool, typer.Option("--fixed", hidden=True)] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier retrain.")] = False,
     quiet: Quiet = False,
 ) -> int:
-    """Train the winner to its full budget, test it once, and write a model that loads anywhere."""
+    """Train the recommended configuration, its field fixed, test it once, and write a model that loads anywhere."""
     from autorf.cli import deployment
 
-    options = deployment.Options(trial, epochs, deployment.parse_seeds(seeds), with_val, fixed)
+    options = deployment.Options(trial, epochs, deployment.parse_seeds(seeds), with_val, search_again, best)
     return deployment.retrain(study, root, options, force=force, quiet=quiet)
 
 

@@ -5,14 +5,17 @@ from pathlib import Path
 
 from autorf.cli.exit_codes import DONE, FAILED_TRIALS
 from autorf.cli.studies import study_name
+from autorf.deployment.model_card import with_interval
 from autorf.deployment.retrain import Options, Outcome
 from autorf.deployment.retrain import retrain as run
 from autorf.errors import InputError
 
 
 def retrain(study: str, root: Path, options: Options, *, force: bool, quiet: bool) -> int:
-    """Train the winner to its full budget and say how to load it."""
+    """Train what the study recommends and say how to load it."""
     outcome = run(root, study_name(study), options, force=force, quiet=quiet)
+    if outcome.note is not None:
+        print(f"autorf: {outcome.note}", file=sys.stderr)
     if outcome.card is None:
         print(f"autorf: the retrain failed: {outcome.reason}; the same command continues", file=sys.stderr)
         return FAILED_TRIALS
@@ -62,8 +65,8 @@ def _print_card(outcome: Outcome) -> None:
         print("  no metrics: no test split, and the validation images were trained on")
     else:
         miou = card.metrics.metrics["miou"]
-        interval = "" if miou["ci95"] is None else f" ± {miou['ci95']:.3f}"
         held = "" if card.split == "test" else ", which chose it: there is no test split"
-        print(f"  mIoU {miou['mean']:.3f}{interval} on the {card.split} split{held}")
+        shipped = "" if len(card.seeds) == 1 else f"{miou['seeds'][0]:.3f} (seed {card.seeds[0]}), seeds' mean "
+        print(f"  mIoU {shipped}{with_interval(miou, 3)} on the {card.split} split{held}")
     print("  load it:")
     print("".join(f"    {line}\n" for line in card.loading(str(outcome.folder.resolve())).splitlines()), end="")

@@ -10,7 +10,9 @@ from rich.table import Table
 from autorf.cli.exit_codes import DONE
 from autorf.driver.plan import StudyPlan, plan
 from autorf.driver.pruning import Asha
+from autorf.methods import is_manual
 from autorf.store.store import beginning
+from autorf.study.objectives import METRICS
 from autorf.study.spec import StudySpec, counted
 from autorf.study.trial import Trial, key_of, side_text, spec_of
 from autorf.training.results import Field
@@ -99,9 +101,20 @@ def _summary(planned: StudyPlan, spec: StudySpec, workers: int, seconds: float) 
         lines.append(f"Pruning after {rungs} {unit}, where the best 1/{asha.reduction} go on: less than that.")
     if spec.search.budget is not None and spec.search.budget.hours is not None:
         lines.append(f"Budget: {spec.search.budget.hours:g} hours; no trial begins after that.")
+    if spec.search.controls and spec.search.objectives[0] in METRICS and _compares(planned):
+        lines.append(
+            "Then controls: the best manual configurations, trained as long as the best learned one in steps and in "
+            "cost (search.controls: false for none); their time comes on top."
+        )
     if planned.prior is not None:
         lines.append(f"Ordered by how near rnorm is to the prior {planned.prior:.2f}, behind the default.")
     return "\n".join(lines)
+
+
+def _compares(planned: StudyPlan) -> bool:
+    """Whether there are both manual and learned configurations, so that controls can follow."""
+    trials = (*planned.configurations, *planned.examples)
+    return len({is_manual(trial.method.method) for trial in trials}) == 2
 
 
 def _time(seconds: float) -> str:

@@ -42,7 +42,11 @@ class Measured:
 
 @dataclass(frozen=True)
 class Card:
-    """Everything that the card and ``metrics.json`` say; ``spec`` is the study as the trial has it."""
+    """Everything that the card and ``metrics.json`` say; ``spec`` is the study as the trial has it.
+
+    The first of ``seeds`` is the one whose model is shipped; ``full_budget`` says that it was trained as long as the
+    study trains.
+    """
 
     study: str
     key: str
@@ -60,6 +64,7 @@ class Card:
     values: dict[str, float]
     parameters: int
     train_seconds: float
+    full_budget: bool = True
 
     @property
     def setting(self) -> str:
@@ -123,6 +128,8 @@ def figures(card: Card) -> dict[str, Any]:
         "epochs": card.epochs,
         "with_val": card.with_val,
         "fixed": card.fixed,
+        "full_budget": card.full_budget,
+        "shipped": _shipped(card),
         "n_train": card.n_train,
         "split": card.split,
         "n_images": measurement.n_images if measurement else None,
@@ -148,12 +155,14 @@ def text(card: Card) -> str:
     height, width = card.spec.data.image_size
     learned = ", ".join(f"{name} {value:.4g}" for name, value in card.values.items())
     several = f"{len(card.seeds)} trainings (seeds {', '.join(map(str, card.seeds))})"
-    trained = f"seed {card.seeds[0]}" if len(card.seeds) == 1 else f"{several}; the model here is the first one's"
+    chosen = "the first" if card.with_val else "the best on the validation split"
+    several += f"; the model here is that of seed {card.seeds[0]}, {chosen}"
+    trained = f"seed {card.seeds[0]}" if len(card.seeds) == 1 else several
     images = "training and validation" if card.with_val else "training"
     return f"""# {card.spec.model.name}, {card.setting}
 
 A segmentation network whose receptive field was chosen by the study `{card.study}` (trial `{card.key}`) on its
-validation split, trained anew to the full budget by `autorf retrain`.
+validation split, trained anew{" to the full budget" if card.full_budget else ""} by `autorf retrain`.
 
 ## Loading
 
@@ -188,7 +197,13 @@ def _length(card: Card) -> str:
 
 
 def _fixed_words(card: Card) -> str:
-    return "; the dilation that the study learned, set by hand from the start" if card.fixed else ""
+    return "; the field that the study found, fixed from the start" if card.fixed else ""
+
+
+def _shipped(card: Card) -> dict[str, Any]:
+    """Seed and own figures of the model that is shipped."""
+    metrics = {} if card.metrics is None else card.metrics.metrics
+    return {"seed": card.seeds[0], "metrics": {name: metric["seeds"][0] for name, metric in metrics.items()}}
 
 
 def _metric_words(card: Card) -> str:
@@ -199,10 +214,15 @@ def _metric_words(card: Card) -> str:
         "val": "On the validation split, by which the configuration was chosen: the figures are flattering. There is "
         "no test split",
     }[str(card.split)]
-    over = "images" if len(card.seeds) == 1 else "seeds and images"
+    alone = len(card.seeds) == 1
+    over = "images" if alone else "seeds and images"
+    head = "| metric | value |\n|---|---|" if alone else "| metric | this model | mean over seeds |\n|---|---|---|"
+
+    def own(metric: dict[str, Any]) -> str:
+        return "" if alone else f"{metric['seeds'][0]:.4f} | "
+
     rows = "\n".join(
-        f"| {METRICS[name]} | {metric['mean']:.4f}{_plus_minus(metric['ci95'])} |"
-        for name, metric in card.metrics.metrics.items()
+        f"| {METRICS[name]} | {own(metric)}{with_interval(metric)} |" for name, metric in card.metrics.metrics.items()
     )
     classes = "\n".join(
         f"| {name} | {_number(of_class['iou'])} | {_number(of_class['f1'])} |"
@@ -212,8 +232,7 @@ def _metric_words(card: Card) -> str:
 
 {where}: {card.metrics.n_images} images, with 95 % intervals over {over}.
 
-| metric | value |
-|---|---|
+{head}
 {rows}
 
 | class | IoU | F1 |
@@ -234,8 +253,14 @@ def _half_width(values: Sequence[float], influences: Any) -> float | None:
     return float(t.ppf(0.975, n_images - 1)) * spread**0.5
 
 
-def _plus_minus(half: float | None) -> str:
-    return "" if half is None else f" ± {half:.4f}"
+def with_interval(metric: dict[str, Any], digits: int = 4) -> str:
+    """A metric's mean and its interval, of which nothing lies beyond 0 and 1."""
+    mean, half = metric["mean"], metric["ci95"]
+    if half is None:
+        return f"{mean:.{digits}f}"
+    if half <= min(mean, 1 - mean):
+        return f"{mean:.{digits}f} ± {half:.{digits}f}"
+    return f"{mean:.{digits}f} ({max(0.0, mean - half):.{digits}f} to {min(1.0, mean + half):.{digits}f})"
 
 
 def _number(value: float | None) -> str:

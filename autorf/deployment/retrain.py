@@ -1,4 +1,4 @@
-"""Train the winner of a study to its full budget and leave a folder that others can load."""
+"""Train what a study recommends, its field fixed, and leave a folder that others can load."""
 
 import fcntl
 import json
@@ -11,7 +11,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from autorf.comparison import compare_studies, results_of
 from autorf.data import Splits, load
+from autorf.deployment.found_field import with_found_field
 from autorf.deployment.model_card import Card, measured, write_card
 from autorf.driver.loop import TrialLoop, TrialSource
 from autorf.driver.progress import open_progress
@@ -19,15 +21,15 @@ from autorf.driver.search import check_writable
 from autorf.errors import InputError
 from autorf.executors import Event, Failure, make_local
 from autorf.files import write_atomically
-from autorf.methods import Dilation
 from autorf.running.evidence import Evidence, read_evidence, write_evidence
 from autorf.specification import parse
-from autorf.store.ranking import trial_named, winner
+from autorf.store.ranking import objective, trial_named, winner
 from autorf.store.record import Record
 from autorf.store.store import Store, open_store
 from autorf.study.job import Job
+from autorf.study.objectives import sign
 from autorf.study.spec import StorageSpec, StudySpec, counted
-from autorf.study.trial import Trial, trial_from
+from autorf.study.trial import trial_from
 from autorf.surgery.storage import SIDECAR, WEIGHTS
 from autorf.training.results import EpochReport, TrialResult
 from autorf.training.resuming import clear_checkpoints
@@ -43,27 +45,34 @@ class Options:
     """What may differ from the trial as it was searched.
 
     Attributes:
-        trial: the beginning of a trial's key; None for the winner.
+        trial: the beginning of a trial's key; None for the recommended one, see :func:`chosen_trial`.
         epochs: None for those of the trial.
-        seeds: None for the trial's own; the first one's model is the one that is kept for use.
+        seeds: None for the trial's own; the model that is best on the validation split is kept for use, or the first
+            one's where there is none.
         with_val: train on the validation images too.
-        fixed: train the dilation that was learned as a plain one from the start.
+        search_again: learn the field anew, instead of fixing the one that was found.
+        best: without ``trial``, take the highest score instead of the recommended field.
     """
 
     trial: str | None = None
     epochs: int | None = None
     seeds: tuple[int, ...] | None = None
     with_val: bool = False
-    fixed: bool = False
+    search_again: bool = False
+    best: bool = False
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished retrain: its folder, how to load it, and its figures; or why it failed."""
+    """A finished retrain: its folder, how to load it, and its figures; or why it failed.
+
+    ``note`` says why the field that was found was not fixed, where it was not.
+    """
 
     folder: Path
     card: Card | None = None
     reason: str | None = None
+    note: str | None = None
 
 
 def study_spec(store: Store) -> StudySpec:
@@ -71,20 +80,31 @@ def study_spec(store: Store) -> StudySpec:
     return parse(StudySpec, store.spec or {}, f"study {store.name}")
 
 
-def chosen_trial(store: Store, spec: StudySpec, prefix: str | None) -> Record:
-    """The trial whose key begins with ``prefix``, or the study's winner.
+def chosen_trial(store: Store, spec: StudySpec, prefix: str | None, *, best: bool = False) -> Record:
+    """The trial whose key begins with ``prefix``, or the best seed of the smallest sufficient field.
+
+    Where no field is known to be sufficient, or with ``best``, it is the study's winner.
 
     Raises:
         InputError: when there is none, or more than one.
     """
     records = store.records()
-    if prefix is None:
-        return winner(store.name, records, spec.search)
-    return trial_named(store.name, records, prefix)
+    if prefix is not None:
+        return trial_named(store.name, records, prefix)
+    recommended = [] if best else _recommended(store, records)
+    return winner(store.name, recommended or records, spec.search)
+
+
+def _recommended(store: Store, records: Sequence[Record]) -> list[Record]:
+    if not any(record.state == "complete" for record in records):
+        return []
+    recommendation = getattr(compare_studies([results_of(store)]), "recommendation", None)
+    sufficient = getattr(recommendation, "smallest_sufficient", None)
+    return [record for record in records if sufficient and record.key in sufficient["keys"]]
 
 
 def retrain(root: Path, study: str, options: Options, *, force: bool = False, quiet: bool = False) -> Outcome:
-    """Train a trial to its full budget and write ``<root>/<study>/retrained/<key>``.
+    """Train a trial, the field that it found fixed, and write ``<root>/<study>/retrained/<key>``.
 
     Interrupted at any moment, the same call continues: every epoch leaves a checkpoint, and the folder appears only
     when it is whole. The test split is evaluated once, with the finished models.
@@ -95,11 +115,11 @@ def retrain(root: Path, study: str, options: Options, *, force: bool = False, qu
     """
     store = open_store(root, study)
     spec = study_spec(store)
-    record = chosen_trial(store, spec, options.trial)
+    record = chosen_trial(store, spec, options.trial, best=options.best)
     target = store.folder / RETRAINED / record.key
     if target.exists() and not force:
         raise InputError(f"{target}: exists already; --force replaces it")
-    configuration, seeds = _configuration_and_seeds(store, record, options)
+    configuration, seeds, note = _configuration_and_seeds(record, options)
     spec = _stripped(spec, options)
     splits = load(spec.data)
     spec = counted(spec, len(splits.train), f"study {study}")
@@ -113,36 +133,35 @@ def retrain(root: Path, study: str, options: Options, *, force: bool = False, qu
         ]
         failed = _train(jobs, quiet)
         if failed:
-            return Outcome(target, reason=failed)
+            return Outcome(target, reason=failed, note=note)
+        jobs = _best_first(jobs, spec, options)
         card = _card(store.name, record, jobs, splits, options)
         _move_into_place(work, jobs, card, target)
     facts = {**asdict(options), "epochs": card.epochs, "seeds": list(seeds), "seconds": card.train_seconds}
-    store.add_retrain(record.key, {name: value for name, value in facts.items() if name != "trial"})
-    return Outcome(target, card)
+    store.add_retrain(record.key, {**{name: facts[name] for name in facts if name != "trial"}, "fixed": card.fixed})
+    return Outcome(target, card, note=note)
 
 
-def _configuration_and_seeds(store: Store, record: Record, options: Options) -> tuple[dict[str, Any], tuple[int, ...]]:
-    configuration = _fixed(store, record) if options.fixed else dict(record.configuration)
+def _configuration_and_seeds(record: Record, options: Options) -> tuple[dict[str, Any], tuple[int, ...], str | None]:
+    """What is trained, under which seeds, and why the field was not fixed where it was not."""
+    trial, note = (trial_from(record.configuration, record.seed), None)
+    if not options.search_again:
+        trial, note = with_found_field(record)
     if options.epochs is not None:
         # So many and no more.
-        trial = trial_from(configuration, record.seed)
-        configuration = replace(trial, method=trial.method.not_lengthened()).configuration
+        settings = tuple(setting for setting in trial.settings if setting[0] != "training.steps")
+        trial = replace(trial, method=trial.method.not_lengthened(), settings=settings)
     seeds = (record.seed,) if options.seeds is None else options.seeds
-    return configuration, seeds
+    return trial.configuration, seeds, note
 
 
-def _fixed(store: Store, record: Record) -> dict[str, Any]:
-    """The plain dilation that a trial of ``learned_dilation`` ended at."""
-    trial = record.trial
-    if trial is None or record.result is None or not trial.method.settles:
-        raise InputError(
-            f"--fixed: {record.label} has no dilation that it learned for all pixels; only learned_dilation has"
-        )
-    dilation = record.result.learned["dilation"]
-    if dilation != int(dilation):
-        raise InputError(f"--fixed: the layers of {record.label} learned different dilations; retrain it without")
-    plain = Dilation(rate=int(dilation), targets=getattr(trial.method, "targets", None))
-    return Trial(plain, record.seed, trial.settings).configuration
+def _best_first(jobs: Sequence[Job], spec: StudySpec, options: Options) -> list[Job]:
+    """The finished jobs, first the one whose model is shipped."""
+    if options.with_val:
+        # Nothing was held out that could choose one.
+        return list(jobs)
+    name = objective(spec.search)
+    return sorted(jobs, key=lambda job: -sign(name) * _result(job).by_name.get(name, 0.0))
 
 
 def _stripped(spec: StudySpec, options: Options) -> StudySpec:
@@ -224,6 +243,16 @@ def _result_path(job: Job) -> Path:
     return job.folder / _RESULT
 
 
+def _is_fixed(record: Record, job: Job) -> bool:
+    """Whether the training had the field that the trial found only in the end."""
+    searched = trial_from(record.configuration, record.seed).method
+    return job.trial.method.not_lengthened() != searched.not_lengthened()
+
+
+def _result(job: Job) -> TrialResult:
+    return TrialResult.from_json(json.loads(_result_path(job).read_text()))
+
+
 def _train(jobs: Sequence[Job], quiet: bool) -> str | None:
     """Run the jobs that have no result yet; the reason why one failed, if one did."""
     trainings = _Trainings(jobs)
@@ -238,7 +267,7 @@ def _train(jobs: Sequence[Job], quiet: bool) -> str | None:
 
 
 def _card(study: str, record: Record, jobs: Sequence[Job], splits: Splits, options: Options) -> Card:
-    results = [TrialResult.from_json(json.loads(_result_path(job).read_text())) for job in jobs]
+    results = [_result(job) for job in jobs]
     split: str | None = "test" if splits.test is not None else None if options.with_val else "val"
     evidence = [_evidence(job, split) for job in jobs] if split else []
     field = results[0].field
@@ -253,7 +282,8 @@ def _card(study: str, record: Record, jobs: Sequence[Job], splits: Splits, optio
         seeds=tuple(job.seed for job in jobs),
         epochs=spec.training.validations,
         with_val=options.with_val,
-        fixed=options.fixed,
+        fixed=_is_fixed(record, jobs[0]),
+        full_budget=options.epochs is None,
         n_train=len(splits.train) + (len(splits.val) if options.with_val else 0),
         split=split,
         metrics=measured(evidence),

@@ -96,7 +96,8 @@ class Progress(Listener):
     @property
     def total(self) -> int:
         """How many trials there are, or will be."""
-        return max(len(self.records), self._expected)
+        n_controls = sum(record.control is not None for record in self.now())
+        return max(len(self.records) - n_controls, self._expected) + n_controls
 
     @property
     def best(self) -> Record | None:

@@ -5,6 +5,8 @@ import time
 from collections.abc import Iterable, Sequence
 
 from autorf.comparison.ending import WHOLE_GRID
+from autorf.driver.controls import planned_controls, without_controls
+from autorf.driver.listeners import Listener
 from autorf.driver.plan import StudyPlan
 from autorf.driver.prior import saved
 from autorf.driver.pruning import Arrival, Asha
@@ -26,16 +28,20 @@ BUSY_SECONDS = 10.0
 class Scheduler:
     """Decides from the store alone, so that a search that was killed goes on as it would have.
 
-    Where the training is counted in steps, epochs here are its validations.
+    Where the training is counted in steps, epochs here are its validations. Controls run once all else has ended; what
+    chooses, draws, promotes or stops does not see them.
 
     Attributes:
         over: whether nothing is left to begin.
         reason: why, once it is over.
+        listener: hears of controls when they are planned.
     """
 
     def __init__(self, spec: StudySpec, store: Store, planned: StudyPlan) -> None:
         self.spec, self.store, self.planned = spec, store, planned
         self.over, self.reason = False, ""
+        self.listener = Listener()
+        self._noted: set[str] = set()
         self._suggestions: Suggestions | None = None
         if planned.spaces:
             n_startup = min(10, max(3, (planned.limit or 30) // 3))
@@ -48,7 +54,7 @@ class Scheduler:
         """Give configurations that were drawn before every seed of the study; note that this driver is at work."""
         self.store.note("end", None)
         if self._suggestions is not None:
-            drawn = [record.trial for record in self.store.records() if record.trial is not None]
+            drawn = [record.trial for record in self._searched() if record.trial is not None]
             self.store.add(under_every_seed(drawn, self.spec.training.seeds))
         self._began = time.time()
         self.tick()
@@ -60,11 +66,14 @@ class Scheduler:
             self.store.note(f"{BUSY}{self.store.driver}", [self._began, self._noted_at])
 
     def next(self) -> Record | None:
-        """The next trial to run, claimed: a promoted one first, then one that waits, then one newly drawn."""
-        if self._counts_while_running and self._enough(self.store.records()):
+        """The next trial to run, claimed: a promoted one first, then one that waits, one newly drawn, or a control."""
+        if self._out_of_time():
+            self._skip_controls()
             return None
+        if reason := self._stopped():
+            return self._next_control(reason)
         if self.spec.search.pruning is not None:
-            self._promote(self.store.records())
+            self._promote(self._searched())
         claimed = self.store.claim()
         if claimed is None and self._suggestions is not None and self._draw(self._suggestions):
             claimed = self.store.claim()
@@ -72,27 +81,30 @@ class Scheduler:
 
     def due(self) -> bool:
         """Whether there is anything left to run, here or elsewhere; asked before workers are started."""
-        records = self.store.records()
-        if self._enough(records):
+        if self._out_of_time():
             return False
-        if any(not record.finished for record in records):
-            return True
-        if self.spec.search.pruning is not None and (self._halving(records).promotable() or self._owed(records)):
-            return True
-        return self._suggestions is not None and self._room(records)
+        records = self._searched()
+        if not self._stopped():
+            if any(not record.finished for record in records):
+                return True
+            if self.spec.search.pruning is not None and (self._halving(records).promotable() or self._owed(records)):
+                return True
+            if self._suggestions is not None and self._room(records):
+                return True
+        return self._controls_due()
 
     def rungs(self, record: Record) -> tuple[int, ...]:
-        """After how many epochs the trial has to wait for :meth:`goes_on`."""
-        if self.spec.search.pruning is None or record.key in self._to_the_end:
+        """After how many epochs the trial has to wait for :meth:`goes_on`; a control for none."""
+        if self._runs_whole(record):
             return ()
         return tuple(rung for rung in self._asha().rungs if rung > len(record.history))
 
     def goes_on(self, record: Record, epoch: EpochReport) -> bool:
         """Whether a running trial goes on after an epoch that was just reported."""
         epochs = epoch.epoch + 1
-        if self.spec.search.pruning is None or record.key in self._to_the_end or epochs not in self._asha().rungs:
+        if self._runs_whole(record) or epochs not in self._asha().rungs:
             return True
-        others = [other for other in self.store.records() if other.key != record.key]
+        others = [other for other in self._searched() if other.key != record.key]
         return self._halving(others).arrive(self._arrival(record, epoch), epochs)
 
     def value(self, result: TrialResult) -> float:
@@ -108,7 +120,7 @@ class Scheduler:
             self.store.note("end", {"reason": self.reason, "time": time.time(), "saved": self._saved()})
 
     def _saved(self) -> str | None:
-        best = ranked(self.store.records(), self.spec.search)
+        best = ranked(self._searched(), self.spec.search)
         if self.planned.prior is None or self.planned.spaces or not best or best[0][0].trial is None:
             return None
         return saved(self.planned.configurations, self.planned.unordered, best[0][0].trial, self.planned.prior)
@@ -117,34 +129,78 @@ class Scheduler:
     def _hours(self) -> float | None:
         return None if self.spec.search.budget is None else self.spec.search.budget.hours
 
-    @property
-    def _counts_while_running(self) -> bool:
-        return self._hours is not None or self.spec.search.stop is not None
-
     def _end(self, reason: str) -> None:
         self.over, self.reason = True, reason
 
-    def _enough(self, records: Sequence[Record]) -> bool:
-        if self._hours is not None:
-            notes = self.store.notes()
-            spans = {name: span for name, span in notes.items() if name.startswith(BUSY)}
-            if self._began:
-                spans[f"{BUSY}{self.store.driver}"] = [self._began, time.time()]
-            if busy_hours(spans) >= self._hours:
-                self._end(f"the budget of {self._hours:g} hours is spent")
-        if self.spec.search.stop is not None and (reason := no_improvement(records, self.spec.search)):
-            self._end(reason)
+    def _searched(self) -> list[Record]:
+        return without_controls(self.store.records())
+
+    def _runs_whole(self, record: Record) -> bool:
+        return self.spec.search.pruning is None or record.key in self._to_the_end or record.control is not None
+
+    def _out_of_time(self) -> bool:
+        if self._hours is None:
+            return False
+        spans = {name: span for name, span in self.store.notes().items() if name.startswith(BUSY)}
+        if self._began:
+            spans[f"{BUSY}{self.store.driver}"] = [self._began, time.time()]
+        if busy_hours(spans) >= self._hours:
+            self._end(f"the budget of {self._hours:g} hours is spent")
         return self.over
+
+    def _stopped(self) -> str | None:
+        """Why no more trials are begun although some wait or could be drawn; None while they are."""
+        return None if self.spec.search.stop is None else no_improvement(self._searched(), self.spec.search)
 
     def _last(self) -> Record | None:
         """What is run when nothing waits: nothing while others run; at the end, what has to be finished at least."""
-        records = self.store.records()
+        records = self._searched()
         if any(not record.finished for record in records):
             return None
         if self.spec.search.pruning is not None and (promoted := self._finish_the_best(records)):
             return promoted
-        self._end(self._completed(records))
+        return self._next_control(self._completed(records))
+
+    def _next_control(self, reason: str) -> Record | None:
+        """A control, claimed; None while other trials run, and at the end of the search, which has this reason."""
+        records = self.store.records()
+        if any(record.state == "running" for record in without_controls(records)):
+            return None
+        if self.spec.search.controls:
+            self._plan_controls(records)
+            if (claimed := self.store.claim(controls=True)) is not None:
+                return claimed
+            if any(record.state == "running" for record in self.store.records()):
+                return None
+        self._end(reason)
         return None
+
+    def _plan_controls(self, records: Sequence[Record]) -> None:
+        planned = planned_controls(records, self.spec)
+        if self.store.add_controls((due.trial, due.control) for due in planned.controls) or not planned.controls:
+            self._note(planned.notes)
+            self.listener.seen(self.store.records())
+
+    def _skip_controls(self) -> None:
+        """Say so where the time is spent before the controls ran."""
+        if not any(record.state == "running" for record in self.store.records()) and self._controls_due():
+            self._note(["the controls are left out: the budget's hours are spent; raise search.budget.hours for them"])
+
+    def _note(self, notes: Iterable[str]) -> None:
+        """Tell what was not told before."""
+        for text in notes:
+            if text not in self._noted:
+                self._noted.add(text)
+                self.listener.note(text)
+
+    def _controls_due(self) -> bool:
+        """Whether a control waits, runs elsewhere, or was not yet planned."""
+        records = self.store.records()
+        planned = planned_controls(records, self.spec).controls
+        stored = [record for record in records if record.control is not None]
+        unfinished = self.spec.search.controls and any(not record.finished for record in stored)
+        there = [(record.trial, record.control) for record in stored]
+        return unfinished or any((due.trial, due.control) not in there for due in planned)
 
     def _completed(self, records: Sequence[Record]) -> str:
         n = self.planned.n_configurations
@@ -159,7 +215,7 @@ class Scheduler:
         return limit is None or len(by_configuration(records)) < limit
 
     def _draw(self, suggestions: Suggestions) -> bool:
-        records = self.store.records()
+        records = self._searched()
         if not self._room(records):
             return False
         groups = by_configuration(records)

@@ -114,7 +114,7 @@ def check_writable(root: Path) -> None:
 
 def _run(spec: StudySpec, store: Store, scheduler: Scheduler, listener: Listener) -> None:
     waiting = sum(not record.finished for record in store.records())
-    # Where trials are drawn or promoted, those that wait now are not all.
-    growing = scheduler.planned.spaces or spec.search.pruning is not None
+    # Where trials are drawn or promoted, or controls follow, those that wait now are not all.
+    growing = scheduler.planned.spaces or spec.search.pruning is not None or spec.search.controls
     executor = make(spec, store.folder, None if growing else max(1, waiting))
     TrialLoop(executor, StudyTrials(spec, store, scheduler, listener), listener).run()

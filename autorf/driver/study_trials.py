@@ -35,6 +35,7 @@ class StudyTrials(TrialSource):
 
     def __init__(self, spec: StudySpec, store: Store, scheduler: Scheduler, listener: Listener) -> None:
         self._store, self._scheduler, self._listener = store, scheduler, listener
+        scheduler.listener = listener
         # Workers have no business with the storage, and its password none with them.
         self._workers_spec = spec.model_copy(update={"storage": StorageSpec()})
         self._others = OtherDriversWait(store, listener)

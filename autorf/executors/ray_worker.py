@@ -29,6 +29,7 @@ def config_of(job: Job) -> dict[str, Any]:
         "configuration": job.configuration,
         "seed": job.seed,
         "spec": job.spec.model_dump(mode="json"),
+        "n_train": job.spec.n_train,
         "folder": str(job.folder.resolve()),
         "rungs": list(job.rungs),
         "reached": job.reached,
@@ -37,7 +38,7 @@ def config_of(job: Job) -> dict[str, Any]:
 
 
 def _job_from(config: dict[str, Any], folder: Path) -> Job:
-    spec = StudySpec.model_validate(config["spec"])
+    spec = StudySpec.model_validate(config["spec"]).with_n_train(config["n_train"])
     rungs = tuple(config["rungs"])
     return Job(
         config["row"], config["key"], config["configuration"], config["seed"], spec, folder, rungs, config["reached"]

@@ -1,6 +1,5 @@
 """What every method is: a frozen specification that says which layers it changes and what it puts in their place."""
 
-import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -62,8 +61,8 @@ class Method(Specification):
         """The dilation that is set by hand, in pixels of the layer's map."""
         return None
 
-    def epochs(self, given: int) -> int:
-        """How many epochs a study trains it, where a method that searches nothing while it trains gets ``given``."""
+    def steps(self, given: int) -> int:
+        """How many steps a study trains it, where a method that searches nothing while it trains gets ``given``."""
         return given
 
     def not_lengthened(self) -> Self:
@@ -77,9 +76,9 @@ class Method(Specification):
         """Do what concerns more of ``model`` than the targets; called once they are changed."""
 
 
-def lengthened(epochs: int, extra: float) -> int:
-    """``epochs`` and a share of them, rounded up."""
-    return math.ceil(round(epochs * (1 + extra), 6))
+def lengthened(steps: int, extra: float) -> int:
+    """``steps`` and a share of them, to the nearest step."""
+    return round(steps * (1 + extra))
 
 
 class LayerMethod(Method):

@@ -17,7 +17,7 @@ from autorf.methods.labels import LabelAware
 from autorf.methods.region import ConstantRegion, Resampling, Sides, factor_values, folded
 from autorf.ops.inflation import Gradient, inflate, interpolate
 from autorf.ops.weighted_gradient import weight_gradient
-from autorf.specification import ClassNumber, PositiveFloat
+from autorf.specification import Before, ClassNumber, PositiveFloat
 
 MEMORY_SHARE = 0.5
 """Of the memory that is free, what a region may take; other trials share the machine."""
@@ -43,7 +43,7 @@ class Inflation(RegionMethod):
             range, then from a window that narrows around where the loss is lowest; the loss's slope at each ``f``
             drawn, summed along the range, is its profile. Then ``f`` is learned from there. 0 is the paper's method,
             which can stay trapped near a bad start. A step costs the square of the ``f`` drawn: mean 2.9 at first.
-        extra: how much longer a study trains it than a fixed field where it searches, as a share.
+        extra: how much longer a study trains it than a fixed field where it searches, as a share of the steps.
         hold: the share of the training's steps before ``f`` may change, in [0, 1); the paper's start at step 10 000
             of 50 000 is 0.2.
         clip: limit of the absolute gradient of ``f``, over both resizes together; None for none.
@@ -74,7 +74,7 @@ class Inflation(RegionMethod):
     gradient: Gradient = "exact"
     learning_rate_multiplier: Annotated[PositiveFloat, Field(le=1e6)] = 3.0
     search: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    extra: Annotated[float, Field(ge=0, le=1)] = 0.25
+    extra: Annotated[float, Field(ge=0, le=1), Before(0.25)] = 0.0
     hold: Annotated[float, Field(ge=0, lt=1)] = 0.0
     clip: PositiveFloat | None = None
     background_weight: Annotated[float, Field(ge=0, le=1)] = 1.0
@@ -94,8 +94,8 @@ class Inflation(RegionMethod):
             raise ValueError("hold keeps f where it is, search moves it from the first step: give one of the two")
         return self
 
-    def epochs(self, given: int) -> int:
-        """``given``, and ``extra`` of it, rounded up, where it searches."""
+    def steps(self, given: int) -> int:
+        """``given``, and ``extra`` of it where it searches."""
         return lengthened(given, self.extra) if self.search else given
 
     def not_lengthened(self) -> Self:

@@ -17,7 +17,7 @@ from autorf.methods.option_search import OptionSearch, Schedule
 from autorf.ops._dilations import whole_rates
 from autorf.ops.blended_dilation import blended_dilated_conv2d
 from autorf.ops.capture import real_dilated_conv2d
-from autorf.specification import PositiveFloat, Several
+from autorf.specification import Before, PositiveFloat, Several
 
 _PositiveFraction = Annotated[float, Field(gt=0, le=1)]
 
@@ -38,8 +38,9 @@ class LearnedDilation(LayerMethod):
         window: the window's standard deviation at the start of the search, in log-units; at most 100.
         final_window: and at its end; at least 0.001, at most ``window``.
         search: the share of the training's steps that the search phase takes, in (0, 1].
-        extra: how much longer a study trains it than a fixed dilation, as a share: 0.25 for a quarter. With the
-            defaults the fixed dilation is then trained for as many steps as a manual one.
+        extra: how much longer a study trains it than a fixed dilation, as a share of the steps. With 0.25 and the other
+            defaults the dilation that it fixed is trained for as many steps as a manual one; with 0 the whole training,
+            search phase included, is as long as a manual one.
         hold: the share of the search phase before the centre may move, in [0, 1).
         memory: the share of the search phase over which the profile is averaged; older steps fade exponentially.
         threshold: pairs of options with a smaller share of the window are not drawn and cost nothing.
@@ -47,9 +48,9 @@ class LearnedDilation(LayerMethod):
 
     Examples:
         >>> import autorf
-        >>> method = autorf.LearnedDilation(targets="head", rates=(1, 2, 4, 8), start=2)
-        >>> method.epochs(12)  # a quarter more, for the search phase
-        15
+        >>> method = autorf.LearnedDilation(targets="head", rates=(1, 2, 4, 8), start=2, extra=0.25)
+        >>> method.steps(1200)  # a quarter more, for the search phase
+        1500
     """
 
     settles: ClassVar[bool] = True
@@ -60,7 +61,7 @@ class LearnedDilation(LayerMethod):
     window: Annotated[PositiveFloat, Field(le=100)] = 3.0
     final_window: Annotated[PositiveFloat, Field(ge=1e-3)] = 0.1
     search: _PositiveFraction = 0.2
-    extra: Annotated[float, Field(ge=0, le=1)] = 0.25
+    extra: Annotated[float, Field(ge=0, le=1), Before(0.25)] = 0.0
     hold: Annotated[float, Field(ge=0, lt=1)] = 0.1
     memory: PositiveFloat = 0.3
     threshold: Annotated[float, Field(ge=0, lt=0.5)] = 0.02
@@ -75,8 +76,8 @@ class LearnedDilation(LayerMethod):
             raise ValueError(f"final_window {self.final_window:g} must not exceed window {self.window:g}")
         return self
 
-    def epochs(self, given: int) -> int:
-        """``given`` and ``extra`` of it, rounded up."""
+    def steps(self, given: int) -> int:
+        """``given`` and ``extra`` of it."""
         return lengthened(given, self.extra)
 
     def not_lengthened(self) -> Self:

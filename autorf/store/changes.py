@@ -33,13 +33,15 @@ def check_unchanged(old: Mapping[str, Any], spec: StudySpec) -> None:
 def check_none_gone(name: str, records: Iterable[Record], listed: Iterable[str]) -> None:
     """Refuse a study file that no longer lists a trial that the study has.
 
-    One that this process cannot read, such as that of a method of a missing package, stays as it is.
+    One that this process cannot read, such as that of a method of a missing package, stays as it is; so does a control,
+    which no file lists.
 
     Raises:
         InputError: naming one of them.
     """
     keys = set(listed)
-    gone = {record.key: record for record in records if record.key not in keys and record.trial is not None}
+    of_file = (record for record in records if record.trial is not None and record.control is None)
+    gone = {record.key: record for record in of_file if record.key not in keys}
     if gone:
         lost = next(iter(gone.values()))
         raise InputError(

@@ -150,8 +150,13 @@ def record_from(row: FrozenTrial, defaults: Defaults, before: Record | None = No
         ended=row.datetime_complete.timestamp() if row.datetime_complete else None,
         crashes=attributes.get("crashes") or 0,
         again=not problems and attributes.get("again", False),
-        control=Control.from_json(attributes.get("control")),
+        control=_control(attributes, defaults) if before is None else before.control,
     )
+
+
+def _control(attributes: Mapping[str, Any], defaults: Defaults) -> Control | None:
+    control = Control.from_json(attributes.get("control"))
+    return None if control is None else replace(control, winner=defaults.to_today(control.winner))
 
 
 def _trial(configuration: Mapping[str, Any], seed: int, problems: list[str]) -> Trial | None:

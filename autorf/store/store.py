@@ -19,6 +19,7 @@ from autorf.store.parameters import waiting_row
 from autorf.store.patience import Patience
 from autorf.store.record import Record, newest_attempts, record_from
 from autorf.store.storage import FORMAT, POINTER, Storage, attributes_at, stored_url
+from autorf.study.control import Control
 from autorf.study.defaults import Defaults, file_defaults, method_defaults, restored_spec
 from autorf.study.spec import StorageSpec, StudySpec
 from autorf.study.trial import Trial, key_of
@@ -168,6 +169,19 @@ class Store:
         listed = tuple(trials)
         self._patiently(lambda: self._add(listed))
 
+    def add_controls(self, controls: Iterable[tuple[Trial, Control]]) -> int:
+        """Enqueue those of ``controls`` that the storage does not have yet; returns how many."""
+        planned = tuple(controls)
+        return self._patiently(lambda: self._add_controls(planned))
+
+    def _add_controls(self, planned: Sequence[tuple[Trial, Control]]) -> int:
+        with self._opened.exclusive():
+            keys = {record.key for record in self._read()}
+            new = {key: pair for pair in planned if (key := self._key(*pair)) not in keys}
+            for key, (trial, control) in new.items():
+                self._enqueue(key, trial.configuration, trial.seed, attempt=1, control=control)
+        return len(new)
+
     def _add(self, trials: Sequence[Trial]) -> None:
         with self._opened.exclusive():
             self._enqueue_new(trials, self._read())
@@ -193,9 +207,15 @@ class Store:
             self._defaults = _defaults_in(self._study.user_attrs)
         return self._defaults
 
-    def _key(self, trial: Trial) -> str:
+    def _key(self, trial: Trial, control: Control | None = None) -> str:
         """The key that a trial has in this study, whatever the defaults of today are."""
-        return key_of(self._known_defaults().to_stored(trial.configuration), trial.seed)
+        return key_of(
+            self._known_defaults().to_stored(trial.configuration), trial.seed, control and self._stored(control)
+        )
+
+    def _stored(self, control: Control) -> Control:
+        """A control in the study's terms."""
+        return replace(control, winner=self._known_defaults().to_stored(control.winner))
 
     def note(self, name: str, value: object) -> None:
         """Remember something about the study as a whole: plain JSON by name."""
@@ -218,19 +238,23 @@ class Store:
         """The newest attempt at the trial ``key``."""
         return next(record for record in self.records() if record.key == key)
 
-    def claim(self) -> Record | None:
-        """The next waiting trial, now running and leased to this process; None when none waits."""
-        claim = uuid.uuid4().hex[:12]
-        return self._patiently(lambda: self._claim(claim))
+    def claim(self, *, controls: bool = False) -> Record | None:
+        """The next waiting trial, now running and leased to this process; None when none waits.
 
-    def _claim(self, claim: str) -> Record | None:
+        Args:
+            controls: claim a control, instead of a trial that is none.
+        """
+        claim = uuid.uuid4().hex[:12]
+        return self._patiently(lambda: self._claim(claim, controls))
+
+    def _claim(self, claim: str, controls: bool) -> Record | None:
         with self._opened.exclusive():
             records = self._read()
             # The storage may have taken this very claim and been lost before it said so.
             ours = (record for record in records if record.state == "running" and record.lease.get("claim") == claim)
             if (record := next(ours, None)) is not None:
                 return record
-            for record in records:
+            for record in (record for record in records if (record.control is not None) == controls):
                 if record.state == "waiting" and self._storage.set_trial_state_values(record.row, TrialState.RUNNING):
                     lease = {**new_lease(self.driver, self._opened.now()), "claim": claim}
                     self._set(record, "lease", lease)
@@ -408,9 +432,20 @@ class Store:
         self._storage.set_trial_user_attr(record.row, name, value)
 
     def _enqueue_next(self, record: Record, crashes: int = 0) -> None:
-        self._enqueue(record.key, record.configuration, record.seed, attempt=record.attempt + 1, crashes=crashes)
+        attempt, control = record.attempt + 1, record.control
+        self._enqueue(record.key, record.configuration, record.seed, attempt, crashes, control)
 
-    def _enqueue(self, key: str, configuration: Mapping[str, Any], seed: int, attempt: int, crashes: int = 0) -> None:
+    def _enqueue(
+        self,
+        key: str,
+        configuration: Mapping[str, Any],
+        seed: int,
+        attempt: int,
+        crashes: int = 0,
+        control: Control | None = None,
+    ) -> None:
         stored = self._known_defaults().to_stored(configuration)
         facts = {"key": key, "configuration": stored, "seed": seed, "attempt": attempt, "crashes": crashes}
+        if control is not None:
+            facts["control"] = self._stored(control).to_json()
         self._study.add_trial(waiting_row(stored, facts))

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from autorf.specification import PositiveFloat, PositiveInt, Specification
+from autorf.specification import Before, PositiveFloat, PositiveInt, Specification
 from autorf.study.objectives import known_objective, parse_constraint
 
 
@@ -100,6 +100,11 @@ class SearchSpec(Specification):
         prior: where good receptive fields are expected.
         stop: end a search that no longer improves.
         seed: of the sampler.
+        controls: once all else has ended, train the best manual configurations as long as the best learned one, in
+            steps and in cost, see :mod:`autorf.driver.controls`; they are outside ``budget.trials``, not outside
+            ``budget.hours``, and follow the first objective where that is a metric.
+        margin: what a difference of the first objective must exceed to count; controls are trained of the best manual
+            configuration and of those not worse by more.
     """
 
     sampler: Literal["grid", "random", "tpe", "nsga2"] = "grid"
@@ -110,6 +115,8 @@ class SearchSpec(Specification):
     prior: PriorSpec | None = None
     stop: StopSpec | None = None
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    controls: Annotated[bool, Before(False)] = True
+    margin: Annotated[PositiveFloat, Before(0.01)] = 0.01
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -98,6 +98,9 @@ def with_settings(study: StudySpec, settings: Mapping[str, Any], source: str) ->
         changes = {key: value for key, value in settings.items() if key.startswith(f"{part}.")}
         if changes:
             kind, plain = type(getattr(study, part)), getattr(study, part).model_dump(mode="json")
+            if "training.steps" in changes:
+                # A length of its own replaces the study's.
+                plain.pop("epochs", None)
             for key, value in changes.items():
                 plain = _replaced(plain, key.split(".")[1:], thawed(value))
             parts[part] = parse(kind, plain, f"{source}: {part}")

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from autorf import plugins
 from autorf.data import DataSpec
@@ -188,6 +188,25 @@ class StudySpec(Specification):
     executor: ExecutorSpec = ExecutorSpec()
     storage: StorageSpec = StorageSpec()
     tracking: TrackingSpec = TrackingSpec()
+    _n_train: int | None = PrivateAttr(None)
+
+    @property
+    def n_train(self) -> int | None:
+        """How many training images an epoch has; None before the study was :func:`counted`."""
+        return self._n_train
+
+    @property
+    def steps_per_epoch(self) -> int | None:
+        """How many optimizer steps an epoch has, with the study's batch size; None before it was :func:`counted`."""
+        if self._n_train is None:
+            return None
+        return steps_per_epoch(self._n_train, self.training.batch_size, self.executor.resources.count)
+
+    def with_n_train(self, n_train: int | None) -> Self:
+        """The study that knows how many training images an epoch has, of which no file says anything."""
+        study = self.model_copy()
+        study._n_train = n_train
+        return study
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -246,6 +265,8 @@ def _check_search(spec: StudySpec, source: str) -> None:
 def counted(spec: StudySpec, n_train: int, source: str) -> StudySpec:
     """The study with a training whose validations can be counted: in epochs, or in steps of its own batch size.
 
+    It knows how many steps an epoch has then, for trials that are trained longer than the study says.
+
     Args:
         spec: the study.
         n_train: how many training images an epoch has.
@@ -254,11 +275,10 @@ def counted(spec: StudySpec, n_train: int, source: str) -> StudySpec:
     Raises:
         InputError: where pruning has no validation left to prune at.
     """
-    if not spec.training.in_steps:
+    spec = spec.with_n_train(n_train)
+    if not spec.training.in_steps or spec.steps_per_epoch is None:
         return spec
-    processes = spec.executor.resources.count
-    training = spec.training.counted(steps_per_epoch(n_train, spec.training.batch_size, processes))
-    whole = spec.model_copy(update={"training": training})
+    whole = spec.model_copy(update={"training": spec.training.counted(spec.steps_per_epoch)})
     _check_pruning(whole, source)
     return whole
 

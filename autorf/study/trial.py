@@ -8,9 +8,11 @@ from typing import Any
 
 from autorf.errors import InputError
 from autorf.methods import Method
+from autorf.study.control import Control
 from autorf.study.search_space import Space, own_fields, read_spaces, split
 from autorf.study.settings import Settings, canonical, differing, thawed, with_settings
 from autorf.study.spec import StudySpec
+from autorf.training.spec import TrainingSpec
 
 
 @dataclass(frozen=True)
@@ -56,9 +58,13 @@ class Trial:
         return tuple((key, value) for key, value in self.settings if key.startswith("model."))
 
 
-def key_of(configuration: Mapping[str, Any], seed: int) -> str:
-    """Twelve hexadecimal digits of the hash of a canonical configuration and the seed; never an index."""
-    text = json.dumps([configuration, seed], sort_keys=True, separators=(",", ":"))
+def key_of(configuration: Mapping[str, Any], seed: int, control: Control | None = None) -> str:
+    """Twelve hexadecimal digits of the hash of a canonical configuration and the seed; never an index.
+
+    A control is another trial than one with its configuration, and than the control of another winner.
+    """
+    identity = [configuration, seed] if control is None else [configuration, seed, control.to_json()]
+    text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -83,6 +89,10 @@ def trial_from(
 def spec_of(study: StudySpec, trial: Trial) -> StudySpec:
     """The study as one trial has it: with its settings, and trained for as long as its method asks for.
 
+    How long that is needs the study's steps, see :func:`autorf.study.spec.counted`; before, it is the study's length.
+    A trial with ``training.steps`` of its own is trained for so many, whatever the study's length, and validated where
+    the study's trials are.
+
     Data, network and training of a trial come from here and nowhere else.
 
     >>> from autorf.methods import Dilation
@@ -96,12 +106,22 @@ def spec_of(study: StudySpec, trial: Trial) -> StudySpec:
         InputError: for settings that the study cannot have.
     """
     spec = with_settings(study, dict(trial.settings), "stored trial")
-    length = "epochs" if spec.training.steps is None else "steps"
-    given = getattr(spec.training, length)
-    longer = trial.method.epochs(given)
-    if longer == given:
-        return spec
-    return spec.model_copy(update={"training": spec.training.model_copy(update={length: longer})})
+    return spec.model_copy(update={"training": _own_length(spec, trial.method)})
+
+
+def _own_length(spec: StudySpec, method: Method) -> TrainingSpec:
+    """The training for as long as the method asks for, its validations where those of the study are."""
+    training, per_epoch = spec.training, spec.steps_per_epoch
+    if per_epoch is None:
+        # Nobody trains before the images were counted.
+        return training
+    given = training.steps or training.epochs * per_epoch
+    steps = method.steps(given)
+    if steps == training.steps and training.validate_every is not None:
+        return training
+    if training.steps is None and steps % per_epoch == 0:
+        return training.model_copy(update={"epochs": steps // per_epoch})
+    return training.in_steps_of(steps, per_epoch)
 
 
 def grid(spec: StudySpec, source: str) -> list[Trial]:

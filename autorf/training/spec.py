@@ -107,7 +107,10 @@ class TrainingSpec(Specification):
         """With both ``steps`` and ``validate_every`` where either is given; itself where epochs count."""
         if not self.in_steps:
             return self
-        steps = self.steps or self.epochs * steps_per_epoch
+        return self.in_steps_of(self.steps or self.epochs * steps_per_epoch, steps_per_epoch)
+
+    def in_steps_of(self, steps: int, steps_per_epoch: int) -> "TrainingSpec":
+        """With another length in steps; it validates as often as before, or else after each epoch."""
         every = min(self.validate_every or steps_per_epoch, steps)
         given = self.model_dump(exclude={"epochs"})
         return TrainingSpec.model_validate({**given, "steps": steps, "validate_every": every})

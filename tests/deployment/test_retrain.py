@@ -7,12 +7,16 @@ from pathlib import Path
 import pytest
 
 from autorf.deployment import retrain as module
+from autorf.deployment.model_card import with_interval
 from autorf.deployment.retrain import Options, retrain
 from autorf.errors import InputError
 from autorf.executors import Event, Failure
 from autorf.running.evidence import read_evidence
 from autorf.store.store import open_store
+from autorf.study.job import Job
+from autorf.study.spec import StudySpec
 from autorf.training.results import EpochReport
+from tests.reports import trial_result
 from tests.study.trained import LEARNED, MANUAL, UNFINISHED, Here
 
 
@@ -35,25 +39,33 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_the_winner_is_retrained_tested_and_loads_in_three_lines_elsewhere(
     root: Path, keys: list[str], tmp_path: Path
 ) -> None:
-    outcome = retrain(root, "tiny", Options(seeds=(0, 3)), quiet=True)
+    outcome = retrain(root, "tiny", Options(seeds=(0, 3), best=True, search_again=True), quiet=True)
     card = outcome.card
     assert card is not None
     assert outcome.folder == root / "tiny" / "retrained" / keys[LEARNED]
+    shipped, other = card.seeds
+    assert {shipped, other} == {0, 3}
     assert set(files(outcome.folder)) == {
         "README.md", "metrics.json", "model.safetensors", "autorf.json",
-        "seeds/3/model.safetensors", "seeds/3/autorf.json",
+        f"seeds/{other}/model.safetensors", f"seeds/{other}/autorf.json",
     }  # fmt: skip
     assert [path.name for path in outcome.folder.parent.iterdir()] == [keys[LEARNED]]
     # The same seed and epochs as the trial: the same weights.
     trial = root / "tiny" / "trials" / keys[LEARNED]
-    assert (outcome.folder / "model.safetensors").read_bytes() == (trial / "model.safetensors").read_bytes()
+    again = outcome.folder if shipped == 0 else outcome.folder / "seeds" / "0"
+    assert (again / "model.safetensors").read_bytes() == (trial / "model.safetensors").read_bytes()
 
     found = json.loads((outcome.folder / "metrics.json").read_text())
-    assert (found["split"], found["n_images"], found["seeds"]) == ("test", 8, [0, 3])
+    assert (found["split"], found["n_images"], found["seeds"]) == ("test", 8, [shipped, other])
     miou = found["metrics"]["miou"]
     assert miou["mean"] == pytest.approx(sum(miou["seeds"]) / 2)
     assert miou["ci95"] > 0
-    assert f"| mIoU | {miou['mean']:.4f} ± {miou['ci95']:.4f} |" in (outcome.folder / "README.md").read_text()
+    own = miou["seeds"][0]
+    assert found["shipped"] == {"seed": shipped, "metrics": {n: m["seeds"][0] for n, m in found["metrics"].items()}}
+    text = (outcome.folder / "README.md").read_text()
+    assert f"| mIoU | {own:.4f} | {with_interval(miou)} |" in text
+    assert f"the model here is that of seed {shipped}, the best on the validation split" in text
+    assert "trained anew to the full budget" in text
     assert found["per_class"].keys() == {"background", *"0123456789"}
 
     lines = card.loading(str(outcome.folder))
@@ -118,13 +130,12 @@ def test_the_test_split_is_evaluated_once_however_often_the_end_is_repeated(
 
 
 def test_with_val_trains_on_more_images_and_fixed_on_the_learned_dilation(root: Path, keys: list[str]) -> None:
-    outcome = retrain(root, "tiny", Options(trial=keys[LEARNED], epochs=1, with_val=True, fixed=True), quiet=True)
+    outcome = retrain(root, "tiny", Options(trial=keys[LEARNED], epochs=1, with_val=True), quiet=True)
     found = json.loads((outcome.folder / "metrics.json").read_text())
     learned = open_store(root, "tiny").record(keys[LEARNED]).result.learned["dilation"]
     assert found["configuration"] == {"method": "dilation", "rate": int(learned)}
     assert (found["n_train"], found["with_val"], found["fixed"]) == (32 + 12, True, True)
-    with pytest.raises(InputError, match=r"--fixed: dilation .* has no dilation that it learned"):
-        retrain(root, "tiny", Options(trial=keys[MANUAL], fixed=True), quiet=True)
+    assert "trained anew by `autorf retrain`" in (outcome.folder / "README.md").read_text()
 
 
 def test_a_retrain_that_fails_says_why_and_leaves_no_folder(
@@ -183,3 +194,16 @@ def test_a_trial_that_cannot_be_retrained_is_one_line(
     root, keys = trained
     with pytest.raises(InputError, match=said):
         retrain(root, "tiny", Options(trial=keys[trial] if isinstance(trial, int) else trial))
+
+
+def test_of_several_seeds_the_best_by_validation_is_shipped_unless_validation_was_trained_on(
+    tiny: StudySpec, tmp_path: Path
+) -> None:
+    jobs = []
+    for seed, miou in enumerate((0.2, 0.5, 0.3)):
+        job = Job(seed, f"key-{seed}", {"method": "dilation", "rate": 1}, seed, tiny, tmp_path / str(seed))
+        job.folder.mkdir()
+        (job.folder / "result.json").write_text(json.dumps(trial_result(miou=miou).to_json()))
+        jobs.append(job)
+    assert [job.seed for job in module._best_first(jobs, tiny, Options())] == [1, 2, 0]
+    assert [job.seed for job in module._best_first(jobs, tiny, Options(with_val=True))] == [0, 1, 2]

@@ -155,7 +155,7 @@ def test_a_loss_that_is_no_number_teaches_nothing() -> None:
 
 
 def test_a_study_trains_it_longer_only_where_it_searches() -> None:
-    assert [Inflation(search=search).epochs(8) for search in (0.0, 0.2)] == [8, 10]
+    assert [Inflation(search=search, extra=0.25).steps(80) for search in (0.0, 0.2)] == [80, 100]
 
 
 def test_hold_and_search_exclude_each_other() -> None:

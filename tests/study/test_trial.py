@@ -1,7 +1,7 @@
 import hashlib
 
 from autorf.methods import Dilation, LearnedDilation
-from autorf.study.spec import parse_study
+from autorf.study.spec import counted, parse_study
 from autorf.study.trial import Trial, side_text, spec_of, trial_from
 from autorf.training.spec import TrainingSpec
 from tests.tiny import TINY
@@ -45,15 +45,15 @@ def test_a_training_setting_belongs_to_the_configuration_and_trains_the_trial() 
     assert (found.epochs, found.batch_size, found.lr) == (5, 4, 0.01)
 
 
-def test_a_search_phase_is_added_to_the_epochs_of_a_study() -> None:
-    def epochs(given: int, **method: float) -> int:
-        return training_of({"epochs": given}, Trial(LearnedDilation(**method), 0)).epochs
+def test_extra_is_counted_in_steps_and_none_by_default() -> None:
+    def length(given: int, **method: float) -> tuple[int | None, int | None, int]:
+        study = counted(parse_study({**TINY, "training": {"epochs": given}}, "a.yaml"), 5 * 16, "a.yaml")
+        training = spec_of(study, Trial(LearnedDilation(**method), 0)).training
+        return training.steps, training.validate_every, training.validations
 
-    assert training_of({"epochs": 8}, Trial(Dilation(rate=2), 0)).epochs == 8
-    assert epochs(8) == 10
-    assert epochs(10, extra=0.1) == 11
-    assert epochs(3) == 4
-    assert epochs(3, extra=0.0) == 3
+    assert length(8) == (None, None, 8)
+    assert length(8, extra=0.25) == (None, None, 10)
+    assert length(3, extra=0.25) == (19, 5, 4)
 
 
 def test_a_key_is_the_hash_of_the_sorted_configuration_whatever_the_order_of_its_fields() -> None:
