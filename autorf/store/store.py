@@ -429,8 +429,8 @@ class Store:
         self._storage.set_trial_user_attr(record.row, name, value)
 
     def _enqueue_next(self, record: Record, crashes: int = 0) -> None:
-        again = {"attempt": record.attempt + 1, "crashes": crashes, "control": record.control}
-        self._enqueue(record.key, record.configuration, record.seed, **again)
+        attempt, control = record.attempt + 1, record.control
+        self._enqueue(record.key, record.configuration, record.seed, attempt, crashes, control)
 
     def _enqueue(
         self,
