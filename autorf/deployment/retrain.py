@@ -98,8 +98,8 @@ def chosen_trial(store: Store, spec: StudySpec, prefix: str | None, *, best: boo
 def _recommended(store: Store, records: Sequence[Record]) -> list[Record]:
     if not any(record.state == "complete" for record in records):
         return []
-    recommendation = getattr(compare_studies([results_of(store)]), "recommendation", None)
-    sufficient = getattr(recommendation, "smallest_sufficient", None)
+    recommendation = compare_studies([results_of(store)]).recommendation
+    sufficient = recommendation.smallest_sufficient if recommendation is not None else None
     return [record for record in records if sufficient and record.key in sufficient["keys"]]
 
 

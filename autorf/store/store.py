@@ -1,6 +1,5 @@
 """The study's own memory: an Optuna storage that says what is wanted, running and done."""
 
-import json
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -9,18 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from autorf.errors import InputError, near_names
 from autorf.store.changes import check_none_gone, check_unchanged
-from autorf.store.damage import rows_with_damage
 from autorf.store.lease import is_stale, new_lease
 from autorf.store.parameters import waiting_row
-from autorf.store.patience import Patience
-from autorf.store.record import Record, newest_attempts, record_from
-from autorf.store.storage import FORMAT, POINTER, Storage, attributes_at, stored_url
+from autorf.store.reader import StudyReader, defaults_in
+from autorf.store.record import Record, newest_attempts
+from autorf.store.storage import FORMAT, POINTER, attributes_at, stored_url
 from autorf.study.control import Control
-from autorf.study.defaults import Defaults, file_defaults, method_defaults, restored_spec
+from autorf.study.defaults import Defaults, file_defaults, method_defaults
 from autorf.study.spec import StorageSpec, StudySpec
 from autorf.study.trial import Trial, key_of
 from autorf.training.results import EpochReport, TrialResult
@@ -65,66 +63,19 @@ def beginning(root: Path, spec: StudySpec) -> Defaults:
     """
     folder = study_folder(root, spec.name)
     if spec.storage.url is not None:
-        return _defaults_in(attributes_at(spec.storage.url, spec.name))
+        return defaults_in(attributes_at(spec.storage.url, spec.name))
     if not (folder / "study.db").is_file():
         return Defaults()
     return Store(folder, spec.name, spec.storage).defaults
 
 
-def _defaults_in(attributes: Mapping[str, Any]) -> Defaults:
-    spec = attributes.get("spec")
-    return Defaults(
-        attributes.get("defaults", {}), attributes.get("file_defaults"), None if spec is None else restored_spec(spec)
-    )
-
-
-class Store:
+class Store(StudyReader):
     """One study's trials in an Optuna storage.
 
     A row is one attempt at a trial; a trial's state is that of its newest attempt. One driver at a time claims,
     requeues and registers, so no two run one trial; a writer whose attempt was taken over meanwhile gets
-    :class:`TakenOverError`. Everything waits for a storage that cannot be reached, see
-    :class:`autorf.study.patience.Patience`.
-
-    Args:
-        folder: of the study.
-        name: of the study.
-        spec: where the storage is, and how long to wait for silent drivers and for the storage itself.
+    :class:`TakenOverError`.
     """
-
-    def __init__(self, folder: Path, name: str, spec: StorageSpec | None = None) -> None:
-        self.folder, self.name, self._spec = folder, name, spec or StorageSpec()
-        self.driver = uuid.uuid4().hex[:12]
-        self._opened = Storage(folder, name, self._spec.url)
-        self._study, self._storage = self._opened.study, self._opened.rdb
-        self._defaults: Defaults | None = None
-        self._seen: dict[int, Record] = {}
-        self._patiently = Patience(self._opened.label, self._spec.patience_minutes, self._opened.check_there)
-
-    @property
-    def lease_seconds(self) -> float:
-        """After how much silence another driver takes a trial over."""
-        return self._spec.lease_seconds
-
-    def hurry(self) -> None:
-        """From now on, wait for the storage only seconds, as someone who pressed Ctrl-C would."""
-        self._patiently.minutes = min(self._patiently.minutes, 0.1)
-
-    @property
-    def spec(self) -> dict[str, Any] | None:
-        """The study file as it was when the study began, or None before."""
-        stored = self._patiently(lambda: self._study.user_attrs.get("spec"))
-        return None if stored is None else restored_spec(stored)
-
-    @property
-    def defaults(self) -> Defaults:
-        """Those that the study began with."""
-        return self._patiently(self._known_defaults)
-
-    @property
-    def identity(self) -> str:
-        """Tells this study from every other, those of the same name too; empty before :meth:`register`."""
-        return str(self._patiently(lambda: self._study.user_attrs.get("identity", "")))
 
     def register(
         self, spec: StudySpec, trials: Sequence[Trial], listed: Iterable[Trial] | None = None, *, drawn: bool = False
@@ -202,11 +153,6 @@ class Store:
             self._study.set_user_attr("defaults", {**today, **stored})
             self._defaults = None
 
-    def _known_defaults(self) -> Defaults:
-        if self._defaults is None or not self._defaults.methods:
-            self._defaults = _defaults_in(self._study.user_attrs)
-        return self._defaults
-
     def _key(self, trial: Trial, control: Control | None = None) -> str:
         """The key that a trial has in this study, whatever the defaults of today are."""
         return key_of(
@@ -216,27 +162,6 @@ class Store:
     def _stored(self, control: Control) -> Control:
         """A control in the study's terms."""
         return replace(control, winner=self._known_defaults().to_stored(control.winner))
-
-    def note(self, name: str, value: object) -> None:
-        """Remember something about the study as a whole: plain JSON by name."""
-        self._patiently(lambda: self._study.set_user_attr(f"note:{name}", value))
-
-    def notes(self) -> dict[str, Any]:
-        """What :meth:`note` has remembered."""
-        attributes = self._patiently(lambda: self._study.user_attrs)
-        return {name.removeprefix("note:"): value for name, value in attributes.items() if name.startswith("note:")}
-
-    def attempts(self) -> list[Record]:
-        """Every attempt at every trial, each with its own epochs only, in the order they were enqueued."""
-        return self._patiently(self._attempts)
-
-    def records(self) -> list[Record]:
-        """The newest attempt at every trial, in the order the trials were enqueued."""
-        return self._patiently(self._read)
-
-    def record(self, key: str) -> Record:
-        """The newest attempt at the trial ``key``."""
-        return next(record for record in self.records() if record.key == key)
 
     def claim(self, *, controls: bool = False) -> Record | None:
         """The next waiting trial, now running and leased to this process; None when none waits.
@@ -369,41 +294,6 @@ class Store:
         for record in failed:
             self._patiently(partial(self._again, record, "failed"))
         return failed
-
-    def add_retrain(self, key: str, facts: Mapping[str, Any]) -> None:
-        """Remember that a trial was retrained; ``seconds`` of an earlier retrain of it are added up."""
-        before = self.retrains().get(key, {}).get("seconds", 0.0)
-        added_up = {**facts, "seconds": facts["seconds"] + before}
-        self._patiently(lambda: self._study.set_user_attr(f"retrain:{key}", added_up))
-
-    def retrains(self) -> dict[str, dict[str, Any]]:
-        """What was retrained, by trial key: ``seconds`` in all, ``epochs``, ``seeds``, ``with_val``, ``fixed``."""
-        return {
-            name.removeprefix("retrain:"): value
-            for name, value in self._patiently(lambda: self._study.user_attrs).items()
-            if name.startswith("retrain:")
-        }
-
-    def _read(self) -> list[Record]:
-        return newest_attempts(self._attempts())
-
-    def _attempts(self) -> list[Record]:
-        # Asked once, for the storage answers with a copy of all that it knows of the study.
-        defaults = self._known_defaults()
-        return [self._record(row, defaults) for row in self._rows()]
-
-    def _rows(self) -> list[FrozenTrial]:
-        try:
-            return self._study.get_trials(deepcopy=False)
-        except json.JSONDecodeError:
-            return rows_with_damage(self._storage, self._study._study_id, self._opened.label)
-
-    def _record(self, row: FrozenTrial, defaults: Defaults) -> Record:
-        before = self._seen.get(row._trial_id)
-        # What has ended stays as it is.
-        if before is None or before.ended is None:
-            before = self._seen[row._trial_id] = record_from(row, defaults, before)
-        return before
 
     def _write(self, record: Record, action: Any) -> None:
         try:
