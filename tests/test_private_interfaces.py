@@ -30,6 +30,12 @@ def _optuna_rows() -> bool:
     return isinstance(optuna.trial.create_trial(value=0.0)._trial_id, int)
 
 
+def _optuna_study() -> bool:
+    import optuna
+
+    return isinstance(optuna.create_study()._study_id, int)
+
+
 def _optuna_suggest() -> bool:
     import optuna
 
@@ -121,6 +127,7 @@ INTERFACES: dict[Callable[[], bool], tuple[tuple[str, ...], tuple[str, ...]]] = 
     _optuna_rows: (("_trial_id",), ("store/record.py",)),
     _optuna_suggest: (("_suggest",), ("driver/sampling.py",)),
     _optuna_generation: (("_get_generation_key",), ("driver/sampling.py",)),
+    _optuna_study: (("_study_id",), ("store/reader.py",)),
     _mlflow_tables: (("_initialize_tables",), ("tracking/client.py",)),
     _ray_cluster_switch: (("ray_constants",), ("executors/ray_cluster.py",)),
     _ray_hidden_options: (("_node_ip_address", "_temp_dir"), ("executors/ray_cluster.py",)),

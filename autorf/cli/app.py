@@ -149,7 +149,7 @@ def retrain(
     with_val: Annotated[bool, typer.Option("--with-val", help="Train on the validation images too.")] = False,
     best: Annotated[bool, typer.Option("--best", help="The highest score, not the recommended field.")] = False,
     search_again: Annotated[bool, typer.Option("--search-again", help="Learn the field anew.")] = False,
-    fixed: Annotated[bool, typer.Option("--fixed", hidden=True)] = False,
+    fixed: Annotated[bool, typer.Option("--fixed", hidden=True, help="As without it; older scripts say so.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier retrain.")] = False,
     quiet: Quiet = False,
 ) -> int:

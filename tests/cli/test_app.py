@@ -41,7 +41,8 @@ def test_the_commands_and_their_options_are_these() -> None:
         "--set", "model",
     ]  # fmt: skip
     assert found["retrain"] == [
-        "--epochs", "--fixed", "--force", "--quiet", "--root", "--seeds", "--trial", "--with-val", "study",
+        "--best", "--epochs", "--fixed", "--force", "--quiet", "--root", "--search-again", "--seeds", "--trial",
+        "--with-val", "study",
     ]  # fmt: skip
     assert found["export"] == ["--force", "--format", "--output", "--root", "--trial", "study"]
     assert found["suggest"] == ["--format", "--image-size", "--object-size", "--rnorm", "--set", "model"]

@@ -9,11 +9,13 @@ import pytest
 
 from autorf.driver.listeners import Listener, Listeners
 from autorf.driver.loop import TrialLoop, TrialSource
-from autorf.executors import Event
+from autorf.executors import Event, Failure
 from autorf.store.record import Record
 from autorf.store.store import TakenOverError
 from autorf.study.job import Job
 from autorf.study.spec import parse_study
+from autorf.training.results import EpochReport
+from tests.reports import epoch_report, trial_result
 from tests.tiny import TINY
 
 SPEC = parse_study(TINY, "f")
@@ -28,7 +30,7 @@ class Noting(Listener):
     def started(self, record: Record) -> None:
         self.log.append(f"{self.name}started {record.key}")
 
-    def epoch(self, record: Record, measured: dict[str, Any]) -> None:
+    def epoch(self, record: Record, measured: EpochReport) -> None:
         self.log.append(f"{self.name}epoch {record.key} {len(record.history)}")
 
     def finished(self, record: Record) -> None:
@@ -53,12 +55,12 @@ class Source(TrialSource):
     def job(self, record: Record) -> Job:
         return Job(record.row, record.key, record.configuration, record.seed, SPEC, Path(record.key))
 
-    def epoch(self, record: Record, measured: dict[str, Any]) -> Record:
+    def epoch(self, record: Record, measured: EpochReport) -> Record:
         if record.key in self.taken:
             raise TakenOverError(f"{record.key} was taken over")
-        return replace(record, history=[*record.history, measured])
+        return replace(record, history=(*record.history, measured))
 
-    def goes_on(self, record: Record, measured: dict[str, Any]) -> bool:
+    def goes_on(self, record: Record, measured: EpochReport) -> bool:
         return record.key not in self.pruned
 
     def end(self, record: Record, event: Event) -> Record | None:
@@ -98,7 +100,8 @@ class Executor:
         kind: Any = self.stories[row].pop(0)
         if not self.stories[row]:
             del self.stories[row]
-        return [Event(row, kind, {"epoch": 0})]
+        payloads = {"epoch": epoch_report(), "failed": Failure("its worker died", crashed=True)}
+        return [Event(row, kind, payloads.get(kind, trial_result()))]
 
     def close(self) -> None:
         self.log.append("close")

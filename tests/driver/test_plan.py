@@ -88,8 +88,8 @@ def test_options_beyond_the_map_are_allowed_with_a_warning(tmp_path: Path) -> No
 def test_a_search_phase_of_a_few_steps_is_warned_of(tmp_path: Path) -> None:
     spaces = [{"method": "dilation", "rate": [1]}, {"method": "inflation", "search": [0, 0.5]}]
     (said,) = planned(tmp_path, spaces).warnings
-    # Half of three epochs (two, and a quarter of them, rounded up) of three steps each.
-    assert "inflation: its search phase has only 4 steps, fewer than 50" in said
+    # Half of two epochs of three steps each.
+    assert "inflation: its search phase has only 3 steps, fewer than 50" in said
     assert planned(tmp_path, spaces, epochs=40).warnings == ()
 
 

@@ -233,7 +233,9 @@ def test_a_trial_in_two_processes_runs_stops_and_tells_of_a_killed_one(four_epoc
         assert {event.payload.loss for event in events[:-1]} == {11.0}
         assert heard <= {"0100007F", "0000000000000000FFFF00000100007F"}
         executor.submit(job(four_epochs, tmp_path, 2, rungs=(2,)))
-        stopped = collect(executor, 1, lambda event: executor.stop(2) if event.payload.epoch == 1 else None)[2]
+        stopped = collect(
+            executor, 1, lambda event: executor.stop(2) if event.kind == "epoch" and event.payload.epoch == 1 else None
+        )[2]
         assert kinds(stopped) == ["epoch", "epoch", "pruned"]
         executor.submit(job(four_epochs, tmp_path, 3))
 

@@ -14,6 +14,7 @@ from autorf.running import runner
 from autorf.study.job import Job
 from autorf.study.spec import StudySpec, counted, parse_study
 from autorf.training.batches import EpochBatches, PeriodBatches
+from autorf.training.results import EpochReport
 from tests.tiny import TINY
 
 N_TRAIN = TINY["data"]["n_train"]
@@ -27,9 +28,10 @@ def job(folder: Path, configuration: dict[str, Any], **training: Any) -> Job:
 
 def run(one: Job, stop_after: int | None = None) -> list[dict[str, Any]]:
     """What was reported, without the clocks, until the end or so many reports."""
-    reported: list[dict[str, Any]] = []
+    reported: list[EpochReport] = []
     runner.run(one, reported.append, lambda: len(reported) == stop_after)
-    return [{name: value for name, value in epoch.items() if "seconds" not in name} for epoch in reported]
+    plain = [epoch.to_json() for epoch in reported]
+    return [{name: value for name, value in epoch.items() if "seconds" not in name} for epoch in plain]
 
 
 SEARCHED = {"method": "learned_dilation", "search": 0.8, "extra": 0.0}
@@ -78,7 +80,7 @@ def test_a_training_in_steps_killed_behind_its_short_last_period_ends_the_same(
             runner.run(one, lambda _: None)
     resumed = runner.run(replace(one, reached=2), lambda _: None)
     for name in ("miou", "iou_per_class", "values", "rf", "epochs"):
-        assert resumed[name] == whole[name]
+        assert resumed.to_json()[name] == whole.to_json()[name]
 
 
 def test_a_method_that_asks_for_more_gets_steps_and_not_epochs(tmp_path: Path) -> None:
@@ -111,11 +113,11 @@ def test_another_network_is_trained_where_its_channels_are_an_axis(tmp_path: Pat
             ("large", {"method": "dilation", "rate": 2, "model.channels": [24, 8]}),
         )
     )
-    assert large["parameters"] > small["parameters"]
+    assert large.costs["parameters"] > small.costs["parameters"]
     one = job(tmp_path / "large", {"method": "dilation", "rate": 2, "model.channels": [24, 8]}, epochs=1)
     names = load(one.spec.data).class_names
     model = runner.trained_model(one.trial_spec, names, one.folder)
-    assert sum(parameter.numel() for parameter in model.parameters()) == large["parameters"]
+    assert sum(parameter.numel() for parameter in model.parameters()) == large.costs["parameters"]
 
 
 def test_rungs_of_pruning_count_validations(tmp_path: Path) -> None:
