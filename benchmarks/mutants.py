@@ -108,7 +108,7 @@ MUTANTS = (
            "tests/store/test_lease.py::test_a_dead_process_loses_its_lease_at_once_also_before_anyone_waited_for_it"),
     Mutant("store/ranking.py", "-mean(_value", "-max(_value",
            "tests/store/test_ranking.py::test_the_winner_is_the_best_seed_of_the_best_mean"),
-    Mutant("study/trial.py", "[configuration, seed], sort_keys=True", "[configuration, seed]",
+    Mutant("study/trial.py", "json.dumps(identity, sort_keys=True,", "json.dumps(identity,",
            "tests/study/test_trial.py::test_a_key_is_the_hash_of_the_sorted_configuration_whatever_the_order_of_its_fields"),
 )  # fmt: skip
 
