@@ -65,7 +65,7 @@ def main() -> None:
     rates = list(lengths[epochs])
     print(f"# The quickstart's dilations at {epochs} and {LONGER * epochs} epochs\n")
     print(
-        f"mIoU, mean of {len(SEEDS)} seeds and their standard deviation; `python benchmarks/quickstart_plateau.py`.\n"
+        f"mIoU, mean and standard deviation of {len(SEEDS)} seeds; `python benchmarks/quickstart_plateau.py`.\n"
     )
     print("| epochs | " + " | ".join(f"dilation {rate}" for rate in rates) + f" | within {MARGIN} of the best | ends |")
     print("|" + "---|" * (len(rates) + 3))
