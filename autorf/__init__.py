@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         learned_values,
         load,
         parameter_groups,
+        plain_state_dict,
         save,
     )
     from autorf.training.callback import ReceptiveFieldCallback
@@ -49,6 +50,7 @@ _HOMES = {
     "learned_values": "autorf.surgery",
     "load": "autorf.surgery",
     "parameter_groups": "autorf.surgery",
+    "plain_state_dict": "autorf.surgery",
     "receptive_field": "autorf.fields",
     "save": "autorf.surgery",
     "ReceptiveFieldCallback": "autorf.training.callback",
@@ -76,6 +78,7 @@ __all__ = [
     "load",
     "ops",
     "parameter_groups",
+    "plain_state_dict",
     "receptive_field",
     "save",
 ]

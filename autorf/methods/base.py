@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from autorf.errors import InputError
+from autorf.methods import outside_graphs
 from autorf.methods.convolutions import check_convolution, class_name, effective_weight
 from autorf.methods.quantity import Quantity
 from autorf.methods.region import ConstantRegion, Region
@@ -281,10 +282,24 @@ class AdaptiveRegion(AdaptiveModule, Region):
 
     values_per_position: float = 0.0
 
+    def enter(self, map: Tensor) -> Tensor:
+        """Inflate ``map (N, C, H, W)`` in front of the region; a compiler does not look into it."""
+        inflated: Tensor = outside_graphs.call(Region.enter, self, map) if _compiled() else super().enter(map)
+        return inflated
+
+    def leave(self, map: Tensor) -> Tensor:
+        """Return ``map (N, C, H, W)`` behind the region to its size; a compiler does not look into it."""
+        returned: Tensor = outside_graphs.call(Region.leave, self, map) if _compiled() else super().leave(map)
+        return returned
+
     def probes(self, side: int) -> list[tuple[tuple[int, ...], tuple[Any, ...]]]:
         """A map on its way in, and one on its way back to a size."""
         shape = (1, 2, side, side + 2)
         return [(shape, ()), (shape, ((2 * side, side),))]
+
+
+def _compiled() -> bool:
+    return torch.compiler.is_compiling() and not torch.compiler.is_exporting()
 
 
 def square_dilation(name: str, layer: nn.Conv2d) -> int:

@@ -4,6 +4,7 @@ import math
 import warnings
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, Self
+from weakref import ReferenceType, ref
 
 import torch
 from pydantic import Field, model_validator
@@ -13,11 +14,16 @@ from autorf.errors import InputError
 from autorf.methods.base import AdaptiveRegion, LayerMethod, LearningRule, RegionMethod, lengthened
 from autorf.methods.dilation import Dilation, Rate
 from autorf.methods.free_memory import free_memory
+from autorf.methods.gathered import gathered
 from autorf.methods.labels import LabelAware
-from autorf.methods.region import ConstantRegion, Resampling, Sides, factor_values, folded
+from autorf.methods.passes import Sides
+from autorf.methods.region import ConstantRegion, Resampling, factor_values, folded
 from autorf.ops.inflation import Gradient, inflate, interpolate
 from autorf.ops.weighted_gradient import weight_gradient
 from autorf.specification import Before, ClassNumber, PositiveFloat
+
+Resize = Callable[[Tensor, Tensor], Tensor]
+"""Of a map by a factor."""
 
 MEMORY_SHARE = 0.5
 """Of the memory that is free, what a region may take; other trials share the machine."""
@@ -157,39 +163,65 @@ class InflationRegion(LabelAware, AdaptiveRegion):
         self.factor = nn.Parameter(torch.full(shape, method.factor, device=device))
         self.values_per_position = values_per_position
         self._held = False
-        # In a tuple: a parameter that is assigned to a module would be registered a second time.
-        self._entered: tuple[Tensor, ...] = ()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_entered": ()}
 
     def forward(self, input: Tensor, size: Sides | None = None, base: Sides | None = None) -> Tensor:
         """Inflate ``(N, C, H, W)``, or with ``size`` return to ``(N, C, *size)``, see :func:`folded`."""
+        inwards = size is None
+        factor, labels = self.shared(lambda: self._begin(input, inwards), lambda shared: self._again(shared, inwards))
+        present = self.labels
+        if present is None and labels is not None:
+            self.labels = labels()
+        try:
+            return self._resize(self._inflating() if size is None else self._returning(size, base), input, factor)
+        finally:
+            self.labels = present
+
+    def _inflating(self) -> Resize:
         gradient = self._gradient()
-        if size is None:
-            self._bound_by_memory(input)
-            self._entered = (self._factor(),)
-            return self._resize(lambda map, factor: inflate(map, factor, gradient=gradient), input, *self._entered)
-        # One clipped view for both resizes: their contributions add up before they are clipped (Eq. 10).
-        (factor,) = self._entered or (self._factor(),)
-        self._entered = ()
-        whole = torch.tensor(folded(size, base), dtype=torch.double, device=factor.device)
+        return lambda map, factor: inflate(map, factor, gradient=gradient)
+
+    def _returning(self, size: Sides, base: Sides | None) -> Resize:
+        gradient = self._gradient()
 
         def back(map: Tensor, factor: Tensor) -> Tensor:
             # In double precision, as a constant factor is: freezing changes no bit.
+            whole = torch.tensor(folded(size, base), dtype=torch.double, device=factor.device)
             return interpolate(map, whole / factor.double(), size, gradient=gradient)
 
-        return self._resize(back, input, factor)
+        return back
+
+    def _begin(self, input: Tensor, inwards: bool) -> tuple[Tensor, "ReferenceType[Tensor] | None"]:
+        """The factor of a forward pass, and its labels, which a part that runs again may need."""
+        if torch.compiler.is_exporting():
+            raise InputError("inflation: f is still to be learned; call autorf.freeze(model) first, then export it")
+        if inwards:
+            self._bound_by_memory(input)
+        # One view for both resizes: their contributions add up before they are clipped (Eq. 10).
+        return self._factor(), None if self.labels is None else ref(self.labels)
+
+    def _again(
+        self, shared: tuple[Tensor, "ReferenceType[Tensor] | None"], inwards: bool
+    ) -> tuple[Tensor, "ReferenceType[Tensor] | None"]:
+        """The same in a part of the forward pass that runs again, under activation checkpointing."""
+        factor, labels = shared
+        if factor.requires_grad or self._held or not torch.is_grad_enabled():
+            return shared
+        if self.method.clip is not None and not inwards:
+            raise InputError(
+                "inflation: the gradient of f cannot be clipped where checkpoint(use_reentrant=True) runs the region's "
+                "ends apart; set use_reentrant=False"
+            )
+        return self._factor(), labels
 
     def _gradient(self) -> Gradient:
         return self.method.gradient
 
     def _factor(self) -> Tensor:
-        if self._held:
-            return self.factor.detach()
-        return self.factor if self.method.clip is None else _clip_gradient(self.factor, self.method.clip)
+        # A copy: fully_shard frees the parameter between the region's ends.
+        factor = (self.factor.detach() if self._held else self.factor).clone()
+        return factor if self.method.clip is None or self._held else _clip_gradient(factor, self.method.clip)
 
-    def _resize(self, resize: Callable[[Tensor, Tensor], Tensor], input: Tensor, factor: Tensor) -> Tensor:
+    def _resize(self, resize: Resize, input: Tensor, factor: Tensor) -> Tensor:
         weight = self.method.background_weight
         if weight == 1 or not (self.training and factor.requires_grad and torch.is_grad_enabled()):
             return resize(input, factor)
@@ -227,7 +259,7 @@ class InflationRegion(LabelAware, AdaptiveRegion):
             FloatingPointError: when ``f`` is no longer a number.
         """
         self._held = progress < self.method.hold
-        if not torch.isfinite(self.factor).all():
+        if not torch.isfinite(gathered(self.factor.detach())).all():
             raise FloatingPointError(
                 "the inflation factor f became nan; lower learning_rate_multiplier, or set clip for its gradient"
             )
@@ -240,7 +272,7 @@ class InflationRegion(LabelAware, AdaptiveRegion):
 
     def pair(self) -> tuple[float, float]:
         """The factors of height and width."""
-        values = self.factor.detach().flatten().tolist()
+        values = gathered(self.factor.detach()).flatten().tolist()
         return values[0], values[-1]
 
     def learning_rules(self) -> list[LearningRule]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from typing import Any
+from weakref import ReferenceType
 
 import torch
 from torch import Tensor
@@ -58,13 +59,33 @@ class SearchedInflationRegion(OptionSearch, InflationRegion):
     def _factor(self) -> Tensor:
         if not (self.searching and self.training):
             return super()._factor()
+        factor = self.factor.new_tensor(math.exp(self._drawn_logarithm()))
+        return self._heard(factor) if torch.is_grad_enabled() else factor
+
+    def _again(
+        self, shared: tuple[Tensor, "ReferenceType[Tensor] | None"], inwards: bool
+    ) -> tuple[Tensor, "ReferenceType[Tensor] | None"]:
+        if not (self.searching and self.training):
+            return super()._again(shared, inwards)
+        factor, labels = shared
+        if inwards:
+            # The random numbers behind it must be those of the forward pass.
+            self._drawn_logarithm()
+        if torch.is_grad_enabled() and not factor.requires_grad:
+            factor = self._heard(factor)
+        return factor, labels
+
+    def _heard(self, factor: Tensor) -> Tensor:
+        """``factor``, whose gradient the search will take in."""
+        self._drawn.append((None, factor.requires_grad_()))
+        return factor
+
+    def _drawn_logarithm(self) -> float:
+        """The logarithm of a factor within the window."""
         ends = self._below(torch.tensor([self.edges[0], max(self.edges[0], min(self.edges[-1], self._bound))]))
         at = ends[0] + (ends[1] - ends[0]) * torch.rand((), dtype=torch.float64)
         drawn = self._centre() + self.sigma * float(torch.special.ndtri(at))
-        factor = self.factor.new_tensor(math.exp(min(max(drawn, self.edges[0]), self.edges[-1])))
-        if torch.is_grad_enabled():
-            self._drawn.append((None, factor.requires_grad_()))
-        return factor.expand_as(self.factor)
+        return min(max(drawn, self.edges[0]), self.edges[-1])
 
     def _gradient(self) -> Gradient:
         return "exact" if self.searching else super()._gradient()

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
+from autorf.methods import outside_graphs
 from autorf.methods.base import AdaptiveConv2d, LayerMethod, SearchState, lengthened, square_dilation
 from autorf.methods.convolutions import plain_convolution
 from autorf.methods.dilation import Rate
@@ -163,6 +164,13 @@ class LearnedDilationConv2d(OptionSearch, AdaptiveConv2d):
             return self._dilated(input, self.rate)
         if not self.training:
             return self._dilated(input, self.nearest_option())
+        if torch.compiler.is_compiling():
+            searched: Tensor = outside_graphs.call(self._searched, input)
+            return searched
+        return self._searched(input)
+
+    def _searched(self, input: Tensor) -> Tensor:
+        """Every image at a dilation that is drawn for it."""
         lower, blend = self._draw(len(input))
         blend = blend.to(input.device).requires_grad_(torch.is_grad_enabled())
         if blend.requires_grad:

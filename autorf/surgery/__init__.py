@@ -1,9 +1,11 @@
 """Change a model's receptive field in place: match, check everything, then swap."""
 
-from autorf.surgery.adaptation import Adaptation, adapt, adaptations
+from autorf.surgery.adaptation import adapt, adaptations
 from autorf.surgery.description import Change, Description, describe
 from autorf.surgery.freezing import Frozen, freeze
+from autorf.surgery.frozen_state import plain_state_dict
 from autorf.surgery.learning import advance, learned_values, parameter_groups, search_states
+from autorf.surgery.record import Adaptation
 from autorf.surgery.storage import load, save
 
 __all__ = [
@@ -19,6 +21,7 @@ __all__ = [
     "learned_values",
     "load",
     "parameter_groups",
+    "plain_state_dict",
     "save",
     "search_states",
 ]

@@ -5,7 +5,8 @@ from typing import Any
 
 from torch import nn
 
-from autorf.surgery.adaptation import Adaptation, adaptations
+from autorf.surgery.adaptation import adaptations
+from autorf.surgery.record import Adaptation
 from autorf.surgery.scopes import SCOPES
 
 
