@@ -55,6 +55,13 @@ def runs_again() -> bool:
     return not torch.compiler.is_compiling() and torch._C._current_graph_task_id() != -1
 
 
+def sides_of(map: Tensor) -> Sides:
+    """The height and width of ``map (N, C, H, W)``."""
+    height, width = map.shape[2:]
+    # A tracer of torch.jit shows sides as tensors.
+    return (int(height), int(width)) if torch.jit.is_tracing() else (height, width)
+
+
 class Passes:
     """The newest forward passes through a region. None is copied or pickled with the model.
 
@@ -68,7 +75,7 @@ class Passes:
 
     def begin(self, map: Tensor, image_size: Sides | None, training: bool) -> Pass:
         """A new pass with ``map (N, C, H, W)`` in front of the region."""
-        self.current = Pass((map.shape[2], map.shape[3]), image_size, training)
+        self.current = Pass(sides_of(map), image_size, training)
         if self._may_run_again(training):
             self._kept.append(self.current)
             self._note(self.current, "start", map)

@@ -16,6 +16,7 @@ from typing import Any
 from torch import nn
 
 from autorf.errors import InputError
+from autorf.methods.passes import sides_of
 from autorf.methods.region import Region
 
 
@@ -133,7 +134,7 @@ def _end_class(plain: type[nn.Module]) -> type[RegionEnd]:
 def _see(region: Region, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> None:
     """Note the size of the model's first argument."""
     image = next(iter((*arguments, *named.values())))
-    region.image_size = (image.shape[2], image.shape[3])
+    region.image_size = sides_of(image)
 
 
 def _new(plain: type[nn.Module]) -> RegionEnd:

@@ -77,6 +77,8 @@ class Loop:
         around: in which each forward pass runs.
         before_step: called before the optimizer's step.
         after_step: called after it.
+        seed: of what is drawn, beside the step; processes differ in it.
+        share: ``(index, n)``: train on one of so many parts of every batch.
         parts: into how many parts a batch is split, whose gradients add up.
         convert: of the images.
         trace: the loss and the learned values of every step so far.
@@ -89,6 +91,8 @@ class Loop:
     around: Callable[[], AbstractContextManager[Any]] = nullcontext
     before_step: Callable[[], object] = lambda: None
     after_step: Callable[[], object] = lambda: None
+    seed: int = 1000
+    share: tuple[int, int] = (0, 1)
     parts: int = 1
     convert: Callable[[Tensor], Tensor] = lambda images: images
     trace: list[tuple[float, dict[str, float]]] = field(default_factory=list)
@@ -108,9 +112,10 @@ class Loop:
     def step(self, step: int) -> None:
         assert self.optimizer is not None
         # The same random numbers in a step whatever else was drawn before: copies and resumed trainings draw them too.
-        torch.manual_seed(1000 + step)
+        torch.manual_seed(self.seed + step)
         autorf.advance(self.model, step, self.total)
-        images, labels = batch(step)
+        index, n = self.share
+        images, labels = (values.chunk(n)[index] for values in batch(step))
         total = 0.0
         for part, target in zip(images.chunk(self.parts), labels.chunk(self.parts), strict=True):
             with self.around():
