@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from autorf import ops
-    from autorf.errors import InputError
+    from autorf.errors import InputError, SearchWarning, TrainingWarning
     from autorf.fields import receptive_field
     from autorf.methods import Dilation, Inflation, LearnedDilation, PixelAdaptive, ScaleAdaptive
     from autorf.methods.labels import labels
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
         load,
         parameter_groups,
         save,
+        search_again,
+        verify,
     )
     from autorf.training.callback import ReceptiveFieldCallback
     from autorf.training.multiscale import MultiScale
@@ -32,6 +34,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "InputError": "autorf.errors",
+    "SearchWarning": "autorf.errors",
+    "TrainingWarning": "autorf.errors",
     "Dilation": "autorf.methods",
     "Inflation": "autorf.methods",
     "LearnedDilation": "autorf.methods",
@@ -51,6 +55,8 @@ _HOMES = {
     "parameter_groups": "autorf.surgery",
     "receptive_field": "autorf.fields",
     "save": "autorf.surgery",
+    "search_again": "autorf.surgery",
+    "verify": "autorf.surgery",
     "ReceptiveFieldCallback": "autorf.training.callback",
 }
 _PACKAGES = ("ops",)
@@ -65,6 +71,8 @@ __all__ = [
     "PixelAdaptive",
     "ReceptiveFieldCallback",
     "ScaleAdaptive",
+    "SearchWarning",
+    "TrainingWarning",
     "adapt",
     "adaptations",
     "advance",
@@ -78,6 +86,8 @@ __all__ = [
     "parameter_groups",
     "receptive_field",
     "save",
+    "search_again",
+    "verify",
 ]
 
 

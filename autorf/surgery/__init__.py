@@ -3,8 +3,9 @@
 from autorf.surgery.adaptation import Adaptation, adapt, adaptations
 from autorf.surgery.description import Change, Description, describe
 from autorf.surgery.freezing import Frozen, freeze
-from autorf.surgery.learning import advance, learned_values, parameter_groups, search_states
+from autorf.surgery.learning import advance, learned_values, parameter_groups, search_again, search_states
 from autorf.surgery.storage import load, save
+from autorf.surgery.verification import verify
 
 __all__ = [
     "Adaptation",
@@ -20,5 +21,7 @@ __all__ = [
     "load",
     "parameter_groups",
     "save",
+    "search_again",
     "search_states",
+    "verify",
 ]

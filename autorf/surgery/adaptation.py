@@ -11,6 +11,7 @@ from autorf.errors import InputError
 from autorf.methods.base import AdaptiveModule, Method
 from autorf.methods.region import EnterRegion, LeaveRegion, Region, SeeImage
 from autorf.surgery.dry_run import run, runnable_input, shapes
+from autorf.surgery.optimizer_watch import watch
 from autorf.surgery.scopes import SCOPES, Exchange
 from autorf.surgery.swap import first_leaf, put_back, swap
 
@@ -126,6 +127,7 @@ def carry_out(model: nn.Module, plans: Sequence[Plan], check: Callable[[], None]
         raise
     done = tuple(plan.adaptation for plan in plans)
     setattr(model, RECORD, (*getattr(model, RECORD, ()), *done))
+    watch(model)
     for plan in plans:
         plan.adaptation.method.finish(model)
 

@@ -14,6 +14,7 @@ from autorf.surgery.adaptation import RECORD, Adaptation, adaptive_modules
 from autorf.surgery.dry_run import evaluation, random_like_parameters, run
 from autorf.surgery.scopes import SCOPES
 from autorf.surgery.swap import put_back, rebind_hooks, swap
+from autorf.surgery.verification import check_finished
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Frozen:
         return "\n".join([*lines, *(f"{name}  left: {reason}" for name, reason in self.left.items())] or ["nothing"])
 
 
-def freeze(model: nn.Module, example_input: Tensor | None = None) -> Frozen:
+def freeze(model: nn.Module, example_input: Tensor | None = None, *, unfinished: bool = False) -> Frozen:
     """Replace every adaptive module of ``model`` by a plain one with the same output, in place, where there is one.
 
     Every pair is compared on random input first; the model is untouched after an error.
@@ -36,12 +37,16 @@ def freeze(model: nn.Module, example_input: Tensor | None = None) -> Frozen:
     Args:
         model: adapted, its training finished (``advance`` has reached the last step).
         example_input: ``(N, C, H, W)``; if given, the whole model's output is compared as well.
+        unfinished: whether to freeze a search that is not over as it is in evaluation now.
 
     Returns:
         The names of the modules that were folded, and of those whose method has no plain form, with the reason.
 
     Raises:
-        InputError: when a plain layer would give another output, as during a search.
+        InputError: when a search is not over, or a plain layer would give another output.
+
+    Warns:
+        TrainingWarning: once, where what is frozen was not trained as it should be; see :func:`verify`.
 
     Note:
         A frozen model goes through ``torch.export`` and ``torch.onnx.export``, and so do modules left by a per-pixel
@@ -58,6 +63,7 @@ def freeze(model: nn.Module, example_input: Tensor | None = None) -> Frozen:
         >>> type(model[0]).__name__
         'Conv2d'
     """
+    check_finished(model, unfinished=unfinished)
     plain: dict[str, nn.Module] = {}
     left: dict[str, str] = {}
     for name, module in adaptive_modules(model).items():

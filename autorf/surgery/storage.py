@@ -10,6 +10,7 @@ import autorf
 from autorf.errors import InputError, near_names
 from autorf.files import write_atomically
 from autorf.surgery.adaptation import Adaptation, Plan, adaptations, carry_out
+from autorf.surgery.learning import in_present_format
 from autorf.surgery.scopes import SCOPES
 from autorf.surgery.sidecar import (
     SavedAdaptation,
@@ -21,6 +22,7 @@ from autorf.surgery.sidecar import (
     read_sidecar,
     saved_adaptations,
 )
+from autorf.surgery.verification import say_problems
 from autorf.surgery.weights_file import fingerprint, read_weights, tensors_of, weights_bytes
 
 WEIGHTS = "model.safetensors"
@@ -40,6 +42,9 @@ def save(model: nn.Module, folder: str | Path) -> Path:
     Raises:
         InputError: for state that is no tensor, or an adaptation that could not be rebuilt.
 
+    Warns:
+        TrainingWarning: once, where a search is not over, or something was not trained as it should be.
+
     Note:
         Tensors that share memory are written once each.
 
@@ -52,6 +57,7 @@ def save(model: nn.Module, folder: str | Path) -> Path:
         ['autorf.json', 'model.safetensors']
     """
     folder = Path(folder)
+    say_problems(model)
     saved = saved_adaptations(model)
     tensors = tensors_of(model)
     sidecar = Sidecar(
@@ -100,6 +106,7 @@ def load(build: Callable[[], nn.Module], folder: str | Path) -> nn.Module:
         raise InputError("load: build() returned an adapted model; it must return it as it was before autorf.adapt")
     for saved in sidecar.adaptations:
         carry_out(model, [_plan(model, saved, sidecar, str(source))])
+    weights = in_present_format(model, weights)
     _check_same(model, weights, sidecar, str(source))
     _take_precision(model, weights)
     model.load_state_dict(weights, strict=True)
