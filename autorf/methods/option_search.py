@@ -11,9 +11,9 @@ from torch import Tensor
 from autorf.errors import InputError
 from autorf.methods import loss_profile
 from autorf.methods.base import SearchProgress
-from autorf.methods.bookkeeping import Phase, Record, encoded
+from autorf.methods.bookkeeping import Phase, Record
 from autorf.methods.processes import in_parallel, summed
-from autorf.methods.recorded import BUFFER, Recorded
+from autorf.methods.recorded import Recorded
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ class OptionSearch(Recorded):
             record,
             profile=tuple(profile.flatten().tolist()),
             progress=max(done, record.progress),
-            heard=record.heard + steps if record.heard >= 0 else record.heard,
+            heard=_more(record.heard, steps),
         )
 
     def _updated(self, profile: Tensor) -> tuple[Tensor, int]:
@@ -195,16 +195,27 @@ class OptionSearch(Recorded):
                 steps = 1
         return steps
 
+    def _hear(self) -> None:
+        """Take what the last backward pass said into the record before it goes elsewhere: only it is carried along.
+
+        The next step would hear it first, and comes to the same either way.
+        """
+        record, profile = self.record, self.profile
+        steps = self._add_drawn(profile)
+        self._drawn = [(drawn, variable) for drawn, variable in self._drawn if variable.grad is None]
+        if steps:
+            self.record = replace(record, profile=tuple(profile.flatten().tolist()), heard=_more(record.heard, steps))
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Pickled, the tensors would lose their gradients. Of several processes each has its own part to say later.
+        if self._drawn and not in_parallel():
+            self._hear()
+        return {**super().__getstate__(), "_drawn": []}
+
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        if self._drawn and not in_parallel():
+            self._hear()
         super()._save_to_state_dict(destination, prefix, keep_vars)
-        if self._drawn:
-            # The next step would hear it first; whoever resumes has only what is saved.
-            record, profile = self.record, self.profile
-            steps = self._add_drawn(profile)
-            heard = record.heard + steps if record.heard >= 0 else record.heard
-            record = replace(record, profile=tuple(profile.flatten().tolist()), heard=heard)
-            words = torch.tensor(encoded(record, self._options), device=self.bookkeeping.device)
-            destination[prefix + BUFFER] = words
 
     def _loaded(self) -> None:
         super()._loaded()
@@ -214,3 +225,7 @@ class OptionSearch(Recorded):
         """The profile in a state of layout 1."""
         profile = state.get("profile")
         return self._start.profile if profile is None else tuple(profile.double().flatten().tolist())
+
+
+def _more(heard: int, steps: int) -> int:
+    return heard + steps if heard >= 0 else heard

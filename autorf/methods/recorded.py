@@ -68,7 +68,8 @@ class Recorded(AdaptiveModule):
     def train(self, mode: bool = True) -> Self:
         """Set the mode, and read the record: a compiled ``forward`` does not."""
         if BUFFER in self._buffers:
-            _ = self.record
+            # Whatever the version says: writing by way of Tensor.data does not count.
+            self._read()
         return super().train(mode)
 
     @abstractmethod

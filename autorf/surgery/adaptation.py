@@ -12,6 +12,7 @@ from autorf.methods.base import AdaptiveModule, Method
 from autorf.methods.region import EnterRegion, LeaveRegion, Region, SeeImage
 from autorf.surgery.dry_run import run, runnable_input, shapes
 from autorf.surgery.optimizer_watch import watch
+from autorf.surgery.repetition import all_done, may_repeat
 from autorf.surgery.scopes import SCOPES, Exchange
 from autorf.surgery.swap import first_leaf, put_back, swap
 
@@ -71,6 +72,8 @@ def adapt(model: nn.Module, method: Method, *methods: Method, example_input: Ten
         raise InputError(
             f"adapt takes a torch.nn.Module that is not compiled by torch.jit, got a {type(model).__name__}"
         )
+    if may_repeat(model) and all_done((method, *methods), [done.method for done in adaptations(model)]):
+        return model
     owners = {name: f"the earlier {earlier.method.method}" for earlier in adaptations(model) for name in earlier.names}
     plans = [plan for each in (method, *methods) for plan in _plans(model, each, owners, example_input)]
     if example_input is None and _folds(plans):
