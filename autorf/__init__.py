@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from autorf import ops
-    from autorf.errors import InputError
+    from autorf.errors import InputError, SearchWarning, TrainingWarning
     from autorf.fields import receptive_field
     from autorf.methods import Dilation, Inflation, LearnedDilation, PixelAdaptive, ScaleAdaptive
     from autorf.methods.labels import labels
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
         parameter_groups,
         plain_state_dict,
         save,
+        search_again,
+        verify,
     )
     from autorf.training.callback import ReceptiveFieldCallback
     from autorf.training.multiscale import MultiScale
@@ -33,6 +35,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "InputError": "autorf.errors",
+    "SearchWarning": "autorf.errors",
+    "TrainingWarning": "autorf.errors",
     "Dilation": "autorf.methods",
     "Inflation": "autorf.methods",
     "LearnedDilation": "autorf.methods",
@@ -53,6 +57,8 @@ _HOMES = {
     "plain_state_dict": "autorf.surgery",
     "receptive_field": "autorf.fields",
     "save": "autorf.surgery",
+    "search_again": "autorf.surgery",
+    "verify": "autorf.surgery",
     "ReceptiveFieldCallback": "autorf.training.callback",
 }
 _PACKAGES = ("ops",)
@@ -67,6 +73,8 @@ __all__ = [
     "PixelAdaptive",
     "ReceptiveFieldCallback",
     "ScaleAdaptive",
+    "SearchWarning",
+    "TrainingWarning",
     "adapt",
     "adaptations",
     "advance",
@@ -81,6 +89,8 @@ __all__ = [
     "plain_state_dict",
     "receptive_field",
     "save",
+    "search_again",
+    "verify",
 ]
 
 

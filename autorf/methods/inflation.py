@@ -2,7 +2,8 @@
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 from weakref import ReferenceType, ref
 
@@ -12,11 +13,14 @@ from torch import Tensor, nn
 
 from autorf.errors import InputError
 from autorf.methods.base import AdaptiveRegion, LayerMethod, LearningRule, RegionMethod, lengthened
+from autorf.methods.bookkeeping import Record
 from autorf.methods.dilation import Dilation, Rate
 from autorf.methods.free_memory import free_memory
 from autorf.methods.gathered import gathered
 from autorf.methods.labels import LabelAware
 from autorf.methods.passes import Sides
+from autorf.methods.processes import in_parallel, taking_part
+from autorf.methods.recorded import Recorded
 from autorf.methods.region import ConstantRegion, Resampling, factor_values, folded
 from autorf.ops.inflation import Gradient, inflate, interpolate
 from autorf.ops.weighted_gradient import weight_gradient
@@ -146,23 +150,24 @@ class Inflation(RegionMethod):
         return None if self.dilation is None else Dilation(targets=(start,), rate=self.dilation)
 
 
-class InflationRegion(LabelAware, AdaptiveRegion):
+class InflationRegion(Recorded, LabelAware, AdaptiveRegion):
     """Holds ``f`` and resizes on both sides of a region; see :class:`Inflation`.
 
     ``values_per_position`` is how many numbers the region computes for each position of its map and image, as the dry
     run counted them: the inflated region must fit into the memory that is free, so it bounds ``f``.
     """
 
-    own: tuple[str, ...] = ("factor",)
+    own: tuple[str, ...] = ("factor", "bookkeeping")
     factor: nn.Parameter
 
     def __init__(self, method: Inflation, device: torch.device, values_per_position: float = 0.0) -> None:
         super().__init__()
         self.method, self.fold = method, method.fold
-        shape = (2,) if method.per_axis else ()
+        # Never without axes: sharded models (FSDP) hold no such parameter.
+        shape = (2,) if method.per_axis else (1,)
         self.factor = nn.Parameter(torch.full(shape, method.factor, device=device))
         self.values_per_position = values_per_position
-        self._held = False
+        self._keep(Record(), (), device)
 
     def forward(self, input: Tensor, size: Sides | None = None, base: Sides | None = None) -> Tensor:
         """Inflate ``(N, C, H, W)``, or with ``size`` return to ``(N, C, *size)``, see :func:`folded`."""
@@ -172,9 +177,11 @@ class InflationRegion(LabelAware, AdaptiveRegion):
         if present is None and labels is not None:
             self.labels = labels()
         try:
-            return self._resize(self._inflating() if size is None else self._returning(size, base), input, factor)
+            resize = self._inflating() if size is None else self._returning(size, base)
+            resized = self._resize(resize, input, factor)
         finally:
             self.labels = present
+        return taking_part(resized, self.factor) if inwards and self._must_take_part() else resized
 
     def _inflating(self) -> Resize:
         gradient = self._gradient()
@@ -204,7 +211,7 @@ class InflationRegion(LabelAware, AdaptiveRegion):
     ) -> tuple[Tensor, "ReferenceType[Tensor] | None"]:
         """The same in a part of the forward pass that runs again, under activation checkpointing."""
         factor, labels = shared
-        if factor.requires_grad or self._held or not torch.is_grad_enabled():
+        if factor.requires_grad or self._is_untrained() or not torch.is_grad_enabled():
             return shared
         if self.method.clip is not None and not inwards:
             raise InputError(
@@ -218,8 +225,28 @@ class InflationRegion(LabelAware, AdaptiveRegion):
 
     def _factor(self) -> Tensor:
         # A copy: fully_shard frees the parameter between the region's ends.
-        factor = (self.factor.detach() if self._held else self.factor).clone()
-        return factor if self.method.clip is None or self._held else _clip_gradient(factor, self.method.clip)
+        if self._is_untrained():
+            return self.factor.detach().clone()
+        factor = self.factor.clone()
+        return factor if self.method.clip is None else _clip_gradient(factor, self.method.clip)
+
+    def untrained(self) -> tuple[nn.Parameter, ...]:
+        """``f`` while it is held, or drawn instead of learned."""
+        return (self.factor,) if self._is_untrained() else ()
+
+    def _is_untrained(self) -> bool:
+        record = self.record
+        return self.method.hold > 0 and record.begun and not record.ended
+
+    def _must_take_part(self) -> bool:
+        """Whether processes that train together would miss the gradient of ``f``."""
+        return (
+            self.training
+            and torch.is_grad_enabled()
+            and self.factor.requires_grad
+            and in_parallel()
+            and self._is_untrained()
+        )
 
     def _resize(self, resize: Resize, input: Tensor, factor: Tensor) -> Tensor:
         weight = self.method.background_weight
@@ -258,7 +285,22 @@ class InflationRegion(LabelAware, AdaptiveRegion):
         Raises:
             FloatingPointError: when ``f`` is no longer a number.
         """
-        self._held = progress < self.method.hold
+        record = self.record
+        # Once let go, f is not held again by a longer training or another one.
+        ended = record.ended or progress >= self.method.hold
+        self.record = replace(record, begun=True, ended=ended, progress=progress)
+        self._keep_within_bounds()
+
+    @property
+    def searches(self) -> bool:
+        """Whether ``f`` is held at first."""
+        return self.method.hold > 0
+
+    def search_again(self) -> None:
+        """Hold ``f`` anew."""
+        self.record = replace(self._start, again=self.record.again + 1)
+
+    def _keep_within_bounds(self) -> None:
         if not torch.isfinite(gathered(self.factor.detach())).all():
             raise FloatingPointError(
                 "the inflation factor f became nan; lower learning_rate_multiplier, or set clip for its gradient"
@@ -278,6 +320,16 @@ class InflationRegion(LabelAware, AdaptiveRegion):
     def learning_rules(self) -> list[LearningRule]:
         """``f`` learns at a multiple of the model's learning rate."""
         return [LearningRule((self.factor,), multiplier=self.method.learning_rate_multiplier)]
+
+    def upgrade_state(self, state: dict[str, Any], prefix: str) -> None:
+        """Take ``f`` without axes too, as layout 1 had it."""
+        name = f"{prefix}factor"
+        if name in state and state[name].dim() == 0:
+            state[name] = state[name].reshape(1)
+        super().upgrade_state(state, prefix)
+
+    def _record_of_first_version(self, state: Mapping[str, Tensor]) -> Record:
+        return self._start
 
     def receptive_field_form(self) -> Callable[..., Tensor]:
         """Resampling by the present value of ``f``."""

@@ -1,7 +1,7 @@
 """An inflation factor that is searched over its whole range before it is learned from where it stands."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from weakref import ReferenceType
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from autorf.methods.base import SearchState
+from autorf.methods.bookkeeping import Record
 from autorf.methods.inflation import Inflation, InflationRegion, warn_of_bound
 from autorf.methods.option_search import OptionSearch, Schedule
 from autorf.ops.inflation import Gradient
@@ -26,7 +27,7 @@ HOLD, MEMORY = 0.1, 0.3
 class SearchedInflationRegion(OptionSearch, InflationRegion):
     """A region whose ``f`` is drawn anew for every batch while it searches; see ``search`` of :class:`Inflation`."""
 
-    own = ("factor", "profile", "window_state")
+    own = ("factor", "bookkeeping")
 
     def __init__(self, method: Inflation, device: torch.device, values_per_position: float = 0.0) -> None:
         super().__init__(method, device, values_per_position)
@@ -34,15 +35,12 @@ class SearchedInflationRegion(OptionSearch, InflationRegion):
         self.edges = [low + (high - low) * part / PARTS for part in range(PARTS + 1)]
         self._bound = math.inf
         schedule = Schedule(method.search, WINDOW, FINAL_WINDOW, HOLD, MEMORY)
-        self._begin_search(schedule, len(self.edges), device)
+        self._begin_search(schedule, (method.low, method.high), Record(profile=(0.0,) * (2 * PARTS)), device)
 
     def advance(self, progress: float) -> None:
         """Open, move, narrow or close the window for this share of the training; behind it ``f`` is learned."""
-        done = progress / self.schedule.fraction
-        self._search(done)
-        self.sigma, self._progress = self.schedule.sigma(done), max(done, self._progress)
-        self._note_state()
-        super().advance(progress)
+        self._advance_search(progress / self.schedule.fraction)
+        self._keep_within_bounds()
 
     def search_state(self) -> SearchState | None:
         """The window over the ends of the range's parts, and the profile, while searching."""
@@ -82,6 +80,7 @@ class SearchedInflationRegion(OptionSearch, InflationRegion):
 
     def _drawn_logarithm(self) -> float:
         """The logarithm of a factor within the window."""
+        self._check_told()
         ends = self._below(torch.tensor([self.edges[0], max(self.edges[0], min(self.edges[-1], self._bound))]))
         at = ends[0] + (ends[1] - ends[0]) * torch.rand((), dtype=torch.float64)
         drawn = self._centre() + self.sigma * float(torch.special.ndtri(at))
@@ -120,9 +119,19 @@ class SearchedInflationRegion(OptionSearch, InflationRegion):
         with torch.no_grad():
             self.factor.fill_(math.exp(self.edges[option]))
 
-    def _state(self) -> list[float]:
-        return [self.sigma, self._progress]
+    def _settled(self, record: Record) -> Record:
+        return record
 
-    def _loaded(self) -> None:
-        self.sigma, self._progress = self.window_state.tolist()
-        self._drawn = []
+    def _restart(self, record: Record) -> Record:
+        return self._start
+
+    def _is_untrained(self) -> bool:
+        return self.searching and self.training
+
+    def _record_of_first_version(self, state: Mapping[str, Tensor]) -> Record:
+        if "window_state" not in state:
+            return self._start
+        sigma, progress = state["window_state"].double().tolist()
+        ended = sigma == 0 and progress > 0
+        profile = self._profile_before(state)
+        return Record(sigma > 0 or ended, ended, progress=progress, heard=-1, profile=profile)

@@ -12,7 +12,9 @@ from autorf.methods.base import AdaptiveModule, Method
 from autorf.methods.region import Region
 from autorf.methods.region_ends import place
 from autorf.surgery.dry_run import run, runnable_input, shapes
+from autorf.surgery.optimizer_watch import watch
 from autorf.surgery.record import CHANGED, RECORD, Adaptation
+from autorf.surgery.repetition import all_done, may_repeat
 from autorf.surgery.scopes import SCOPES, Exchange
 from autorf.surgery.state_mark import watch_loading
 from autorf.surgery.swap import first_leaf, put_back, swap
@@ -59,6 +61,8 @@ def adapt(model: nn.Module, method: Method, *methods: Method, example_input: Ten
             f"adapt takes a torch.nn.Module that is not compiled by torch.jit, got a {type(model).__name__}"
         )
     wrapped, model = model, unwrapped(model)
+    if may_repeat(model) and all_done((method, *methods), [done.method for done in adaptations(model)]):
+        return wrapped
     owners = {name: f"the earlier {earlier.method.method}" for earlier in adaptations(model) for name in earlier.names}
     plans = [plan for each in (method, *methods) for plan in _plans(model, each, owners, example_input)]
     for plan in plans:
@@ -126,6 +130,7 @@ def carry_out(model: nn.Module, plans: Sequence[Plan], check: Callable[[], None]
     done = tuple(plan.adaptation for plan in plans)
     setattr(model, RECORD, (*getattr(model, RECORD, ()), *done))
     watch_loading(model)
+    watch(model)
     for plan in plans:
         for name in plan.adaptation.names:
             setattr(submodule(model, name), CHANGED, plan.adaptation.method.method)

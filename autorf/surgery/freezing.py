@@ -16,6 +16,7 @@ from autorf.surgery.frozen_state import mark_frozen
 from autorf.surgery.record import RECORD, Adaptation
 from autorf.surgery.scopes import SCOPES
 from autorf.surgery.swap import put_back, rebind, swap
+from autorf.surgery.verification import check_finished
 from autorf.surgery.wrappers import named_modules, submodule, unwrapped
 
 
@@ -40,13 +41,16 @@ def freeze(model: nn.Module, example_input: Tensor | None = None, *, unfinished:
     Args:
         model: adapted, its training finished (``advance`` has reached the last step).
         example_input: ``(N, C, H, W)``; if given, the whole model's output is compared as well.
-        unfinished: also freeze what is still searching, at what it is in evaluation mode now.
+        unfinished: whether to freeze a search that is not over as it is in evaluation now.
 
     Returns:
         The names of the modules that were folded, and of those whose method has no plain form, with the reason.
 
     Raises:
-        InputError: when a search has not ended, a plain layer would give another output, or the model is sharded.
+        InputError: when a search is not over, a plain layer would give another output, or the model is sharded.
+
+    Warns:
+        TrainingWarning: once, where what is frozen was not trained as it should be; see :func:`verify`.
 
     Note:
         A frozen model goes through ``torch.export`` and ``torch.onnx.export``, and so do modules left by a per-pixel
@@ -64,8 +68,7 @@ def freeze(model: nn.Module, example_input: Tensor | None = None, *, unfinished:
         'Conv2d'
     """
     model = unwrapped(model)
-    if not unfinished:
-        _refuse_searching(model)
+    check_finished(model, unfinished=unfinished)
     _refuse_sharded(model)
     plain: dict[str, nn.Module] = {}
     left: dict[str, str] = {}
@@ -83,15 +86,6 @@ def freeze(model: nn.Module, example_input: Tensor | None = None, *, unfinished:
         raise InputError(f"freeze: the model's output differs by {difference:.3g}; nothing was changed")
     record_frozen(model, plain)
     return Frozen(tuple(plain), left)
-
-
-def _refuse_searching(model: nn.Module) -> None:
-    for name, module in adaptive_modules(model).items():
-        if module.search_state() is not None:
-            raise InputError(
-                f"freeze: {name!r} is still searching, so its receptive field is not found yet; train on until "
-                "advance has reached the end of the search, or pass unfinished=True to freeze what it is now"
-            )
 
 
 def _refuse_sharded(model: nn.Module) -> None:

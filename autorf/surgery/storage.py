@@ -12,6 +12,7 @@ from autorf.files import write_atomically
 from autorf.surgery.adaptation import Plan, adaptations, carry_out
 from autorf.surgery.freezing import exchange, record_frozen
 from autorf.surgery.frozen_state import mark_frozen
+from autorf.surgery.learning import in_present_format
 from autorf.surgery.record import CHANGED, Adaptation
 from autorf.surgery.scopes import SCOPES
 from autorf.surgery.sidecar import (
@@ -25,6 +26,7 @@ from autorf.surgery.sidecar import (
     saved_adaptations,
 )
 from autorf.surgery.state_mark import MARK, is_mark, set_mark
+from autorf.surgery.verification import say_problems
 from autorf.surgery.weights_file import fingerprint, is_sharded, read_weights, tensors_of, weights_bytes
 from autorf.surgery.wrappers import clean_names, named_modules, unwrapped
 
@@ -47,6 +49,9 @@ def save(model: nn.Module, folder: str | Path) -> Path:
         InputError: for state that is no tensor, an adaptation that could not be rebuilt, or a part of a model that was
             adapted as a whole.
 
+    Warns:
+        TrainingWarning: once, where a search is not over, or something was not trained as it should be.
+
     Note:
         Tensors that share memory are written once each.
 
@@ -60,6 +65,7 @@ def save(model: nn.Module, folder: str | Path) -> Path:
     """
     folder, model = Path(folder), unwrapped(model)
     _refuse_part(model)
+    say_problems(model)
     saved = saved_adaptations(model)
     sharded = is_sharded(model)
     tensors = tensors_of(model)
@@ -128,6 +134,7 @@ def load(build: Callable[[], nn.Module], folder: str | Path) -> nn.Module:
             carry_out(model, [_plan(model, saved, sidecar, str(source))])
     if any(saved.frozen for saved in sidecar.adaptations):
         _mark(model, weights)
+    weights = in_present_format(model, weights)
     _check_same(model, weights, sidecar, str(source))
     _take_precision(model, weights)
     model.load_state_dict(weights, strict=True)

@@ -1,6 +1,6 @@
 """The behaviours of the matrix that take one process: each a function of a method's name.
 
-It returns a note or nothing where the flow works, raises ``Silent`` where its result is wrong without a word, and lets
+It returns a note or nothing where the flow works, raises ``SilentError`` where its result is wrong without a word, and lets
 every other error through: an ``InputError`` is a refusal of ours, anything else ends inside torch.
 """
 
@@ -37,7 +37,7 @@ from tests.matrix.loop import (
     plain,
     trained,
 )
-from tests.matrix.outcome import DoesNotApply, Silent, expect, heard, refusal
+from tests.matrix.outcome import NotConcernedError, SilentError, expect, heard, refusal
 
 Behaviour = Callable[[str], str | None]
 
@@ -45,14 +45,20 @@ Behaviour = Callable[[str], str | None]
 def same_trace(trace: list[Any], name: str, what: str = "") -> None:
     """Expect the losses and learned values of the plain loop, bit for bit."""
     for step, (got, due) in enumerate(zip(trace, plain(name).trace, strict=True)):
-        expect(got == due, f"{what}step {step}: loss {got[0]:.6f} and {got[1]}, by the plain loop {due[0]:.6f}, {due[1]}")
+        expect(
+            got == due, f"{what}step {step}: loss {got[0]:.6f} and {got[1]}, by the plain loop {due[0]:.6f}, {due[1]}"
+        )
 
 
 def close_trace(trace: list[Any], name: str, tolerance: float, what: str = "") -> None:
     """Expect the losses and learned values of the plain loop up to rounding."""
     for step, (got, due) in enumerate(zip(trace, plain(name).trace, strict=False)):
         near = abs(got[0] - due[0]) <= tolerance and all(abs(got[1][key] - due[1][key]) <= tolerance for key in due[1])
-        expect(near, f"{what}step {step}: loss {got[0]:.6f} and {got[1]}, by the plain loop {due[0]:.6f}, {due[1]}")
+        expect(near, f"{what}step {step}: {_words(got)}, by the plain loop {_words(due)}")
+
+
+def _words(point: tuple[float, dict[str, float]]) -> str:
+    return f"loss {point[0]:.6f}, " + ", ".join(f"{key} {value:.6g}" for key, value in point[1].items())
 
 
 def settled(model: nn.Module, name: str) -> None:
@@ -64,7 +70,7 @@ def settled(model: nn.Module, name: str) -> None:
 def strict_load(name: str) -> str | None:
     """States of before ``adapt``, of the search, of the fixed phase and of after ``freeze``, each in every model."""
     if name == "dilation":
-        raise DoesNotApply("its state is that of a network built with that dilation")
+        raise NotConcernedError("its state is that of a network built with that dilation")
     frozen = trained(name).model
     autorf.freeze(frozen)
     sources = {
@@ -92,8 +98,8 @@ def _load(source: str, model: nn.Module, target: str, other: nn.Module, *, fits:
     if not fits:
         try:
             refusal(lambda: other.load_state_dict(model.state_dict(), strict=True))
-        except Silent:
-            raise Silent(f"a state {source} loads into a model {target}") from None
+        except SilentError:
+            raise SilentError(f"a state {source} loads into a model {target}") from None
         return
     other.load_state_dict(model.state_dict(), strict=True)
     if source != "before adapt":
@@ -133,7 +139,9 @@ def _averaged(name: str, copied: nn.Module, update: Callable[[], object], loop: 
     settled(copied, name)
     expect(bool(output(copied).isfinite().all()), "the average gives no numbers")
     if "dilation" in (values := autorf.learned_values(loop.model)) and name not in ("pixel-adaptive",):
-        expect(autorf.learned_values(copied) == values, f"the average has {autorf.learned_values(copied)}, not {values}")
+        expect(
+            autorf.learned_values(copied) == values, f"the average has {autorf.learned_values(copied)}, not {values}"
+        )
     restored = adapted(name)
     restored.load_state_dict(copied.state_dict())
     expect(torch.equal(output(restored), output(copied)), "the average's state gives another output")
@@ -461,7 +469,7 @@ def foreign_optimizer(name: str) -> str | None:
 def evaluation_mode(name: str) -> str | None:
     """The adapted part stays in evaluation mode while the rest is trained."""
     if name == "dilation":
-        raise DoesNotApply("nothing is learned")
+        raise NotConcernedError("nothing is learned")
     model = adapted(name)
     loop = Loop(model, forward=lambda images: model[3](model[1:3].eval()(model[0](images))))
     parameters = list(model.parameters())

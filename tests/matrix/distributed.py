@@ -35,18 +35,15 @@ def _train(model: nn.Module, forward: nn.Module, name: str) -> Loop:
     rank = dist.get_rank()
     loop = Loop(model, forward=forward, share=(rank, PROCESSES), seed=1000 + 100 * rank).run()
     expect(not search_states(model), "the search goes on after the last step")
-    learned = _together({key: value for key, value in autorf.learned_values(model).items() if _is_of_the_model(key, name)})
+    learned = _together(
+        {key: value for key, value in autorf.learned_values(model).items() if _is_of_the_model(key, name)}
+    )
     expect(learned[0] == learned[1], f"the processes end with {learned[0]} and {learned[1]}")
     losses = [sum(step) / PROCESSES for step in zip(*_together([loss for loss, _ in loop.trace]), strict=True)]
     if name not in DRAWS:
         for step, (loss, (due, _)) in enumerate(zip(losses, plain(name).trace, strict=True)):
             expect(abs(loss - due) < 1e-4, f"step {step}: loss {loss:.6f}, by the plain loop {due:.6f}")
     return loop
-
-
-def _is_of_the_model(key: str, name: str) -> bool:
-    # The statistics of maps are those of a process' own images.
-    return name not in ("scale-adaptive", "pixel-adaptive")
 
 
 def ddp_after(name: str) -> str | None:
@@ -64,15 +61,6 @@ def ddp_before(name: str) -> str | None:
     autorf.adapt(wrapped, METHODS[name])
     expect(not any("module" in name for done in autorf.adaptations(wrapped) for name in done.names), "prefixed names")
     Loop(wrapped.module, forward=wrapped).run()
-    return None
-
-
-def one_process_advances(name: str) -> str | None:
-    """``advance`` is called in one process alone."""
-    model = adapted(name)
-    loop = Loop(model, forward=DistributedDataParallel(model))
-    loop.model = model if dist.get_rank() == 0 else network()
-    loop.run(range(3))
     return None
 
 
@@ -108,7 +96,8 @@ def outcomes(names: Sequence[str]) -> dict[tuple[str, str], Outcome]:
     received = [answers.get() for _ in range(PROCESSES)]
     worst = ("ends inside torch", "silent", "refused", "works", "does not apply")
     return {
-        cell: min((outcomes[cell] for outcomes in received), key=lambda one: worst.index(one.kind)) for cell in received[0]
+        cell: min((outcomes[cell] for outcomes in received), key=lambda one: worst.index(one.kind))
+        for cell in received[0]
     }
 
 

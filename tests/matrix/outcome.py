@@ -12,11 +12,11 @@ Kind = Literal["works", "refused", "said", "silent", "ends inside torch", "does 
 RIGHT: tuple[Kind, ...] = ("works", "refused", "said", "does not apply")
 
 
-class DoesNotApply(Exception):
+class NotConcernedError(Exception):
     """The method has nothing that the behaviour concerns."""
 
 
-class Silent(AssertionError):
+class SilentError(AssertionError):
     """The result is wrong, and nothing was said."""
 
 
@@ -29,18 +29,18 @@ class Outcome:
 
 
 def expect(condition: object, wrong: str) -> None:
-    """Raise ``Silent`` with what is ``wrong`` unless the condition holds."""
+    """Raise ``SilentError`` with what is ``wrong`` unless the condition holds."""
     if not condition:
-        raise Silent(wrong)
+        raise SilentError(wrong)
 
 
 def outcome(cell: Callable[[], str | None]) -> Outcome:
     """Run ``cell``, which returns a note or nothing where it works."""
     try:
         return Outcome("works", cell() or "")
-    except DoesNotApply as error:
+    except NotConcernedError as error:
         return Outcome("does not apply", str(error))
-    except Silent as error:
+    except SilentError as error:
         return Outcome("silent", str(error))
     except InputError as error:
         return Outcome("refused", str(error))
@@ -64,16 +64,15 @@ def heard() -> Iterator[list[str]]:
         warnings.simplefilter("always")
         yield lines
     for warning in caught:
-        text = str(warning.message)
-        if "autorf" in text or "autorf" in warning.filename or "receptive field" in text:
-            lines.append(text)
+        if warning.category.__module__.startswith("autorf"):
+            lines.append(str(warning.message))
 
 
 def refusal(action: Callable[[], object]) -> str:
     """The line by which ``action`` is refused.
 
     Raises:
-        Silent: when it is not.
+        SilentError: when it is not.
     """
     try:
         action()
@@ -84,4 +83,4 @@ def refusal(action: Callable[[], object]) -> str:
         if not line and "Unexpected key(s)" not in str(error):
             raise
         return line or "torch's strict loading names the keys of ours"
-    raise Silent("was not refused")
+    raise SilentError("was not refused")
