@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from autorf import ops
-    from autorf.errors import InputError
+    from autorf.errors import InputError, SearchWarning, TrainingWarning
     from autorf.fields import receptive_field
     from autorf.methods import Dilation, Inflation, LearnedDilation, PixelAdaptive, ScaleAdaptive
     from autorf.methods.labels import labels
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
         learned_values,
         load,
         parameter_groups,
+        plain_state_dict,
         save,
+        search_again,
+        verify,
     )
     from autorf.training.callback import ReceptiveFieldCallback
     from autorf.training.multiscale import MultiScale
@@ -32,6 +35,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "InputError": "autorf.errors",
+    "SearchWarning": "autorf.errors",
+    "TrainingWarning": "autorf.errors",
     "Dilation": "autorf.methods",
     "Inflation": "autorf.methods",
     "LearnedDilation": "autorf.methods",
@@ -49,8 +54,11 @@ _HOMES = {
     "learned_values": "autorf.surgery",
     "load": "autorf.surgery",
     "parameter_groups": "autorf.surgery",
+    "plain_state_dict": "autorf.surgery",
     "receptive_field": "autorf.fields",
     "save": "autorf.surgery",
+    "search_again": "autorf.surgery",
+    "verify": "autorf.surgery",
     "ReceptiveFieldCallback": "autorf.training.callback",
 }
 _PACKAGES = ("ops",)
@@ -65,6 +73,8 @@ __all__ = [
     "PixelAdaptive",
     "ReceptiveFieldCallback",
     "ScaleAdaptive",
+    "SearchWarning",
+    "TrainingWarning",
     "adapt",
     "adaptations",
     "advance",
@@ -76,8 +86,11 @@ __all__ = [
     "load",
     "ops",
     "parameter_groups",
+    "plain_state_dict",
     "receptive_field",
     "save",
+    "search_again",
+    "verify",
 ]
 
 

@@ -24,6 +24,14 @@ class InputError(ValueError):
         super().__init__(hide_passwords(message))
 
 
+class TrainingWarning(UserWarning):
+    """Something that a method added to a model is not trained as it should be."""
+
+
+class SearchWarning(TrainingWarning):
+    """A search heard nothing or too little, or is not over."""
+
+
 class StorageLostError(RuntimeError):
     """The study's storage stayed away for longer than a search waits; the study can be resumed."""
 

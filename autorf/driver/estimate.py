@@ -79,8 +79,9 @@ def _estimate(spec: StudySpec, trial: Trial, splits: Splits) -> Estimate:
         # The first run of anything is slow.
         _step(module, image[:2], mask[:2], progress=0)
         searching = float(getattr(trial.method, "search", 0.0))
-        train = (1 - searching) * _step(module, image, mask, progress=99)
-        train += searching * _step(module, image, mask, progress=20 * searching) if searching else 0.0
+        # The search first: once over, it is never open again.
+        train = searching * _step(module, image, mask, progress=20 * searching) if searching else 0.0
+        train += (1 - searching) * _step(module, image, mask, progress=99)
         return Estimate(train / len(image), _evaluation(module, image) / len(image), memory.megabytes())
     except (RuntimeError, ValueError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -12,6 +12,7 @@ from autorf.driver.default import default_first
 from autorf.driver.prior import candidates, nearest_first, prior_rnorm
 from autorf.errors import InputError
 from autorf.methods import Method
+from autorf.methods.base import SEARCH_STEPS
 from autorf.running.maps import dead_dilation, dead_options, map_sizes
 from autorf.study.defaults import Defaults
 from autorf.study.search_space import Space, read_spaces
@@ -21,10 +22,6 @@ from autorf.study.trial import Trial, configurations, spec_of, trial_from, under
 
 STARTERS = 4
 """How many configurations near the prior a sampler begins with."""
-
-
-SEARCH_STEPS = 50
-"""Steps that a search phase should have: 69 and 84 find the dilation on CamVid and digits, 16 did not."""
 
 
 @dataclass(frozen=True)

@@ -28,12 +28,13 @@ def _standardise(weight: Tensor, gain: Tensor | None, eps: float) -> Tensor:
     return functional.batch_norm(rows, None, None, weight=gain, training=True, momentum=0.0, eps=eps).reshape_as(weight)
 
 
+PLAIN = "torch.nn.modules.conv.Conv2d"
 _TIMM_SAME = "timm.layers.conv2d_same.Conv2dSame"
 _SMP_STATIC_SAME = "segmentation_models_pytorch.encoders._efficientnet.Conv2dStaticSamePadding"
 _SMP_DYNAMIC_SAME = "segmentation_models_pytorch.encoders._efficientnet.Conv2dDynamicSamePadding"
 
 WEIGHTS: dict[str, Callable[[nn.Module], Tensor]] = {
-    "torch.nn.modules.conv.Conv2d": _plain_weight,
+    PLAIN: _plain_weight,
     _TIMM_SAME: _plain_weight,
     "timm.layers.std_conv.StdConv2d": _standardised_weight,
     "timm.layers.std_conv.StdConv2dSame": _standardised_weight,

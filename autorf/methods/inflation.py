@@ -2,8 +2,10 @@
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
+from weakref import ReferenceType, ref
 
 import torch
 from pydantic import Field, model_validator
@@ -11,13 +13,21 @@ from torch import Tensor, nn
 
 from autorf.errors import InputError
 from autorf.methods.base import AdaptiveRegion, LayerMethod, LearningRule, RegionMethod, lengthened
+from autorf.methods.bookkeeping import Record
 from autorf.methods.dilation import Dilation, Rate
 from autorf.methods.free_memory import free_memory
+from autorf.methods.gathered import gathered
 from autorf.methods.labels import LabelAware
-from autorf.methods.region import ConstantRegion, Resampling, Sides, factor_values, folded
+from autorf.methods.passes import Sides
+from autorf.methods.processes import in_parallel, taking_part
+from autorf.methods.recorded import Recorded
+from autorf.methods.region import ConstantRegion, Resampling, factor_values, folded
 from autorf.ops.inflation import Gradient, inflate, interpolate
 from autorf.ops.weighted_gradient import weight_gradient
 from autorf.specification import Before, ClassNumber, PositiveFloat
+
+Resize = Callable[[Tensor, Tensor], Tensor]
+"""Of a map by a factor."""
 
 MEMORY_SHARE = 0.5
 """Of the memory that is free, what a region may take; other trials share the machine."""
@@ -140,56 +150,105 @@ class Inflation(RegionMethod):
         return None if self.dilation is None else Dilation(targets=(start,), rate=self.dilation)
 
 
-class InflationRegion(LabelAware, AdaptiveRegion):
+class InflationRegion(Recorded, LabelAware, AdaptiveRegion):
     """Holds ``f`` and resizes on both sides of a region; see :class:`Inflation`.
 
     ``values_per_position`` is how many numbers the region computes for each position of its map and image, as the dry
     run counted them: the inflated region must fit into the memory that is free, so it bounds ``f``.
     """
 
-    own: tuple[str, ...] = ("factor",)
+    own: tuple[str, ...] = ("factor", "bookkeeping")
     factor: nn.Parameter
 
     def __init__(self, method: Inflation, device: torch.device, values_per_position: float = 0.0) -> None:
         super().__init__()
         self.method, self.fold = method, method.fold
-        shape = (2,) if method.per_axis else ()
+        # Never without axes: sharded models (FSDP) hold no such parameter.
+        shape = (2,) if method.per_axis else (1,)
         self.factor = nn.Parameter(torch.full(shape, method.factor, device=device))
         self.values_per_position = values_per_position
-        self._held = False
-        # In a tuple: a parameter that is assigned to a module would be registered a second time.
-        self._entered: tuple[Tensor, ...] = ()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_entered": ()}
+        self._keep(Record(), (), device)
 
     def forward(self, input: Tensor, size: Sides | None = None, base: Sides | None = None) -> Tensor:
         """Inflate ``(N, C, H, W)``, or with ``size`` return to ``(N, C, *size)``, see :func:`folded`."""
+        inwards = size is None
+        factor, labels = self.shared(lambda: self._begin(input, inwards), lambda shared: self._again(shared, inwards))
+        present = self.labels
+        if present is None and labels is not None:
+            self.labels = labels()
+        try:
+            resize = self._inflating() if size is None else self._returning(size, base)
+            resized = self._resize(resize, input, factor)
+        finally:
+            self.labels = present
+        return taking_part(resized, self.factor) if inwards and self._must_take_part() else resized
+
+    def _inflating(self) -> Resize:
         gradient = self._gradient()
-        if size is None:
-            self._bound_by_memory(input)
-            self._entered = (self._factor(),)
-            return self._resize(lambda map, factor: inflate(map, factor, gradient=gradient), input, *self._entered)
-        # One clipped view for both resizes: their contributions add up before they are clipped (Eq. 10).
-        (factor,) = self._entered or (self._factor(),)
-        self._entered = ()
-        whole = torch.tensor(folded(size, base), dtype=torch.double, device=factor.device)
+        return lambda map, factor: inflate(map, factor, gradient=gradient)
+
+    def _returning(self, size: Sides, base: Sides | None) -> Resize:
+        gradient = self._gradient()
 
         def back(map: Tensor, factor: Tensor) -> Tensor:
             # In double precision, as a constant factor is: freezing changes no bit.
+            whole = torch.tensor(folded(size, base), dtype=torch.double, device=factor.device)
             return interpolate(map, whole / factor.double(), size, gradient=gradient)
 
-        return self._resize(back, input, factor)
+        return back
+
+    def _begin(self, input: Tensor, inwards: bool) -> tuple[Tensor, "ReferenceType[Tensor] | None"]:
+        """The factor of a forward pass, and its labels, which a part that runs again may need."""
+        if torch.compiler.is_exporting():
+            raise InputError("inflation: f is still to be learned; call autorf.freeze(model) first, then export it")
+        if inwards:
+            self._bound_by_memory(input)
+        # One view for both resizes: their contributions add up before they are clipped (Eq. 10).
+        return self._factor(), None if self.labels is None else ref(self.labels)
+
+    def _again(
+        self, shared: tuple[Tensor, "ReferenceType[Tensor] | None"], inwards: bool
+    ) -> tuple[Tensor, "ReferenceType[Tensor] | None"]:
+        """The same in a part of the forward pass that runs again, under activation checkpointing."""
+        factor, labels = shared
+        if factor.requires_grad or self._is_untrained() or not torch.is_grad_enabled():
+            return shared
+        if self.method.clip is not None and not inwards:
+            raise InputError(
+                "inflation: the gradient of f cannot be clipped where checkpoint(use_reentrant=True) runs the region's "
+                "ends apart; set use_reentrant=False"
+            )
+        return self._factor(), labels
 
     def _gradient(self) -> Gradient:
         return self.method.gradient
 
     def _factor(self) -> Tensor:
-        if self._held:
-            return self.factor.detach()
-        return self.factor if self.method.clip is None else _clip_gradient(self.factor, self.method.clip)
+        # A copy: fully_shard frees the parameter between the region's ends.
+        if self._is_untrained():
+            return self.factor.detach().clone()
+        factor = self.factor.clone()
+        return factor if self.method.clip is None else _clip_gradient(factor, self.method.clip)
 
-    def _resize(self, resize: Callable[[Tensor, Tensor], Tensor], input: Tensor, factor: Tensor) -> Tensor:
+    def untrained(self) -> tuple[nn.Parameter, ...]:
+        """``f`` while it is held, or drawn instead of learned."""
+        return (self.factor,) if self._is_untrained() else ()
+
+    def _is_untrained(self) -> bool:
+        record = self.record
+        return self.method.hold > 0 and record.begun and not record.ended
+
+    def _must_take_part(self) -> bool:
+        """Whether processes that train together would miss the gradient of ``f``."""
+        return (
+            self.training
+            and torch.is_grad_enabled()
+            and self.factor.requires_grad
+            and in_parallel()
+            and self._is_untrained()
+        )
+
+    def _resize(self, resize: Resize, input: Tensor, factor: Tensor) -> Tensor:
         weight = self.method.background_weight
         if weight == 1 or not (self.training and factor.requires_grad and torch.is_grad_enabled()):
             return resize(input, factor)
@@ -226,8 +285,23 @@ class InflationRegion(LabelAware, AdaptiveRegion):
         Raises:
             FloatingPointError: when ``f`` is no longer a number.
         """
-        self._held = progress < self.method.hold
-        if not torch.isfinite(self.factor).all():
+        record = self.record
+        # Once let go, f is not held again by a longer training or another one.
+        ended = record.ended or progress >= self.method.hold
+        self.record = replace(record, begun=True, ended=ended, progress=progress)
+        self._keep_within_bounds()
+
+    @property
+    def searches(self) -> bool:
+        """Whether ``f`` is held at first."""
+        return self.method.hold > 0
+
+    def search_again(self) -> None:
+        """Hold ``f`` anew."""
+        self.record = replace(self._start, again=self.record.again + 1)
+
+    def _keep_within_bounds(self) -> None:
+        if not torch.isfinite(gathered(self.factor.detach())).all():
             raise FloatingPointError(
                 "the inflation factor f became nan; lower learning_rate_multiplier, or set clip for its gradient"
             )
@@ -240,12 +314,22 @@ class InflationRegion(LabelAware, AdaptiveRegion):
 
     def pair(self) -> tuple[float, float]:
         """The factors of height and width."""
-        values = self.factor.detach().flatten().tolist()
+        values = gathered(self.factor.detach()).flatten().tolist()
         return values[0], values[-1]
 
     def learning_rules(self) -> list[LearningRule]:
         """``f`` learns at a multiple of the model's learning rate."""
         return [LearningRule((self.factor,), multiplier=self.method.learning_rate_multiplier)]
+
+    def upgrade_state(self, state: dict[str, Any], prefix: str) -> None:
+        """Take ``f`` without axes too, as layout 1 had it."""
+        name = f"{prefix}factor"
+        if name in state and state[name].dim() == 0:
+            state[name] = state[name].reshape(1)
+        super().upgrade_state(state, prefix)
+
+    def _record_of_first_version(self, state: Mapping[str, Tensor]) -> Record:
+        return self._start
 
     def receptive_field_form(self) -> Callable[..., Tensor]:
         """Resampling by the present value of ``f``."""

@@ -1,13 +1,15 @@
 """An inflation factor that is searched over its whole range before it is learned from where it stands."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+from weakref import ReferenceType
 
 import torch
 from torch import Tensor
 
 from autorf.methods.base import SearchState
+from autorf.methods.bookkeeping import Record
 from autorf.methods.inflation import Inflation, InflationRegion, warn_of_bound
 from autorf.methods.option_search import OptionSearch, Schedule
 from autorf.ops.inflation import Gradient
@@ -25,7 +27,7 @@ HOLD, MEMORY = 0.1, 0.3
 class SearchedInflationRegion(OptionSearch, InflationRegion):
     """A region whose ``f`` is drawn anew for every batch while it searches; see ``search`` of :class:`Inflation`."""
 
-    own = ("factor", "profile", "window_state")
+    own = ("factor", "bookkeeping")
 
     def __init__(self, method: Inflation, device: torch.device, values_per_position: float = 0.0) -> None:
         super().__init__(method, device, values_per_position)
@@ -33,15 +35,12 @@ class SearchedInflationRegion(OptionSearch, InflationRegion):
         self.edges = [low + (high - low) * part / PARTS for part in range(PARTS + 1)]
         self._bound = math.inf
         schedule = Schedule(method.search, WINDOW, FINAL_WINDOW, HOLD, MEMORY)
-        self._begin_search(schedule, len(self.edges), device)
+        self._begin_search(schedule, (method.low, method.high), Record(profile=(0.0,) * (2 * PARTS)), device)
 
     def advance(self, progress: float) -> None:
         """Open, move, narrow or close the window for this share of the training; behind it ``f`` is learned."""
-        done = progress / self.schedule.fraction
-        self._search(done)
-        self.sigma, self._progress = self.schedule.sigma(done), max(done, self._progress)
-        self._note_state()
-        super().advance(progress)
+        self._advance_search(progress / self.schedule.fraction)
+        self._keep_within_bounds()
 
     def search_state(self) -> SearchState | None:
         """The window over the ends of the range's parts, and the profile, while searching."""
@@ -58,13 +57,34 @@ class SearchedInflationRegion(OptionSearch, InflationRegion):
     def _factor(self) -> Tensor:
         if not (self.searching and self.training):
             return super()._factor()
+        factor = self.factor.new_tensor(math.exp(self._drawn_logarithm()))
+        return self._heard(factor) if torch.is_grad_enabled() else factor
+
+    def _again(
+        self, shared: tuple[Tensor, "ReferenceType[Tensor] | None"], inwards: bool
+    ) -> tuple[Tensor, "ReferenceType[Tensor] | None"]:
+        if not (self.searching and self.training):
+            return super()._again(shared, inwards)
+        factor, labels = shared
+        if inwards:
+            # The random numbers behind it must be those of the forward pass.
+            self._drawn_logarithm()
+        if torch.is_grad_enabled() and not factor.requires_grad:
+            factor = self._heard(factor)
+        return factor, labels
+
+    def _heard(self, factor: Tensor) -> Tensor:
+        """``factor``, whose gradient the search will take in."""
+        self._drawn.append((None, factor.requires_grad_()))
+        return factor
+
+    def _drawn_logarithm(self) -> float:
+        """The logarithm of a factor within the window."""
+        self._check_told()
         ends = self._below(torch.tensor([self.edges[0], max(self.edges[0], min(self.edges[-1], self._bound))]))
         at = ends[0] + (ends[1] - ends[0]) * torch.rand((), dtype=torch.float64)
         drawn = self._centre() + self.sigma * float(torch.special.ndtri(at))
-        factor = self.factor.new_tensor(math.exp(min(max(drawn, self.edges[0]), self.edges[-1])))
-        if torch.is_grad_enabled():
-            self._drawn.append((None, factor.requires_grad_()))
-        return factor.expand_as(self.factor)
+        return min(max(drawn, self.edges[0]), self.edges[-1])
 
     def _gradient(self) -> Gradient:
         return "exact" if self.searching else super()._gradient()
@@ -99,9 +119,19 @@ class SearchedInflationRegion(OptionSearch, InflationRegion):
         with torch.no_grad():
             self.factor.fill_(math.exp(self.edges[option]))
 
-    def _state(self) -> list[float]:
-        return [self.sigma, self._progress]
+    def _settled(self, record: Record) -> Record:
+        return record
 
-    def _loaded(self) -> None:
-        self.sigma, self._progress = self.window_state.tolist()
-        self._drawn = []
+    def _restart(self, record: Record) -> Record:
+        return self._start
+
+    def _is_untrained(self) -> bool:
+        return self.searching and self.training
+
+    def _record_of_first_version(self, state: Mapping[str, Tensor]) -> Record:
+        if "window_state" not in state:
+            return self._start
+        sigma, progress = state["window_state"].double().tolist()
+        ended = sigma == 0 and progress > 0
+        profile = self._profile_before(state)
+        return Record(sigma > 0 or ended, ended, progress=progress, heard=-1, profile=profile)

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -10,7 +12,9 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
+from autorf.methods import outside_graphs
 from autorf.methods.base import AdaptiveConv2d, LayerMethod, SearchState, lengthened, square_dilation
+from autorf.methods.bookkeeping import Phase, Record
 from autorf.methods.convolutions import plain_convolution
 from autorf.methods.dilation import Rate
 from autorf.methods.option_search import OptionSearch, Schedule
@@ -108,7 +112,7 @@ class LearnedDilation(LayerMethod):
             # One dilation for all: each begins where the first layer does.
             group = tuple(searching.values())
             for module in group:
-                module.group, module.mu = group, group[0].mu
+                module.join(group)
         return dict(searching)
 
 
@@ -119,41 +123,56 @@ class LearnedDilationConv2d(OptionSearch, AdaptiveConv2d):
     is searching, in evaluation mode, it is the plain convolution of the option nearest to the window's centre.
 
     Attributes:
-        mu: ``log(dilation)`` at the window's centre.
-        sigma: the window's standard deviation in log-units; 0 while the window is closed.
-        rate: the dilation while the window is closed.
+        original: the dilation of the layer it replaces.
         group: the layers whose profiles are summed; the layer alone unless its method is ``shared``.
     """
 
-    own = ("profile", "window_state")
+    own = ("bookkeeping",)
 
     def __init__(self, layer: nn.Conv2d, method: LearnedDilation, original: int) -> None:
         super().__init__(layer)
-        self.method = method
-        start = min(max(method.start or original, method.rates[0]), method.rates[-1])
-        self.mu, self.rate = math.log(start), original
-        self._pairs: tuple[int, ...] = ()
+        self.method, self.original = method, original
+        self._logs = tuple(math.log(rate) for rate in method.rates)
         schedule = Schedule(method.search, method.window, method.final_window, method.hold, method.memory)
-        self._begin_search(schedule, len(method.rates), layer.weight.device)
+        profile = (0.0,) * (2 * (len(method.rates) - 1))
+        start = Record(centre=self._within(method.start or original), profile=profile)
+        self._begin_search(schedule, method.rates, start, layer.weight.device)
+
+    def join(self, group: "tuple[LearnedDilationConv2d, ...]") -> None:
+        """Share one search with the other layers of ``group``, which begins where that of the first one does."""
+        self.group = group
+        self._start = replace(self._start, centre=group[0]._start.centre)
+        self.record = self._start
+
+    @property
+    def mu(self) -> float:
+        """``log(dilation)`` at the window's centre."""
+        return self.record.centre
+
+    @mu.setter
+    def mu(self, value: float) -> None:
+        self.record = replace(self.record, centre=value)
+
+    @property
+    def rate(self) -> int:
+        """The dilation while the window is closed."""
+        record = self.record
+        return round(record.value if record.ended else record.rest) or self.original
 
     def advance(self, progress: float) -> None:
         """Open, move, narrow or close the window for this share of the training."""
-        done = progress / self.schedule.fraction
-        self._search(done)
-        if done < 1 and len(self.method.rates) > 1:
-            self._set(self.schedule.sigma(done), self.rate, done)
-        elif self.searching or len(self.method.rates) == 1:
-            self._set(0.0, self.nearest_option(), done)
+        self._advance_search(progress / self.schedule.fraction)
 
     def nearest_option(self) -> int:
         """The option nearest to the window's centre, in log-units."""
-        return min(self.method.rates, key=lambda rate: abs(math.log(rate) - self.mu))
+        centre = self.record.centre
+        return min(self.method.rates, key=lambda rate: abs(math.log(rate) - centre))
 
     def window(self) -> list[float]:
         """Every option's share of the images, summing to 1; of the fixed dilation alone while the window is closed."""
         if not self.searching:
             return [float(rate == self.rate) for rate in self.method.rates]
-        by_pair = dict(zip(self._pairs, self._pair_probabilities(), strict=True))
+        by_pair = dict(zip(*self._pairs(), strict=True))
         # An image drawn between two options counts half for either: it lies on average midway.
         return [(by_pair.get(at - 1, 0.0) + by_pair.get(at, 0.0)) / 2 for at in range(len(self.method.rates))]
 
@@ -163,6 +182,14 @@ class LearnedDilationConv2d(OptionSearch, AdaptiveConv2d):
             return self._dilated(input, self.rate)
         if not self.training:
             return self._dilated(input, self.nearest_option())
+        if torch.compiler.is_compiling():
+            searched: Tensor = outside_graphs.call(self._searched, input)
+            return searched
+        return self._searched(input)
+
+    def _searched(self, input: Tensor) -> Tensor:
+        """Every image at a dilation that is drawn for it."""
+        self._check_told()
         lower, blend = self._draw(len(input))
         blend = blend.to(input.device).requires_grad_(torch.is_grad_enabled())
         if blend.requires_grad:
@@ -190,25 +217,27 @@ class LearnedDilationConv2d(OptionSearch, AdaptiveConv2d):
         rate = self.nearest_option() if self.searching else self.rate
         return plain_convolution(self, self.kernel(), self.bias, (rate, rate))
 
+    def _within(self, rate: float) -> float:
+        """The logarithm of ``rate``, brought within the options."""
+        return math.log(min(max(rate, self.method.rates[0]), self.method.rates[-1]))
+
     def _dilated(self, input: Tensor, rate: int) -> Tensor:
         padding = (rate * (self.kernel_size[0] // 2), rate * (self.kernel_size[1] // 2))
         return functional.conv2d(input, self.kernel(), self.bias, 1, padding, rate, self.groups)
 
-    def _pair_probabilities(self) -> list[float]:
-        """How probable each pair of neighbouring options is, by the window's height at the middle of the two."""
-        logs = [math.log(rate) for rate in self.method.rates]
-        middles = [(low + high) / 2 for low, high in pairwise(logs)]
-        heights = [-((middles[pair] - self.mu) ** 2) / (2 * self.sigma**2) for pair in self._pairs]
-        return torch.softmax(torch.tensor(heights, dtype=torch.float64), 0).tolist()
+    def _pairs(self) -> tuple[tuple[int, ...], tuple[float, ...]]:
+        """The pairs of neighbouring options that are drawn, by the lower one's index, and how probable each is."""
+        return _drawn_pairs(self._logs, self.mu, self.sigma, self.method.threshold)
 
     def _draw(self, n_images: int) -> tuple[list[int], Tensor]:
         """For every image the lower option's index and the upper one's share; spread evenly over the window."""
-        edges = torch.tensor([0.0, *self._pair_probabilities()], dtype=torch.float64).cumsum(0)
+        pairs, probabilities = self._pairs()
+        edges = torch.tensor([0.0, *probabilities], dtype=torch.float64).cumsum(0)
         # One draw in each of n equal strata, in random order: fewer repeats, so a less noisy profile a step.
         drawn = (torch.randperm(n_images) + torch.rand(n_images, dtype=torch.float64)) / n_images
-        at = (torch.searchsorted(edges, drawn, right=True) - 1).clamp(0, len(self._pairs) - 1)
+        at = (torch.searchsorted(edges, drawn, right=True) - 1).clamp(0, len(pairs) - 1)
         blend = ((drawn - edges[at]) / (edges[at + 1] - edges[at])).clamp(0, 1)
-        return [self._pairs[index] for index in at.tolist()], blend.float()
+        return [pairs[index] for index in at.tolist()], blend.float()
 
     def _differences(self, drawn: Any, variable: Tensor) -> tuple[Sequence[int], Tensor]:
         assert variable.grad is not None
@@ -216,27 +245,39 @@ class LearnedDilationConv2d(OptionSearch, AdaptiveConv2d):
         return drawn, variable.grad.double() * len(drawn)
 
     def _centre_on(self, option: int) -> None:
-        self.mu = math.log(self.method.rates[option])
+        self.mu = self._logs[option]
 
-    def _state(self) -> list[float]:
-        return [self.sigma, self.rate, self.mu, self._progress]
+    def _settled(self, record: Record) -> Record:
+        searched = record.phase is Phase.SEARCHING or len(self.method.rates) == 1
+        return replace(record, value=self.nearest_option() if searched else self.rate)
 
-    def _set(self, sigma: float, rate: int, progress: float) -> None:
-        self.sigma, self.rate, self._progress = sigma, rate, progress
-        self._note_state()
-        every = tuple(range(len(self.method.rates) - 1))
-        # Probabilities are of the pairs that are set: first of all of them, to see which are rare.
-        self._pairs = every
-        if sigma > 0:
-            self._pairs = _kept(every, self._pair_probabilities(), self.method.threshold)
+    def _restart(self, record: Record) -> Record:
+        return replace(self._start, centre=self._within(self.rate), rest=self.rate)
 
-    def _loaded(self) -> None:
-        sigma, rate, self.mu, progress = self.window_state.tolist()
-        self._drawn = []
-        self._set(sigma, int(rate), progress)
+    def _record_of_first_version(self, state: Mapping[str, Tensor]) -> Record:
+        sigma, rate, mu, progress = state["window_state"].double().tolist()
+        profile, begun = self._profile_before(state), sigma > 0
+        ended = not begun and (progress > 0 or rate != self.original)
+        return Record(begun or ended, ended, mu, rate, progress=progress, heard=-1, profile=profile)
+
+
+@lru_cache(maxsize=256)
+def _drawn_pairs(
+    logs: tuple[float, ...], mu: float, sigma: float, threshold: float
+) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """The pairs whose share of the window reaches the threshold (the most probable one always does), and their shares."""
+    every = tuple(range(len(logs) - 1))
+    pairs = _kept(every, _probabilities(logs, every, mu, sigma), threshold)
+    return pairs, tuple(_probabilities(logs, pairs, mu, sigma))
+
+
+def _probabilities(logs: Sequence[float], pairs: Sequence[int], mu: float, sigma: float) -> list[float]:
+    """How probable each pair of neighbouring options is, by the window's height at the middle of the two."""
+    middles = [(low + high) / 2 for low, high in pairwise(logs)]
+    heights = [-((middles[pair] - mu) ** 2) / (2 * sigma**2) for pair in pairs]
+    return torch.softmax(torch.tensor(heights, dtype=torch.float64), 0).tolist()
 
 
 def _kept(pairs: Sequence[int], probabilities: Sequence[float], threshold: float) -> tuple[int, ...]:
-    """The pairs whose probability reaches the threshold; the most probable one's always does."""
     limit = min(threshold, max(probabilities))
     return tuple(pair for pair, probability in zip(pairs, probabilities, strict=True) if probability >= limit)

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 
-def empty(options: int, device: torch.device) -> Tensor:
+def empty(options: int) -> Tensor:
     """The profile before the first step."""
-    return torch.zeros(2, options - 1, dtype=torch.float64, device=device)
+    return torch.zeros(2, options - 1, dtype=torch.float64)
 
 
 def add(profile: Tensor, pairs: Sequence[int], differences: Tensor) -> None:
@@ -25,20 +25,9 @@ def add(profile: Tensor, pairs: Sequence[int], differences: Tensor) -> None:
     profile[1].index_add_(0, at, measured)
 
 
-def renew(profile: Tensor, updated: Tensor, passed: float) -> None:
-    """Take in what all processes measured, in place, and let the whole fade.
-
-    Args:
-        profile: as it was.
-        updated: the profile with this process's newest steps added.
-        passed: since the last call, over the time in which older steps fade to 1 / e.
-    """
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        # Every process must come to the same centre.
-        newest = updated - profile
-        torch.distributed.all_reduce(newest)
-        updated = newest + profile
-    profile.copy_(updated * math.exp(-passed))
+def faded(profile: Tensor, passed: float) -> Tensor:
+    """The profile after the share ``passed`` of the time in which older steps fade to 1 / e."""
+    return profile * math.exp(-passed)
 
 
 def losses(profile: Tensor) -> list[float]:

@@ -1,15 +1,19 @@
 """The search over options that methods share: a window that narrows, and the loss's profile along the options."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from autorf.errors import InputError
 from autorf.methods import loss_profile
-from autorf.methods.base import AdaptiveModule
+from autorf.methods.base import SearchProgress
+from autorf.methods.bookkeeping import Phase, Record
+from autorf.methods.processes import in_parallel, summed
+from autorf.methods.recorded import Recorded
 
 
 @dataclass(frozen=True)
@@ -35,37 +39,59 @@ class Schedule:
         return self.window * (self.final_window / self.window) ** done if done < 1 else 0.0
 
 
-class OptionSearch(AdaptiveModule):
+class OptionSearch(Recorded):
     """A module that draws among options in a window, and learns of their losses from the backward pass.
 
     What was drawn in forward passes is kept with the tensor whose gradient will tell of it, and taken into the profile
-    before the next step. Buffers hold all that a resumed training needs.
+    before the next step. The record holds all that a resumed training needs. A search that is over stays over, however
+    long a training goes on, until :meth:`search_again`.
 
     Attributes:
-        profile: see :mod:`autorf.methods.loss_profile`.
-        window_state: :meth:`_state` as it was last set.
-        sigma: the window's standard deviation in log-units; 0 while nothing is searched.
         group: the modules whose profiles are summed; this one alone unless they share one search.
     """
 
-    profile: Tensor
-    window_state: Tensor
-    sigma: float = 0.0
-    _progress: float = 0.0
+    own_before = ("profile", "window_state")
     group: "tuple[OptionSearch, ...]"
 
-    def _begin_search(self, schedule: Schedule, n_options: int, device: torch.device) -> None:
-        """Prepare; :meth:`_state` must be ready to be asked."""
+    def _begin_search(self, schedule: Schedule, options: Sequence[float], start: Record, device: torch.device) -> None:
+        """Prepare a search whose profile has ``len(start.profile) / 2`` pairs of neighbours."""
         self.schedule = schedule
         self.group = (self,)
         self._drawn: list[tuple[Any, Tensor]] = []
-        self.register_buffer("profile", loss_profile.empty(n_options, device))
-        self.register_buffer("window_state", torch.tensor(self._state(), dtype=torch.float64, device=device))
+        self._advanced_to: float | None = None
+        self._keep(start, options, device)
 
     @property
     def searching(self) -> bool:
         """Whether the window is open: batches or images differ in their option."""
-        return self.sigma > 0
+        return self.record.phase is Phase.SEARCHING
+
+    @property
+    def sigma(self) -> float:
+        """The window's standard deviation in log-units; 0 while nothing is searched."""
+        record = self.record
+        return self.schedule.sigma(record.progress) if record.phase is Phase.SEARCHING else 0.0
+
+    @property
+    def profile(self) -> Tensor:
+        """A copy of what is known of the loss, ``(2, n - 1)``; see :mod:`autorf.methods.loss_profile`."""
+        return torch.tensor(self.record.profile, dtype=torch.float64).view(2, -1)
+
+    def search_progress(self) -> SearchProgress:
+        """The phase, the share of the search that is done, and after how many steps something was heard."""
+        record = self.record
+        heard = None if record.heard < 0 else record.heard
+        return SearchProgress(record.phase, min(record.progress, 1.0), heard, self.training)
+
+    @property
+    def searches(self) -> bool:
+        """Yes."""
+        return True
+
+    def search_again(self) -> None:
+        """Forget the profile and open the window anew with the next ``advance``, from where the last search ended."""
+        self._drawn = []
+        self.record = replace(self._restart(self.record), again=self.record.again + 1)
 
     def losses(self) -> list[float]:
         """What the search knows of the loss at every option, less the loss at the first; nan where it never was.
@@ -74,15 +100,26 @@ class OptionSearch(AdaptiveModule):
         """
         return loss_profile.losses(self._profile_of_group())
 
-    def _search(self, done: float) -> None:
-        """Take in what was drawn since the last step, and centre the window on the lowest option."""
-        if not self.searching:
-            return
+    def _advance_search(self, done: float) -> None:
+        """Take in what was drawn since the last step; open, move, narrow or close the window for this share of it."""
+        record = self.record
+        if record.begun and not record.ended:
+            self._take_in(done)
+            record = self.record
+        if not record.ended:
+            progress = max(done, record.progress)
+            over = progress >= 1 or not record.profile
+            ended = self._settled(record) if over else record
+            self.record = replace(ended, begun=True, ended=over, progress=progress)
+        self._advanced_to = self.record.progress
+
+    def _take_in(self, done: float) -> None:
+        """Listen, and centre the window on the lowest option."""
         for module in self.group:
             module._listen(done)
         lowest = loss_profile.lowest(self._profile_of_group())
         # The first few steps saw few options: a centre that moved then would only follow noise.
-        if done >= self.schedule.hold and lowest is not None:
+        if self.record.progress >= self.schedule.hold and lowest is not None:
             self._centre_on(lowest)
 
     @abstractmethod
@@ -90,8 +127,12 @@ class OptionSearch(AdaptiveModule):
         """Move the window's centre to the option of that index."""
 
     @abstractmethod
-    def _state(self) -> list[float]:
-        """What a resumed search must know beside the profile."""
+    def _settled(self, record: Record) -> Record:
+        """``record`` with the value that the end of the search fixes."""
+
+    @abstractmethod
+    def _restart(self, record: Record) -> Record:
+        """The record of a module whose search, which ended with ``record``, is about to begin anew."""
 
     @abstractmethod
     def _differences(self, drawn: Any, variable: Tensor) -> tuple[Sequence[int], Tensor]:
@@ -100,30 +141,91 @@ class OptionSearch(AdaptiveModule):
         That is by how much the loss of the upper one exceeds that of the lower one.
         """
 
-    def _note_state(self) -> None:
-        self.window_state.copy_(torch.tensor(self._state(), dtype=torch.float64))
+    def _check_told(self) -> None:
+        """Raise where another process leads a search of which this one was never told, which would hang at the end."""
+        if in_parallel() and self.record.progress != self._advanced_to:
+            raise InputError(
+                "a search goes on that this process was not advanced in: call autorf.advance(model, step, total_steps) "
+                "with the same step in every process, not in one alone"
+            )
 
     def _profile_of_group(self) -> Tensor:
         return torch.stack([module.profile for module in self.group]).sum(0)
 
     def _listen(self, done: float) -> None:
-        """Take in what was drawn since the last step, and let older steps fade."""
+        """Take in what was drawn since the last step, in all processes, and let older steps fade."""
+        record = self.record
+        if not record.whole:
+            raise InputError(
+                "a search cannot go on from an average of its states (AveragedModel with use_buffers=True): resume from "
+                "the training's own state"
+            )
+        passed = max(done - record.progress, 0.0)
+        # Every process must take part, or none: what one still has to say can wait for the next step.
+        if passed == 0 and (in_parallel() or not self._drawn):
+            return
         # What was drawn is dropped with it, so that every forward pass counts once.
-        updated, self._drawn = self._updated_profile(), []
-        loss_profile.renew(self.profile, updated, max(done - self._progress, 0.0) / self.schedule.memory)
-        self._progress = max(done, self._progress)
+        profile, steps = self._updated(self.profile)
+        self._drawn = []
+        profile = loss_profile.faded(profile, passed / self.schedule.memory)
+        self.record = replace(
+            record,
+            profile=tuple(profile.flatten().tolist()),
+            progress=max(done, record.progress),
+            heard=_more(record.heard, steps),
+        )
 
-    def _updated_profile(self) -> Tensor:
-        """The profile with what the last backward passes said of what was drawn."""
-        profile = self.profile.clone()
+    def _updated(self, profile: Tensor) -> tuple[Tensor, int]:
+        """The profile with what the last backward passes of all processes said, and 1 if they said anything."""
+        if not in_parallel():
+            steps = self._add_drawn(profile)
+            return profile, steps
+        newest = torch.zeros_like(profile)
+        steps = self._add_drawn(newest)
+        # Every process must come to the same centre.
+        told = summed(torch.cat([newest.flatten(), newest.new_tensor([steps])]), self.bookkeeping.device)
+        return profile + told[:-1].view_as(profile), int(told[-1] > 0)
+
+    def _add_drawn(self, profile: Tensor) -> int:
+        steps = 0
         for drawn, variable in self._drawn:
             # Mixed precision overflows now and then and skips that step; one nan would stay in the sums for good.
             if variable.grad is not None and variable.grad.isfinite().all():
                 loss_profile.add(profile, *self._differences(drawn, variable))
-        return profile
+                steps = 1
+        return steps
+
+    def _hear(self) -> None:
+        """Take what the last backward pass said into the record before it goes elsewhere: only it is carried along.
+
+        The next step would hear it first, and comes to the same either way.
+        """
+        record, profile = self.record, self.profile
+        steps = self._add_drawn(profile)
+        self._drawn = [(drawn, variable) for drawn, variable in self._drawn if variable.grad is None]
+        if steps:
+            self.record = replace(record, profile=tuple(profile.flatten().tolist()), heard=_more(record.heard, steps))
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Pickled, the tensors would lose their gradients. Of several processes each has its own part to say later.
+        if self._drawn and not in_parallel():
+            self._hear()
+        return {**super().__getstate__(), "_drawn": []}
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        if self._drawn and not in_parallel():
+            self._hear()
         super()._save_to_state_dict(destination, prefix, keep_vars)
-        if self._drawn:
-            # The next step would hear it first; whoever resumes has only what is saved.
-            destination[f"{prefix}profile"] = self._updated_profile()
+
+    def _loaded(self) -> None:
+        super()._loaded()
+        self._drawn, self._advanced_to = [], None
+
+    def _profile_before(self, state: Mapping[str, Tensor]) -> tuple[float, ...]:
+        """The profile in a state of layout 1."""
+        profile = state.get("profile")
+        return self._start.profile if profile is None else tuple(profile.double().flatten().tolist())
+
+
+def _more(heard: int, steps: int) -> int:
+    return heard + steps if heard >= 0 else heard

@@ -12,7 +12,7 @@ from autorf.errors import InputError
 from autorf.methods.aggregation import Activation, Aggregation, aggregated, weight_shapes
 from autorf.methods.base import LayerMethod, LearningRule, square_dilation
 from autorf.methods.dilation import Rate
-from autorf.methods.pixelwise import PixelwiseConv2d, pooled_moments, resized
+from autorf.methods.pixelwise import BUFFERS, PixelwiseConv2d, pooled_moments, resized
 from autorf.methods.quantity import Quantity
 from autorf.methods.relay import MapRelay
 from autorf.ops import pixel_adaptive_conv2d
@@ -138,7 +138,7 @@ class PixelAdaptiveConv2d(PixelwiseConv2d):
     ) -> None:
         dilation = square_dilation(name, layer)
         shares = [float(rate == dilation) for rate in method.rates]
-        super().__init__(layer, name, dilation, (dilation, 0.0, *shares), inlet, outlet)
+        super().__init__(layer, name, dilation, (dilation, 0.0, *shares), inlet, outlet, method.rates)
         self.method = method
         shapes = weight_shapes(method.aggregation, len(method.rates), layer.in_channels, inlet is not None)
         for key, shape in shapes.items():
@@ -146,7 +146,7 @@ class PixelAdaptiveConv2d(PixelwiseConv2d):
             std = shape[1] ** -0.5 if "previous" in key else method.sigma
             weight = nn.init.normal_(layer.weight.new_empty(*shape, 1, 1), std=std)
             self.register_parameter(key, nn.Parameter(weight))
-        self.own = ("map_state", *shapes)
+        self.own = (*BUFFERS, *shapes)
 
     @property
     def dilation_map(self) -> Tensor | None:
@@ -169,7 +169,7 @@ class PixelAdaptiveConv2d(PixelwiseConv2d):
 
     def logits(self, input: Tensor, previous: Tensor | None) -> Tensor:
         """``h (N, D, H, W)`` for ``input (N, C_in, H, W)`` and the previous layer's ``h``, in the weights' dtype."""
-        weights = {key: self.get_parameter(key) for key in self.own if key != "map_state"}
+        weights = {key: self.get_parameter(key) for key in self.own if key not in BUFFERS}
         with without_autocast(input):
             dtype = weights["option_weight"].dtype
             before = None if previous is None else previous.to(dtype)
@@ -197,12 +197,12 @@ class PixelAdaptiveConv2d(PixelwiseConv2d):
 
     def shares(self) -> dict[int, float]:
         """The share of pixels whose likeliest option is each rate: of the last training step, or of an evaluation."""
-        return dict(zip(self.method.rates, self.map_state[3:].tolist(), strict=True))
+        return dict(zip(self.method.rates, self.map_state[2:].tolist(), strict=True))
 
     def values(self) -> dict[str, float]:
         """Mean and variance over pixels of the expected dilation, and the share of pixels that choose each option."""
         names = ("dilation", "dilation_variance", *(f"share_{rate}" for rate in self.method.rates))
-        return dict(zip(names, self.map_state[1:].tolist(), strict=True))
+        return dict(zip(names, self.map_state.tolist(), strict=True))
 
     def reported_dilation(self) -> float:
         """The mean dilation as evaluation uses it, or the largest that any pixel chose."""
@@ -215,5 +215,5 @@ class PixelAdaptiveConv2d(PixelwiseConv2d):
 
     def learning_rules(self) -> list[LearningRule]:
         """The logits' weights learn at a multiple of the model's learning rate."""
-        weights = tuple(self.get_parameter(key) for key in self.own if key != "map_state")
+        weights = tuple(self.get_parameter(key) for key in self.own if key not in BUFFERS)
         return [LearningRule(weights, multiplier=self.method.learning_rate_multiplier)]

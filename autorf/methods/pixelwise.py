@@ -1,21 +1,25 @@
 """What convolutions whose receptive field differs from pixel to pixel have in common."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Self
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from autorf.methods.base import AdaptiveConv2d
+from autorf.methods.bookkeeping import Record
+from autorf.methods.recorded import Recorded
 from autorf.methods.relay import MapRelay
 from autorf.ops.capture import real_dilated_conv2d
 
-_IDLE = -1.0
+BUFFERS = ("bookkeeping", "map_state")
+"""The buffers that the state has beside the layer's parameters."""
 
 
-class PixelwiseConv2d(AdaptiveConv2d):
+class PixelwiseConv2d(Recorded, AdaptiveConv2d):
     """A convolution of stride 1 with a map that says how far it reaches at each pixel.
 
     It is *idle*, the plain convolution of its dilation bit for bit, until training begins: with the first ``advance``
@@ -30,6 +34,7 @@ class PixelwiseConv2d(AdaptiveConv2d):
         statistics: of the map while idle.
         inlet: where a map of an earlier layer comes from.
         outlet: where later layers get theirs.
+        options: the dilations it chooses among, where it does.
     """
 
     map_state: Tensor
@@ -43,19 +48,25 @@ class PixelwiseConv2d(AdaptiveConv2d):
         statistics: Sequence[float],
         inlet: MapRelay | None,
         outlet: MapRelay | None,
+        options: Sequence[float] = (),
     ) -> None:
         super().__init__(layer)
         self.name, self.rate, self.inlet, self.outlet = name, dilation, inlet, outlet
-        self.progress = _IDLE
         self.last_map: Tensor | None = None
-        self.register_buffer("map_state", torch.tensor([_IDLE, *statistics], device=layer.weight.device))
+        self.register_buffer("map_state", torch.tensor(list(statistics), device=layer.weight.device))
         self.register_buffer("pooled_values", torch.zeros((), device=layer.weight.device), persistent=False)
-        self.own = ("map_state",)
+        self._keep(Record(), options, layer.weight.device)
+        self.own = BUFFERS
 
     @property
     def idle(self) -> bool:
         """Whether training has not begun: the layer is the plain convolution."""
-        return self.progress < 0
+        return not self.record.begun
+
+    @property
+    def progress(self) -> float:
+        """The share of the training that is done."""
+        return self.record.progress
 
     def train(self, mode: bool = True) -> Self:
         """Begin to pool statistics anew."""
@@ -66,8 +77,7 @@ class PixelwiseConv2d(AdaptiveConv2d):
 
     def advance(self, progress: float) -> None:
         """Leave the idle state, for this share of the training."""
-        self.progress = progress
-        self.map_state[0] = progress
+        self.record = replace(self.record, begun=True, progress=progress)
 
     def forward(self, input: Tensor) -> Tensor:
         """The convolution with each pixel's own reach, ``(N, C_in, H, W)`` to ``(N, C_out, H, W)``.
@@ -122,15 +132,23 @@ class PixelwiseConv2d(AdaptiveConv2d):
             self.pooled_values += map.numel()
             share = map.numel() / self.pooled_values
             # No branch on a tensor's value, which would wait for the device; a share of 1 is the first pass.
-            current = torch.where(share < 1, self._pooled(self.map_state[1:], current, share), current)
-        self.map_state[1:] = current
+            current = torch.where(share < 1, self._pooled(self.map_state, current, share), current)
+        self.map_state.copy_(current)
 
     @abstractmethod
     def _pooled(self, before: Tensor, current: Tensor, share: Tensor) -> Tensor:
         """Statistics of earlier passes and of this one together, of which this one has ``share`` of all values."""
 
-    def _loaded(self) -> None:
-        self.progress = self.map_state[0].item()
+    def upgrade_state(self, state: dict[str, Any], prefix: str) -> None:
+        """Take a state of layout 1 too, whose statistics begin with the share of the training that was done."""
+        super().upgrade_state(state, prefix)
+        name = f"{prefix}map_state"
+        if name in state and state[name].numel() == self.map_state.numel() + 1:
+            state[name] = state[name][1:]
+
+    def _record_of_first_version(self, state: Mapping[str, Tensor]) -> Record:
+        progress = float(state["map_state"][0]) if "map_state" in state else -1.0
+        return Record(begun=progress >= 0, progress=max(progress, 0.0))
 
 
 def pooled_moments(before: Tensor, current: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,26 +1,71 @@
-"""A region of the network that is resized on both sides: its hooks, and its form with a constant factor."""
+"""A region of the network that is resized on both sides, and its form with a constant factor."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import TypeVar
 
 from torch import Tensor, nn
 
+from autorf.methods.passes import Pass, Passes, Sides, runs_again
 from autorf.ops.capture import resample2d
 from autorf.ops.inflation import inflate, inflated_side, interpolate
 
-Sides = tuple[int, int]
+Shared = TypeVar("Shared")
 
 
 class Region(nn.Module):
-    """Resizes on both sides of a region of the network, called by the hooks around it.
+    """Resizes on both sides of a region of the network, called by the modules at its ends.
 
-    ``size`` and ``image_size`` are those of the map in front of the region and of the model's input in this forward
-    pass; ``fold`` says whether the region returns to the latter.
+    Attributes:
+        fold: whether the region returns to the size of the model's input.
+        image_size: of the model's input in this forward pass, where ``fold`` asks for it.
+        passes: the forward passes under way.
     """
 
     fold: bool = False
-    size: Sides | None = None
     image_size: Sides | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.passes = Passes()
+        self._resizing: Pass | None = None
+
+    def enter(self, map: Tensor) -> Tensor:
+        """Inflate ``map (N, C, H, W)`` in front of the region."""
+        if runs_again():
+            current = self.passes.find("start", map, self.training)
+        else:
+            current = self.passes.begin(map, self.image_size, self.training)
+        return self._within(current, map)
+
+    def leave(self, map: Tensor) -> Tensor:
+        """Return ``map (N, C, H, W)`` behind the region to the size in front of it, or to the image's."""
+        current = self.passes.find("end", map, self.training) if runs_again() else self.passes.finish(map)
+        return self._within(current, map, current.image_size if self.fold else current.size, current.size)
+
+    def shared(self, make: Callable[[], Shared], again: Callable[[Shared], Shared]) -> Shared:
+        """What both resizes of one forward pass use: made at the first, and the same at the second.
+
+        Args:
+            make: gives it.
+            again: gives it for a part of the pass that runs again in the backward pass, from what it was.
+        """
+        current = self._resizing
+        if current is None:
+            return make()
+        if current.shared is None:
+            current.shared = make()
+        elif runs_again():
+            current.shared = again(current.shared)
+        shared: Shared = current.shared
+        return shared
+
+    def _within(self, current: Pass, map: Tensor, *sizes: Sides | None) -> Tensor:
+        self._resizing = current
+        try:
+            resized: Tensor = self(map, *sizes)
+        finally:
+            self._resizing = None
+        return resized
 
     def values(self) -> dict[str, float]:
         """What describes the resize now, such as the factor ``f``."""
@@ -83,40 +128,3 @@ class Resampling:
             return resample2d(input, *sides, height, width)
         whole = folded(size, base)
         return resample2d(input, *size, whole[0] / height, whole[1] / width)
-
-
-class SeeImage:
-    """Forward pre-hook of the whole model: remembers the image's size for a region that folds the up-sampling in."""
-
-    def __init__(self, region: Region) -> None:
-        self.region = region
-
-    def __call__(self, module: nn.Module, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> None:
-        """Note the size of the model's first argument."""
-        image = next(iter((*arguments, *named.values())))
-        self.region.image_size = (image.shape[2], image.shape[3])
-
-
-class EnterRegion:
-    """Forward pre-hook of a region's first module: remembers the map's size and inflates it."""
-
-    def __init__(self, region: Region) -> None:
-        self.region = region
-
-    def __call__(self, module: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """The first module's arguments with its map inflated."""
-        self.region.size = (arguments[0].shape[2], arguments[0].shape[3])
-        return (self.region(arguments[0]), *arguments[1:])
-
-
-class LeaveRegion:
-    """Forward hook of a region's last module: returns its output to the size before the region, or the image's."""
-
-    def __init__(self, region: Region) -> None:
-        self.region = region
-
-    def __call__(self, module: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        """The last module's output, resized."""
-        region = self.region
-        resized: Tensor = region(output, region.image_size if region.fold else region.size, region.size)
-        return resized

@@ -8,7 +8,7 @@ from torch import Tensor
 
 class _ReturningClamp(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, input: Tensor, low: float, high: float) -> Tensor:
+    def forward(ctx: Any, input: Tensor, low: Any, high: Any) -> Tensor:
         ctx.save_for_backward(input)
         ctx.bounds = low, high
         return input.clamp(low, high)
@@ -27,5 +27,9 @@ def returning_clamp(input: Tensor, low: float, high: float) -> Tensor:
 
     The gradient of ``clamp`` itself is zero there, so that a value that once left could never return.
     """
-    clamped: Tensor = _ReturningClamp.apply(input, low, high)
+    if torch.jit.is_tracing() or not (input.requires_grad and torch.is_grad_enabled()):
+        return input.clamp(low, high)
+    # A compiler with dynamic=True takes numbers for unknowns, which an operator of our own cannot be given.
+    bounds = (input.new_full((), low), input.new_full((), high)) if torch.compiler.is_compiling() else (low, high)
+    clamped: Tensor = _ReturningClamp.apply(input, *bounds)
     return clamped

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from autorf.methods.base import AdaptiveModule, LayerMethod, LearningRule, square_dilation
 from autorf.methods.dilation import Rate
-from autorf.methods.pixelwise import PixelwiseConv2d, pooled_moments, resized
+from autorf.methods.pixelwise import BUFFERS, PixelwiseConv2d, pooled_moments, resized
 from autorf.methods.quantity import Quantity
 from autorf.methods.relay import MapRelay
 from autorf.methods.returning_clamp import returning_clamp
@@ -129,7 +129,7 @@ class ScaleAdaptiveConv2d(PixelwiseConv2d):
             weight = layer.weight.new_empty(1, layer.in_channels, 3, 3)
             self.scale_weight = nn.Parameter(nn.init.normal_(weight, std=method.sigma))
             self.scale_bias = nn.Parameter(layer.weight.new_ones(1))
-            self.own = ("map_state", "scale_weight", "scale_bias")
+            self.own = (*BUFFERS, "scale_weight", "scale_bias")
 
     @property
     def scale_map(self) -> Tensor | None:
@@ -159,7 +159,7 @@ class ScaleAdaptiveConv2d(PixelwiseConv2d):
 
     def values(self) -> dict[str, float]:
         """Mean, standard deviation, least and largest scale: of the last training step, or of a whole evaluation."""
-        mean, variance, low, high = self.map_state[1:].tolist()
+        mean, variance, low, high = self.map_state.tolist()
         return {"scale": mean, "scale_std": math.sqrt(variance), "scale_min": low, "scale_max": high}
 
     @property

@@ -83,7 +83,9 @@ def interpolate(input: Tensor, factor: Factor, size: Sequence[int], *, gradient:
 
 def inflated_side(side: int, factor: float) -> int:
     """The inflated length ``round(factor (side - 1) + 1)`` of an axis of ``side`` pixels."""
-    return round(factor * (side - 1) + 1)
+    # A tracer of torch.jit shows sides as tensors.
+    whole = int(side) if torch.jit.is_tracing() else side
+    return round(factor * (whole - 1) + 1)
 
 
 def factor_pair(factor: Factor) -> tuple[float, float]:

@@ -63,7 +63,7 @@ def _own_flops() -> dict[Any, Any]:
 def _deployable(model: nn.Module) -> nn.Module:
     plain = copy.deepcopy(model).eval()
     try:
-        freeze(plain)
+        freeze(plain, unfinished=True)
     except InputError:
         # What has no plain form costs what it is now.
         return plain

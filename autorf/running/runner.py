@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from autorf.data import DataSpec, Splits, load
+from autorf.errors import SearchWarning
 from autorf.fields import receptive_field
 from autorf.networks import build
 from autorf.running.cost import PeakMemory, costs
@@ -103,6 +104,8 @@ def _fit(
 ) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
+        # The study's plan has said it of every trial.
+        warnings.filterwarnings("ignore", "the search of .* heard only", SearchWarning)
         trainer.fit(module, train, val, ckpt_path=resumed, weights_only=True)
         if module.validation_scores is None:
             # Resumed behind the last epoch: nothing was left to train, so nothing was validated either.

@@ -9,28 +9,16 @@ from torch import Tensor, nn
 
 from autorf.errors import InputError
 from autorf.methods.base import AdaptiveModule, Method
-from autorf.methods.region import EnterRegion, LeaveRegion, Region, SeeImage
+from autorf.methods.region import Region
+from autorf.methods.region_ends import place
 from autorf.surgery.dry_run import run, runnable_input, shapes
+from autorf.surgery.optimizer_watch import watch
+from autorf.surgery.record import CHANGED, RECORD, Adaptation
+from autorf.surgery.repetition import all_done, may_repeat
 from autorf.surgery.scopes import SCOPES, Exchange
+from autorf.surgery.state_mark import watch_loading
 from autorf.surgery.swap import first_leaf, put_back, swap
-
-RECORD = "autorf_adaptations"
-"""The attribute of an adapted model that says what was done to it."""
-
-
-@dataclass(frozen=True)
-class Adaptation:
-    """One method and the modules of the model it changed.
-
-    Attributes:
-        method: what was asked for.
-        names: the changed layers, or the first and the last module of a region.
-        frozen: those of ``names`` that ``freeze`` has turned into plain layers; a region goes by its first module.
-    """
-
-    method: Method
-    names: tuple[str, ...]
-    frozen: tuple[str, ...] = ()
+from autorf.surgery.wrappers import check_inside, named_modules, refuse_flat, submodule, unwrapped
 
 
 @dataclass(frozen=True)
@@ -48,7 +36,8 @@ def adapt(model: nn.Module, method: Method, *methods: Method, example_input: Ten
     the first layer is swapped, so the model is untouched after an error.
 
     Args:
-        model: any module; convolutions of timm and segmentation-models-pytorch are known.
+        model: any module; convolutions of timm and segmentation-models-pytorch are known. Of a compiled model the one
+            inside is changed; other wrappers come afterwards, unless the method adds nothing to the state.
         method: what to do, a specification.
         methods: further ones, on disjoint targets, applied in order.
         example_input: ``(N, C, H, W)``; if given, the adapted model is run once without gradients to check shapes.
@@ -56,7 +45,8 @@ def adapt(model: nn.Module, method: Method, *methods: Method, example_input: Ten
 
     Raises:
         InputError: when a target matches nothing, a matched layer cannot be treated, targets overlap each other or an
-            earlier adaptation, something goes around a region, or the dry run changes the output's shape.
+            earlier adaptation, something goes around a region, the dry run changes the output's shape, or a target lies
+            inside a wrapper that would not take notice of the change.
 
     Examples:
         >>> import autorf
@@ -70,8 +60,13 @@ def adapt(model: nn.Module, method: Method, *methods: Method, example_input: Ten
         raise InputError(
             f"adapt takes a torch.nn.Module that is not compiled by torch.jit, got a {type(model).__name__}"
         )
+    wrapped, model = model, unwrapped(model)
+    if may_repeat(model) and all_done((method, *methods), [done.method for done in adaptations(model)]):
+        return wrapped
     owners = {name: f"the earlier {earlier.method.method}" for earlier in adaptations(model) for name in earlier.names}
     plans = [plan for each in (method, *methods) for plan in _plans(model, each, owners, example_input)]
+    for plan in plans:
+        _check_wrappers(wrapped, plan)
     if example_input is None and _folds(plans):
         example_input = runnable_input(model, None)
     before = None if example_input is None else shapes(run(model, example_input))
@@ -82,7 +77,15 @@ def adapt(model: nn.Module, method: Method, *methods: Method, example_input: Ten
             raise InputError(f"the adapted model's output has shape {after} instead of {before}{folds}")
 
     carry_out(model, plans, check_shapes)
-    return model
+    return wrapped
+
+
+def _check_wrappers(wrapped: nn.Module, plan: Plan) -> None:
+    new_state = plan.exchange.region is not None or any(
+        isinstance(module, AdaptiveModule) for module in plan.exchange.replacements.values()
+    )
+    for name in plan.adaptation.names:
+        check_inside(wrapped, name, plan.adaptation.method.method, new_state=new_state)
 
 
 def _folds(plans: Sequence[Plan]) -> bool:
@@ -101,7 +104,7 @@ def adaptations(model: nn.Module) -> tuple[Adaptation, ...]:
     """
     return tuple(
         Adaptation(adaptation.method, _within(prefix, adaptation.names), _within(prefix, adaptation.frozen))
-        for prefix, module in model.named_modules()
+        for prefix, module in named_modules(model)
         for adaptation in getattr(module, RECORD, ())
     )
 
@@ -126,7 +129,11 @@ def carry_out(model: nn.Module, plans: Sequence[Plan], check: Callable[[], None]
         raise
     done = tuple(plan.adaptation for plan in plans)
     setattr(model, RECORD, (*getattr(model, RECORD, ()), *done))
+    watch_loading(model)
+    watch(model)
     for plan in plans:
+        for name in plan.adaptation.names:
+            setattr(submodule(model, name), CHANGED, plan.adaptation.method.method)
         plan.adaptation.method.finish(model)
 
 
@@ -150,21 +157,25 @@ def _claim(method: Method, names: Sequence[str], owners: dict[str, str]) -> None
 
 
 def _install(model: nn.Module, adaptation: Adaptation, region: Region) -> Callable[[], None]:
-    first, last = (model.get_submodule(name) for name in adaptation.names)
+    first, last = (submodule(model, name) for name in adaptation.names)
     holder, name = first_leaf(first), adaptation.method.method
+    undo_ends = place(region, first, last, model)
     holder.add_module(name, region)
-    handles = [first.register_forward_pre_hook(EnterRegion(region)), last.register_forward_hook(LeaveRegion(region))]
-    if region.fold:
-        handles.append(model.register_forward_pre_hook(SeeImage(region), with_kwargs=True))
 
     def undo() -> None:
-        for handle in handles:
-            handle.remove()
         delattr(holder, name)
+        undo_ends()
 
     return undo
 
 
 def adaptive_modules(model: nn.Module) -> dict[str, AdaptiveModule]:
-    """The modules that methods put into ``model``, by name."""
-    return {name: module for name, module in model.named_modules() if isinstance(module, AdaptiveModule)}
+    """The modules that methods put into ``model``, by name, without prefixes of wrappers.
+
+    Raises:
+        InputError: when their parameters lie in the flat pieces of ``FullyShardedDataParallel``.
+    """
+    adaptive = {name: module for name, module in named_modules(model) if isinstance(module, AdaptiveModule)}
+    if adaptive:
+        refuse_flat(model)
+    return adaptive

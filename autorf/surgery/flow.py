@@ -10,6 +10,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
+from autorf.surgery.wrappers import named_modules
+
 
 @dataclass(frozen=True)
 class Step:
@@ -36,7 +38,7 @@ class Flow(TorchDispatchMode):
         self.steps: list[Step] = []
         self._step_of = WeakIdKeyDictionary()
         self._inside: list[str] = [""]
-        self._names = {id(module): name for name, module in model.named_modules()}
+        self._names = {id(module): name for name, module in named_modules(model)}
 
     def begin(self, input: Tensor) -> None:
         """Follow what is computed from ``input``."""

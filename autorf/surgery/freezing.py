@@ -10,10 +10,14 @@ from torch.utils._pytree import tree_leaves
 from autorf.errors import InputError
 from autorf.methods.base import AdaptiveModule
 from autorf.methods.region import Region
-from autorf.surgery.adaptation import RECORD, Adaptation, adaptive_modules
+from autorf.surgery.adaptation import adaptive_modules
 from autorf.surgery.dry_run import evaluation, random_like_parameters, run
+from autorf.surgery.frozen_state import mark_frozen
+from autorf.surgery.record import RECORD, Adaptation
 from autorf.surgery.scopes import SCOPES
-from autorf.surgery.swap import put_back, rebind_hooks, swap
+from autorf.surgery.swap import put_back, rebind, swap
+from autorf.surgery.verification import check_finished
+from autorf.surgery.wrappers import named_modules, submodule, unwrapped
 
 
 @dataclass(frozen=True)
@@ -28,20 +32,25 @@ class Frozen:
         return "\n".join([*lines, *(f"{name}  left: {reason}" for name, reason in self.left.items())] or ["nothing"])
 
 
-def freeze(model: nn.Module, example_input: Tensor | None = None) -> Frozen:
+def freeze(model: nn.Module, example_input: Tensor | None = None, *, unfinished: bool = False) -> Frozen:
     """Replace every adaptive module of ``model`` by a plain one with the same output, in place, where there is one.
 
-    Every pair is compared on random input first; the model is untouched after an error.
+    Every pair is compared on random input first; the model is untouched after an error. The state of a frozen model has
+    one more key, whose name says what to do where it does not belong; :func:`autorf.plain_state_dict` leaves it out.
 
     Args:
         model: adapted, its training finished (``advance`` has reached the last step).
         example_input: ``(N, C, H, W)``; if given, the whole model's output is compared as well.
+        unfinished: whether to freeze a search that is not over as it is in evaluation now.
 
     Returns:
         The names of the modules that were folded, and of those whose method has no plain form, with the reason.
 
     Raises:
-        InputError: when a plain layer would give another output, as during a search.
+        InputError: when a search is not over, a plain layer would give another output, or the model is sharded.
+
+    Warns:
+        TrainingWarning: once, where what is frozen was not trained as it should be; see :func:`verify`.
 
     Note:
         A frozen model goes through ``torch.export`` and ``torch.onnx.export``, and so do modules left by a per-pixel
@@ -58,6 +67,9 @@ def freeze(model: nn.Module, example_input: Tensor | None = None) -> Frozen:
         >>> type(model[0]).__name__
         'Conv2d'
     """
+    model = unwrapped(model)
+    check_finished(model, unfinished=unfinished)
+    _refuse_sharded(model)
     plain: dict[str, nn.Module] = {}
     left: dict[str, str] = {}
     for name, module in adaptive_modules(model).items():
@@ -68,28 +80,35 @@ def freeze(model: nn.Module, example_input: Tensor | None = None) -> Frozen:
         plain[name] = folded.train(module.training)
         _prove(name, module, folded)
     before = None if example_input is None else run(model, example_input)
-    undo = _exchange(model, plain)
+    undo = exchange(model, plain)
     if example_input is not None and (difference := _difference(before, run(model, example_input))):
         undo()
         raise InputError(f"freeze: the model's output differs by {difference:.3g}; nothing was changed")
-    _record(model, plain)
+    record_frozen(model, plain)
     return Frozen(tuple(plain), left)
 
 
-def _exchange(model: nn.Module, plain: Mapping[str, nn.Module]) -> Callable[[], None]:
+def _refuse_sharded(model: nn.Module) -> None:
+    for name, module in adaptive_modules(model).items():
+        if any(hasattr(parameter, "full_tensor") for parameter in module.parameters(recurse=False)):
+            raise InputError(
+                f"freeze: the parameters of {name!r} are sharded by fully_shard; write the model by "
+                "autorf.save(model, folder), which gathers them, and freeze autorf.load(build, folder)"
+            )
+
+
+def exchange(model: nn.Module, plain: Mapping[str, nn.Module]) -> Callable[[], None]:
+    """Put plain modules into ``model`` for adaptive ones; return how to undo it."""
+    pairs = [(submodule(model, name), module) for name, module in plain.items()]
+    regions = [(old, new) for old, new in pairs if isinstance(old, Region) and isinstance(new, Region)]
     before = swap(model, plain)
-    regions: list[tuple[Region, Region]] = []
-    for name, module in plain.items():
-        old = before[name]
-        if isinstance(module, Region) and isinstance(old, Region):
-            regions.append((old, module))
     for old, new in regions:
-        rebind_hooks(model, old, new)
+        rebind(model, old, new)
 
     def undo() -> None:
         put_back(model, before)
         for old, new in regions:
-            rebind_hooks(model, new, old)
+            rebind(model, new, old)
 
     return undo
 
@@ -116,13 +135,15 @@ def _difference(first: object, second: object) -> float:
     return worst
 
 
-def _record(model: nn.Module, folded: Mapping[str, nn.Module]) -> None:
-    for prefix, module in model.named_modules():
+def record_frozen(model: nn.Module, folded: Mapping[str, nn.Module]) -> None:
+    """Note in ``model`` which of its adapted modules are plain now, and mark its state."""
+    for prefix, module in named_modules(model):
         if RECORD in vars(module):
             adaptations: tuple[Adaptation, ...] = vars(module)[RECORD]
             frozen = [_frozen_names(module, prefix, adaptation, folded) for adaptation in adaptations]
             done = (replace(adaptation, frozen=names) for adaptation, names in zip(adaptations, frozen, strict=True))
             setattr(module, RECORD, tuple(done))
+    mark_frozen(model)
 
 
 def _frozen_names(

@@ -1,5 +1,6 @@
 """What a training loop needs of an adapted model: optimizer groups, the schedule, the learned values."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
@@ -7,6 +8,7 @@ from torch import nn
 from autorf.errors import InputError
 from autorf.methods.base import AdaptiveModule, SearchState
 from autorf.surgery.adaptation import adaptive_modules
+from autorf.surgery.verification import note_advance
 
 LISTED = ("f", "dilation")
 """Learned values that are listed one by one where a model has several."""
@@ -51,16 +53,24 @@ def parameter_groups(model: nn.Module, lr: float, *, weight_decay: float = 0.01)
     return [{"params": others, "lr": lr, "weight_decay": weight_decay, "scheduled": True}, *groups]
 
 
-def advance(model: nn.Module, step: int, total_steps: int) -> None:
-    """Tell every method in ``model`` how far the training is; call it before each optimizer step.
+def advance(model: nn.Module, step: int, total_steps: int, optimizer: Any = None) -> None:
+    """Tell every method in ``model`` how far the training is; call it before each optimizer step, in every process.
+
+    A search that is over stays over, whatever step comes: in a longer training, a second one, or a second stage; see
+    :func:`search_again`.
 
     Args:
         model: adapted or not.
         step: steps done so far, ``0 <= step <= total_steps``.
         total_steps: of the whole training, > 0.
+        optimizer: that trains the model, anything with ``param_groups``. Those of ``torch.optim`` are seen anyway.
 
     Raises:
-        InputError: for a step out of range.
+        InputError: for a step out of range, or an optimizer without groups.
+
+    Warns:
+        TrainingWarning: once, where the optimizer does not train what a method added as it should, or a search heard
+            nothing or too little; see :func:`verify`.
 
     Examples:
         >>> import autorf
@@ -77,6 +87,45 @@ def advance(model: nn.Module, step: int, total_steps: int) -> None:
         raise InputError(f"advance: step must lie in 0..total_steps, got step {step} of {total_steps}")
     for module in adaptive_modules(model).values():
         module.advance(step / total_steps)
+    note_advance(model, optimizer, last=step == total_steps)
+
+
+def search_again(model: nn.Module) -> nn.Module:
+    """Have every search in ``model`` begin anew with the next :func:`advance`, and return the model.
+
+    Each window opens over all options once more, centred where the last search ended, and what was heard before is
+    forgotten; a factor that was held at first is held again. Make averaged copies of the model anew.
+
+    Raises:
+        InputError: where the model has nothing that searches, or was held.
+
+    Examples:
+        >>> import autorf
+        >>> from torch import nn
+        >>> model = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1))
+        >>> model = autorf.adapt(model, autorf.LearnedDilation(targets="0"))
+        >>> autorf.advance(model, 10, 10)
+        >>> autorf.advance(model, 0, 10)  # a second training: fixed stays fixed
+        >>> model[0].searching
+        False
+        >>> autorf.advance(autorf.search_again(model), 0, 10)
+        >>> model[0].searching
+        True
+    """
+    modules = [module for module in adaptive_modules(model).values() if module.searches]
+    if not modules:
+        raise InputError("search_again: the model has no method that searches, or its modules are frozen")
+    for module in modules:
+        module.search_again()
+    return model
+
+
+def in_present_format(model: nn.Module, state: Mapping[str, Any]) -> dict[str, Any]:
+    """``state``, maybe of an earlier version, as the adapted ``model`` names and shapes it now."""
+    present = dict(state)
+    for name, module in adaptive_modules(model).items():
+        module.upgrade_state(present, f"{name}." if name else "")
+    return present
 
 
 def learned_values(model: nn.Module) -> dict[str, float]:

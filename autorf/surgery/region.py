@@ -10,6 +10,7 @@ from autorf.errors import InputError, near_names
 from autorf.methods.base import RegionMethod
 from autorf.surgery.dry_run import hooked, run, runnable_input, shapes
 from autorf.surgery.flow import Flow
+from autorf.surgery.wrappers import named_modules, submodule
 
 
 def regions_of(model: nn.Module, method: RegionMethod) -> list[tuple[RegionMethod, tuple[str, str]]]:
@@ -20,7 +21,7 @@ def regions_of(model: nn.Module, method: RegionMethod) -> list[tuple[RegionMetho
     Raises:
         InputError: when the network offers no region, or a name does not exist.
     """
-    named = dict(model.named_modules())
+    named = dict(named_modules(model))
     own = getattr(model, "receptive_field_regions", ())
     places = ((method.start, method.end),) if method.start and method.end else own
     if not places:
@@ -57,7 +58,7 @@ def check_region(
     image = runnable_input(model, example_input)
     start, end = names
     crossing = _Crossing(Flow(model), method.method, start, end)
-    first, last = model.get_submodule(start), model.get_submodule(end)
+    first, last = submodule(model, start), submodule(model, end)
     with crossing.flow.named_modules(model), hooked(first, crossing.enter, last, crossing.leave), crossing.flow:
         crossing.flow.begin(image)
         output = run(model, image)

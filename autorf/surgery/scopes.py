@@ -10,12 +10,13 @@ from torch import Tensor, nn
 
 from autorf.errors import InputError
 from autorf.methods.base import AdaptiveModule, AdaptiveRegion, LayerMethod, Method, RegionMethod
-from autorf.methods.convolutions import plain_convolution
+from autorf.methods.convolutions import PLAIN, class_name, plain_convolution
 from autorf.methods.region import ConstantRegion, Region
 from autorf.surgery.forms import Form, FrozenConvolution, FrozenRegion
 from autorf.surgery.region import check_region, regions_of
 from autorf.surgery.swap import first_leaf, region_at
 from autorf.surgery.targets import checked_layers, target_names
+from autorf.surgery.wrappers import named_modules, submodule
 
 Names = tuple[str, ...]
 AnyMethod = TypeVar("AnyMethod", bound=Method)
@@ -85,6 +86,14 @@ class Scope(ABC, Generic[AnyMethod]):
             InputError: when it cannot be rebuilt.
         """
 
+    @abstractmethod
+    def plain(self, model: nn.Module, name: str, form: Form) -> dict[str, nn.Module]:
+        """By the name of the adaptive module, what takes its place when ``name`` is frozen in that form.
+
+        Raises:
+            InputError: when the form is of the other scope.
+        """
+
 
 class Layers(Scope[LayerMethod]):
     """Convolutions, one by one."""
@@ -104,9 +113,7 @@ class Layers(Scope[LayerMethod]):
         layers = checked_layers(model, method, names)
         modules = method.replacements({name: layer for name, layer in layers.items() if name not in frozen})
         for name, form in frozen.items():
-            if not isinstance(form, FrozenConvolution):
-                raise InputError(f"the frozen form of {name!r} is no convolution")
-            modules[name] = plain_convolution(layers[name], layers[name].weight, layers[name].bias, form.dilation)
+            modules[name] = _frozen_convolution(name, layers[name], form)
         return Exchange(modules)
 
     def measured(self, model: nn.Module, names: Names) -> float:
@@ -115,7 +122,7 @@ class Layers(Scope[LayerMethod]):
 
     def values(self, model: nn.Module, names: Names) -> dict[str, tuple[str, dict[str, float]]]:
         """Of each layer."""
-        return {name: (name, _layer_values(model.get_submodule(name))) for name in names}
+        return {name: (name, _layer_values(submodule(model, name))) for name in names}
 
     def frozen(self, model: nn.Module, names: Names, folded: Collection[str]) -> Names:
         """The layers among those that were folded."""
@@ -123,11 +130,16 @@ class Layers(Scope[LayerMethod]):
 
     def form(self, name: str, module: nn.Module) -> Form:
         """A plain convolution's dilation."""
-        if type(module) is not nn.Conv2d:
+        if class_name(module) != PLAIN:
             raise InputError(
                 f"save: the frozen layer {name!r} is a {type(module).__name__}; only nn.Conv2d can be rebuilt"
             )
+        assert isinstance(module, nn.Conv2d)
         return FrozenConvolution(dilation=(module.dilation[0], module.dilation[1]))
+
+    def plain(self, model: nn.Module, name: str, form: Form) -> dict[str, nn.Module]:
+        """A convolution of the form's dilation."""
+        return {name: _frozen_convolution(name, submodule(model, name), form)}
 
 
 class Regions(Scope[RegionMethod]):
@@ -159,16 +171,16 @@ class Regions(Scope[RegionMethod]):
 
     def measured(self, model: nn.Module, names: Names) -> float:
         """How many numbers an adaptive region computes for each position of its map."""
-        region = region_at(model.get_submodule(names[0]))
+        region = region_at(submodule(model, names[0]))
         return region.values_per_position if isinstance(region, AdaptiveRegion) else 0.0
 
     def values(self, model: nn.Module, names: Names) -> dict[str, tuple[str, dict[str, float]]]:
         """Of the region."""
-        return {" to ".join(names): (names[0], region_at(model.get_submodule(names[0])).values())}
+        return {" to ".join(names): (names[0], region_at(submodule(model, names[0])).values())}
 
     def frozen(self, model: nn.Module, names: Names, folded: Collection[str]) -> Names:
         """The first module's name, once the region is no longer the method's."""
-        return () if isinstance(region_at(model.get_submodule(names[0])), AdaptiveModule) else names[:1]
+        return () if isinstance(region_at(submodule(model, names[0])), AdaptiveModule) else names[:1]
 
     def form(self, name: str, module: nn.Module) -> Form:
         """The region's constant factor."""
@@ -181,6 +193,14 @@ class Regions(Scope[RegionMethod]):
         height, width = region.factor
         return FrozenRegion(factor=height if height == width else (height, width))
 
+    def plain(self, model: nn.Module, name: str, form: Form) -> dict[str, nn.Module]:
+        """A region of the form's factor."""
+        region = region_at(submodule(model, name))
+        if not isinstance(form, FrozenRegion):
+            raise InputError(f"the frozen form of {name!r} is no factor")
+        names = (inner for inner, module in named_modules(model) if module is region)
+        return {next(names): ConstantRegion(form.pair, fold=region.fold).train(region.training)}
+
     def _around(self, model: nn.Module, method: RegionMethod, names: Sequence[str], region: Region) -> Exchange:
         """A region, and what becomes of its first layer.
 
@@ -191,7 +211,7 @@ class Regions(Scope[RegionMethod]):
         replacements: Mapping[str, nn.Module] = {}
         if (layer_method := method.first_layer(start)) is not None:
             replacements = layer_method.replacements(checked_layers(model, layer_method, (start,)))
-        if any(isinstance(child, Region) for child in first_leaf(model.get_submodule(start)).children()):
+        if any(isinstance(child, Region) for child in first_leaf(submodule(model, start)).children()):
             raise InputError(
                 f"{method.method}: another region begins at {start!r} too; regions may follow each other only"
             )
@@ -205,6 +225,15 @@ SCOPES: Mapping[str | None, Scope[Any]] = {"layers": Layers(), "region": Regions
 def device_of(model: nn.Module) -> torch.device:
     """The device of the first parameter."""
     return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+
+
+def _frozen_convolution(name: str, layer: nn.Module, form: Form) -> nn.Conv2d:
+    if not isinstance(form, FrozenConvolution):
+        raise InputError(f"the frozen form of {name!r} is no convolution")
+    weight, bias = layer.weight, layer.bias
+    assert isinstance(weight, Tensor)
+    assert bias is None or isinstance(bias, Tensor)
+    return plain_convolution(layer, weight, bias, form.dilation)
 
 
 def _layer_values(module: nn.Module) -> dict[str, float]:

@@ -12,9 +12,11 @@ from autorf.errors import InputError
 from autorf.methods import METHODS
 from autorf.methods.base import Method
 from autorf.specification import Specification, parse
-from autorf.surgery.adaptation import Adaptation, adaptations
+from autorf.surgery.adaptation import adaptations
 from autorf.surgery.forms import Form
+from autorf.surgery.record import Adaptation
 from autorf.surgery.scopes import SCOPES
+from autorf.surgery.wrappers import named_modules, submodule
 
 VERSION = 1
 """Of the record's layout; another one is refused."""
@@ -109,7 +111,7 @@ def _saved(model: nn.Module, adaptation: Adaptation) -> SavedAdaptation:
     return SavedAdaptation(
         method=adaptation.method.model_dump(mode="json"),
         names=adaptation.names,
-        frozen={name: scope.form(name, model.get_submodule(name)) for name in adaptation.frozen},
+        frozen={name: scope.form(name, submodule(model, name)) for name in adaptation.frozen},
         values_per_position=scope.measured(model, adaptation.names),
     )
 
@@ -129,7 +131,7 @@ def method_of(saved: SavedAdaptation, source: str) -> Method:
 def geometry(model: nn.Module) -> dict[str, str]:
     """Kernel, stride, padding and dilation of every plain convolution and pooling in ``model``, by name."""
     kinds = (nn.Conv2d, nn.ConvTranspose2d, nn.MaxPool2d, nn.AvgPool2d)
-    return {name: _geometry(module) for name, module in model.named_modules() if isinstance(module, kinds)}
+    return {name: _geometry(module) for name, module in named_modules(model) if isinstance(module, kinds)}
 
 
 def _geometry(module: nn.Module) -> str:

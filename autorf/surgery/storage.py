@@ -1,6 +1,6 @@
 """Saving an adapted model, and building it again."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -9,7 +9,11 @@ from torch import Tensor, nn
 import autorf
 from autorf.errors import InputError, near_names
 from autorf.files import write_atomically
-from autorf.surgery.adaptation import Adaptation, Plan, adaptations, carry_out
+from autorf.surgery.adaptation import Plan, adaptations, carry_out
+from autorf.surgery.freezing import exchange, record_frozen
+from autorf.surgery.frozen_state import mark_frozen
+from autorf.surgery.learning import in_present_format
+from autorf.surgery.record import CHANGED, Adaptation
 from autorf.surgery.scopes import SCOPES
 from autorf.surgery.sidecar import (
     SavedAdaptation,
@@ -21,7 +25,10 @@ from autorf.surgery.sidecar import (
     read_sidecar,
     saved_adaptations,
 )
-from autorf.surgery.weights_file import fingerprint, read_weights, tensors_of, weights_bytes
+from autorf.surgery.state_mark import MARK, is_mark, set_mark
+from autorf.surgery.verification import say_problems
+from autorf.surgery.weights_file import fingerprint, is_sharded, read_weights, tensors_of, weights_bytes
+from autorf.surgery.wrappers import clean_names, named_modules, unwrapped
 
 WEIGHTS = "model.safetensors"
 SIDECAR = "autorf.json"
@@ -31,14 +38,19 @@ def save(model: nn.Module, folder: str | Path) -> Path:
     """Write ``model``'s weights as safetensors and a record of its adaptations, frozen ones included.
 
     Args:
-        model: adapted or not.
+        model: adapted or not; of wrappers, what is inside. One that is sharded by ``fully_shard`` is gathered: call it
+            in every process, and the first one writes.
         folder: made where it does not exist; holds ``model.safetensors`` and ``autorf.json`` afterwards.
 
     Returns:
         The folder.
 
     Raises:
-        InputError: for state that is no tensor, or an adaptation that could not be rebuilt.
+        InputError: for state that is no tensor, an adaptation that could not be rebuilt, or a part of a model that was
+            adapted as a whole.
+
+    Warns:
+        TrainingWarning: once, where a search is not over, or something was not trained as it should be.
 
     Note:
         Tensors that share memory are written once each.
@@ -51,8 +63,11 @@ def save(model: nn.Module, folder: str | Path) -> Path:
         ...     sorted(file.name for file in autorf.save(model, folder).iterdir())
         ['autorf.json', 'model.safetensors']
     """
-    folder = Path(folder)
+    folder, model = Path(folder), unwrapped(model)
+    _refuse_part(model)
+    say_problems(model)
     saved = saved_adaptations(model)
+    sharded = is_sharded(model)
     tensors = tensors_of(model)
     sidecar = Sidecar(
         autorf=autorf.__version__,
@@ -61,17 +76,32 @@ def save(model: nn.Module, folder: str | Path) -> Path:
         geometry=geometry(model),
         weights_sha256=fingerprint(tensors),
     )
-    # The weights carry the record too: whenever this process is killed, they are one whole model, the old or the new.
-    write_atomically(folder / WEIGHTS, weights_bytes(tensors, sidecar.model_dump_json()))
-    write_atomically(folder / SIDECAR, sidecar.model_dump_json(indent=1) + "\n")
+    if not sharded or torch.distributed.get_rank() == 0:
+        # The weights carry the record too: whenever this process is killed, they are one whole model, old or new.
+        write_atomically(folder / WEIGHTS, weights_bytes(tensors, sidecar.model_dump_json()))
+        write_atomically(folder / SIDECAR, sidecar.model_dump_json(indent=1) + "\n")
+    if sharded:
+        torch.distributed.barrier()
     return folder
+
+
+def _refuse_part(model: nn.Module) -> None:
+    """Raise where ``model`` was changed as a part of a larger one, which alone remembers how."""
+    own = {name for adaptation in adaptations(model) for name in adaptation.names}
+    for name, module in named_modules(model):
+        if CHANGED in vars(module) and name not in own:
+            raise InputError(
+                f"save: {name!r} was changed by {vars(module)[CHANGED]} when a larger model was adapted, of which this "
+                f"{type(model).__name__} is a part; save that model, or give adapt this part alone"
+            )
 
 
 def load(build: Callable[[], nn.Module], folder: str | Path) -> nn.Module:
     """The model that :func:`save` wrote to ``folder``.
 
     Args:
-        build: gives a fresh model as it was before ``adapt``; its weights do not matter.
+        build: gives a fresh model as it was before ``adapt``, or one that has adapted itself in the same way; its
+            weights do not matter.
         folder: written by :func:`save`.
 
     Returns:
@@ -79,7 +109,8 @@ def load(build: Callable[[], nn.Module], folder: str | Path) -> nn.Module:
 
     Raises:
         InputError: for a missing, damaged or foreign file, a record of another version, weights that are a pickle, a
-            changed layer that the fresh model lacks, or any difference in names, shapes or geometry.
+            changed layer that the fresh model lacks, a model that has adapted itself in another way, or any difference
+            in names, shapes or geometry.
 
     Examples:
         >>> import autorf, tempfile
@@ -97,9 +128,13 @@ def load(build: Callable[[], nn.Module], folder: str | Path) -> nn.Module:
     if not isinstance(model, nn.Module):
         raise InputError(f"load: build() must return a module, it returned a {type(model).__name__}")
     if adaptations(model):
-        raise InputError("load: build() returned an adapted model; it must return it as it was before autorf.adapt")
-    for saved in sidecar.adaptations:
-        carry_out(model, [_plan(model, saved, sidecar, str(source))])
+        _freeze_as_saved(model, sidecar, str(source))
+    else:
+        for saved in sidecar.adaptations:
+            carry_out(model, [_plan(model, saved, sidecar, str(source))])
+    if any(saved.frozen for saved in sidecar.adaptations):
+        _mark(model, weights)
+    weights = in_present_format(model, weights)
     _check_same(model, weights, sidecar, str(source))
     _take_precision(model, weights)
     model.load_state_dict(weights, strict=True)
@@ -120,9 +155,50 @@ def _read(folder: Path) -> tuple[Sidecar, dict[str, Tensor]]:
     return inside, weights
 
 
+def _freeze_as_saved(model: nn.Module, sidecar: Sidecar, source: str) -> None:
+    """Freeze what is frozen in the record of a ``model`` that has adapted itself as it says.
+
+    Raises:
+        InputError: when it has not.
+    """
+    own = adaptations(model)
+    saved = [Adaptation(method_of(each, source), each.names) for each in sidecar.adaptations]
+    if list(own) != saved:
+        raise InputError(
+            f"load: build() returned an adapted model, and not as the saved one was adapted: {_words(own)}, saved "
+            f"{_words(saved)}; let build() return it as it was before autorf.adapt"
+        )
+    plain: dict[str, nn.Module] = {}
+    for each in sidecar.adaptations:
+        scope = SCOPES[str(method_of(each, source).scope)]
+        for name, form in each.frozen.items():
+            plain |= scope.plain(model, name, form)
+    exchange(model, plain)
+    record_frozen(model, plain)
+
+
+def _words(done: Sequence[Adaptation]) -> str:
+    return ", ".join(f"{each.method.method} of {' to '.join(each.names)}" for each in done) or "nothing"
+
+
+def _mark(model: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Mark ``model`` as frozen where the saved one was; one that was saved before there were marks, as a whole."""
+    marks = {key: value for key, value in weights.items() if is_mark(key)}
+    if not marks:
+        mark_frozen(model)
+        weights.update({key: value for key, value in model.state_dict().items() if is_mark(key)})
+        return
+    for holder in model.modules():
+        holder._buffers.pop(MARK, None)
+    modules = dict(named_modules(model))
+    for key, value in marks.items():
+        if (holder := modules.get(key.rpartition(".")[0])) is not None:
+            set_mark(holder, value)
+
+
 def _plan(model: nn.Module, saved: SavedAdaptation, sidecar: Sidecar, source: str) -> Plan:
     method = method_of(saved, source)
-    modules = dict(model.named_modules())
+    modules = dict(named_modules(model))
     for name in (*saved.names, *saved.frozen):
         if name not in modules:
             raise InputError(
@@ -139,7 +215,8 @@ def _plan(model: nn.Module, saved: SavedAdaptation, sidecar: Sidecar, source: st
 
 def _check_same(model: nn.Module, weights: Mapping[str, Tensor], sidecar: Sidecar, source: str) -> None:
     """Raise with the first differences between the rebuilt ``model`` and what was saved."""
-    shapes = {name: str(tuple(value.shape)) for name, value in model.state_dict().items()}
+    clean = clean_names(model)
+    shapes = {clean(name): str(tuple(value.shape)) for name, value in model.state_dict().items()}
     saved = {name: str(tuple(value.shape)) for name, value in weights.items()}
     lines = _differences(shapes, saved)
     if not lines:

@@ -5,7 +5,10 @@ from collections.abc import Mapping
 from torch import nn
 
 from autorf.methods.base import AdaptiveModule
-from autorf.methods.region import EnterRegion, LeaveRegion, Region, SeeImage
+from autorf.methods.region import Region
+from autorf.methods.region_ends import ends_of, region_ends, set_ends
+from autorf.surgery.record import CHANGED
+from autorf.surgery.wrappers import submodule
 
 HOOKS = (
     "_forward_hooks",
@@ -22,14 +25,16 @@ HOOKS = (
 def swap(model: nn.Module, replacements: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
     """Put ``replacements`` into ``model`` under every name the replaced module has there; return what was there before.
 
-    Hooks go over to the replacement, and so does a region that the replaced module holds.
+    The names of ``replacements`` are without prefixes of wrappers, those of what is returned with them.
+
+    Hooks go over to the replacement, and so do regions that the replaced module holds, begins or ends.
     """
     aliases: dict[int, list[str]] = {}
     for name, module in model.named_modules(remove_duplicate=False):
         aliases.setdefault(id(module), []).append(name)
     before: dict[str, nn.Module] = {}
     for name, replacement in replacements.items():
-        original = model.get_submodule(name)
+        original = submodule(model, name)
         carry(original, replacement)
         for alias in aliases[id(original)]:
             before[alias] = original
@@ -44,18 +49,23 @@ def put_back(model: nn.Module, before: Mapping[str, nn.Module]) -> None:
 
 
 def carry(original: nn.Module, replacement: nn.Module) -> None:
-    """Give ``replacement`` the hooks of ``original``, and the region it holds."""
+    """Give ``replacement`` the hooks of ``original``, the region it holds, and its place at a region's ends."""
     for attribute in HOOKS:
         # The dictionaries themselves: handles that users keep refer to them, and must still remove their hook.
         setattr(replacement, attribute, getattr(original, attribute))
     for name, child in original.named_children():
         if isinstance(child, Region):
             replacement.add_module(name, child)
+    set_ends(replacement, ends_of(original))
+    if CHANGED in vars(original):
+        setattr(replacement, CHANGED, vars(original)[CHANGED])
 
 
 def region_at(start: nn.Module) -> Region:
     """The region that begins with the module ``start``."""
-    return next(hook.region for hook in start._forward_pre_hooks.values() if isinstance(hook, EnterRegion))
+    region = ends_of(start).enters
+    assert region is not None, "no region begins here"
+    return region
 
 
 def first_leaf(module: nn.Module) -> nn.Module:
@@ -67,9 +77,7 @@ def first_leaf(module: nn.Module) -> nn.Module:
     return next((leaf for leaf in leaves if not isinstance(leaf, containers)), module)
 
 
-def rebind_hooks(model: nn.Module, old: nn.Module, new: Region) -> None:
-    """Let the hooks around a region call ``new`` instead of ``old``."""
-    for module in model.modules():
-        for hook in (*module._forward_pre_hooks.values(), *module._forward_hooks.values()):
-            if isinstance(hook, EnterRegion | LeaveRegion | SeeImage) and hook.region is old:
-                hook.region = new
+def rebind(model: nn.Module, old: nn.Module, new: Region) -> None:
+    """Let the modules at the ends of the region ``old`` use ``new`` instead."""
+    for module in region_ends(model):
+        set_ends(module, module.region_ends.replaced(old, new))

@@ -7,6 +7,7 @@ from torch import nn
 
 from autorf.errors import InputError, near_names
 from autorf.methods.base import LayerMethod
+from autorf.surgery.wrappers import named_modules, submodule
 
 
 def target_names(model: nn.Module, method: LayerMethod) -> list[str]:
@@ -15,7 +16,7 @@ def target_names(model: nn.Module, method: LayerMethod) -> list[str]:
     Raises:
         InputError: when nothing matches, or a listed name does not exist.
     """
-    return matched_names([name for name, _ in model.named_modules() if name], _targets(model, method))
+    return matched_names([name for name, _ in named_modules(model) if name], _targets(model, method))
 
 
 def checked_layers(model: nn.Module, method: LayerMethod, names: Sequence[str]) -> dict[str, nn.Conv2d]:
@@ -24,7 +25,7 @@ def checked_layers(model: nn.Module, method: LayerMethod, names: Sequence[str]) 
     Raises:
         InputError: when ``method`` cannot change one of them.
     """
-    return {name: method.check_layer(name, model.get_submodule(name)) for name in names}
+    return {name: method.check_layer(name, submodule(model, name)) for name in names}
 
 
 def matched_names(names: Sequence[str], targets: str | Sequence[str]) -> list[str]:

@@ -12,24 +12,32 @@ from safetensors.torch import save as tensor_bytes
 from torch import Tensor, nn
 
 from autorf.errors import InputError
+from autorf.methods.gathered import gathered
+from autorf.surgery.wrappers import clean_names
 
 _RECORD = "autorf"
 """The record's key in the metadata of the file."""
 
 
 def tensors_of(model: nn.Module) -> dict[str, Tensor]:
-    """The state of ``model`` as tensors that share no memory.
+    """The state of ``model`` as tensors that share no memory, gathered, by keys without prefixes of wrappers.
 
     Raises:
         InputError: for state that is no tensor.
     """
     tensors: dict[str, Tensor] = {}
+    clean = clean_names(model)
     for name, value in model.state_dict().items():
         if not isinstance(value, Tensor):
             raise InputError(f"save: {name!r} is a {type(value).__name__}; safetensors holds tensors only")
         # Copies: safetensors refuses tensors that share memory, as tied parameters do.
-        tensors[name] = value.detach().cpu().contiguous().clone()
+        tensors[clean(name)] = gathered(value).detach().cpu().contiguous().clone()
     return tensors
+
+
+def is_sharded(model: nn.Module) -> bool:
+    """Whether every process holds a part of a parameter of ``model``, as ``fully_shard`` leaves it."""
+    return any(hasattr(parameter, "full_tensor") for parameter in model.parameters())
 
 
 def fingerprint(tensors: Mapping[str, Tensor]) -> str:

@@ -1,61 +1,153 @@
-"""The callback that moves the methods of an adapted model through a training."""
+"""The callback that puts methods into a model, and moves them through a training."""
+
+import math
+from collections.abc import Sequence
 
 import lightning
+from lightning.pytorch.callbacks import StochasticWeightAveraging, WeightAveraging
 from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_info
+from torch import nn
 
 from autorf.errors import InputError
-from autorf.surgery import advance, learned_values
+from autorf.methods.base import Method
+from autorf.surgery import adapt, adaptations, advance, describe, learned_values
+from autorf.surgery.repetition import all_done, allow_repetition
+from autorf.surgery.verification import say_problems
+
+COPIES = (StochasticWeightAveraging, WeightAveraging)
+"""Callbacks that copy the model when they are set up."""
 
 
 class ReceptiveFieldCallback(lightning.Callback):
-    """Plug this into any Lightning training of an adapted model.
+    """Plug this into any Lightning training; with a method it adapts the model, so that it is the only line needed.
 
     Before every optimizer step it opens, narrows or closes windows, holds and clamps ``f`` and the like; after every
-    epoch it logs what was learned (``f``, ``dilation``, ...). Adapt the model before the optimizer is made: in the
-    module's ``__init__``, ``setup`` or ``configure_model``.
+    epoch it logs what was learned (``f``, ``dilation``, ...), and after a fit it says what was found, or that it was
+    not. Without a method, adapt the model before the optimizer is made: in the module's ``__init__``, ``setup`` or
+    ``configure_model``, which may run again for the same model.
+
+    The optimizer should be made of ``autorf.parameter_groups(self, lr)`` in ``configure_optimizers``.
 
     Args:
+        method: one or several to adapt by; None where the module itself does. A number is taken for ``steps``.
         steps: optimizer steps of the whole training, where Lightning cannot know them; None for what it says.
+        module: the name, in the Lightning module, of the network that is adapted; targets are names within it. Empty
+            for the Lightning module itself.
 
     Raises:
-        InputError: at the start of training, when the length of the training is not known.
+        InputError: when the length of the training is not known, or the model was copied before it is adapted.
 
     Examples:
         >>> import autorf, lightning
+        >>> method = autorf.LearnedDilation(targets=r"backbone\\.layer4\\..*\\.conv2")
         >>> trainer = lightning.Trainer(
-        ...     max_epochs=12, callbacks=[autorf.ReceptiveFieldCallback()], logger=False, accelerator="cpu"
+        ...     max_epochs=12,
+        ...     callbacks=[autorf.ReceptiveFieldCallback(method, module="model")],
+        ...     logger=False,
+        ...     accelerator="cpu",
         ... )
     """
 
-    def __init__(self, steps: int | None = None) -> None:
-        self.steps = steps
+    def __init__(
+        self, method: Method | Sequence[Method] | int | None = None, steps: int | None = None, module: str = ""
+    ) -> None:
+        if isinstance(method, int):
+            method, steps = None, method
+        self.methods: tuple[Method, ...] = _several(method)
+        self.steps, self.module = steps, module
+
+    def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+        """Adapt the model, before the module's own ``setup`` and its optimizers."""
+        # Weight averaging adds an epoch later, in which nothing is learned.
+        self._epochs = trainer.max_epochs
+        allow_repetition(pl_module)
+        if not self.methods:
+            return
+        network = _network(pl_module, self.module)
+        if not all_done(self.methods, [done.method for done in adaptations(network)]):
+            self._check_order(trainer)
+            adapt(network, *self.methods)
+
+    def _check_order(self, trainer: lightning.Trainer) -> None:
+        callbacks = trainer.callbacks  # type: ignore[attr-defined]
+        earlier = [each for each in callbacks[: callbacks.index(self)] if isinstance(each, COPIES)]
+        if earlier:
+            raise InputError(
+                f"ReceptiveFieldCallback: put it before {type(earlier[0]).__name__} in callbacks, which copies the model "
+                "as it is before it is adapted"
+            )
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Refuse a training without an end: the search phase is a share of it."""
-        steps = self.steps or trainer.estimated_stepping_batches
-        if steps == float("inf"):
+        self.total_steps = self.steps or self._length(trainer)
+
+    def _length(self, trainer: lightning.Trainer) -> int:
+        batches, epochs = trainer.num_training_batches, self._epochs or 0
+        steps = float(trainer.estimated_stepping_batches)
+        if _counts_batches(trainer):
+            steps = batches * epochs if epochs > 0 else math.inf
+            steps = min(steps, math.inf if trainer.max_steps < 0 else trainer.max_steps / len(trainer.optimizers))
+        elif epochs > 0 and epochs != trainer.max_epochs and batches != math.inf:
+            steps = min(steps, math.ceil(batches / trainer.accumulate_grad_batches) * epochs)
+        if not 1 <= steps < math.inf:
             raise InputError("ReceptiveFieldCallback needs a training of known length: set max_epochs or max_steps")
-        self.total_steps = int(steps)
+        return int(steps)
+
+    def _advance(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        advance(pl_module, min(_steps_done(trainer), self.total_steps), self.total_steps)
 
     def on_train_batch_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: object, batch_idx: int
     ) -> None:
         """Enter the state of this step."""
-        advance(pl_module, min(trainer.global_step, self.total_steps), self.total_steps)
+        self._advance(trainer, pl_module)
 
     def on_validation_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Take in the last step before the model that it made is validated, in every process."""
         if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
-            advance(pl_module, min(trainer.global_step, self.total_steps), self.total_steps)
+            self._advance(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Take in the epoch's last step, in every process, before anything is saved; log what was learned so far."""
-        advance(pl_module, min(trainer.global_step, self.total_steps), self.total_steps)
+        self._advance(trainer, pl_module)
         values = learned_values(pl_module)
         if trainer.logger is not None and values:
             pl_module.log_dict(values)
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Leave the model in its final state."""
-        if trainer.global_step >= self.total_steps:
+        """Leave the model in its final state, and say what was found, or what is missing."""
+        if _steps_done(trainer) >= self.total_steps:
             advance(pl_module, self.total_steps, self.total_steps)
+        if trainer.is_global_zero and adaptations(pl_module):
+            say_problems(pl_module)
+            rank_zero_info(f"ReceptiveFieldCallback, after {_steps_done(trainer)} steps:\n{describe(pl_module)}")
+
+
+def _several(method: Method | Sequence[Method] | None) -> tuple[Method, ...]:
+    methods = () if method is None else (method,) if isinstance(method, Method) else tuple(method)
+    for each in methods:
+        if not isinstance(each, Method):
+            raise InputError(f"ReceptiveFieldCallback takes methods such as LearnedDilation(...), got {each!r}")
+    return methods
+
+
+def _network(pl_module: nn.Module, name: str) -> nn.Module:
+    try:
+        return pl_module.get_submodule(name)
+    except AttributeError:
+        raise InputError(
+            f"ReceptiveFieldCallback: the {type(pl_module).__name__} has no module {name!r} yet; build the network in "
+            "__init__, or adapt it in setup or configure_model"
+        ) from None
+
+
+def _counts_batches(trainer: lightning.Trainer) -> bool:
+    """Whether steps are counted in batches, because each of several optimizers counts its own."""
+    return len(trainer.optimizers) > 1
+
+
+def _steps_done(trainer: lightning.Trainer) -> int:
+    if _counts_batches(trainer):
+        return trainer.fit_loop.epoch_loop.batch_progress.total.completed
+    return trainer.global_step

@@ -1,5 +1,6 @@
 import copy
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -166,7 +167,8 @@ def test_accumulated_batches_are_all_heard_and_validation_is_not() -> None:
         model(torch.randn(4, 4, 6, 6, dtype=torch.float64))
     model.eval()
     model(torch.randn(4, 4, 6, 6, dtype=torch.float64))
-    assert layer_of(model)._updated_profile()[0].sum() == 12
+    advance(model, 0, 100)
+    assert layer_of(model).profile[0].sum() == 12
 
 
 def test_shared_layers_have_one_dilation_and_sum_what_they_hear() -> None:
@@ -174,8 +176,8 @@ def test_shared_layers_have_one_dilation_and_sum_what_they_hear() -> None:
     adapt(model, LearnedDilation(targets=("0", "1"), shared=True, start=3))
     first, second = layer_of(model, "0"), layer_of(model, "1")
     advance(model, 0, 100)
-    first.profile[:] = torch.tensor([[1.0], [-1.0]])
-    second.profile[:] = torch.tensor([[1.0] * 8, [-0.5, 3.0, *[0.0] * 6]])
+    first.record = replace(first.record, profile=(*[1.0] * 8, *[-1.0] * 8))
+    second.record = replace(second.record, profile=(*[1.0] * 8, -0.5, 3.0, *[0.0] * 6))
     advance(model, 10, 100)
     assert first.losses() == second.losses()
     assert first.losses()[:3] == pytest.approx([0.0, -0.75, 0.25])

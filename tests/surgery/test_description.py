@@ -22,7 +22,7 @@ def test_every_layer_and_region_has_a_line_with_its_value_and_the_options_that_w
         region_at(branching.second).factor.fill_(1.25)
     assert str(describe(branching)).splitlines() == [
         "first             dilation          dilation 2  (rate=2)",
-        "third             learned_dilation  dilation 1  (start=3.0, search=0.4)",
+        "third             learned_dilation  dilation 1  (start=3.0, search=0.4)  nothing searched yet",
         "second to second  inflation         f 1.25  (high=2.0)",
     ]
 

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -56,6 +57,6 @@ def test_learned_values_are_means_over_layers(branching):
 def test_layers_that_learn_apart_are_listed_and_those_that_share_are_not(branching):
     options = {"targets": ("first", "second"), "rates": (1, 2, 4)}
     apart = adapt(copy.deepcopy(branching), LearnedDilation(**options))
-    apart.second.rate = 4
+    apart.second.record = replace(apart.second.record, begun=True, ended=True, value=4)
     assert learned_values(apart) == {"dilation": 2.5, "dilation.1": 1.0, "dilation.2": 4.0}
     assert learned_values(adapt(branching, LearnedDilation(**options, shared=True))) == {"dilation": 1.0}

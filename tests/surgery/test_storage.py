@@ -47,7 +47,7 @@ def folder(adapted, tmp_path):
 
 def test_a_saved_model_is_two_files(folder):
     assert sorted(path.name for path in folder.iterdir()) == ["autorf.json", "model.safetensors"]
-    assert "first.profile" in load_file(folder / "model.safetensors")
+    assert "first.bookkeeping" in load_file(folder / "model.safetensors")
 
 
 def test_a_loaded_model_goes_on_where_the_saved_one_stopped(adapted, folder, image):
