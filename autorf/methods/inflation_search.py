@@ -54,9 +54,10 @@ class SearchedInflationRegion(OptionSearch, InflationRegion):
         return SearchState(factors, tuple(probabilities.tolist()), tuple(self.losses()))
 
     def _factor(self) -> Tensor:
+        if self.training:
+            self._check_told()
         if not (self.searching and self.training):
             return super()._factor()
-        self._check_told()
         ends = self._below(torch.tensor([self.edges[0], max(self.edges[0], min(self.edges[-1], self._bound))]))
         at = ends[0] + (ends[1] - ends[0]) * torch.rand((), dtype=torch.float64)
         drawn = self._centre() + self.sigma * float(torch.special.ndtri(at))

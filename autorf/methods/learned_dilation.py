@@ -177,11 +177,12 @@ class LearnedDilationConv2d(OptionSearch, AdaptiveConv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Images of several dilations while searching, a plain dilated convolution before and after; (N, C, H, W)."""
+        if self.training:
+            self._check_told()
         if not self.searching:
             return self._dilated(input, self.rate)
         if not self.training:
             return self._dilated(input, self.nearest_option())
-        self._check_told()
         lower, blend = self._draw(len(input))
         blend = blend.to(input.device).requires_grad_(torch.is_grad_enabled())
         if blend.requires_grad:
