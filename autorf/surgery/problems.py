@@ -71,7 +71,7 @@ def membership_problems(model: nn.Module, members: Sequence[Membership], held: I
         problems += _about(
             "rate",
             [own[name] for name in wrong],
-            f"learned at a rate of {rate:.3g} where their method asks for {right:.3g}: take "
+            f"learned at a rate of {rate:.3g} where the method asks for {right:.3g}: take "
             "autorf.parameter_groups(model, lr)",
         )
     return problems
@@ -82,7 +82,8 @@ def _about(kind: str, own: Sequence[OwnParameter], sentence: str) -> list[Proble
         return []
     verb = "is " if len(own) == 1 else "are "
     modules = tuple(dict.fromkeys(each.module for each in own))
-    return [Problem(kind, f"{_names(each.name for each in own)} {verb}{sentence}", modules, TrainingWarning)]
+    names = _names(each.name for each in own)
+    return [Problem(kind, f"{names} {verb}{sentence}", modules, TrainingWarning)]
 
 
 def search_problems(model: nn.Module) -> list[Problem]:

@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import torch
 from torch import nn
+from torch.optim import Optimizer
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from autorf.errors import InputError
-from autorf.methods.base import AdaptiveModule
-from autorf.surgery.optimizer_watch import membership, watch
+from autorf.methods.base import SEARCH_STEPS, AdaptiveModule
+from autorf.surgery.optimizer_watch import watch, watched
 from autorf.surgery.problems import (
     PATIENCE,
     Problem,
@@ -51,10 +54,11 @@ def verify(model: nn.Module, optimizer: Any) -> tuple[str, ...]:
         raise InputError("verify: the model has no method that learns; adapt it first, and verify before freeze")
     _check_optimizer("verify", optimizer)
     seen = watch(model)
-    members = [membership(model, optimizer), *seen.members()]
+    seen.look(optimizer)
+    members = seen.members()
     searches = [each for each in search_problems(model) if seen.steps or each.kind != "idle"]
     problems = [
-        *membership_problems(model, members, (each.name for member in members for each in member.own)),
+        *membership_problems(model, members, {each.name for member in members for each in member.own}),
         *(each for each in parameter_problems(model, seen) if each.kind == "still"),
         *deaf_searches(model),
         *searches,
@@ -77,6 +81,18 @@ def note_advance(model: nn.Module, optimizer: Any = None, *, last: bool) -> None
     if early or last:
         say([*parameter_problems(model, seen), *deaf_searches(model)], stacklevel=4)
     say(_of_ended(search_problems(model)), stacklevel=4)
+
+
+def _say_unadvanced(optimizer: Optimizer, arguments: Any, named: Any) -> None:
+    if torch.compiler.is_compiling():
+        return
+    for model, seen in watched():
+        if seen.steps == SEARCH_STEPS:
+            say([each for each in search_problems(model) if each.kind == "idle"])
+
+
+# Whoever never calls ``advance`` can only be told by an optimizer.
+register_optimizer_step_post_hook(_say_unadvanced)
 
 
 def _is_new(model: nn.Module, optimizer: Any) -> bool:
