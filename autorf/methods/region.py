@@ -22,6 +22,11 @@ class Region(nn.Module):
     size: Sides | None = None
     image_size: Sides | None = None
 
+    @property
+    def sees_image(self) -> bool:
+        """Whether ``image_size`` is needed."""
+        return self.fold
+
     def values(self) -> dict[str, float]:
         """What describes the resize now, such as the factor ``f``."""
         return {}
@@ -86,7 +91,7 @@ class Resampling:
 
 
 class SeeImage:
-    """Forward pre-hook of the whole model: remembers the image's size for a region that folds the up-sampling in."""
+    """Forward pre-hook of the whole model: remembers the image's size for a region that needs it."""
 
     def __init__(self, region: Region) -> None:
         self.region = region

@@ -154,7 +154,7 @@ def _install(model: nn.Module, adaptation: Adaptation, region: Region) -> Callab
     holder, name = first_leaf(first), adaptation.method.method
     holder.add_module(name, region)
     handles = [first.register_forward_pre_hook(EnterRegion(region)), last.register_forward_hook(LeaveRegion(region))]
-    if region.fold:
+    if region.sees_image:
         handles.append(model.register_forward_pre_hook(SeeImage(region), with_kwargs=True))
 
     def undo() -> None:

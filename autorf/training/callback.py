@@ -5,6 +5,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from autorf.errors import InputError
 from autorf.surgery import advance, learned_values
+from autorf.training.gradient_scale import check_gradient_scale
 
 
 class ReceptiveFieldCallback(lightning.Callback):
@@ -36,6 +37,8 @@ class ReceptiveFieldCallback(lightning.Callback):
         if steps == float("inf"):
             raise InputError("ReceptiveFieldCallback needs a training of known length: set max_epochs or max_steps")
         self.total_steps = int(steps)
+        for optimizer in trainer.optimizers:
+            check_gradient_scale(pl_module, optimizer)
 
     def on_train_batch_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: object, batch_idx: int
