@@ -109,7 +109,6 @@ class SegmentationModule(lightning.LightningModule):
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, rules)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-
     def _optimizer(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
         lr = self.spec.lr
         match self.spec.optimizer:

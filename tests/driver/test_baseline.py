@@ -143,7 +143,7 @@ def test_a_study_that_trains_only_a_methods_own_needs_a_trained_baseline(tmp_pat
 
 @pytest.mark.parametrize("method", ["pixel_adaptive", "inflation", "learned_dilation", "dilation"])
 def test_only_with_a_method_that_has_no_such_mode_is_refused(weights: Path, method: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"search_space\.0: only: unknown key") as caught:
+    with pytest.raises(InputError, match=r"search_space\.0: .*only: unknown key") as caught:
         plan(study(weights, [{"method": method, "only": True}]), "f", tmp_path)
     assert "\n" not in str(caught.value)
 
