@@ -73,6 +73,4 @@ def _channels(entry: nn.Module, name: str) -> int:
         channels = getattr(module, "in_channels", getattr(module, "num_features", None))
         if isinstance(channels, int):
             return channels
-    raise InputError(
-        f"scale_adaptive: the block {name!r} has no convolution that tells its channels; set source: layer"
-    )
+    raise InputError(f"scale_adaptive: block {name!r} has no convolution that tells its channels; set source: layer")

@@ -1,4 +1,4 @@
-"""Keeping what a trained network has learned about its maps: batch norm, and whatever else changes buffers by itself."""
+"""Keeping what a trained network knows of its maps: batch norm, and whatever else changes buffers by itself."""
 
 from typing import Any
 

@@ -37,8 +37,8 @@ class PixelAdaptive(LayerMethod):
     ``y(p) = sum_r pi_r(p) conv(x; W, b, dilation=r)(p)``. In training ``pi`` is a Gumbel-softmax sample of the logits
     that 1x1 convolutions without bias compute from the layer's input and, unless ``aggregation`` is ``"markov"``, the
     previous target's logits. Markov adds ``len(rates) * C_in`` parameters a layer. Until training begins the layer is
-    the plain convolution, so the output is the original's bit for bit. A layer of stride 2 costs four times a plain one:
-    it is computed at stride 1, and every second position kept.
+    the plain convolution, so the output is the original's bit for bit. A layer of stride 2 costs four times what it
+    would: it is computed at stride 1, and every second position kept.
     Paper: *PAD-Nets: learning dynamic receptive fields via pixel-wise adaptive dilation*, 2020; Eqs. 2-5.
 
     Attributes:

@@ -31,8 +31,8 @@ class ScaleAdaptive(LayerMethod):
     weights ``~ N(0, sigma^2)`` and bias 1, so near ``s = 1``. The small weights are the paper's, and they keep ``s``
     off the exact 1, where every tap lies on a pixel and the derivative of bilinear interpolation is one-sided. That the
     untrained model gives the original's output to the last bit is the layer's own doing: until training begins it
-    *is* the plain convolution, see :class:`ScaleAdaptiveConv2d`. A layer of stride 2 costs four times a plain one: it is
-    computed at stride 1, and every second position kept.
+    *is* the plain convolution, see :class:`ScaleAdaptiveConv2d`. A layer of stride 2 costs four times what it would: it
+    is computed at stride 1, and every second position kept.
     Paper: Zhang et al., *Scale-adaptive convolutions for scene parsing*, ICCV 2017; Eq. 1.
 
     The paper's schemes: *single* targets the last 3x3 convolution; *multiple* adds a second ``ScaleAdaptive`` for the
@@ -219,7 +219,7 @@ class ScaleAdaptiveConv2d(PixelwiseConv2d):
 
 
 def hold_all_but_methods(model: nn.Module) -> None:
-    """Keep every tensor of ``model`` that no method has added as it is: parameters, and buffers that follow the data."""
+    """Keep every tensor of ``model`` that no method has added as it is, buffers that follow the data included."""
     rules = (
         rule for module in model.modules() if isinstance(module, AdaptiveModule) for rule in module.learning_rules()
     )

@@ -42,8 +42,8 @@ def _(x: Tensor, out_channels: int, kernel: list[int], dilation: list[float]) ->
 def dilated_form(
     out_channels: int, kernel: Sequence[int], dilation: float, stride: Sequence[int] = (1, 1)
 ) -> Callable[[Tensor], Tensor]:
-    """A form of :func:`real_dilated_conv2d` with one dilation for both axes, of which every ``stride``-th row and column
-    is kept."""
+    """A form of :func:`real_dilated_conv2d` with one dilation for both axes; ``stride`` keeps every so-many-th row and
+    column."""
 
     def form(x: Tensor) -> Tensor:
         output: Tensor = real_dilated_conv2d(x, out_channels, list(kernel), [dilation, dilation])

@@ -90,7 +90,7 @@ def test_the_papers_gradient_under_an_optimizer_that_undoes_its_scale_is_warned_
     )
     cautions = [w for w in plan(spec, "f", tmp_path).warnings if "gradient: paper" in w]
     assert len(cautions) == warned
-    assert all(f"f: training.optimizer: inflation's gradient: paper divides" in w for w in cautions)
+    assert all("f: training.optimizer: inflation's gradient: paper divides" in w for w in cautions)
 
 
 def test_a_length_in_iterations_trains_by_every_rule_of_the_papers(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_milestones_must_increase() -> None:
 
 @pytest.mark.parametrize("rule", [{"split": 200}, {"kind": "constant", "milestones": [0.9]}, {"gamma": 0.5}])
 def test_what_only_steps_have_is_refused_elsewhere(rule: dict[str, object]) -> None:
-    with pytest.raises(InputError, match="belongs? to kind: step"):
+    with pytest.raises(InputError, match=r"belongs? to kind: step"):
         factors(rule, 4)
 
 
