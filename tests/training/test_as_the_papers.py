@@ -9,13 +9,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from autorf.data import load
 from autorf.driver.plan import plan
+from autorf.methods import Inflation
 from autorf.methods.held_statistics import batch_norms, hold_batch_norm
 from autorf.networks import build
 from autorf.running.runner import run
 from autorf.study.job import Job
 from autorf.study.spec import StudySpec, parse_study
-from autorf.surgery import parameter_groups
+from autorf.surgery import adapt, advance, learned_values, parameter_groups
 from autorf.training.module import SegmentationModule
 from autorf.training.spec import TrainingSpec
 from tests.tiny import TINY
@@ -99,3 +101,23 @@ def test_a_length_in_iterations_trains_by_every_rule_of_the_papers(tmp_path: Pat
     spec = parse_study({**TINY, "training": {**training, **rules}}, "f")
     result = run(Job(1, "key", {"method": "dilation", "rate": 1}, 0, spec, tmp_path / "trial"), lambda _: None)
     assert (result.steps, result.epochs) == (5, 2)
+
+
+@pytest.mark.parametrize(("loss", "thrown"), [("mean", False), ("summed", True)])
+def test_the_papers_largest_multiplier_moves_f_without_throwing_it_from_bound_to_bound(loss: str, thrown: bool) -> None:
+    """Wei et al. 2018, section 4.2, at images of 48 pixels; without the scale of the loss it is thrown."""
+    spec = study(optimizer="sgd", lr=0.025)
+    splits = load(spec.data)
+    model = build(spec.model, splits.class_names)
+    adapt(model, Inflation(dilation=3, gradient="paper", loss=loss, learning_rate_multiplier=9e4))
+    module = SegmentationModule(model, spec.training, splits)
+    optimizer = torch.optim.SGD(parameter_groups(model, lr=0.025), momentum=0.9)
+    factors = []
+    for step in range(20):
+        advance(model, step, 20)
+        optimizer.zero_grad()
+        module.training_step(splits.train.tensors(list(range(16 * (step % 3), 16 * (step % 3) + 16))), 0).backward()
+        optimizer.step()
+        factors.append(learned_values(model)["f"])
+    assert any(factor in (0.25, 4.0) for factor in factors) == thrown
+    assert max(factors) > 1.5
