@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from statistics import mean
+from typing import TypeGuard
 
 from rich import box
 from rich.console import Console
@@ -25,7 +26,7 @@ PIPE_WIDTH = 200
 """A pipe has no width of its own; a table cut to 80 columns would lose its numbers."""
 
 LEFT = ("", "study", "method", "setting", "class", "key")
-DROPPED = ("F1", "rnorm", "CPU-s", "GPU-s", "dil.", "f", "steps")
+DROPPED = ("F1", "rnorm", "CPU-s", "GPU-s", "dil.", "scale", "f", "steps")
 """Columns that a narrow terminal goes without, in this order."""
 
 KEY_DIGITS = 8
@@ -153,6 +154,7 @@ def _of_group(group: Group, comparison: Comparison) -> Line:
     line = _line(comparison, group.configuration, group.method, group.setting, group.study)
     line |= {"seeds": str(group.n), "rf": side_text(group.rf), "rnorm": f"{group.rnorm:.2f}"}
     line |= {"f": _each(learned(rows, "f")), "dil.": _each(learned(rows, "dilation"))}
+    line |= {"scale": _each(learned(rows, "scale"))}
     line |= {NAMES.get(metric, metric): number(group.mean, metric)}
     half = group.ci95 if group.ci95_images is None or group.n < 2 else group.ci95_images
     line |= {"± 95 %": _of_cost(half, metric)}
@@ -169,6 +171,7 @@ def _of_row(row: Row, comparison: Comparison) -> Line:
     line = _line(comparison, row.configuration, row.method, row.setting, row.study, "" if row.counts else row.state)
     line |= {"seed": str(row.seed), "rf": "" if row.rf is None else side_text(row.rf), "rnorm": _decimals(row.rnorm, 2)}
     line |= {"f": _each(learned([row], "f")), "dil.": _each(learned([row], "dilation"))}
+    line |= {"scale": _each(learned([row], "scale"))}
     line |= {NAMES.get(metric, metric): _of_cost(row.score, metric)}
     for name in comparison.objectives[1:]:
         line[NAMES.get(name, name)] = _of_cost(_measured(row, name), name)
@@ -201,7 +204,12 @@ def _marks(comparison: Comparison) -> dict[str, str]:
     broken = {row.configuration: "infeasible" for row in comparison.rows if row.infeasible}
     controls = {row.configuration: f"control, {row.control}" for row in comparison.rows if row.control}
     both = {configuration: f"{marks[configuration]}, front" for configuration in marks.keys() & front.keys()}
-    return {**controls, **front, **broken, **marks, **both}
+    measured = {named.group.configuration: named.name for named in comparison.named if _is_baseline(named.group)}
+    return {**controls, **front, **broken, **marks, **both, **measured}
+
+
+def _is_baseline(group: Group | None) -> TypeGuard[Group]:
+    return group is not None and not group.searched and group.control is None
 
 
 def _each(values: Sequence[float]) -> str:
@@ -286,7 +294,7 @@ def _print_reference(console: Console, comparison: Comparison) -> None:
     table = Table.grid(padding=(0, 2, 0, 0))
     for named in comparison.named:
         if named.group is not None:
-            size = "default" if named.object_size is None else f"rf = objects, {named.object_size:.3g} px"
+            size = named.name if named.object_size is None else f"rf = objects, {named.object_size:.3g} px"
             table.add_row("no search", size, *_named(named.group, comparison))
     for group in comparison.groups:
         if group.control is not None:

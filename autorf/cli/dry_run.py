@@ -114,7 +114,7 @@ def _summary(planned: StudyPlan, spec: StudySpec, workers: int, seconds: float) 
 def _compares(planned: StudyPlan) -> bool:
     """Whether there are both manual and learned configurations, so that controls can follow."""
     trials = (*planned.configurations, *planned.examples)
-    return len({is_manual(trial.method.method) for trial in trials}) == 2
+    return len({is_manual(trial.method.method) for trial in trials if trial.method.trained}) == 2
 
 
 def _time(seconds: float) -> str:

@@ -185,7 +185,7 @@ def _with_maps(groups: Sequence[Group]) -> list[Group]:
 
 
 def _feasible(groups: Sequence[Group], study: StudyResults) -> list[Group]:
-    return [group for group in groups if group.study == study.name and group.feasible and not group.control]
+    return [group for group in groups if group.study == study.name and group.feasible and group.searched]
 
 
 def _between(

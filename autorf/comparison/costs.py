@@ -8,12 +8,14 @@ import numpy as np
 from autorf.comparison.results import StudyResults
 from autorf.comparison.rows import Group, Row
 from autorf.comparison.spending import on_gpu, rate_of, spent_by_trial
-from autorf.methods import is_manual
+from autorf.methods import is_learned, is_manual
 from autorf.statistics import expected_best
 from autorf.store.record import Record
 
 WAYS = ("manual", "learned")
 CONTROLS = "controls"
+MEASURED = "measured"
+"""Trials that train nothing, and so cost nothing."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +66,12 @@ class Curve:
 
 
 def way_of(trial: Row | Record) -> str:
-    """``manual``, ``learned`` or ``controls``."""
+    """``manual``, ``learned``, ``controls`` or, where nothing is trained, ``measured``."""
     if trial.control is not None:
         return CONTROLS
-    return "manual" if is_manual(trial.method) else "learned"
+    if is_manual(trial.method):
+        return "manual"
+    return "learned" if is_learned(trial.method) else MEASURED
 
 
 def costs_of(studies: Sequence[StudyResults], rows: Sequence[Row]) -> tuple[Cost, ...]:
@@ -78,7 +82,7 @@ def costs_of(studies: Sequence[StudyResults], rows: Sequence[Row]) -> tuple[Cost
         (study.name, key): rate * float(fact["seconds"]) for study in studies for key, fact in study.retrains.items()
     }
     by_kind = {kind: _of_kind(rows, kind) for kind in (*WAYS, CONTROLS)}
-    waiting = dict.fromkeys(by_kind, 0.0)
+    waiting = dict.fromkeys((*by_kind, MEASURED), 0.0)
     for study in studies:
         spent = spent_by_trial(study.attempts, rate)
         for record in study.records:
@@ -138,14 +142,14 @@ def curves_of(
 
     Controls are no part of a search, and of no curve.
     """
-    usable = [group for group in groups if group.feasible and group.control is None]
+    usable = [group for group in groups if group.feasible and group.searched]
     if not usable:
         return ()
     best = max(sign * group.mean for group in usable)
     # Trials that ended in one moment keep the storage's order.
     records = [(study.name, record) for study in studies for record in study.records]
     ended = {(study, record.key): (record.ended or 0.0, record.row) for study, record in records}
-    searched = [row for row in rows if row.control is None]
+    searched = [row for row in rows if way_of(row) in WAYS]
     ordered = sorted(searched, key=lambda row: ended.get((row.study, row.key), (0.0, 0)))
     means = {group.configuration: group.mean for group in usable}
     curves = []

@@ -1,4 +1,4 @@
-"""Configurations that need no search: the unmodified network, and a field as large as the objects."""
+"""Configurations that need no search: a trained baseline, the unmodified network, a field as large as the objects."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from autorf.comparison.results import StudyResults
 from autorf.comparison.rows import Group, Row, members_of
-from autorf.methods import is_manual
+from autorf.methods import is_manual, method_class
 from autorf.running.evidence import read_evidence
 
 
@@ -18,7 +18,8 @@ class NamedGroup:
     """A configuration that has a name because no search is needed to find it.
 
     Attributes:
-        name: ``default``: the unmodified network; ``rf = object size``: the manual configuration whose field is nearest
+        name: ``baseline``: the checkpoint that the study begins with, untouched; ``default``: the unmodified network,
+            trained; ``rf = object size``: the manual configuration whose field is nearest
             to the size of the objects.
         group: over its seeds; None where it is not complete.
         object_size: in pixels; of the second kind only.
@@ -34,8 +35,10 @@ class NamedGroup:
 def named_groups(
     studies: Sequence[StudyResults], rows: Sequence[Row], groups: Sequence[Group]
 ) -> tuple[NamedGroup, ...]:
-    """The default and the zero-search rule, those that can be told."""
-    return tuple(group for group in (_default(studies, groups), _object_size(studies, rows, groups)) if group)
+    """The baseline, the default and the zero-search rule, those that can be told."""
+    baselines = [NamedGroup("baseline", group) for group in groups if not method_class(group.method).trained]
+    others = (_default(studies, groups), _object_size(studies, rows, groups))
+    return (*baselines, *(group for group in others if group))
 
 
 def _default(studies: Sequence[StudyResults], groups: Sequence[Group]) -> NamedGroup | None:

@@ -10,7 +10,7 @@ from typing import Any
 from autorf.comparison.pareto import pareto_front
 from autorf.comparison.results import StudyResults
 from autorf.comparison.spending import own_seconds, rate_of, spent_by_trial
-from autorf.methods import is_manual
+from autorf.methods import is_learned, is_manual, method_class
 from autorf.statistics import half_width
 from autorf.store.store import Record
 from autorf.store.traces import parts
@@ -30,6 +30,7 @@ class Row:
         device: what trained it.
         control: the budget that a control shares with the learned configuration ``winner``; None for a trial of the
             search.
+        scale: mean learned scale of the per-pixel layers.
         each: what every branch or layer learned, by name (``f``, ``dilation``), where several learned their own.
         measured: what the trial costs, by name: parameters, flops, latency_ms, peak_memory_mb.
         infeasible: limits of the study that the trial breaks; it is never best then.
@@ -57,6 +58,7 @@ class Row:
     split: str | None
     study: str = ""
     score: float | None = None
+    scale: float | None = None
     each: dict[str, list[float]] = field(default_factory=dict)
     measured: dict[str, float] = field(default_factory=dict)
     infeasible: list[str] = field(default_factory=list)
@@ -133,7 +135,12 @@ class Group:
     @property
     def learned(self) -> bool:
         """Whether the receptive field is learned."""
-        return not is_manual(self.method)
+        return is_learned(self.method)
+
+    @property
+    def searched(self) -> bool:
+        """Whether it is of the search: no control, and no checkpoint that is only measured."""
+        return self.manual or self.learned
 
     @property
     def configuration(self) -> str:
@@ -149,7 +156,7 @@ def rows_of(study: StudyResults) -> tuple[Row, ...]:
     for record in study.attempts:
         tries[record.key] = tries.get(record.key, 0) + (record.state != "waiting")
     begun = [record for record in study.records if record.state != "waiting"]
-    front = _front([record for record in begun if record.control is None], study)
+    front = _front([record for record in begun if _is_searched(record)], study)
     return tuple(
         replace(
             _row(record, study, front),
@@ -159,6 +166,10 @@ def rows_of(study: StudyResults) -> tuple[Row, ...]:
         )
         for record in begun
     )
+
+
+def _is_searched(record: Record) -> bool:
+    return record.control is None and method_class(record.method).trained
 
 
 def _front(records: Sequence[Record], study: StudyResults) -> set[str] | None:
@@ -189,6 +200,7 @@ def _row(record: Record, study: StudyResults, front: set[str] | None) -> Row:
         rnorm=newest.rnorm if newest else None,
         f=reached.get("f"),
         dilation=reached.get("dilation", by_hand),
+        scale=reached.get("scale"),
         each={name: [reached[part] for part in numbered] for name in LISTED if (numbered := parts(reached, name))},
         miou=scores.get("miou"),
         f1=scores.get("f1"),
@@ -201,7 +213,7 @@ def _row(record: Record, study: StudyResults, front: set[str] | None) -> Row:
         score=scores.get(study.objectives[0]),
         measured={name: scores[name] for name in COSTS if name in scores},
         infeasible=violated(scores, study.constraints) if record.state == "complete" else [],
-        on_front=None if front is None or record.control else record.key in front,
+        on_front=None if front is None or not _is_searched(record) else record.key in front,
         setting=record.setting,
         steps=newest.steps if newest else None,
         device=result.device if result else None,
@@ -270,7 +282,7 @@ def _mean_field(rows: Sequence[Row], axis: int) -> float:
 
 
 def learned(rows: Sequence[Row], name: str) -> list[float]:
-    """The ``f`` or ``dilation`` of every branch or layer, or the one there is; the mean over ``rows``."""
+    """The ``f``, ``dilation`` or ``scale`` of every branch or layer, or the one there is; the mean over ``rows``."""
     listed = [row.each[name] for row in rows if name in row.each]
     if not listed:
         listed = [[value] for row in rows if (value := getattr(row, name)) is not None]

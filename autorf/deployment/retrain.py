@@ -145,6 +145,8 @@ def retrain(root: Path, study: str, options: Options, *, force: bool = False, qu
 def _configuration_and_seeds(record: Record, options: Options) -> tuple[dict[str, Any], tuple[int, ...], str | None]:
     """What is trained, under which seeds, and why the field was not fixed where it was not."""
     trial, note = (trial_from(record.configuration, record.seed), None)
+    if not trial.method.trained:
+        raise InputError(f"--trial {record.key}: {record.label} is model.weights as it is; there is nothing to retrain")
     if not options.search_again:
         trial, note = with_found_field(record)
     if options.epochs is not None:

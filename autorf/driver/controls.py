@@ -10,7 +10,7 @@ from statistics import median
 
 from autorf.comparison.spending import own_seconds
 from autorf.driver.stopping import by_configuration, score
-from autorf.store.ranking import manual
+from autorf.store.ranking import manual, searched
 from autorf.store.record import Record
 from autorf.study.control import Budget, Control
 from autorf.study.objectives import METRICS
@@ -50,7 +50,7 @@ class ControlPlan:
 
 def without_controls(records: Iterable[Record]) -> list[Record]:
     """The trials that were searched."""
-    return [record for record in records if record.control is None]
+    return [record for record in records if searched(record)]
 
 
 def planned_controls(records: Sequence[Record], spec: StudySpec) -> ControlPlan:

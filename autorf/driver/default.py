@@ -1,15 +1,16 @@
-"""The unmodified network as a configuration: the manual default that every study begins with."""
+"""The unmodified network as a configuration: the manual default that every study begins with, and the baseline."""
 
 from collections.abc import Iterable, Sequence
 
 from torch import nn
 
 from autorf.errors import InputError
-from autorf.methods import Dilation
+from autorf.methods import Baseline, Dilation
 from autorf.methods.base import Targets, square_dilation
 from autorf.methods.convolutions import check_convolution
 from autorf.study.search_space import Space
-from autorf.study.trial import Trial
+from autorf.study.spec import StudySpec
+from autorf.study.trial import Trial, spec_of
 from autorf.surgery.targets import checked_layers, target_names
 
 
@@ -64,3 +65,19 @@ def _first_convolution(model: nn.Module) -> Targets:
             continue
         return (name,)
     return ()
+
+
+def baseline_of(spec: StudySpec, source: str, trials: Iterable[Trial]) -> Trial | None:
+    """The checkpoint of a study as a trial of its own, where some of ``trials`` train ``only`` their own on it.
+
+    Raises:
+        InputError: where there is no checkpoint.
+    """
+    needing = [trial for trial in trials if trial.method.needs_weights]
+    for trial in needing:
+        if spec_of(spec, trial).model.weights is None:
+            raise InputError(
+                f"{source}: {trial.method.method} ({trial.setting}): needs model.weights, the checkpoint of a trained "
+                "baseline, which it leaves as it is"
+            )
+    return Trial(Baseline(), spec.training.seeds[0]) if needing else None

@@ -76,6 +76,8 @@ def _estimate(spec: StudySpec, trial: Trial, splits: Splits) -> Estimate:
     module = SegmentationModule(model, spec.training.model_copy(update={"class_weights": "none"}), splits).to(device)
     image, mask = (part.to(device) for part in splits.train.tensors(list(range(min(size, len(splits.train))))))
     try:
+        if not trial.method.trained:
+            return Estimate(0.0, _evaluation(module, image) / len(image), memory.megabytes())
         # The first run of anything is slow.
         _step(module, image[:2], mask[:2], progress=0)
         searching = float(getattr(trial.method, "search", 0.0))

@@ -8,10 +8,11 @@ from typing import Any
 
 from torch import nn
 
-from autorf.driver.default import default_first
+from autorf.driver.cautions import scale_cautions, statistics_caution
+from autorf.driver.default import baseline_of, default_first
 from autorf.driver.prior import candidates, nearest_first, prior_rnorm
 from autorf.errors import InputError
-from autorf.methods import Method
+from autorf.methods import Method, method_class
 from autorf.methods.base import SEARCH_STEPS
 from autorf.running.maps import dead_dilation, dead_options, map_sizes
 from autorf.study.defaults import Defaults
@@ -38,6 +39,7 @@ class StudyPlan:
         warnings: what is allowed but of no use.
         examples: one trial of every method and network that may run.
         n_train: how many images the training split has.
+        baseline: the checkpoint that methods train ``only`` their own on, as it is; None without one.
     """
 
     configurations: tuple[Trial, ...]
@@ -49,16 +51,22 @@ class StudyPlan:
     warnings: tuple[str, ...] = ()
     examples: tuple[Trial, ...] = ()
     n_train: int = 0
+    baseline: Trial | None = None
 
     @property
     def trials(self) -> list[Trial]:
-        """What to run first, within the budget: all configurations for the first seed, then the next."""
-        return under_every_seed(self.configurations[: self.limit], self.seeds)
+        """What to run first, within the budget: all configurations for the first seed, then the next; the baseline,
+        which no seed changes, behind the default."""
+        return self._with_baseline(self.configurations[: self.limit])
 
     @property
     def listed(self) -> list[Trial] | None:
         """Every trial that belongs to a grid, whatever the budget; None for a sampler, to which any may belong."""
-        return None if self.spaces else under_every_seed(self.configurations, self.seeds)
+        return None if self.spaces else self._with_baseline(self.configurations)
+
+    def _with_baseline(self, configurations: Sequence[Trial]) -> list[Trial]:
+        trials = under_every_seed(configurations, self.seeds)
+        return trials if self.baseline is None else [*trials[:1], self.baseline, *trials[1:]]
 
     @property
     def n_configurations(self) -> int | None:
@@ -86,7 +94,10 @@ def plan(spec: StudySpec, source: str, root: Path, defaults: Defaults | None = N
 
     spaces = read_spaces(spec.search_space, source, spec, defaults)
     seed, drawn = spec.training.seeds[0], spec.search.sampler != "grid"
-    listed = _ends(spec, spaces) if drawn else configurations(spec, spaces)
+    named = _ends(spec, spaces) if drawn else configurations(spec, spaces)
+    baseline = baseline_of(spec, source, named)
+    listed = [trial for trial in named if trial.method.trained]
+    spaces = [space for space in spaces if method_class(space.method).trained]
     splits = load(spec.data)
     classes = splits.class_names
     try:
@@ -94,6 +105,7 @@ def plan(spec: StudySpec, source: str, root: Path, defaults: Defaults | None = N
     except InputError as error:
         raise InputError(f"{source}: {error}") from None
     warnings = _check_methods(spec, source, listed, model, classes)
+    warnings += (*scale_cautions(spec, source, listed), *statistics_caution(spec, source, listed, model))
     spec = counted(spec, len(splits.train), source)
     warnings += _short_searches(spec, source, listed, len(splits.train))
     ordered = default_first([] if drawn else listed, spaces, model, seed)
@@ -111,8 +123,9 @@ def plan(spec: StudySpec, source: str, root: Path, defaults: Defaults | None = N
         spaces=tuple(spaces) if drawn else (),
         prior=target_rnorm,
         warnings=warnings,
-        examples=_examples([*ordered, *listed]),
+        examples=_examples([*ordered, *listed, *([baseline] if baseline else [])]),
         n_train=len(splits.train),
+        baseline=baseline,
     )
 
 

@@ -85,7 +85,7 @@ class Scheduler:
             return False
         records = self._searched()
         if not self._stopped():
-            if any(not record.finished for record in records):
+            if self._unfinished():
                 return True
             if self.spec.search.pruning is not None and (self._halving(records).promotable() or self._owed(records)):
                 return True
@@ -132,6 +132,10 @@ class Scheduler:
     def _end(self, reason: str) -> None:
         self.over, self.reason = True, reason
 
+    def _unfinished(self) -> bool:
+        """Whether a trial waits or runs that is no control; a checkpoint that is only measured is one too."""
+        return any(not record.finished for record in self.store.records() if record.control is None)
+
     def _searched(self) -> list[Record]:
         return without_controls(self.store.records())
 
@@ -155,7 +159,7 @@ class Scheduler:
     def _last(self) -> Record | None:
         """What is run when nothing waits: nothing while others run; at the end, what has to be finished at least."""
         records = self._searched()
-        if any(not record.finished for record in records):
+        if self._unfinished():
             return None
         if self.spec.search.pruning is not None and (promoted := self._finish_the_best(records)):
             return promoted

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from torch import Tensor, nn
 
-from autorf.ops.capture import real_dilated_conv2d
+from autorf.ops.capture import dilated_form
 
 
 @contextmanager
@@ -28,4 +28,4 @@ def dilated(layers: Sequence[nn.Module], dilation: float) -> Iterator[None]:
 
 def _form(layer: nn.Module, dilation: float) -> Callable[[Tensor], Tensor]:
     channels, kernel = getattr(layer, "out_channels"), list(getattr(layer, "kernel_size"))  # noqa: B009
-    return lambda x: real_dilated_conv2d(x, channels, kernel, [dilation, dilation])
+    return dilated_form(channels, kernel, dilation, getattr(layer, "stride", (1, 1)))

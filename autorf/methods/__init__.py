@@ -8,6 +8,7 @@ from autorf.methods.base import (
     Method,
     RegionMethod,
 )
+from autorf.methods.baseline import Baseline
 from autorf.methods.dilation import Dilation
 from autorf.methods.inflation import Inflation
 from autorf.methods.learned_dilation import LearnedDilation
@@ -18,6 +19,7 @@ from autorf.methods.scale_adaptive import ScaleAdaptive
 
 METHODS = Methods(
     {
+        "baseline": Baseline,
         "dilation": Dilation,
         "inflation": Inflation,
         "learned_dilation": LearnedDilation,
@@ -44,10 +46,17 @@ def is_manual(name: str) -> bool:
     return method_class(name).manual
 
 
+def is_learned(name: str) -> bool:
+    """Whether the method of that name learns the receptive field; one that is not known does."""
+    kind = method_class(name)
+    return kind.trained and not kind.manual
+
+
 __all__ = [
     "METHODS",
     "AdaptiveModule",
     "AdaptiveRegion",
+    "Baseline",
     "Dilation",
     "Inflation",
     "LayerMethod",
@@ -58,6 +67,7 @@ __all__ = [
     "Quantity",
     "RegionMethod",
     "ScaleAdaptive",
+    "is_learned",
     "is_manual",
     "method_class",
 ]

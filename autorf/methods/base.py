@@ -32,6 +32,8 @@ class Method(Specification):
         scope: what it changes, ``"layers"`` one by one or a ``"region"``; None for a method that ``adapt`` refuses.
         place: the fields that say where in the network.
         settles: whether it ends at one dilation for all of a layer's pixels, which can be set by hand too.
+        trained: whether a study trains it; what is only measured is compared with, and neither manual nor learned.
+        unset: what a table says of it where none of its fields differs from its default.
     """
 
     manual: ClassVar[bool] = False
@@ -40,6 +42,8 @@ class Method(Specification):
     scope: ClassVar[Literal["layers", "region"] | None] = None
     place: ClassVar[frozenset[str]] = frozenset()
     settles: ClassVar[bool] = False
+    trained: ClassVar[bool] = True
+    unset: ClassVar[str] = "default"
 
     method: str
 
@@ -62,6 +66,11 @@ class Method(Specification):
     def set_dilation(self) -> int | None:
         """The dilation that is set by hand, in pixels of the layer's map."""
         return None
+
+    @property
+    def needs_weights(self) -> bool:
+        """Whether a study of it means nothing without ``model.weights``, a trained network to begin with."""
+        return False
 
     def steps(self, given: int) -> int:
         """How many steps a study trains it, where a method that searches nothing while it trains gets ``given``."""
@@ -95,12 +104,19 @@ class LayerMethod(Method):
     place: ClassVar[frozenset[str]] = frozenset({"targets"})
     even_kernels: ClassVar[bool] = False
     any_padding: ClassVar[bool] = False
+    stride_2: ClassVar[bool] = False
 
     targets: Targets = None
 
     def check_layer(self, name: str, layer: nn.Module) -> nn.Conv2d:
         """Return the layer if this method can change it; raise ``InputError`` that names it if not."""
-        return check_convolution(name, layer, even_kernels=self.even_kernels, any_padding=self.any_padding)
+        return check_convolution(
+            name, layer, even_kernels=self.even_kernels, any_padding=self.any_padding, stride_2=self.stride_2
+        )
+
+    def replacements_in(self, model: nn.Module, layers: Mapping[str, nn.Conv2d]) -> dict[str, nn.Module]:
+        """:meth:`replacements` of ``layers`` of ``model``, for a method that needs more of it; it does not change."""
+        return self.replacements(layers)
 
     @abstractmethod
     def replacements(self, layers: Mapping[str, nn.Conv2d]) -> dict[str, nn.Module]:

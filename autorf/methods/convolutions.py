@@ -52,15 +52,17 @@ def class_name(layer: nn.Module) -> str:
 
 
 def check_convolution(
-    name: str, layer: nn.Module, *, even_kernels: bool = False, any_padding: bool = False
+    name: str, layer: nn.Module, *, even_kernels: bool = False, any_padding: bool = False, stride_2: bool = False
 ) -> nn.Conv2d:
     """Return ``layer`` if its receptive field can be changed without changing its output's size.
 
     Args:
         name: the layer's name in its model, for the message.
-        layer: a stride-1 convolution whose padding keeps the size.
+        layer: a stride-1 convolution whose padding keeps the size; or one of stride 2 that gives every second position
+            of such a one, counted from the first.
         even_kernels: whether the caller can treat even kernel sides.
         any_padding: whether the caller can treat reflect, replicate and circular padding.
+        stride_2: whether the caller can treat stride 2.
 
     Raises:
         InputError: naming the layer and why it cannot be treated.
@@ -74,7 +76,7 @@ def check_convolution(
         raise InputError(
             f"layer {name!r} is a {class_name(layer)}, whose weight and padding are unknown here; known are {supported}"
         )
-    if reason := _obstacle(layer, even_kernels, any_padding):
+    if reason := _stride_obstacle(layer, stride_2) or _obstacle(layer, even_kernels, any_padding):
         raise InputError(f"layer {name!r} {reason}")
     return layer
 
@@ -84,9 +86,20 @@ def _inside(name: str, layer: nn.Module) -> str:
     return f"; inside it are {', '.join(convolutions[:3])}" if convolutions else ""
 
 
+def _stride_obstacle(layer: nn.Conv2d, stride_2: bool) -> str | None:
+    if tuple(layer.stride) == (1, 1):
+        return None
+    if tuple(layer.stride) != (2, 2) or not stride_2:
+        return f"has stride {tuple(layer.stride)}; only stride 1{' or 2' if stride_2 else ''} is supported"
+    static = getattr(layer, "static_padding", None)
+    left, right, top, bottom = static.padding if isinstance(static, nn.ZeroPad2d) else (0, 0, 0, 0)
+    if pads_itself(layer) or (left, top) != (right, bottom):
+        # Which of two positions it keeps then depends on the image's size.
+        return "has stride 2 and pads one side more than the other; only equal padding is supported there"
+    return None
+
+
 def _obstacle(layer: nn.Conv2d, even_kernels: bool, any_padding: bool) -> str | None:
-    if any(stride != 1 for stride in layer.stride):
-        return f"has stride {tuple(layer.stride)}; only stride 1 is supported"
     if all(taps == 1 for taps in layer.kernel_size):
         return "has a 1x1 kernel, which no dilation can spread"
     if not even_kernels and any(taps % 2 == 0 for taps in layer.kernel_size):
@@ -106,7 +119,7 @@ def pads_itself(layer: nn.Conv2d) -> bool:
 
 
 def keeps_size(layer: nn.Conv2d) -> bool:
-    """Whether a stride-1 convolution's output is as large as its input."""
+    """Whether a convolution's output is as large as its input, or would be at stride 1."""
     if pads_itself(layer) or layer.padding == "same":
         return True
     if isinstance(layer.padding, str):

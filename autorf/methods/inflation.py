@@ -22,7 +22,8 @@ from autorf.methods.passes import Sides
 from autorf.methods.processes import in_parallel, taking_part
 from autorf.methods.recorded import Recorded
 from autorf.methods.region import ConstantRegion, Resampling, factor_values, folded
-from autorf.ops.inflation import Gradient, inflate, interpolate
+from autorf.methods.returning_clamp import returning_clamp
+from autorf.ops.inflation import Gradient, inflate, interpolate, scale_gradient
 from autorf.ops.weighted_gradient import weight_gradient
 from autorf.specification import Before, ClassNumber, PositiveFloat
 
@@ -31,6 +32,9 @@ Resize = Callable[[Tensor, Tensor], Tensor]
 
 MEMORY_SHARE = 0.5
 """Of the memory that is free, what a region may take; other trials share the machine."""
+
+PAPER_PIXELS = 500 * 500
+"""Over so many pixels of an image the paper sums its loss; its base rate of 1e-7 is 0.025 for their mean."""
 
 
 class Inflation(RegionMethod):
@@ -44,10 +48,16 @@ class Inflation(RegionMethod):
         start: name of the module the region begins with; its first argument is the map. None for the network's own.
         end: name of the module the region ends with; it returns the map.
         factor: the initial ``f``; 1 leaves the network's output as it was.
-        low: lower bound of ``f``.
+        low: lower bound of ``f`` in every forward pass; at a bound the gradient that leads back is kept.
         high: upper bound of ``f``; the region's cost grows with ``f`` squared.
         dilation: set the dilation of ``start``, a convolution, first; None keeps it.
-        gradient: ``"exact"``, or ``"paper"`` as the authors divide it (Eqs. 7 and 11).
+        gradient: ``"exact"``, or ``"paper"`` as the authors divide it (Eqs. 7 and 11), which needs an optimizer that
+            heeds a gradient's scale, SGD: Adam and its like would undo it, and are warned of.
+        loss: ``gradient: paper``: what the training's loss is of its pixels. ``"mean"``: their mean, as here; the
+            gradient of ``f`` is then that of the paper's loss, their sum, divided by the 500 x 500 pixels of its
+            images, as the learning rate of a mean is the paper's times these. So a multiplier of 3e4 to 9e4 (3e5 on
+            VOC) acts as printed (section 4.2), whatever the image's size. ``"summed"``: a loop of your own sums over
+            pixels and divides by the batch, as the paper does, at a base rate such as its 1e-7.
         learning_rate_multiplier: of ``f``, times the model's; ``f`` has its own optimizer group without decay.
         search: the share of the training's steps in which ``f`` is drawn anew for every batch, at first from its whole
             range, then from a window that narrows around where the loss is lowest; the loss's slope at each ``f``
@@ -82,6 +92,7 @@ class Inflation(RegionMethod):
     high: PositiveFloat = 4.0
     dilation: Rate | None = None
     gradient: Gradient = "exact"
+    loss: Annotated[Literal["mean", "summed"], Before("summed")] = "mean"
     learning_rate_multiplier: Annotated[PositiveFloat, Field(le=1e6)] = 3.0
     search: Annotated[float, Field(ge=0, lt=1)] = 0.0
     extra: Annotated[float, Field(ge=0, le=1), Before(0.25)] = 0.0
@@ -224,11 +235,26 @@ class InflationRegion(Recorded, LabelAware, AdaptiveRegion):
         return self.method.gradient
 
     def _factor(self) -> Tensor:
-        # A copy: fully_shard frees the parameter between the region's ends.
+        # A copy, too: fully_shard frees the parameter between the region's ends.
+        factor = returning_clamp(self.factor, self.method.low, self.method.high)
         if self._is_untrained():
-            return self.factor.detach().clone()
-        factor = self.factor.clone()
-        return factor if self.method.clip is None else _clip_gradient(factor, self.method.clip)
+            return factor.detach()
+        factor = factor if self.method.clip is None else _clip_gradient(factor, self.method.clip)
+        return factor if self.loss_scale is None else scale_gradient(factor, self.loss_scale)
+
+    @property
+    def sees_image(self) -> bool:
+        """Whether the size of the model's input is needed: to fold the up-sampling in, or for the paper's loss."""
+        return self.fold or (self.method.gradient == "paper" and self.method.loss == "mean")
+
+    @property
+    def loss_scale(self) -> float | None:
+        """What the gradient of ``f`` is multiplied by, for the paper's loss to be what the training's mean is."""
+        if self._gradient() == "exact" or self.method.loss == "summed" or not torch.is_grad_enabled():
+            return None
+        if self.image_size is None:
+            raise InputError("inflation: gradient 'paper' needs the image's size: call the model that was adapted")
+        return self.image_size[0] * self.image_size[1] / PAPER_PIXELS
 
     def untrained(self) -> tuple[nn.Parameter, ...]:
         """``f`` while it is held, or drawn instead of learned."""
@@ -313,8 +339,9 @@ class InflationRegion(Recorded, LabelAware, AdaptiveRegion):
         return factor_values(self.pair(), each=self.method.per_axis)
 
     def pair(self) -> tuple[float, float]:
-        """The factors of height and width."""
-        values = gathered(self.factor.detach()).flatten().tolist()
+        """The factors of height and width, within their bounds."""
+        factor = gathered(self.factor.detach())
+        values = factor.clamp(self.method.low, self.method.high).flatten().tolist()
         return values[0], values[-1]
 
     def learning_rules(self) -> list[LearningRule]:

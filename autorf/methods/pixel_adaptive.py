@@ -37,7 +37,8 @@ class PixelAdaptive(LayerMethod):
     ``y(p) = sum_r pi_r(p) conv(x; W, b, dilation=r)(p)``. In training ``pi`` is a Gumbel-softmax sample of the logits
     that 1x1 convolutions without bias compute from the layer's input and, unless ``aggregation`` is ``"markov"``, the
     previous target's logits. Markov adds ``len(rates) * C_in`` parameters a layer. Until training begins the layer is
-    the plain convolution, so the output is the original's bit for bit.
+    the plain convolution, so the output is the original's bit for bit. A layer of stride 2 costs four times what it
+    would: it is computed at stride 1, and every second position kept.
     Paper: *PAD-Nets: learning dynamic receptive fields via pixel-wise adaptive dilation*, 2020; Eqs. 2-5.
 
     Attributes:
@@ -72,6 +73,7 @@ class PixelAdaptive(LayerMethod):
     """
 
     per_pixel: ClassVar[bool] = True
+    stride_2: ClassVar[bool] = True
     quantity: ClassVar[Quantity] = Quantity("dilation", "dilation", variance="dilation_variance")
 
     method: Literal["pixel_adaptive"] = "pixel_adaptive"
@@ -120,8 +122,9 @@ class PixelAdaptive(LayerMethod):
 class PixelAdaptiveConv2d(PixelwiseConv2d):
     """A convolution that mixes or chooses among dilations at each pixel.
 
-    ``dilation_map (N, 1, H, W)`` is the expected dilation ``E[r](p)`` under ``softmax(h)`` in the last forward pass,
-    without gradient.
+    ``dilation_map (N, 1, H, W)`` is what evaluation takes at each pixel, of the logits of the last forward pass and
+    without gradient: the likeliest option or, with ``evaluation="expected"``, ``E[r](p)`` under ``softmax(h)``. The
+    values, the field and the map describe that one network; the mean of ``E[r]`` is the value ``expected_dilation``.
     """
 
     map_name = "dilation"
@@ -150,7 +153,7 @@ class PixelAdaptiveConv2d(PixelwiseConv2d):
 
     @property
     def dilation_map(self) -> Tensor | None:
-        """The expected dilation at each pixel of the last forward pass, ``(N, 1, H, W)``; None before the first."""
+        """The dilation at each pixel of the last forward pass, ``(N, 1, H, W)``; None before the first."""
         return self.last_map
 
     @property
@@ -162,10 +165,12 @@ class PixelAdaptiveConv2d(PixelwiseConv2d):
     def _adaptive(self, input: Tensor, received: Tensor | None) -> tuple[Tensor, Tensor | None]:
         logits = self.logits(input, None if received is None else resized(received, input))
         with without_autocast(input):
-            self._describe(logits.detach())
+            kept = self.kept(logits)
+            self._describe(kept.detach())
             probabilities = self.probabilities(logits)
         rates = self.method.rates
-        return pixel_adaptive_conv2d(input, self.kernel(), self.bias, probabilities, rates, self.groups), logits
+        output = pixel_adaptive_conv2d(input, self.kernel(), self.bias, probabilities, rates, self.groups)
+        return self.kept(output), kept
 
     def logits(self, input: Tensor, previous: Tensor | None) -> Tensor:
         """``h (N, D, H, W)`` for ``input (N, C_in, H, W)`` and the previous layer's ``h``, in the weights' dtype."""
@@ -185,11 +190,13 @@ class PixelAdaptiveConv2d(PixelwiseConv2d):
         return torch.zeros_like(logits).scatter_(1, logits.max(1, keepdim=True).indices, 1.0)
 
     def _describe(self, logits: Tensor) -> None:
-        """Keep the expected dilation, its mean and variance, and the share of pixels that choose each option."""
-        options = torch.tensor(self.method.rates, dtype=logits.dtype, device=logits.device).view(1, -1, 1, 1)
-        expected = (torch.softmax(logits, 1) * options).sum(1, keepdim=True)
-        chosen = functional.one_hot(logits.max(1).indices, options.numel()).to(logits.dtype)
-        self._note(expected, lambda: (expected.mean(), expected.var(correction=0), *chosen.mean((0, 1, 2)).unbind()))
+        """Keep the map, mean and variance of the expected dilation, and the share of pixels that choose each option."""
+        options = torch.tensor(self.method.rates, dtype=logits.dtype, device=logits.device)
+        expected = (torch.softmax(logits, 1) * options.view(1, -1, 1, 1)).sum(1, keepdim=True)
+        choice = logits.max(1, keepdim=True).indices
+        chosen = functional.one_hot(choice[:, 0], options.numel()).to(logits.dtype)
+        map = expected if self.method.evaluation == "expected" else options[choice]
+        self._note(map, lambda: (expected.mean(), expected.var(correction=0), *chosen.mean((0, 1, 2)).unbind()))
 
     def _pooled(self, before: Tensor, current: Tensor, share: Tensor) -> Tensor:
         shares = before[2:] + share * (current[2:] - before[2:])
@@ -200,17 +207,21 @@ class PixelAdaptiveConv2d(PixelwiseConv2d):
         return dict(zip(self.method.rates, self.map_state[2:].tolist(), strict=True))
 
     def values(self) -> dict[str, float]:
-        """Mean and variance over pixels of the expected dilation, and the share of pixels that choose each option."""
-        names = ("dilation", "dilation_variance", *(f"share_{rate}" for rate in self.method.rates))
-        return dict(zip(names, self.map_state.tolist(), strict=True))
+        """Mean and variance over pixels of the dilation that evaluation takes; the mean of the expected one; the share
+        of pixels that choose each option."""
+        expected, variance = self.map_state[:2].tolist()
+        shares = self.shares()
+        mean = expected
+        if self.method.evaluation == "hard":
+            mean = sum(rate * share for rate, share in shares.items())
+            variance = sum((rate - mean) ** 2 * share for rate, share in shares.items())
+        each = {f"share_{rate}": share for rate, share in shares.items()}
+        return {"dilation": mean, "dilation_variance": variance, "expected_dilation": expected, **each}
 
     def reported_dilation(self) -> float:
-        """The mean dilation as evaluation uses it, or the largest that any pixel chose."""
-        shares = self.shares()
+        """The mean dilation as evaluation takes it, or the largest that any pixel chose."""
         if self.method.reported == "max":
-            return float(max(rate for rate, share in shares.items() if share > 0))
-        if self.method.evaluation == "hard":
-            return sum(rate * share for rate, share in shares.items())
+            return float(max(rate for rate, share in self.shares().items() if share > 0))
         return self.values()["dilation"]
 
     def learning_rules(self) -> list[LearningRule]:

@@ -66,6 +66,10 @@ class Region(nn.Module):
         finally:
             self._resizing = None
         return resized
+    @property
+    def sees_image(self) -> bool:
+        """Whether ``image_size`` is needed."""
+        return self.fold
 
     def values(self) -> dict[str, float]:
         """What describes the resize now, such as the factor ``f``."""

@@ -70,7 +70,7 @@ def place(region: Region, first: nn.Module, last: nn.Module, model: nn.Module) -
         InputError: when the forward of one of them has been replaced, so that it would not be called.
     """
     parts: list[tuple[nn.Module, dict[str, Any]]] = [(first, {"enters": region}), (last, {"leaves": region})]
-    if region.fold:
+    if region.sees_image:
         parts.append((model, {"sees": (*ends_of(model).sees, region)}))
     for module, _ in parts:
         if "forward" in vars(module):

@@ -28,6 +28,10 @@ class MapRelay:
         """Offer ``map (N, C, H, W)``, or None, to every taker; an earlier one is forgotten."""
         self._map, self._waiting = map, self.takers
 
+    def forget(self) -> None:
+        """Let go of what nobody took."""
+        self._map, self._waiting = None, ()
+
     def take(self, taker: str, input: Tensor) -> Tensor | None:
         """What was posted in this forward pass, for the layer ``taker`` that runs on ``input``.
 

@@ -17,9 +17,25 @@ def stages(names: Iterable[str]) -> dict[str, list[str]]:
     return by_stage
 
 
+def block_of(name: str, names: Iterable[str]) -> str:
+    """The block of its stage that a layer of ``names`` lies in: ``layer4.0`` of ``layer4.0.conv2``.
+
+    Where nothing counts blocks it is the layer's parent module, empty for the model itself.
+    """
+    split = [other.split(".") for other in names]
+    parts = name.split(".")
+    counting = _counting(parts, split)
+    return ".".join(parts[: counting[-1] + 1] if counting else parts[:-1])
+
+
 def _stage(parts: list[str], names: list[list[str]]) -> str:
-    counting = [at for at, part in enumerate(parts) if part.isdecimal() and _is_counted(parts, at, names)]
+    counting = _counting(parts, names)
     return ".".join(parts[: counting[-1]] if counting else parts[:-1])
+
+
+def _counting(parts: list[str], names: list[list[str]]) -> list[int]:
+    """Which of ``parts`` count blocks."""
+    return [at for at, part in enumerate(parts) if part.isdecimal() and _is_counted(parts, at, names)]
 
 
 def _is_counted(parts: list[str], at: int, names: list[list[str]]) -> bool:

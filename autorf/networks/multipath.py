@@ -50,8 +50,9 @@ class WeightedGradient(LabelAware):
 class MultiPath(nn.Module):
     """A backbone, one batch norm, equal branches (conv6, conv7, output, weighted gradient), their sum, bilinear.
 
-    All branches begin with the same dilation; inflation gives each its own factor, and the label sets break the
-    symmetry between them. Paper: as :class:`autorf.networks.largefov.LargeFOV`, section 3.4.
+    Branches are copies of one head: they begin with the same weights, and with one dilation the label sets alone break
+    the symmetry between them; inflation gives each its own factor. Paper: as
+    :class:`autorf.networks.largefov.LargeFOV`, sections 3.1 and 3.4.
 
     Args:
         backbone: maps ``(N, 3, H, W)`` to a list of maps; the last one is used.
@@ -63,6 +64,10 @@ class MultiPath(nn.Module):
         kernel: side of conv6.
         channels: of conv6 and conv7.
         head_norm: whether batch norm follows conv6 and conv7.
+        equal: whether branches begin with equal weights; else each draws its own.
+
+    Raises:
+        InputError: for label sets that do not fit, or branches that nothing would ever tell apart.
     """
 
     def __init__(
@@ -77,18 +82,24 @@ class MultiPath(nn.Module):
         kernel: int = 3,
         channels: tuple[int, int] = (256, 256),
         head_norm: bool = False,
+        equal: bool = True,
     ) -> None:
         super().__init__()
         check_label_sets(label_sets, classes)
         each = tuple(dilations) * len(label_sets) if len(dilations) == 1 else tuple(dilations)
         if len(each) != len(label_sets):
             raise InputError(f"MultiPath: {len(label_sets)} branches need one dilation or one each, got {each}")
+        if equal:
+            check_told_apart(label_sets, weight, each)
         self.backbone = backbone
         self.norm = nn.BatchNorm2d(in_channels)
         self.paths = nn.ModuleList()
         for label_set, dilation in zip(label_sets, each, strict=True):
             layers = large_fov_head(in_channels, classes, kernel, dilation, channels, head_norm)
             self.paths.append(nn.Sequential(OrderedDict(**layers, guidance=WeightedGradient(label_set, weight))))
+        if equal:
+            for path in self.paths[1:]:
+                path.load_state_dict(self.paths[0].state_dict())
         self.receptive_field_layers = tuple(f"paths.{index}.conv6" for index in range(len(self.paths)))
         self.receptive_field_regions = tuple(
             (f"paths.{index}.conv6", f"paths.{index}.output") for index in range(len(self.paths))
@@ -113,6 +124,19 @@ def check_label_sets(label_sets: Sequence[Sequence[int]], classes: int) -> None:
             if label in owner and owner[label] != index:
                 raise InputError(f"model.paths.{index}: class {label} is in branch {owner[label]} too; keep one")
             owner[label] = index
+
+
+def check_told_apart(label_sets: Sequence[Sequence[int]], weight: float, dilations: Sequence[int]) -> None:
+    """Raise ``InputError`` for branches with equal weights that would get the same gradient, and so stay equal."""
+    first: dict[tuple[frozenset[int], int], int] = {}
+    for index, (label_set, dilation) in enumerate(zip(label_sets, dilations, strict=True)):
+        # A weight of 1 weighs no class.
+        guidance = frozenset(label_set if weight != 1 else ())
+        if (before := first.setdefault((guidance, dilation), index)) != index:
+            raise InputError(
+                f"model.paths: branches {before} and {index} begin with the same weights, dilation and label set, so "
+                "they would learn the same; give each a set of its own, other dilations, or model.path_init: drawn"
+            )
 
 
 def numbered_paths(paths: Sequence[Sequence[str | int]], names: Sequence[str]) -> tuple[tuple[int, ...], ...]:

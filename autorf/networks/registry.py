@@ -75,6 +75,7 @@ def _largefov(backbone: str, spec: ModelSpec, classes: int) -> nn.Module:
             kernel=spec.kernel,
             channels=spec.channels,
             head_norm=spec.head_norm,
+            equal=spec.path_init == "equal",
         )
     return LargeFOV(
         features,

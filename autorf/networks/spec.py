@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from autorf import plugins
 from autorf.errors import near_names
-from autorf.specification import ClassNumber, PositiveFloat, PositiveInt, Several, Specification
+from autorf.specification import Before, ClassNumber, PositiveFloat, PositiveInt, Several, Specification
 
 FAMILIES = ("largefov", "smp", "timm", "torchvision", "hf", "paper")
 
@@ -42,6 +42,8 @@ class ModelSpec(Specification):
         paths: ``largefov``: for each of several parallel heads the classes, by name or number, whose gradient it
             weights; an empty list for a head without preference. None for a single head.
         path_weight: the weight of the gradient at those pixels; 1.2 in the paper.
+        path_init: ``paths``: whether the heads begin with ``equal`` weights, as the paper's copies do, so that their
+            label sets alone make them differ, or with weights ``drawn`` for each.
 
     Examples:
         >>> import autorf
@@ -61,6 +63,7 @@ class ModelSpec(Specification):
     head_norm: bool = False
     paths: Annotated[tuple[tuple[str | ClassNumber, ...], ...], Field(min_length=2)] | None = None
     path_weight: PositiveFloat = 1.2
+    path_init: Annotated[Literal["equal", "drawn"], Before("drawn")] = "equal"
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -5,6 +5,8 @@ module runs that callable instead of its forward. A form is ordinary tensor code
 whose receptive fields are real-valued; ``x (N, C, H, W)`` throughout.
 """
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -35,6 +37,24 @@ def real_dilated_conv2d(x: Tensor, out_channels: int, kernel: list[int], dilatio
 @real_dilated_conv2d.register_fake
 def _(x: Tensor, out_channels: int, kernel: list[int], dilation: list[float]) -> Tensor:
     return x.new_empty((x.shape[0], out_channels, x.shape[2], x.shape[3]))
+
+
+def dilated_form(
+    out_channels: int, kernel: Sequence[int], dilation: float, stride: Sequence[int] = (1, 1)
+) -> Callable[[Tensor], Tensor]:
+    """A form of :func:`real_dilated_conv2d` with one dilation for both axes; ``stride`` keeps every so-many-th row and
+    column."""
+
+    def form(x: Tensor) -> Tensor:
+        output: Tensor = real_dilated_conv2d(x, out_channels, list(kernel), [dilation, dilation])
+        return strided(output, stride)
+
+    return form
+
+
+def strided(map: Tensor, stride: Sequence[int]) -> Tensor:
+    """Every ``stride``-th row and column of ``map (N, C, H, W)``, the first ones included."""
+    return map if tuple(stride) == (1, 1) else map[:, :, :: stride[0], :: stride[1]]
 
 
 @torch.library.custom_op("autorf::resample2d", mutates_args=())

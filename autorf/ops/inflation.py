@@ -76,7 +76,7 @@ def interpolate(input: Tensor, factor: Factor, size: Sequence[int], *, gradient:
         raise InputError(f"gradient must be 'exact' or 'paper', got {gradient!r}")
     factors = torch.as_tensor(factor, dtype=torch.double, device=input.device)
     if gradient == "paper":
-        factors = _scale_gradient(factors, 1 / (size[0] * size[1]))
+        factors = scale_gradient(factors, 1 / (size[0] * size[1]))
     factor_h, factor_w = factors.expand(2) if factors.numel() == 1 else factors
     return _resample(input, factor_h, factor_w, (size[0], size[1]))
 
@@ -131,7 +131,8 @@ def _bilinear_weights(factor: Tensor, source: int, target: int) -> Tensor:
     return torch.cat([weights[:, : source - 1], weights[:, source - 1 :].sum(1, keepdim=True)], 1)
 
 
-def _scale_gradient(value: Tensor, scale: float) -> Tensor:
+def scale_gradient(value: Tensor, scale: float) -> Tensor:
+    """``value``, whose gradient is multiplied by ``scale``."""
     return value.detach() + (value - value.detach()) * scale
 
 

@@ -62,6 +62,7 @@ def _trial_columns(report: ReportData) -> Iterator[tuple[Column, Cell]]:
     yield Column("rnorm"), lambda row: fixed(row.rnorm, 2)
     yield Column("f"), lambda row: several(learned([row], "f"), fixed)
     yield Column("dilation"), lambda row: several(learned([row], "dilation"), short)
+    yield Column("scale"), lambda row: several(learned([row], "scale"), fixed)
     for name in report.comparison.objectives:
         if name in COST_NAMES:
             yield Column(COST_NAMES[name]), partial(_cost, name)

@@ -33,6 +33,7 @@ every method has a mark of its own as well, so that nothing is told by colour al
 """
 
 _LOOKS = {
+    "baseline": ("muted", "_"),
     "dilation": ("manual", "o"),
     "inflation": ("inflation", "^"),
     "learned_dilation": ("learned-dilation", "D"),

@@ -40,8 +40,8 @@ class Evidence:
         samples: ``(k, 3, h, w)`` uint8, the longer side at most 256.
         sample_truth: ``(k, h, w)`` int16, labels.
         sample_prediction: ``(k, h, w)`` int16, classes.
-        maps: ``(k, h, w)`` float16: scale or expected dilation, the mean over adapted layers; None for methods
-            whose receptive field is the same at each pixel.
+        maps: ``(k, h, w)`` float16: scale, or dilation as evaluation takes it, the mean over adapted layers; None for
+            methods whose receptive field is the same at each pixel.
         map_name: ``scale`` or ``dilation``; None without maps.
     """
 

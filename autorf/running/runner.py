@@ -33,7 +33,7 @@ from autorf.training.callback import ReceptiveFieldCallback
 from autorf.training.checkpoint import EpochCheckpoint, SafetensorsIO
 from autorf.training.module import SegmentationModule
 from autorf.training.parallel import check_shards, own_shard
-from autorf.training.results import EpochReport, Field, TrialResult
+from autorf.training.results import METRICS, EpochReport, Field, TrialResult
 from autorf.training.resuming import newest_checkpoint
 
 Report = Callable[[EpochReport], None]
@@ -88,11 +88,14 @@ def run(
     period = spec.training.validate_every
     images = loader(train, spec.training.batch_size, job.seed, shuffle=True, period=period)
     held_out = loader(splits.val, spec.training.batch_size, job.seed, shuffle=False)
-    _fit(trainer, module, images, held_out, resumed)
+    trained = job.trial.method.trained
+    _fit(trainer, module, images if trained else None, held_out, resumed)
     evidence = collector.evidence()
-    if not shard.first:
+    if not shard.first and trained:
         return checkpoint.history[-1].as_result()
-    if len(checkpoint.history) == spec.training.validations:
+    if not shard.first:
+        return _result(module, checkpoint, field, running_costs)
+    if len(checkpoint.history) == (spec.training.validations if trained else 0):
         assert evidence is not None
         write_evidence(job.folder, evidence)
         save(model, job.folder)
@@ -100,15 +103,16 @@ def run(
 
 
 def _fit(
-    trainer: lightning.Trainer, module: SegmentationModule, train: Images, val: Images, resumed: Path | None
+    trainer: lightning.Trainer, module: SegmentationModule, train: Images | None, val: Images, resumed: Path | None
 ) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
         # The study's plan has said it of every trial.
         warnings.filterwarnings("ignore", "the search of .* heard only", SearchWarning)
-        trainer.fit(module, train, val, ckpt_path=resumed, weights_only=True)
+        if train is not None:
+            trainer.fit(module, train, val, ckpt_path=resumed, weights_only=True)
         if module.validation_scores is None:
-            # Resumed behind the last epoch: nothing was left to train, so nothing was validated either.
+            # Nothing is trained, or resumed behind the last epoch: nothing was left to train, or validated.
             trainer.validate(module, val, verbose=False)
 
 
@@ -148,7 +152,8 @@ def trial_model(spec: StudySpec, trial: Trial, classes: int | Sequence[str]) -> 
     ``spec`` is the study as the trial has it, see :func:`autorf.study.trial.spec_of`.
     """
     torch.manual_seed(trial.seed)
-    return adapt(build(spec.model, classes), trial.method)
+    model = build(spec.model, classes)
+    return adapt(model, trial.method) if trial.method.trained else model
 
 
 def field_at_start(spec: StudySpec, trial: Trial, classes: int | Sequence[str]) -> Field:
@@ -233,9 +238,11 @@ def _trainer(
 def _result(
     module: SegmentationModule, checkpoint: EpochCheckpoint, field: FieldMeter, running_costs: RunningCosts
 ) -> TrialResult:
-    last = checkpoint.history[-1]
     assert module.validation_scores is not None
     per_class = module.validation_scores
+    metrics = {name: getattr(per_class, name) for name in METRICS}
+    # Without a history nothing was trained.
+    last = checkpoint.history[-1] if checkpoint.history else EpochReport(epoch=0, metrics=metrics, steps=0)
     return TrialResult(
         metrics=last.metrics,
         iou_per_class=per_class.iou,

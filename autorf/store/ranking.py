@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from statistics import mean
 
 from autorf.errors import InputError, near_names
-from autorf.methods import is_manual
+from autorf.methods import is_manual, method_class
 from autorf.store.store import Record
 from autorf.study.objectives import METRICS, parse_constraint, sign
 from autorf.study.search_spec import SearchSpec
@@ -13,11 +13,12 @@ from autorf.study.search_spec import SearchSpec
 
 def ranked(records: Iterable[Record], search: SearchSpec) -> list[list[Record]]:
     """Complete trials within the constraints, together by configuration: the best mean over seeds of what the search
-    aims at first, in each the best seed first; no controls, which were trained longer than the rest."""
+    aims at first, in each the best seed first; no controls, which were trained longer than the rest, and nothing that
+    is not trained at all."""
     limits = [parse_constraint(text) for text in search.constraints]
     together: dict[str, list[Record]] = {}
     for record in records:
-        if record.state != "complete" or record.result is None or record.control is not None:
+        if record.state != "complete" or record.result is None or not searched(record):
             continue
         if all(limit.holds(record.result.by_name) for limit in limits):
             together.setdefault(json.dumps(record.configuration, sort_keys=True), []).append(record)
@@ -37,6 +38,11 @@ def score(record: Record, search: SearchSpec) -> float:
 
 def _value(record: Record, search: SearchSpec) -> float:
     return sign(objective(search)) * score(record, search)
+
+
+def searched(record: Record) -> bool:
+    """Whether the trial is one of those that are chosen from: no control, and no checkpoint that is only measured."""
+    return record.control is None and method_class(record.method).trained
 
 
 def manual(record: Record) -> bool:

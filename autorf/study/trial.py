@@ -45,7 +45,7 @@ class Trial:
         """The configuration in a few words, for tables."""
         settings = {key.removeprefix("training."): value for key, value in self.settings}
         shown = {**own_fields(self.method), **settings}
-        return ", ".join(f"{name} {_short(value)}" for name, value in shown.items()) or "default"
+        return ", ".join(f"{name} {_short(value)}" for name, value in shown.items()) or self.method.unset
 
     @property
     def label(self) -> str:

@@ -104,14 +104,14 @@ class Layers(Scope[LayerMethod]):
 
     def exchange(self, model: nn.Module, method: LayerMethod, names: Names, example_input: Tensor | None) -> Exchange:
         """The method's modules instead of the layers."""
-        return Exchange(method.replacements(checked_layers(model, method, names)))
+        return Exchange(method.replacements_in(model, checked_layers(model, method, names)))
 
     def restored(
         self, model: nn.Module, method: LayerMethod, names: Names, frozen: Mapping[str, Form], measured: float
     ) -> Exchange:
         """The method's modules, and plain convolutions for those that are frozen."""
         layers = checked_layers(model, method, names)
-        modules = method.replacements({name: layer for name, layer in layers.items() if name not in frozen})
+        modules = method.replacements_in(model, {name: layer for name, layer in layers.items() if name not in frozen})
         for name, form in frozen.items():
             modules[name] = _frozen_convolution(name, layers[name], form)
         return Exchange(modules)

@@ -11,7 +11,7 @@ from torch import nn
 from autorf.errors import InputError
 from autorf.methods import METHODS
 from autorf.methods.base import Method
-from autorf.specification import Specification, parse
+from autorf.specification import Specification, parse, value_before
 from autorf.surgery.adaptation import adaptations
 from autorf.surgery.forms import Form
 from autorf.surgery.record import Adaptation
@@ -125,7 +125,10 @@ def method_of(saved: SavedAdaptation, source: str) -> Method:
     name = str(saved.method.get("method"))
     if name not in METHODS:
         raise InputError(f"{source}: {METHODS.unknown(name)}")
-    return parse(METHODS[name], saved.method, f"{source}: {name}")
+    kind = METHODS[name]
+    # A field that is newer than the record means what was done before it.
+    older = {key: value_before(info) for key, info in kind.model_fields.items() if not info.is_required()}
+    return parse(kind, {**older, **saved.method}, f"{source}: {name}")
 
 
 def geometry(model: nn.Module) -> dict[str, str]:

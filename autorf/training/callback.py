@@ -14,6 +14,7 @@ from autorf.methods.base import Method
 from autorf.surgery import adapt, adaptations, advance, describe, learned_values
 from autorf.surgery.repetition import all_done, allow_repetition
 from autorf.surgery.verification import say_problems
+from autorf.training.gradient_scale import check_gradient_scale
 
 COPIES = (StochasticWeightAveraging, WeightAveraging)
 """Callbacks that copy the model when they are set up."""
@@ -81,6 +82,8 @@ class ReceptiveFieldCallback(lightning.Callback):
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Refuse a training without an end: the search phase is a share of it."""
         self.total_steps = self.steps or self._length(trainer)
+        for optimizer in trainer.optimizers:
+            check_gradient_scale(pl_module, optimizer)
 
     def _length(self, trainer: lightning.Trainer) -> int:
         batches, epochs = trainer.num_training_batches, self._epochs or 0

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from autorf.data import Splits
 from autorf.errors import InputError
+from autorf.methods.held_statistics import hold_batch_norm
 from autorf.methods.labels import labels
 from autorf.metrics import Scores, confusion, scores
 from autorf.surgery import parameter_groups
@@ -32,6 +33,8 @@ class SegmentationModule(lightning.LightningModule):
     def __init__(self, model: nn.Module, spec: TrainingSpec, splits: Splits) -> None:
         super().__init__()
         self.model, self.spec, self.splits = model, spec, splits
+        if spec.freeze_batch_norm:
+            hold_batch_norm(model)
         self.ignored = -100 if splits.ignore_index is None else splits.ignore_index
         self.class_weights = class_weights(splits) if spec.class_weights == "balanced" else None
         self.validation_scores: Scores | None = None
@@ -97,18 +100,24 @@ class SegmentationModule(lightning.LightningModule):
         self.validation_scores = scores(summed(self._confusion), self.splits.class_names, self.splits.label_groups)
 
     def configure_optimizers(self) -> Any:
-        """AdamW or SGD; the learning-rate schedule for every group that follows it."""
+        """The optimizer, and the learning-rate schedule for every group that follows it."""
         groups = parameter_groups(self.model, self.spec.lr, weight_decay=self.spec.weight_decay)
-        optimizer: torch.optim.Optimizer = (
-            torch.optim.AdamW(groups, lr=self.spec.lr)
-            if self.spec.optimizer == "adamw"
-            else torch.optim.SGD(groups, lr=self.spec.lr, momentum=self.spec.momentum)
-        )
+        optimizer = self._optimizer(groups)
         steps = self.spec.steps or int(self.trainer.estimated_stepping_batches)
         followed = schedule(self.spec, steps)
         rules = [followed if group["scheduled"] else constant for group in optimizer.param_groups]
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, rules)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _optimizer(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+        lr = self.spec.lr
+        match self.spec.optimizer:
+            case "adamw":
+                return torch.optim.AdamW(groups, lr=lr)
+            case "adam":
+                return torch.optim.Adam(groups, lr=lr)
+            case "sgd":
+                return torch.optim.SGD(groups, lr=lr, momentum=self.spec.momentum)
 
 
 def class_weights(splits: Splits) -> Tensor:

@@ -14,6 +14,8 @@ def schedule(spec: TrainingSpec, steps: int) -> Factor:
     rule = spec.schedule
     if rule.kind == "cosine":
         return warmup_cosine(steps, warmup)
+    if rule.kind == "poly":
+        return warmup_poly(steps, warmup, rule.power)
     drops = [int(fraction * steps) for fraction in rule.milestones] if rule.kind == "step" else []
     gamma = rule.gamma
     if rule.split is not None:
@@ -28,6 +30,23 @@ def warmup_cosine(total: int, warmup: int) -> Factor:
         if step < warmup:
             return _rising(step, warmup)
         return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(total - warmup, 1)))
+
+    return factor
+
+
+def warmup_poly(total: int, warmup: int, power: float) -> Factor:
+    """Rising linearly for ``warmup`` steps, then ``(1 - t) ** power`` of the share ``t`` of the other steps.
+
+    Without warm-up this is the rule of Chen et al., *DeepLab*, 2018: ``(1 - step / total) ** power``.
+
+    >>> [round(warmup_poly(4, 0, 0.9)(step), 3) for step in range(5)]
+    [1.0, 0.772, 0.536, 0.287, 0.0]
+    """
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return _rising(step, warmup)
+        return float(max(0.0, 1 - (step - warmup) / max(total - warmup, 1)) ** power)
 
     return factor
 

@@ -3,27 +3,39 @@
 import math
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from autorf.specification import PositiveFloat, PositiveInt, Specification
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
+def _one_spelling(kind: object) -> object:
+    # One name in files, and so in the keys of trials.
+    return "step" if kind == "steps" else kind
+
+
+_OWN_FIELDS = {"step": ("milestones", "gamma", "split"), "poly": ("power",)}
+"""What only one kind of schedule has."""
+
+
 class ScheduleSpec(Specification):
     """How the learning rate falls behind the warm-up.
 
     Attributes:
-        kind: ``cosine`` to zero, ``step``, or ``constant``.
+        kind: ``cosine`` to zero, ``step`` (or ``steps``), ``poly``, or ``constant``.
         milestones: ``step``: the shares of the training, increasing in (0, 1), at which the rate is multiplied.
         gamma: ``step``: the factor at each milestone, in (0, 1).
+        power: ``poly``: of the share of the steps that is left, ``(1 - step / steps) ** power``; 0.9 in DeepLab, by
+            which the per-pixel papers train. Its papers have no ``warmup``.
         split: ``step``: make two steps of ``sqrt(gamma)`` this many optimizer steps apart out of each (the inflation
             paper's 0.32 and 200 for its gamma of 0.1), which is gentler on ``f``; None for one.
     """
 
-    kind: Literal["cosine", "step", "constant"] = "cosine"
+    kind: Annotated[Literal["cosine", "step", "poly", "constant"], BeforeValidator(_one_spelling)] = "cosine"
     milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5, 0.75)
     gamma: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    power: PositiveFloat = 0.9
     split: PositiveInt | None = None
 
     @model_validator(mode="after")
@@ -31,9 +43,11 @@ class ScheduleSpec(Specification):
         if self.kind == "step" and (not self.milestones or list(self.milestones) != sorted(set(self.milestones))):
             raise ValueError(f"milestones must increase, got {list(self.milestones)}")
         fields = type(self).model_fields
-        given = [name for name in ("milestones", "gamma", "split") if getattr(self, name) != fields[name].default]
-        if self.kind != "step" and given:
-            raise ValueError(f"{' and '.join(given)} belong to kind: step, a {self.kind} schedule has no steps")
+        for kind, names in _OWN_FIELDS.items():
+            given = [name for name in names if getattr(self, name) != fields[name].default]
+            if self.kind != kind and given:
+                belong = "belongs" if len(given) == 1 else "belong"
+                raise ValueError(f"{' and '.join(given)} {belong} to kind: {kind}, not to {self.kind}")
         return self
 
 
@@ -47,9 +61,12 @@ class TrainingSpec(Specification):
             training is counted in steps, also one given in epochs.
         batch_size: images a step.
         lr: peak learning rate.
-        optimizer: ``adamw``, or ``sgd`` with ``momentum``, as in the papers.
+        optimizer: ``adamw``; ``sgd`` with ``momentum``, as in most of the papers; or ``adam``, whose weight decay is
+            part of the gradient.
         momentum: of ``sgd``.
         weight_decay: of the model's own parameters.
+        freeze_batch_norm: keep batch norm, its statistics and its weights, as the network's weights brought it; for
+            small batches on a trained network (``model.pretrained``, ``model.weights``).
         warmup: share of the steps in which the learning rate rises linearly.
         schedule: how the learning rate falls then.
         seeds: one trial a configuration and seed.
@@ -63,9 +80,10 @@ class TrainingSpec(Specification):
     validate_every: PositiveInt | None = None
     batch_size: PositiveInt = 16
     lr: PositiveFloat = 3e-3
-    optimizer: Literal["adamw", "sgd"] = "adamw"
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    freeze_batch_norm: bool = False
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
     schedule: ScheduleSpec = ScheduleSpec()
     seeds: tuple[Seed, ...] = (0,)

@@ -39,7 +39,7 @@ def test_every_field_of_every_model_that_a_study_file_reaches_is_listed() -> Non
         ("name", "text", "required"),
         ("training.lr", "number > 0", "`0.003`"),
         ("training.seeds", "list, each a whole number ≥ 0, < 2^31", "`[0]`"),
-        ("training.schedule.kind", "`cosine`, `step` or `constant`", "`cosine`"),
+        ("training.schedule.kind", "`cosine`, `step`, `poly` or `constant`", "`cosine`"),
         ("search.budget.hours", "number > 0 or `null`", "`null`"),
         ("search_space[].rate", "whole number ≥ 1 or `null`", "required"),
         ("executor.workers", "whole number ≥ 1, ≤ 1024 or `null`", "`null`"),

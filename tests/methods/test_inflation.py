@@ -11,6 +11,7 @@ from autorf.methods.labels import labels
 from autorf.ops import inflate, interpolate
 from autorf.specification import parse
 from autorf.surgery import adapt, advance, freeze, learned_values, parameter_groups
+from autorf.training.gradient_scale import check_gradient_scale
 
 
 def network() -> nn.Sequential:
@@ -241,7 +242,7 @@ def test_a_copy_made_between_passes_learns_alone() -> None:
 
 def test_the_regions_papers_gradient_is_the_sum_of_both_resizes() -> None:
     """Eq. 10, with Eq. 11 for the way back, whose factor is 1 / f."""
-    model = adapted(factor=1.3, gradient="paper")
+    model = adapted(factor=1.3, gradient="paper", loss="summed")
     region = region_of(model).double()
     region.factor.data.fill_(1.3)
     weights = torch.randn(2, 2, 9, 13, dtype=torch.float64)
@@ -293,3 +294,84 @@ def test_a_region_that_folds_finds_the_image_by_name() -> None:
 def test_what_cannot_be_searched_or_learned_is_refused(fields: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         Inflation(start="2", end="3", **fields)  # type: ignore[arg-type]
+
+
+def inflated_sides(model: nn.Module) -> list[int]:
+    sides: list[int] = []
+    model[2].register_forward_hook(lambda module, inputs, output: sides.append(inputs[0].shape[2]))
+    return sides
+
+
+@pytest.mark.parametrize(("value", "bound"), [(9.0, 2.0), (0.01, 0.5)])
+@pytest.mark.parametrize("training", [False, True])
+def test_f_is_within_its_bounds_in_every_forward_pass_without_advance(
+    value: float, bound: float, training: bool
+) -> None:
+    """Wei et al. 2018, section 4.2: restricted to a range, for memory's sake."""
+    model = adapted(low=0.5, high=2.0).train(training)
+    sides = inflated_sides(model)
+    region_of(model).factor.data.fill_(value)
+    model(IMAGE)
+    assert sides == [round(bound * 8 + 1)]
+    assert learned_values(model) == {"f": bound}
+    assert region_of(copy.deepcopy(model)).frozen().factor == (bound, bound)
+
+
+@pytest.mark.parametrize("direction", [1, -1])
+def test_beyond_a_bound_only_the_gradient_that_leads_f_back_is_kept(direction: int) -> None:
+    weights = torch.randn(2, 2, 9, 13, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    at_the_bound = adapted(high=2.0, factor=2.0)
+    (at_the_bound(IMAGE) * weights).sum().backward()
+    slope = region_of(at_the_bound).factor.grad
+    beyond = adapted(high=2.0)
+    beyond.load_state_dict(at_the_bound.state_dict())
+    region_of(beyond).factor.data.fill_(3.0)
+    # Descent goes against the gradient: down, and so back, where it is positive.
+    (beyond(IMAGE) * weights * direction * slope.sign()).sum().backward()
+    expected = slope.abs() if direction > 0 else torch.zeros(())
+    torch.testing.assert_close(region_of(beyond).factor.grad, expected)
+
+
+@pytest.mark.parametrize("side", [24, 40])
+def test_the_papers_multiplier_moves_f_as_printed_by_a_mean_of_the_loss_and_by_the_papers_sum(side: int) -> None:
+    """Wei et al. 2018, Eqs. 7 and 11 and section 4.2: a base rate of 1e-7 on the sum over 500 x 500 pixels is 0.025."""
+    image = torch.randn(2, 3, side, side, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    target = torch.randint(0, 2, (2, side, side), generator=torch.Generator().manual_seed(3))
+
+    def step(loss: str, rate: float) -> float:
+        torch.manual_seed(0)
+        model = adapted(factor=1.3, gradient="paper", loss=loss, learning_rate_multiplier=9e4)
+        region_of(model).double()
+        groups = parameter_groups(model, lr=rate)
+        for group in groups[:1]:
+            # Only f moves: the weights' rates are those of another image size.
+            group["lr"] = 0.0
+        optimizer = torch.optim.SGD(groups)
+        reduction = "mean" if loss == "mean" else "sum"
+        value = nn.functional.cross_entropy(model(image), target, reduction=reduction)
+        (value if loss == "mean" else value / len(image)).backward()
+        before = region_of(model).factor.item()
+        optimizer.step()
+        return region_of(model).factor.item() - before
+
+    as_printed = step("summed", 1e-7)
+    assert abs(as_printed) > 1e-6
+    assert step("mean", 0.025) == pytest.approx(as_printed, rel=1e-9)
+
+
+def test_a_region_that_is_called_without_its_model_says_that_the_papers_loss_needs_the_image() -> None:
+    model = adapted(gradient="paper")
+    with pytest.raises(InputError, match="call the model that was adapted"):
+        model[2](model[1](model[0](IMAGE)))
+
+
+@pytest.mark.parametrize("kind", ["Adam", "AdamW", "RMSprop", "Rprop", "Adagrad", "Adadelta", "NAdam"])
+def test_an_optimizer_that_undoes_the_papers_scale_is_warned_of(kind: str) -> None:
+    model = adapted(gradient="paper")
+    with pytest.warns(RuntimeWarning, match=f"divides the gradient of f by numbers of pixels, which {kind} undoes"):
+        check_gradient_scale(model, getattr(torch.optim, kind)(parameter_groups(model, lr=0.1)))
+
+
+def test_an_optimizer_that_heeds_the_papers_scale_and_the_exact_gradient_are_not_warned_of() -> None:
+    for model, kind in ((adapted(gradient="paper"), torch.optim.SGD), (adapted(), torch.optim.AdamW)):
+        check_gradient_scale(model, kind(parameter_groups(model, lr=0.1)))

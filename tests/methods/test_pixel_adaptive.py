@@ -67,7 +67,8 @@ def test_before_training_it_is_the_plain_convolution_to_the_last_bit(training: b
         assert torch.equal(model(IMAGE), before)
     shares = {"share_1": 2 / 3, "share_2": 1 / 3, "share_4": 0}
     each = {"dilation.1": 2, "dilation.2": 1, "dilation.3": 1}
-    assert learned_values(model) == pytest.approx({"dilation": 4 / 3, "dilation_variance": 0, **shares, **each})
+    means = {"dilation": 4 / 3, "dilation_variance": 0, "expected_dilation": 4 / 3}
+    assert learned_values(model) == pytest.approx({**means, **shares, **each})
     assert layer_of(model).dilation_map is None
 
 
@@ -251,22 +252,27 @@ def test_copies_pickles_and_state_dicts_keep_the_chain() -> None:
         assert layer_of(twin).values() == layer_of(model).values()
 
 
-def test_maps_and_values_describe_the_last_pass() -> None:
-    model = under_way()
+@pytest.mark.parametrize("evaluation", ["hard", "expected"])
+def test_maps_values_and_field_describe_the_one_network_that_evaluation_uses(evaluation: str) -> None:
+    model = under_way(evaluation=evaluation)
     layer = layer_of(model)
     model(IMAGE)
     logits = layer.logits(IMAGE, None)
     probabilities, choice = logits.softmax(1), logits.argmax(1)
     expected = probabilities[:, 0] + 2 * probabilities[:, 1] + 4 * probabilities[:, 2]
+    map = expected if evaluation == "expected" else torch.tensor([1.0, 2, 4], dtype=torch.float64)[choice]
     assert layer.dilation_map is not None
-    close(layer.dilation_map, expected.unsqueeze(1))
+    close(layer.dilation_map, map.unsqueeze(1))
     values = layer.values()
-    assert values["dilation"] == pytest.approx(expected.mean().item())
-    assert values["dilation_variance"] == pytest.approx(expected.var(correction=0).item())
+    assert values["dilation"] == pytest.approx(map.mean().item())
+    assert values["dilation_variance"] == pytest.approx(map.var(correction=0).item())
+    assert values["expected_dilation"] == pytest.approx(expected.mean().item())
     assert layer.shares() == pytest.approx(
         {rate: (choice == option).double().mean().item() for option, rate in enumerate((1, 2, 4))}
     )
     assert f"dilation {values['dilation']:.4g}" in str(describe(model))
+    field = receptive_field(model, (64, 64), in_channels=4)
+    assert field.size[0] == pytest.approx(1 + 2 * values["dilation"] + 2 + 2, abs=0.01)
 
 
 @pytest.mark.parametrize(("evaluation", "reported"), [("hard", "mean"), ("expected", "mean"), ("hard", "max")])
@@ -307,5 +313,64 @@ def test_a_wrong_field_is_named(fields: dict[str, object], message: str) -> None
 def test_a_layer_whose_dilation_is_no_option_is_refused_with_the_repair() -> None:
     with pytest.raises(InputError, match=r"layer '0' has dilation 2, which is not among .*; set rates=\[1, 2, 3\]"):
         adapted(rates=(1, 3))
-    with pytest.raises(InputError, match="layer '0' has stride"):
-        adapted(model=nn.Sequential(nn.Conv2d(3, 3, 3, stride=2, padding=1)))
+    with pytest.raises(InputError, match=r"layer '0' has stride \(3, 3\); only stride 1 or 2 is supported"):
+        adapted(model=nn.Sequential(nn.Conv2d(3, 3, 3, stride=3, padding=1)))
+
+
+def halving(side: int, groups: int = 1) -> tuple[nn.Conv2d, Tensor]:
+    torch.manual_seed(0)
+    image = torch.randn(2, 4, side, side + 3, dtype=torch.float64)
+    return nn.Conv2d(4, 4, 3, stride=2, padding=1, groups=groups).double(), image
+
+
+@pytest.mark.parametrize("groups", [1, 4])
+@pytest.mark.parametrize("side", [7, 8])
+@pytest.mark.parametrize("evaluation", ["hard", "expected"])
+def test_a_layer_of_stride_2_is_every_second_position_of_the_operator(side: int, groups: int, evaluation: str) -> None:
+    """PAD-Nets 2020, the classification tables change a layer of stride 2."""
+    plain, image = halving(side, groups)
+    before = plain(image)
+    model = adapted(model=nn.Sequential(plain), sigma=0.5, evaluation=evaluation).eval()
+    assert torch.equal(model(image), before)
+    advance(model, 0, 10)
+    layer = layer_of(model)
+    output, probabilities = model(image), layer.probabilities(layer.logits(image, None))
+    reference = pixel_adaptive_conv2d_reference(image, layer.weight, layer.bias, probabilities, (1, 2, 4), groups)
+    close(output, reference[:, :, ::2, ::2])
+    assert layer.dilation_map is not None
+    assert layer.dilation_map.shape[2:] == output.shape[2:]
+    assert layer.values()["dilation"] == pytest.approx(layer.dilation_map.mean().item())
+    model.train()(image).sum().backward()
+    assert layer.get_parameter("option_weight").grad.any()
+
+
+def test_the_field_of_a_layer_of_stride_2_is_that_of_its_dilation() -> None:
+    def model(dilation: int) -> nn.Sequential:
+        first = nn.Conv2d(3, 4, 3, stride=2, padding=dilation, dilation=dilation)
+        return nn.Sequential(first, nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1))
+
+    for rate in (1, 2):
+        plain = receptive_field(model(rate), (64, 64))
+        changed = receptive_field(adapted(model=model(rate)), (64, 64))
+        assert (changed.size, changed.stride) == (plain.size, plain.stride)
+    learned = adapted(model=model(1)).eval()
+    advance(learned, 0, 10)
+    learned(torch.randn(1, 3, 64, 64))
+    dilation = learned_values(learned)["dilation"]
+    assert receptive_field(learned, (64, 64)).size[0] == pytest.approx(1 + 2 * dilation + 2 * 2, abs=0.01)
+
+
+def test_the_stride_2_layer_of_mobilenets_classification_table_is_adapted() -> None:
+    model = timm.create_model("mobilenetv2_100", num_classes=3).eval()
+    image = torch.randn(1, 3, 64, 64)
+    before = model(image)
+    adapt(model, PixelAdaptive(targets=r"blocks\.2\.\d\.conv_dw"))
+    assert torch.equal(model(image), before)
+    advance(model, 0, 10)
+    assert model(image).shape == before.shape
+
+
+def test_stride_2_with_padding_that_follows_the_images_size_is_refused() -> None:
+    layer = timm.layers.Conv2dSame(4, 4, 3, stride=2)
+    with pytest.raises(InputError, match="layer '0' has stride 2 and pads one side more than the other"):
+        adapted(model=nn.Sequential(layer))

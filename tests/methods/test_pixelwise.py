@@ -44,7 +44,7 @@ def test_a_training_step_of_any_library_moves_the_map_and_the_weights(model: str
     before = {id(parameter) for parameter in network.parameters()}
     adapt(network, METHODS[method](targets=targets), example_input=IMAGE)
     layers = {name: module for name, module in network.named_modules() if isinstance(module, PixelwiseConv2d)}
-    optimizer = torch.optim.AdamW(parameter_groups(network, lr=1e-2))
+    optimizer = torch.optim.AdamW(parameter_groups(network, lr=1e-3))
     own = [parameter for parameter in network.parameters() if id(parameter) not in before]
     start = [parameter.detach().clone() for parameter in own]
     network.train()

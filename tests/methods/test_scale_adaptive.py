@@ -1,5 +1,7 @@
 import copy
+import json
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,8 +15,8 @@ from autorf.methods.returning_clamp import returning_clamp
 from autorf.methods.scale_adaptive import ScaleAdaptiveConv2d
 from autorf.methods.stages import stages
 from autorf.ops.reference import scale_adaptive_conv2d_reference
-from autorf.specification import parse
-from autorf.surgery import adapt, advance, describe, learned_values, parameter_groups
+from autorf.specification import parse, value_before
+from autorf.surgery import adapt, advance, describe, learned_values, load, parameter_groups, save
 
 IMAGE = torch.randn(2, 4, 7, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
@@ -314,6 +316,115 @@ def test_a_wrong_field_is_named(fields: dict[str, object], message: str) -> None
 
 def test_strided_and_unevenly_dilated_layers_are_refused_by_name() -> None:
     with pytest.raises(InputError, match="layer '0' has stride"):
-        adapted(model=nn.Sequential(nn.Conv2d(3, 3, 3, stride=2, padding=1)))
+        adapted(model=nn.Sequential(nn.Conv2d(3, 3, 3, stride=3, padding=1)))
     with pytest.raises(InputError, match=r"layer '0' has dilation \(1, 2\)"):
         adapted(model=nn.Sequential(nn.Conv2d(3, 3, 3, padding=(1, 2), dilation=(1, 2))))
+
+
+def test_a_layer_of_stride_2_is_every_second_position_of_the_operator() -> None:
+    torch.manual_seed(0)
+    plain = nn.Conv2d(4, 4, 3, stride=2, padding=1).double()
+    before = plain(IMAGE)
+    model = adapted(model=nn.Sequential(plain), sigma=0.3)
+    assert torch.equal(model.eval()(IMAGE), before)
+    advance(model, 0, 10)
+    layer = layer_of(model)
+    scale = layer.regressed(IMAGE)
+    reference = scale_adaptive_conv2d_reference(IMAGE, layer.weight, layer.bias, scale, 1)
+    torch.testing.assert_close(model(IMAGE), reference[:, :, ::2, ::2], rtol=0, atol=1e-10)
+    torch.testing.assert_close(layer.scale_map, scale[:, :, ::2, ::2])
+
+
+class Block(nn.Module):
+    """What blocks of residual networks do: 1x1, 3x3, 1x1, and a sum."""
+
+    def __init__(self, channels: int, inner: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, inner, 1)
+        self.conv2 = nn.Conv2d(inner, inner, 3, padding=1, stride=stride)
+        self.conv3 = nn.Conv2d(inner, channels, 1)
+        self.shortcut = nn.AvgPool2d(stride) if stride > 1 else nn.Identity()
+
+    def forward(self, input: Tensor) -> Tensor:
+        inner = self.conv3(self.conv2(self.conv1(input).relu()).relu())
+        return (inner + self.shortcut(input)).relu()
+
+
+def blocks(stride: int = 1) -> nn.Sequential:
+    torch.manual_seed(0)
+    stage = nn.Sequential(Block(6, 4, stride), Block(6, 4))
+    return nn.Sequential(nn.Conv2d(4, 6, 3, padding=1), stage).double()
+
+
+SHARED = ScaleAdaptive(targets=r"1\.\d\.conv2", share="stage", sigma=0.1)
+EVEN = torch.randn(2, 4, 8, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_shared_map_is_regressed_from_what_the_first_block_reads(stride: int) -> None:
+    """Zhang et al. 2017, section 4.1."""
+    model = blocks(stride)
+    before = model(EVEN)
+    adapt(model, SHARED, example_input=EVEN)
+    assert torch.equal(model.eval()(EVEN), before)
+    advance(model, 0, 10)
+    output = model(EVEN)
+    first, second = layer_of(model, "1.0.conv2"), layer_of(model, "1.1.conv2")
+    assert first.scale_weight.shape == (1, 6, 3, 3)
+    expected = first.regressed(model[0](EVEN))[:, :, ::stride, ::stride]
+    torch.testing.assert_close(first.scale_map, expected)
+    torch.testing.assert_close(second.scale_map, expected)
+    output.sum().backward()
+    assert first.scale_weight.grad is not None
+    assert first.scale_weight.grad.any()
+
+
+def test_a_shared_map_can_be_regressed_from_the_first_layers_own_input_as_in_earlier_versions() -> None:
+    model = adapt(blocks(), SHARED.model_copy(update={"source": "layer"}))
+    assert layer_of(model, "1.0.conv2").scale_weight.shape == (1, 4, 3, 3)
+    assert value_before(ScaleAdaptive.model_fields["source"]) == "layer"
+
+
+@pytest.mark.parametrize("under_way", [False, True])
+def test_copies_pickles_and_saved_models_read_their_own_blocks_input(under_way: bool, tmp_path: Path) -> None:
+    model = adapt(blocks(), SHARED)
+    if under_way:
+        advance(model, 0, 10)
+    expected = model.eval()(EVEN)
+    save(model, tmp_path)
+    model[0](EVEN)
+    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model)), load(blocks, tmp_path).eval()):
+        assert torch.equal(twin(EVEN), expected)
+        source = layer_of(twin, "1.0.conv2").source
+        assert source is not None
+        assert source is not layer_of(model, "1.0.conv2").source
+        with pytest.raises(InputError, match=r"layer '1\.0\.conv2' got no map from '1\.0'"):
+            source.take("1.0.conv2", EVEN)
+
+
+def test_a_model_saved_before_the_source_was_a_choice_loads_as_it_was(tmp_path: Path) -> None:
+    model = adapt(blocks(), SHARED.model_copy(update={"source": "layer"}))
+    advance(model, 0, 10)
+    expected = model.eval()(EVEN)
+    save(model, tmp_path)
+    record = json.loads((tmp_path / "autorf.json").read_text())
+    del record["adaptations"][0]["method"]["source"]
+    (tmp_path / "autorf.json").write_text(json.dumps(record))
+    assert torch.equal(load(blocks, tmp_path).eval()(EVEN), expected)
+
+
+def test_only_leaves_every_tensor_of_the_baseline_as_it_is_whatever_mode_it_trains_in() -> None:
+    """Zhang et al. 2017, section 4.1: only the regression layers are updated."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 2, 3, padding=1))
+    model = model.double()
+    model(IMAGE)  # statistics of its own
+    before = copy.deepcopy(model.state_dict())
+    adapt(model, ScaleAdaptive(targets="3", only=True))
+    optimizer = torch.optim.AdamW(parameter_groups(model, lr=0.1))
+    for _ in range(3):
+        optimizer.zero_grad()
+        model.train()(IMAGE).square().sum().backward()
+        optimizer.step()
+    assert all(torch.equal(model.state_dict()[name], value) for name, value in before.items())
+    assert layer_of(model, "3").scale_bias.item() != 1

@@ -8,7 +8,7 @@ from autorf.methods import Inflation
 from autorf.methods.inflation import InflationRegion
 from autorf.networks import ModelSpec, build
 from autorf.networks.multipath import MultiPath, WeightedGradient
-from autorf.specification import parse
+from autorf.specification import parse, value_before
 
 NAMES = ("background", "hair", "skin", "eyes", "nose", "mouth")
 
@@ -42,6 +42,53 @@ def test_labels_of_a_smaller_map_are_those_of_the_nearest_pixels() -> None:
 def test_training_without_labels_is_refused() -> None:
     with pytest.raises(InputError, match=r"WeightedGradient needs the labels"):
         network().train()(torch.zeros(2, 3, 32, 32))
+
+
+def branches(model: MultiPath) -> list[dict[str, torch.Tensor]]:
+    return [{name: value.clone() for name, value in path.state_dict().items()} for path in model.paths]
+
+
+def equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+def test_branches_begin_equal_and_the_label_sets_alone_make_them_differ() -> None:
+    """Wei et al. 2018, sections 3.1 and 3.4: copies in parallel, whose symmetry the weighted gradient breaks."""
+    model = network(paths=[["eyes"], ["nose", "mouth"], []], dilation=[8], head_norm=True)
+    assert all(equal(branches(model)[0], branch) for branch in branches(model)[1:])
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    image = torch.randn(2, 3, 48, 48)
+
+    def step(target: torch.Tensor) -> None:
+        optimizer.zero_grad()
+        with autorf.labels(model, target):
+            nn.functional.cross_entropy(model(image), target).backward()
+        optimizer.step()
+
+    step(torch.ones(2, 48, 48, dtype=torch.long))  # of no branch's set
+    assert all(equal(branches(model)[0], branch) for branch in branches(model)[1:])
+    step(torch.full((2, 48, 48), NAMES.index("eyes")))
+    assert not equal(branches(model)[0], branches(model)[1])
+    assert equal(branches(model)[1], branches(model)[2])
+    step(torch.full((2, 48, 48), NAMES.index("nose")))
+    assert not equal(branches(model)[1], branches(model)[2])
+
+
+def test_branches_can_be_drawn_one_by_one_as_studies_of_earlier_versions_did() -> None:
+    first, second = branches(network(path_init="drawn"))
+    assert not equal(first, second)
+    assert value_before(ModelSpec.model_fields["path_init"]) == "drawn"
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [({"paths": [[], []]}, "0 and 1"), ({"paths": [["eyes"], [], []]}, "1 and 2"), ({"path_weight": 1}, "0 and 1")],
+)
+def test_branches_that_nothing_would_tell_apart_are_refused(fields: dict[str, object], named: str) -> None:
+    with pytest.raises(InputError, match=f"branches {named} begin with the same weights, dilation and label set"):
+        network(**fields)
+    network(**fields, path_init="drawn")
+    network(**{**fields, "paths": [[], []], "dilation": [1, 4]})
 
 
 def test_every_branch_learns_its_own_factor() -> None:

@@ -66,6 +66,15 @@ def test_multiple_shares_one_map_in_the_last_block() -> None:
     assert regressors == {"backbone.layer4.0.conv2", "classifier"}
 
 
+@pytest.mark.parametrize("preset", ["sac_multiple", "sac_multiple_only"])
+def test_multiple_regresses_its_map_from_the_fourth_blocks_output(preset: str) -> None:
+    """Zhang et al. 2017, section 4.1: one regression layer behind the fourth block, one behind the fifth."""
+    model = autorf.adapt(on_meta("paper:fcn_resnet101"), method_of(preset))
+    channels = {name: p.shape[1] for name, p in model.named_parameters() if name.endswith("scale_weight")}
+    assert channels == {"backbone.layer4.0.conv2.scale_weight": 1024, "classifier.scale_weight": 2048}
+    assert model.eval()(torch.zeros(1, 3, 64, 96, device="meta")).shape == (1, 5, 64, 96)
+
+
 def test_every_preset_names_a_known_method() -> None:
     for name in builtin.names("search_spaces"):
         assert read_spaces([name], "test")[0].method in METHODS

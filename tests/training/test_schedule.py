@@ -42,5 +42,30 @@ def test_milestones_must_increase() -> None:
 
 @pytest.mark.parametrize("rule", [{"split": 200}, {"kind": "constant", "milestones": [0.9]}, {"gamma": 0.5}])
 def test_what_only_steps_have_is_refused_elsewhere(rule: dict[str, object]) -> None:
-    with pytest.raises(InputError, match="belong to kind: step"):
+    with pytest.raises(InputError, match=r"belongs? to kind: step"):
+        factors(rule, 4)
+
+
+def test_poly_falls_by_a_power_of_the_share_that_is_left() -> None:
+    """Chen et al. 2018, as PAD-Nets 2020 trains: (1 - step / steps) ** 0.9."""
+    assert factors({"kind": "poly"}, 10) == pytest.approx([(1 - step / 10) ** 0.9 for step in range(10)])
+    assert factors({"kind": "poly", "power": 2}, 4) == pytest.approx([1, 0.75**2, 0.5**2, 0.25**2])
+    assert factors({"kind": "poly"}, 6, warmup=0.34)[:4] == pytest.approx([1 / 3, 2 / 3, 1, 0.75**0.9])
+
+
+def test_steps_is_another_spelling_of_step() -> None:
+    rule = parse(TrainingSpec, {"schedule": {"kind": "steps", "milestones": [0.5]}}, "study.yaml").schedule
+    assert rule.model_dump()["kind"] == "step"
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ({"kind": "cosine", "power": 0.5}, "power belongs to kind: poly, not to cosine"),
+        ({"kind": "poly", "gamma": 0.5, "split": 3}, "gamma and split belong to kind: step, not to poly"),
+        ({"kind": "poly", "power": 0}, "greater than 0"),
+    ],
+)
+def test_what_another_kind_of_schedule_has_is_refused(rule: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         factors(rule, 4)

@@ -1,0 +1,43 @@
+"""What of a study's training is allowed but of no use, seen before anything is trained."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from torch import nn
+
+from autorf.methods.held_statistics import batch_norms, never_seen_data
+from autorf.methods.inflation import Inflation
+from autorf.study.spec import StudySpec
+from autorf.study.trial import Trial, spec_of
+from autorf.training.gradient_scale import scale_caution
+
+
+def scale_cautions(spec: StudySpec, source: str, trials: Iterable[Trial]) -> Iterator[str]:
+    """Say so where ``f`` has the paper's gradient, whose scale the optimizer undoes."""
+    optimizers = [
+        spec_of(spec, trial).training.optimizer
+        for trial in trials
+        if isinstance(trial.method, Inflation) and trial.method.gradient == "paper"
+    ]
+    for optimizer in dict.fromkeys(optimizers):
+        if caution := scale_caution(optimizer):
+            yield f"{source}: training.optimizer: {caution}"
+
+
+def statistics_caution(spec: StudySpec, source: str, trials: Sequence[Trial], model: nn.Module) -> Iterator[str]:
+    """Say so where batch norm is frozen that has never seen data.
+
+    Args:
+        spec: the study.
+        source: for messages.
+        trials: of the study.
+        model: the study's network, with its weights.
+    """
+    if not (spec.training.freeze_batch_norm or any(spec_of(spec, t).training.freeze_batch_norm for t in trials)):
+        return
+    norms = batch_norms(model)
+    fresh = [name for name, norm in norms.items() if never_seen_data(norm)]
+    if fresh:
+        yield (
+            f"{source}: training.freeze_batch_norm: {len(fresh)} of {len(norms)} batch norms, such as {fresh[-1]!r}, "
+            "have never seen data and stay at mean 0 and variance 1; give model.weights of a trained network"
+        )
