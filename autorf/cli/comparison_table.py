@@ -260,7 +260,7 @@ def _print_multiscale(console: Console, comparison: Comparison) -> None:
             "± 95 %": _decimals(group.miou_ci95, 3),
             "less single": "" if group.gain is None else f"{group.gain:+.3f}",
             "F1": _decimals(group.f1, 3),
-            **_overall(group.f1_groups, comparison),
+            "F1 overall": _decimals(group.f1_groups.get(OVERALL), 3),
         }
 
     for evaluation in dict.fromkeys(group.evaluation for group in comparison.multiscale):
