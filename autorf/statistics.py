@@ -10,6 +10,7 @@ jackknife, the limit of resampling images). The half-width is Cochran's ``(v t +
 ``benchmarks/interval_coverage.py`` measures how often the intervals hold the truth.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -42,44 +43,55 @@ def half_width(values: Sequence[float], image_variance: float = 0.0, n_images: i
     return float(half_widths(spread, image_variance, len(values) - 1, n_images, _TAIL))
 
 
-def pooled(tallies: NDArray[np.int64], metric: str) -> float:
-    """A metric from counts over a whole set.
+def pooled(tallies: NDArray[np.int64], metric: str, left_out: Sequence[int] = ()) -> float:
+    """A metric from counts over a whole set; nan where no pixel is labelled.
 
     Args:
         tallies: ``(..., n_classes, 3)``: pixels predicted right, labelled, predicted; all leading axes are summed.
         metric: ``miou``, ``f1`` or ``pixel_accuracy``, as in ``autorf.metrics``.
+        left_out: classes that the means leave out.
     """
     hits, labelled, predicted = _totals(tallies)
     if metric == "pixel_accuracy":
-        return float(hits.sum() / labelled.sum())
+        return float(hits.sum() / labelled.sum()) if labelled.sum() else math.nan
+    counts = _in_mean(labelled, left_out)
     top, bottom = _ratio(metric, hits, labelled, predicted)
-    occurs = bottom > 0
-    return float((top[occurs] / bottom[occurs]).mean())
+    return float((top[counts] / bottom[counts]).mean()) if counts.any() else math.nan
 
 
-def influence(tallies: NDArray[np.int64], metric: str) -> Array:
-    """How each image moves the pooled metric: ``(n_images,)``, of mean 0.
+def influence(tallies: NDArray[np.int64], metric: str, left_out: Sequence[int] = ()) -> Array:
+    """How each image moves the pooled metric: ``(n_images,)``, of mean 0; nan where no pixel is labelled.
 
     The variance of the metric over other samples of as many images is near ``var(influence) / n_images``.
 
     Args:
         tallies: ``(n_images, n_classes, 3)`` as for :func:`pooled`.
         metric: ``miou``, ``f1`` or ``pixel_accuracy``.
+        left_out: classes that the means leave out.
     """
     counts = tallies.astype(np.float64)
     totals = _totals(tallies)
+    in_mean = _in_mean(totals[1], left_out)
+    if not (totals[1].any() if metric == "pixel_accuracy" else in_mean.any()):
+        return np.full(len(counts), np.nan)
     hits, labelled, predicted = np.moveaxis(counts, -1, 0)
     if metric == "pixel_accuracy":
         accuracy = totals[0].sum() / totals[1].sum()
         moved = (hits.sum(1) - accuracy * labelled.sum(1)) / totals[1].sum()
         return np.asarray(len(counts) * moved)
     top, bottom = _ratio(metric, *totals)
-    occurs = bottom > 0
     image_top, image_bottom = _ratio(metric, hits, labelled, predicted)
-    score = top[occurs] / bottom[occurs]
+    score = top[in_mean] / bottom[in_mean]
     # The derivative of each class's ratio in the direction of one image's counts, averaged over the classes.
-    moved = ((image_top[:, occurs] - score * image_bottom[:, occurs]) / bottom[occurs]).mean(1)
+    moved = ((image_top[:, in_mean] - score * image_bottom[:, in_mean]) / bottom[in_mean]).mean(1)
     return np.asarray(len(counts) * moved)
+
+
+def _in_mean(labelled: Array, left_out: Sequence[int]) -> NDArray[np.bool_]:
+    """Which classes the means are over: those with a labelled pixel, whatever is predicted."""
+    counts = labelled > 0
+    counts[list(left_out)] = False
+    return counts
 
 
 def _totals(tallies: NDArray[np.int64]) -> tuple[Array, Array, Array]:

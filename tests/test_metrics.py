@@ -93,10 +93,22 @@ def test_a_class_that_does_not_occur_has_no_value_and_no_part_in_the_means():
     assert result.miou == pytest.approx((6 / 9 + 3 / 6) / 2)
 
 
-def test_a_class_that_is_only_predicted_counts_as_zero():
+def test_a_class_that_is_only_predicted_has_no_part_in_the_means_whatever_is_predicted():
     result = scores(torch.tensor([[6, 2, 1], [1, 3, 0], [0, 0, 0]]), NAMES)
-    assert result.iou["c"] == 0
-    assert result.miou == pytest.approx((6 / 10 + 3 / 6 + 0) / 3)
+    assert result.iou["c"] is None
+    assert result.f1_per_class["c"] is None
+    assert result.miou == pytest.approx((6 / 10 + 3 / 6) / 2)
+    assert result.f1 == pytest.approx((12 / 16 + 6 / 9) / 2)
+
+
+def test_classes_that_are_left_out_keep_their_own_values():
+    counts = torch.tensor([[6, 2, 0], [1, 3, 0], [0, 1, 7]])
+    result = scores(counts, NAMES, left_out=(1,))
+    assert result.miou == pytest.approx((6 / 9 + 7 / 8) / 2)
+    assert result.iou["b"] == pytest.approx(3 / 7)
+    assert result.pixel_accuracy == pytest.approx(16 / 20)
+    with pytest.raises(InputError, match="left_out: unknown class 3; legal are 0 to 2"):
+        scores(counts, NAMES, left_out=(3,))
 
 
 def test_a_set_without_labelled_pixels_has_no_score():

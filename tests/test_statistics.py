@@ -68,6 +68,29 @@ def test_the_influence_of_an_image_agrees_with_leaving_it_out(tallies: np.ndarra
     assert image_variance(moved) == pytest.approx(jackknife, rel=0.03)
 
 
+def test_a_class_that_is_predicted_and_never_labelled_has_no_part_in_a_mean_or_its_interval(
+    tallies: np.ndarray,
+) -> None:
+    more = np.concatenate([tallies, np.zeros_like(tallies[:, :1])], axis=1)
+    more[:, -1, 2] = 5
+    for metric in ("miou", "f1"):
+        assert pooled(more, metric) == pytest.approx(pooled(tallies, metric))
+        assert influence(more, metric) == pytest.approx(influence(tallies, metric))
+
+
+def test_classes_that_are_left_out_have_no_part_in_a_mean_or_its_interval(tallies: np.ndarray) -> None:
+    for metric in ("miou", "f1"):
+        assert pooled(tallies, metric, left_out=(0,)) == pytest.approx(pooled(tallies[:, 1:], metric))
+        assert influence(tallies, metric, left_out=(0,)) == pytest.approx(influence(tallies[:, 1:], metric))
+
+
+def test_where_no_pixel_is_labelled_there_is_no_score() -> None:
+    nothing = np.zeros((3, 2, 3), np.int64)
+    for metric in ("miou", "f1", "pixel_accuracy"):
+        assert np.isnan(pooled(nothing, metric))
+        assert np.isnan(influence(nothing, metric)).all()
+
+
 def test_what_differs_between_seeds_too_is_not_counted_as_the_images_share() -> None:
     rng = np.random.default_rng(0)
     images, rest = rng.normal(size=(1, 400)), rng.normal(size=(5, 400))

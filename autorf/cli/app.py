@@ -213,6 +213,27 @@ def suggest(
 
 
 @app.command()
+def bench(
+    model: Model,
+    image_size: ImageSide = "512",
+    options: Options = None,
+    method: Annotated[
+        str | None, typer.Option(help="A method with its fields, such as 'dilation rate=4'; the plain model without.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; every one that is there without.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="CPU threads; torch's own choice without.")
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, max=100_000, help="Timed runs at most.")] = 50,
+    format: ModelFormat = "table",
+) -> int:
+    """Measure frames per second, latency and memory of a model, one image at a time."""
+    from autorf.cli import bench as command
+
+    return command.bench(model, list(options or []), image_size, method, device, threads, repeats, format)
+
+
+@app.command()
 def studies() -> int:
     """List the built-in studies and search spaces."""
     from autorf.cli import studies as commands

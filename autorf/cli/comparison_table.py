@@ -1,7 +1,7 @@
 """A comparison in the terminal: what fits its width, the important columns first."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from statistics import mean
@@ -13,12 +13,14 @@ from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
 
-from autorf.comparison import ClassRow, Comparison, Cost, Group, Row, SizeMean, SizeRow
+from autorf.comparison import ClassRow, Comparison, Cost, Group, GroupRow, MultiScaleGroup, Row, SizeMean, SizeRow
 from autorf.comparison.costs import way_of
-from autorf.comparison.judging import NAMES, number, signed
+from autorf.comparison.judging import metric_name, number, signed
 from autorf.comparison.rows import learned, members_of
+from autorf.metrics import OVERALL
 from autorf.study.objectives import sign
 from autorf.study.trial import side_text
+from autorf.training.results import GROUP
 
 MOST_LINES = 40
 MOST_REASONS = 12
@@ -26,7 +28,7 @@ PIPE_WIDTH = 200
 """A pipe has no width of its own; a table cut to 80 columns would lose its numbers."""
 
 LEFT = ("", "study", "method", "setting", "class", "key")
-DROPPED = ("F1", "rnorm", "CPU-s", "GPU-s", "dil.", "scale", "f", "steps")
+DROPPED = ("F1", "rnorm", "CPU-s", "GPU-s", "dil.", "scale", "f", "steps", "F1 overall")
 """Columns that a narrow terminal goes without, in this order."""
 
 KEY_DIGITS = 8
@@ -54,6 +56,10 @@ def print_comparison(comparison: Comparison, shown: Shown = Shown()) -> None:
         _print_lines(console, comparison, [_of_row(row, comparison) for row in rows])
     else:
         _print_lines(console, comparison, _of_groups(comparison))
+    if comparison.means is not None:
+        _say(console, f"{comparison.means.sentence}\n")
+    if comparison.multiscale:
+        _print_multiscale(console, comparison)
     _print_reasons(console, [row for row in comparison.rows if row.reason])
     if shown.per_class:
         _print_classes(console, comparison)
@@ -84,7 +90,7 @@ Line = dict[str, str]
 def _print_lines(console: Console, comparison: Comparison, lines: Sequence[Line]) -> None:
     left_out = len(lines) - MOST_LINES if len(lines) > MOST_LINES else 0
     if left_out:
-        lines = _best_first(lines, NAMES.get(comparison.metric, comparison.metric), sign(comparison.metric))
+        lines = _best_first(lines, metric_name(comparison.metric), sign(comparison.metric))
     seeds, images = len({row.seed for row in comparison.rows}), comparison.verdict.n_images
     ground = f"{seeds} seeds" if seeds > 1 else "1 seed"
     title = f"{comparison.study}: validation split{f' ({images} images)' if images else ''}, {ground}"
@@ -155,15 +161,15 @@ def _of_group(group: Group, comparison: Comparison) -> Line:
     line |= {"seeds": str(group.n), "rf": side_text(group.rf), "rnorm": f"{group.rnorm:.2f}"}
     line |= {"f": _each(learned(rows, "f")), "dil.": _each(learned(rows, "dilation"))}
     line |= {"scale": _each(learned(rows, "scale"))}
-    line |= {NAMES.get(metric, metric): number(group.mean, metric)}
+    line |= {metric_name(metric): number(group.mean, metric)}
     half = group.ci95 if group.ci95_images is None or group.n < 2 else group.ci95_images
     line |= {"± 95 %": _of_cost(half, metric)}
     for name in comparison.objectives[1:]:
         measured = average(partial(_measured, objective=name))
-        line[NAMES.get(name, name)] = _of_cost(measured, name)
+        line[metric_name(name)] = _of_cost(measured, name)
     if metric == "miou":
         line["F1"] = _decimals(average(lambda row: row.f1), 3)
-    return {**line, **_training(group, comparison)}
+    return {**line, **_overall(group.f1_groups, comparison), **_training(group, comparison)}
 
 
 def _of_row(row: Row, comparison: Comparison) -> Line:
@@ -172,12 +178,19 @@ def _of_row(row: Row, comparison: Comparison) -> Line:
     line |= {"seed": str(row.seed), "rf": "" if row.rf is None else side_text(row.rf), "rnorm": _decimals(row.rnorm, 2)}
     line |= {"f": _each(learned([row], "f")), "dil.": _each(learned([row], "dilation"))}
     line |= {"scale": _each(learned([row], "scale"))}
-    line |= {NAMES.get(metric, metric): _of_cost(row.score, metric)}
+    line |= {metric_name(metric): _of_cost(row.score, metric)}
     for name in comparison.objectives[1:]:
-        line[NAMES.get(name, name)] = _of_cost(_measured(row, name), name)
+        line[metric_name(name)] = _of_cost(_measured(row, name), name)
     if metric == "miou":
         line["F1"] = _decimals(row.f1, 3)
-    return {**line, **_training(row, comparison), "key": row.key[:KEY_DIGITS]}
+    overall = _overall(row.f1_groups, comparison)
+    return {**line, **overall, **_training(row, comparison), "key": row.key[:KEY_DIGITS]}
+
+
+def _overall(groups: Mapping[str, float], comparison: Comparison) -> Line:
+    """The F1 of the union of the inner parts, unless it is shown as an objective."""
+    name = f"{GROUP}{OVERALL}"
+    return {} if name in comparison.objectives else {metric_name(name): _decimals(groups.get(OVERALL), 3)}
 
 
 def _training(trained: Group | Row, comparison: Comparison) -> Line:
@@ -231,7 +244,36 @@ def _print_classes(console: Console, comparison: Comparison) -> None:
     def line(row: ClassRow) -> Line:
         return {"class": row.name, **_columns(row.iou, comparison), **_difference(row)}
 
+    def f1_line(row: ClassRow) -> Line:
+        return {"class": row.name, **_columns(row.f1, comparison)}
+
+    def group_line(row: GroupRow) -> Line:
+        return {"class": f"group {row.name}", **_columns(row.f1, comparison), **_difference(row)}
+
     _print_breakdown(console, "IoU by class", [line(row) for row in comparison.classes], "no trial is complete")
+    lines = [*map(f1_line, comparison.classes), *map(group_line, comparison.label_groups)]
+    title = "F1 by class and label group" if comparison.label_groups else "F1 by class"
+    _print_breakdown(console, title, lines, "no trial is complete")
+
+
+def _print_multiscale(console: Console, comparison: Comparison) -> None:
+    """Rows of their own: what the same models reach over several sizes of the images."""
+
+    def line(group: MultiScaleGroup) -> Line:
+        return {
+            "method": group.method,
+            "setting": group.setting,
+            "seeds": str(group.n),
+            "mIoU": _decimals(group.miou, 3),
+            "± 95 %": _decimals(group.miou_ci95, 3),
+            "less single": "" if group.gain is None else f"{group.gain:+.3f}",
+            "F1": _decimals(group.f1, 3),
+            "F1 overall": _decimals(group.f1_groups.get(OVERALL), 3),
+        }
+
+    for evaluation in dict.fromkeys(group.evaluation for group in comparison.multiscale):
+        lines = [line(group) for group in comparison.multiscale if group.evaluation == evaluation]
+        _print_fitting(console, f"Over {evaluation}; nothing is chosen by it", lines)
 
 
 def _print_sizes(console: Console, comparison: Comparison) -> None:
@@ -275,7 +317,7 @@ def _columns(values: dict[str, float | None], comparison: Comparison) -> Line:
     return columns
 
 
-def _difference(row: ClassRow | SizeRow) -> Line:
+def _difference(row: ClassRow | GroupRow | SizeRow) -> Line:
     if row.difference is None:
         return {}
     spread = "" if row.difference_ci95 is None else f"{row.difference_ci95:.3f}"

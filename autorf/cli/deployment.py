@@ -2,13 +2,17 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from autorf.cli.exit_codes import DONE, FAILED_TRIALS
 from autorf.cli.studies import study_name
+from autorf.comparison.judging import metric_name
 from autorf.deployment.model_card import with_interval
 from autorf.deployment.retrain import Options, Outcome
 from autorf.deployment.retrain import retrain as run
 from autorf.errors import InputError
+from autorf.metrics import OVERALL
+from autorf.training.results import GROUP
 
 
 def retrain(study: str, root: Path, options: Options, *, force: bool, quiet: bool) -> int:
@@ -62,11 +66,18 @@ def _print_card(outcome: Outcome) -> None:
     assert card is not None
     print(outcome.folder)
     if card.metrics is None:
-        print("  no metrics: no test split, and the validation images were trained on")
+        print("  no metrics: no test split with labels, and the validation images were trained on")
     else:
-        miou = card.metrics.metrics["miou"]
-        held = "" if card.split == "test" else ", which chose it: there is no test split"
-        shipped = "" if len(card.seeds) == 1 else f"{miou['seeds'][0]:.3f} (seed {card.seeds[0]}), seeds' mean "
-        print(f"  mIoU {shipped}{with_interval(miou, 3)} on the {card.split} split{held}")
+        held = "" if card.split == "test" else ", which chose it: no test split has labels"
+        for name, metric in _printed(card.metrics.metrics).items():
+            shipped = "" if len(card.seeds) == 1 else f"{metric['seeds'][0]:.3f} (seed {card.seeds[0]}), seeds' mean "
+            print(f"  {metric_name(name)} {shipped}{with_interval(metric, 3)} on the {card.split} split{held}")
+    if card.multiscale is not None:
+        print(f"  mIoU over several scales {with_interval(card.multiscale.metrics['miou'], 3)}")
     print("  load it:")
     print("".join(f"    {line}\n" for line in card.loading(str(outcome.folder.resolve())).splitlines()), end="")
+
+
+def _printed(metrics: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """mIoU, and the F1 of the union of the inner parts where the data set has that group."""
+    return {name: metric for name, metric in metrics.items() if name in ("miou", f"{GROUP}{OVERALL}")}

@@ -12,7 +12,7 @@ from autorf.driver.plan import StudyPlan, plan
 from autorf.driver.pruning import Asha
 from autorf.methods import is_manual
 from autorf.store.store import beginning
-from autorf.study.objectives import METRICS
+from autorf.study.objectives import is_metric
 from autorf.study.spec import StudySpec, counted
 from autorf.study.trial import Trial, key_of, side_text, spec_of
 from autorf.training.results import Field
@@ -101,7 +101,7 @@ def _summary(planned: StudyPlan, spec: StudySpec, workers: int, seconds: float) 
         lines.append(f"Pruning after {rungs} {unit}, where the best 1/{asha.reduction} go on: less than that.")
     if spec.search.budget is not None and spec.search.budget.hours is not None:
         lines.append(f"Budget: {spec.search.budget.hours:g} hours; no trial begins after that.")
-    if spec.search.controls and spec.search.objectives[0] in METRICS and _compares(planned):
+    if spec.search.controls and is_metric(spec.search.objectives[0]) and _compares(planned):
         lines.append(
             "Then controls: the best manual configurations, trained as long as the best learned one in steps and in "
             "cost (search.controls: false for none); their time comes on top."

@@ -1,10 +1,12 @@
 """Manual against learned receptive fields: rows, groups over seeds, cost, tables, and a verdict."""
 
-from autorf.comparison.breakdown import ClassRow, ScaleRow, SizeMean, SizeRow
+from autorf.comparison.breakdown import ClassRow, GroupRow, ScaleRow, SizeMean, SizeRow
 from autorf.comparison.comparison import Comparison, compare, compare_studies
 from autorf.comparison.costs import Cost, Curve
 from autorf.comparison.equal import Equal
 from autorf.comparison.field_map import FieldMap, object_map, study_map
+from autorf.comparison.mean_classes import MeanClasses
+from autorf.comparison.multiscale import MultiScaleGroup
 from autorf.comparison.named import NamedGroup
 from autorf.comparison.recommendation import Recommendation
 from autorf.comparison.results import StudyResults, results_of
@@ -20,6 +22,9 @@ __all__ = [
     "Equal",
     "FieldMap",
     "Group",
+    "GroupRow",
+    "MeanClasses",
+    "MultiScaleGroup",
     "NamedGroup",
     "Recommendation",
     "Row",

@@ -1,7 +1,7 @@
 """Where the difference comes from: classes, object sizes, and whether learned scales follow the objects."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -24,17 +24,35 @@ MANUAL_BEST, LEARNED_BEST = "best manual", "best learned"
 
 @dataclass(frozen=True)
 class ClassRow:
-    """The IoU of one class.
+    """The IoU and the F1 of one class.
 
     Attributes:
         name: of the class.
-        iou: the mean over seeds, by the configuration's name; None where the class does not occur.
-        difference: best learned less best manual over their common seeds.
+        iou: the mean over seeds, by the configuration's name; None for a class without a labelled pixel.
+        difference: of IoU, best learned less best manual over their common seeds.
         difference_ci95: half-width of Student's 95 % interval; not corrected for looking at many classes.
+        f1: as ``iou``.
     """
 
     name: str
     iou: dict[str, float | None]
+    difference: float | None
+    difference_ci95: float | None
+    f1: dict[str, float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class GroupRow:
+    """The F1 of classes that are merged.
+
+    Attributes:
+        name: of the label group.
+        f1: the mean over seeds, by the configuration's name; None where the group has no labelled pixel.
+        difference, difference_ci95: as of a class.
+    """
+
+    name: str
+    f1: dict[str, float | None]
     difference: float | None
     difference_ci95: float | None
 
@@ -98,22 +116,39 @@ class ScaleRow:
 
 def class_rows(chosen: Chosen, studies: Sequence[StudyResults], rows: Sequence[Row]) -> tuple[ClassRow, ...]:
     """One row a class, in the data set's order."""
-    results = {
-        (study.name, record.key): record.result.iou_per_class
-        for study in studies
-        for record in study.records
-        if record.result is not None
-    }
-    by_name = {
-        name: {seed: results.get((row.study, row.key), {}) for seed, row in members_of(group, rows).items()}
-        for name, group in chosen.items()
-    }
-    names = next((list(iou) for seeds in by_name.values() for iou in seeds.values() if iou), [])
+    results = {(study.name, record.key): record.result for study in studies for record in study.records}
+
+    def by_seed(group: Group, score: str) -> IousBySeed:
+        members = members_of(group, rows)
+        found = {seed: results.get((row.study, row.key)) for seed, row in members.items()}
+        return {seed: {} if result is None else getattr(result, score) for seed, result in found.items()}
+
+    iou, f1 = (
+        {name: by_seed(group, score) for name, group in chosen.items()} for score in ("iou_per_class", "f1_per_class")
+    )
+    names = next((list(values) for seeds in iou.values() for values in seeds.values() if values), [])
     table = []
     for name in names:
-        values = {configuration: _of_class(seeds, name) for configuration, seeds in by_name.items()}
-        table.append(ClassRow(name, _means(values), *_paired(values)))
+        ious, f1s = (_of_name(scores, name) for scores in (iou, f1))
+        table.append(ClassRow(name, _means(ious), *_paired(ious), _means(f1s)))
     return tuple(table)
+
+
+def label_group_rows(chosen: Chosen, rows: Sequence[Row]) -> tuple[GroupRow, ...]:
+    """One row a label group, in the data set's order."""
+    groups = {
+        name: {seed: row.f1_groups for seed, row in members_of(group, rows).items()} for name, group in chosen.items()
+    }
+    names = dict.fromkeys(name for seeds in groups.values() for scores in seeds.values() for name in scores)
+    table = []
+    for name in names:
+        values = _of_name(groups, name)
+        table.append(GroupRow(name, _means(values), *_paired(values)))
+    return tuple(table)
+
+
+def _of_name(scores: Mapping[str, IousBySeed], name: str) -> dict[str, dict[int, float | None]]:
+    return {configuration: _of_class(seeds, name) for configuration, seeds in scores.items()}
 
 
 def _of_class(seeds: IousBySeed, name: str) -> dict[int, float | None]:

@@ -13,15 +13,19 @@ from autorf.comparison.breakdown import (
     MANUAL_BEST,
     ClassRow,
     EvidenceOf,
+    GroupRow,
     ScaleRow,
     SizeRow,
     class_rows,
+    label_group_rows,
     scale_rows,
     size_rows,
 )
 from autorf.comparison.costs import Cost, Curve, costs_of, curves_of
 from autorf.comparison.images import MOST_TRIALS, ImageNoise
 from autorf.comparison.judging import judge, judgement
+from autorf.comparison.mean_classes import MeanClasses, by_one_rule, mean_classes
+from autorf.comparison.multiscale import MultiScaleGroup, multiscale_groups
 from autorf.comparison.named import NamedGroup, named_groups
 from autorf.comparison.recommendation import Recommendation, recommendation_of
 from autorf.comparison.results import StudyResults, bare_results, check_comparable
@@ -31,9 +35,9 @@ from autorf.comparison.verdict import Verdict, verdict_of
 from autorf.methods import method_class
 from autorf.statistics import half_width
 from autorf.store.store import Record
-from autorf.study.objectives import METRICS, sign
+from autorf.study.objectives import is_metric, sign
 
-_JSON_COLUMNS = ("params", "rf", "each", "measured", "infeasible", "winner")
+_JSON_COLUMNS = ("params", "rf", "each", "measured", "infeasible", "winner", "f1_groups")
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,9 @@ class Comparison:
         classes, sizes, scales: where the difference comes from.
         between: of several studies: the best of each later one against the best of the first.
         notes: what else the reader has to know, such as settings in which the studies differ.
+        means: over which classes mIoU and the mean F1 are; None before a trial is complete.
+        label_groups: the F1 of merged classes, where the data set has any.
+        multiscale: configurations evaluated over several sizes of the images, apart from all else.
     """
 
     study: str
@@ -71,6 +78,9 @@ class Comparison:
     scales: tuple[ScaleRow, ...] = ()
     between: tuple[dict[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
+    means: MeanClasses | None = None
+    label_groups: tuple[GroupRow, ...] = ()
+    multiscale: tuple[MultiScaleGroup, ...] = ()
 
     @property
     def unit(self) -> str:
@@ -82,7 +92,7 @@ class Comparison:
         return json.dumps(_plain(asdict(self)), indent=2, allow_nan=False)
 
     def to_csv(self) -> str:
-        """The rows; ``params``, ``rf``, ``each``, ``measured``, ``infeasible`` and ``winner`` as JSON."""
+        """The rows; what holds several values, such as ``params`` and ``f1_groups``, as JSON."""
         text = io.StringIO()
         writer = csv.DictWriter(text, [field.name for field in fields(Row)], lineterminator="\n")
         writer.writeheader()
@@ -127,11 +137,11 @@ def compare_studies(studies: Sequence[StudyResults], *, margin: float | None = N
     """
     notes = check_comparable(studies)
     metric = studies[0].objectives[0]
-    rows = tuple(row for study in studies for row in rows_of(study))
+    rows = by_one_rule([row for study in studies for row in rows_of(study)])
     noise = ImageNoise(studies, rows, metric)
     groups = groups_of(rows)
     # Large studies are not read whole for their intervals.
-    if metric in METRICS and sum(row.counts for row in rows) <= MOST_TRIALS:
+    if is_metric(metric) and sum(row.counts for row in rows) <= MOST_TRIALS:
         groups = tuple(_with_images(group, rows, noise) for group in groups)
     verdict = verdict_of(rows, groups, noise)
     recommendation = recommendation_of(groups, rows, noise, _margin(studies) if margin is None else margin)
@@ -151,10 +161,13 @@ def compare_studies(studies: Sequence[StudyResults], *, margin: float | None = N
         costs=costs_of(studies, rows),
         curves=curves_of(studies, rows, groups, sign(metric)),
         classes=class_rows(chosen, studies, rows),
+        label_groups=label_group_rows(chosen, rows),
         sizes=size_rows(chosen, evidence_of),
         scales=scale_rows(_with_maps(groups), evidence_of),
         between=tuple(_between(studies[0], other, groups, rows, noise) for other in studies[1:]),
         notes=notes,
+        means=mean_classes(studies),
+        multiscale=multiscale_groups(studies, rows),
     )
 
 

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from autorf.comparison.results import StudyResults
 from autorf.comparison.rows import Group, Row, members_of
-from autorf.running.evidence import read_tallies
+from autorf.running.evidence import read_group_tallies, read_tallies
 from autorf.statistics import image_variance, influence
-from autorf.study.objectives import METRICS
+from autorf.study.objectives import METRICS, group_of
 
 MOST_TRIALS = 300
 """Where a study has more complete trials, only those of its best configurations are read."""
@@ -84,12 +84,28 @@ class ImageNoise:
         return self._moved[place]
 
     def _read(self, row: Row) -> Influence | None:
-        folder = self._studies[row.study].trial_folder(row.key)
-        tallies = None if folder is None or self.metric not in METRICS else read_tallies(folder)
-        if tallies is None:
+        counts = self._tallies(row)
+        if counts is None or not counts[:, :, 1].any():
             return None
-        counts = tallies.numpy()
         if self._labelled is None:
             self._labelled, self.n_images = counts[:, :, 1], len(counts)
         # Only on the same images is a difference a paired one.
-        return influence(counts, self.metric) if np.array_equal(counts[:, :, 1], self._labelled) else None
+        if not np.array_equal(counts[:, :, 1], self._labelled):
+            return None
+        if group_of(self.metric) is not None:
+            return influence(counts, "f1")
+        labels = self._studies[row.study].labels
+        return influence(counts, self.metric, () if labels is None else labels.left_out)
+
+    def _tallies(self, row: Row) -> NDArray[np.int64] | None:
+        """Counts by image and class, or by image of the group that the metric is of."""
+        study, group = self._studies[row.study], group_of(self.metric)
+        folder, labels = study.trial_folder(row.key), study.labels
+        if folder is None:
+            return None
+        tallies = None
+        if self.metric in METRICS:
+            tallies = read_tallies(folder)
+        elif group is not None and labels is not None and labels.groups and group in labels.groups:
+            tallies = read_group_tallies(folder, labels.groups[group])
+        return None if tallies is None else tallies.numpy()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from autorf.comparison.images import ImageNoise
 from autorf.comparison.rows import Group, Row, members_of
 from autorf.statistics import BestDifference, difference_of_best, difference_on_images
-from autorf.study.objectives import COSTS, sign
+from autorf.study.objectives import COSTS, group_of, sign
 from autorf.study.trial import side_text
 
 NAMES = {"miou": "mIoU", "f1": "F1", "pixel_accuracy": "pixel accuracy"}
@@ -140,8 +140,14 @@ def not_told(judged: Judged, metric: str) -> str:
 def words(group: Group, metric: str) -> str:
     """A configuration and its score in a few words."""
     rf = side_text(group.rf)
-    score = f"{NAMES.get(metric, metric)} {number(group.mean, metric)}"
+    score = f"{metric_name(metric)} {number(group.mean, metric)}"
     return f"{group.method} ({group.setting}; rf {rf}, rnorm {group.rnorm:.2f}) {score}"
+
+
+def metric_name(metric: str) -> str:
+    """A metric as people call it; a cost as it is."""
+    group = group_of(metric)
+    return NAMES.get(metric, metric) if group is None else f"F1 {group}"
 
 
 def number(value: float, metric: str) -> str:

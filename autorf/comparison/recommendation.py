@@ -12,7 +12,7 @@ from autorf.comparison.judging import best_first, score_table
 from autorf.comparison.rows import Group, Row, mean_of, members_of
 from autorf.comparison.sufficient import SufficientField, sufficient_field
 from autorf.errors import InputError
-from autorf.study.objectives import COSTS, METRICS, sign
+from autorf.study.objectives import COSTS, is_metric, sign
 
 MOST_NAMES = 3
 """Of more configurations than this, the first and the last are named."""
@@ -58,7 +58,7 @@ def recommendation_of(groups: Sequence[Group], rows: Sequence[Row], noise: Image
     """
     if not margin > 0:
         raise InputError(f"margin: {margin:g} is not above 0; give what may be lost of the metric, such as 0.01")
-    if noise.metric not in METRICS:
+    if not is_metric(noise.metric):
         return Recommendation(f"No field is recommended: {noise.metric}, the first objective, is a cost.", margin)
     grid = best_first(manual_grid(groups), sign(noise.metric))
     if not grid:

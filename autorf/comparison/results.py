@@ -2,14 +2,17 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from autorf.data import Labels, labels_in
 from autorf.errors import InputError
 from autorf.store.store import Record, Store, newest_attempts
+from autorf.study.objectives import group_of
 
-_TRAIN_ONLY = ("n_train", "n_test", "augmentation", "train", "test")
-"""Settings of a data set that leave its validation split as it is."""
+_TRAIN_ONLY = ("n_train", "n_test", "augmentation", "train", "test", "groups")
+"""Settings of a data set that leave its validation split as it is, and the means over it."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,11 @@ class StudyResults:
         section: Mapping[str, Any] = self.spec.get(name) or {}
         return section
 
+    @cached_property
+    def labels(self) -> Labels | None:
+        """What the data set says of its classes; None where it is not known, such as one of a missing package."""
+        return labels_in(self.part("data"))
+
     def trial_folder(self, key: str) -> Path | None:
         """Where a trial's files are."""
         return None if self.folder is None else self.folder / "trials" / key
@@ -78,7 +86,7 @@ def check_comparable(studies: Sequence[StudyResults]) -> tuple[str, ...]:
     """What else differs between studies that can be compared, in a line each.
 
     Raises:
-        InputError: when metric, classes or validation split differ, naming the difference.
+        InputError: when metric, classes, those of the means, or validation split differ, naming the difference.
     """
     first, notes = studies[0], []
     for other in studies[1:]:
@@ -89,6 +97,10 @@ def check_comparable(studies: Sequence[StudyResults]) -> tuple[str, ...]:
         if mine and theirs and mine != theirs:
             raise InputError(f"{where}: their classes differ: {_shown(mine, theirs)} and {_shown(theirs, mine)}")
         data = _differences("data", first.part("data"), other.part("data"))
+        if means := [text for name, text in data.items() if name.startswith("data.left_out")]:
+            raise InputError(f"{where}: their means are over different classes: {'; '.join(means)}")
+        if group_of(first.objectives[0]) is not None and "data.groups" in {name[:11] for name in data}:
+            raise InputError(f"{where}: their label groups differ, of which the metric is one")
         split = [text for name, text in data.items() if name.split(".")[1] not in _TRAIN_ONLY]
         if split:
             raise InputError(f"{where}: their validation images differ: {'; '.join(split)}")

@@ -38,6 +38,10 @@ class Row:
         attempts: how often it was begun.
         own_seconds: what the training that is reported here has cost: processor time on a CPU, wall time on a GPU.
         spent_seconds: what all attempts have cost, repeated epochs too.
+        f1_groups: F1 of the data set's label groups, by the group's name.
+        rule: by which its means are: ``labelled``: over the classes with a labelled pixel in the split; ``old rule``:
+            as earlier versions had it, over other classes maybe; None where the trial is not complete.
+        comparable: whether its score may be compared with the others'.
     """
 
     key: str
@@ -71,6 +75,9 @@ class Row:
     device: str | None = None
     control: Budget | None = None
     winner: dict[str, Any] | None = None
+    f1_groups: dict[str, float] = field(default_factory=dict)
+    rule: str | None = None
+    comparable: bool = True
 
     @property
     def configuration(self) -> str:
@@ -79,8 +86,8 @@ class Row:
 
     @property
     def counts(self) -> bool:
-        """Whether the trial is complete, with a score that is a number."""
-        return self.state == "complete" and self.score is not None and isfinite(self.score)
+        """Whether the trial is complete, with a score that is a number and can be compared."""
+        return self.state == "complete" and self.comparable and self.score is not None and isfinite(self.score)
 
 
 @dataclass(frozen=True)
@@ -99,6 +106,8 @@ class Group:
         steps, epochs: that all its trials were trained; None where that is not known or differs.
         devices: what trained them.
         control, winner: as of a :class:`Row`.
+        f1_mean: of the mean F1 over classes; None where no trial reports it.
+        f1_groups: the mean F1 of label groups, by the group's name.
     """
 
     method: str
@@ -126,6 +135,8 @@ class Group:
     devices: tuple[str, ...] = ()
     control: Budget | None = None
     winner: dict[str, Any] | None = None
+    f1_mean: float | None = None
+    f1_groups: dict[str, float] = field(default_factory=dict)
 
     @property
     def manual(self) -> bool:
@@ -219,6 +230,8 @@ def _row(record: Record, study: StudyResults, front: set[str] | None) -> Row:
         device=result.device if result else None,
         control=None if record.control is None else record.control.budget,
         winner=None if record.control is None else record.control.winner,
+        f1_groups={} if result is None else dict(result.groups),
+        rule=None if result is None or record.state != "complete" else result.mean_over,
     )
 
 
@@ -270,7 +283,15 @@ def _group(members: Sequence[Row]) -> Group:
         devices=tuple(sorted({row.device for row in counted if row.device})),
         control=first.control,
         winner=first.winner,
+        f1_mean=mean_of(dict(enumerate(row.f1 for row in counted))),
+        f1_groups=_mean_groups(counted),
     )
+
+
+def _mean_groups(rows: Sequence[Row]) -> dict[str, float]:
+    """Of the label groups that every row has."""
+    names = [name for name in rows[0].f1_groups if all(name in row.f1_groups for row in rows)]
+    return {name: mean(row.f1_groups[name] for row in rows) for name in names}
 
 
 def _common(counts: Sequence[int | None]) -> int | None:

@@ -32,6 +32,7 @@ __all__ = [
     "Labels",
     "SegmentationSet",
     "Splits",
+    "labels_in",
     "load",
 ]
 
@@ -57,6 +58,9 @@ DataSpec = Annotated[
 """Any data set, told apart by its ``name``."""
 
 
+_ANY: TypeAdapter[Any] = TypeAdapter(DataSpec)
+
+
 def load(spec: DataSpec, seed: int = 0) -> "Splits":
     """Read a data set and check all of it; ``seed`` is that of the training split's augmentation.
 
@@ -66,6 +70,19 @@ def load(spec: DataSpec, seed: int = 0) -> "Splits":
     from autorf.data.loading import load_splits
 
     return load_splits(spec, seed)
+
+
+def labels_in(section: Mapping[str, Any]) -> Labels | None:
+    """What the classes of a study's stored ``data`` section are, without reading the data set.
+
+    None where this version cannot tell: there is no section, or it is of a package that is not installed.
+    """
+    from autorf.data.loading import labels_of
+
+    try:
+        return labels_of(_ANY.validate_python(section))
+    except ValueError:
+        return None
 
 
 def __getattr__(name: str) -> Any:

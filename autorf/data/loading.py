@@ -7,6 +7,8 @@ from autorf.data.camvid import camvid_sets
 from autorf.data.digits import digit_sets
 from autorf.data.fasseg import fasseg_sets
 from autorf.data.folder import folder_sets
+from autorf.data.label_groups import check_labels
+from autorf.data.labelled import check_labelled, has_label
 from autorf.data.segmentation_set import FILL_INDEX, SegmentationSet, Splits
 from autorf.data.spec import CamVidData, DataSet, DigitsData, FassegData, FolderData, Labels
 
@@ -30,15 +32,16 @@ def load_splits(spec: AnyData, seed: int) -> Splits:
 
 def class_names(spec: AnyData) -> tuple[str, ...]:
     """The classes of the data set that ``spec`` describes, without reading it."""
-    return _labels(spec).class_names
+    return labels_of(spec).class_names
 
 
-def _labels(spec: AnyData) -> Labels:
+def labels_of(spec: AnyData) -> Labels:
+    """What the mask values of the data set that ``spec`` describes mean, without reading it."""
     match spec:
         case DigitsData():
             return Labels(digits.CLASS_NAMES)
         case FolderData():
-            return Labels(spec.class_names, spec.ignore_index)
+            return Labels(spec.class_names, spec.ignore_index, spec.label_groups or None, spec.left_out_numbers)
         case CamVidData():
             return Labels(camvid.CLASS_NAMES, camvid.IGNORE_INDEX)
         case FassegData():
@@ -48,17 +51,23 @@ def _labels(spec: AnyData) -> Labels:
 
 
 def _splits(spec: AnyData, sets: Mapping[str, SegmentationSet], seed: int) -> Splits:
-    labels = _labels(spec)
+    labels = labels_of(spec)
+    check_labels(labels.class_names, labels.groups, labels.left_out)
     ignore_index = labels.ignore_index
+    for split in ("train", "val"):
+        check_labelled(sets[split], split, ignore_index)
+    test = sets.get("test")
     if ignore_index is None and spec.augmentation.fills(spec.image_size):
         ignore_index = FILL_INDEX
     return Splits(
         train=sets["train"].with_augmentation(spec.augmentation, seed),
         val=sets["val"],
-        test=sets.get("test"),
+        # Held-out masks are often published without labels: there is nothing to measure on them.
+        test=test if test is not None and has_label(test, ignore_index) else None,
         n_classes=len(labels.class_names),
         ignore_index=ignore_index,
         class_names=labels.class_names,
         image_size=spec.image_size,
         label_groups=labels.groups,
+        left_out=labels.left_out,
     )

@@ -137,12 +137,13 @@ class Splits:
     Attributes:
         train: the training split, augmented.
         val: the validation split: everything that chooses looks at this one.
-        test: the test split, where the data set has one.
+        test: the test split, where the data set has one with labels.
         n_classes: number of classes, background included.
         ignore_index: the mask value that loss and metrics leave out; None where no pixel is left out.
         class_names: one for each class.
         image_size: height and width in pixels of validation and test images.
         label_groups: classes whose F1 is also reported merged, by the name of the group.
+        left_out: classes that mIoU and the mean F1 leave out.
     """
 
     train: SegmentationSet
@@ -153,6 +154,7 @@ class Splits:
     class_names: tuple[str, ...]
     image_size: tuple[int, int]
     label_groups: Mapping[str, tuple[int, ...]] | None = None
+    left_out: tuple[int, ...] = ()
 
     def val_joined(self) -> Self:
         """The same data set, its validation images among the training images too."""

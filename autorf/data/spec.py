@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from autorf import plugins
+from autorf.data.label_groups import Groups, Members, check_group, numbered
 from autorf.specification import ImageSize, PositiveFloat, PositiveInt, Several, Specification
 
 if TYPE_CHECKING:
@@ -121,6 +122,9 @@ class FolderData(Specification):
         val_fraction: share of the training images that validate where there is no ``val``; chosen by file name.
         train, val, test: names of the splits' folders.
         images, masks: names of the folders in each split.
+        groups: classes whose F1 is also reported merged, as the objective ``f1_NAME``, by the group's name; members by
+            name or number. ``overall`` is what face parsing reports first: the union of the inner parts.
+        left_out: classes that mIoU and the mean F1 leave out, such as hair in face parsing; by name or number.
         augmentation: of the training split.
     """
 
@@ -136,7 +140,29 @@ class FolderData(Specification):
     test: str = "test"
     images: str = "images"
     masks: str = "masks"
+    groups: Groups = None
+    left_out: Members = ()
     augmentation: Augmentation = Augmentation()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for name, members in self.groups or ():
+            check_group(name, members)
+            numbered(members, self.class_names, f"groups.{name}")
+        if len(set(self.left_out_numbers)) >= len(self.class_names):
+            raise ValueError("left_out: names every class, so that the means would be over none; keep one")
+        return self
+
+    @property
+    def label_groups(self) -> dict[str, tuple[int, ...]]:
+        """The groups' classes by number."""
+        groups = self.groups or ()
+        return {name: numbered(members, self.class_names, f"groups.{name}") for name, members in groups}
+
+    @property
+    def left_out_numbers(self) -> tuple[int, ...]:
+        """The classes that the means leave out, by number."""
+        return numbered(self.left_out, self.class_names, "left_out")
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -190,11 +216,13 @@ class Labels:
         class_names: one for each class, class 0 first.
         ignore_index: the mask value that loss and metrics leave out; None for none.
         groups: classes whose F1 is also reported merged, by the name of the group.
+        left_out: classes that mIoU and the mean F1 leave out.
     """
 
     class_names: tuple[str, ...]
     ignore_index: int | None = None
     groups: Mapping[str, tuple[int, ...]] | None = None
+    left_out: tuple[int, ...] = ()
 
 
 class DataSet(Specification):

@@ -2,42 +2,23 @@
 
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import autorf
+from autorf.comparison.judging import metric_name
 from autorf.data.segmentation_set import MEAN, STD
+from autorf.deployment.measuring import Measured
 from autorf.files import write_atomically
-from autorf.metrics import scores
-from autorf.running.evidence import Evidence
-from autorf.statistics import half_width, image_variance, influence, pooled
 from autorf.study.spec import StudySpec
 from autorf.study.trial import side_text, trial_from
 from autorf.training.results import Field
 
-METRICS = {"miou": "mIoU", "f1": "F1", "pixel_accuracy": "pixel accuracy"}
 CARD, FIGURES = "README.md", "metrics.json"
 _LIBRARIES = ("torch", "timm", "segmentation-models-pytorch", "lightning")
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Scores of one or several seeds on one split.
-
-    Attributes:
-        metrics: by name ``mean``, the half-width ``ci95`` of its 95 % interval and the value of each seed.
-        per_class: by class name ``iou`` and ``f1``, means over seeds; None for a class that does not occur.
-        n_images: of the split.
-    """
-
-    metrics: dict[str, dict[str, Any]]
-    per_class: dict[str, dict[str, float | None]]
-    n_images: int
 
 
 @dataclass(frozen=True)
@@ -45,7 +26,7 @@ class Card:
     """Everything that the card and ``metrics.json`` say; ``spec`` is the study as the trial has it.
 
     The first of ``seeds`` is the one whose model is shipped; ``full_budget`` says that it was trained as long as the
-    study trains.
+    study trains; ``multiscale`` are the same models' scores over the sizes that ``evaluation`` names.
     """
 
     study: str
@@ -65,6 +46,7 @@ class Card:
     parameters: int
     train_seconds: float
     full_budget: bool = True
+    multiscale: Measured | None = None
 
     @property
     def setting(self) -> str:
@@ -82,33 +64,6 @@ class Card:
             f"spec = autorf.ModelSpec({given})\n"
             f"model = autorf.load(lambda: autorf.build(spec, classes={classes!r}), {folder!r}).eval()\n"
         )
-
-
-def measured(evidence: Sequence[Evidence]) -> Measured | None:
-    """Scores with intervals from the evidence of each seed on the same images; None without any.
-
-    One seed's interval is over images; that of several over seeds and images, see :mod:`autorf.statistics`.
-    """
-    if not evidence:
-        return None
-    tallies = [of_seed.tallies.numpy() for of_seed in evidence]
-    metrics = {}
-    for name in METRICS:
-        values = [pooled(of_seed, name) for of_seed in tallies]
-        influences = np.stack([influence(of_seed, name) for of_seed in tallies])
-        metrics[name] = {
-            "mean": float(np.mean(values)),
-            "ci95": _half_width(values, influences),
-            "seeds": values,
-        }
-    seed_scores = [scores(of_seed.confusion.sum(0), of_seed.class_names) for of_seed in evidence]
-    per_class = {}
-    for name in evidence[0].class_names:
-        per_class[name] = {
-            "iou": _mean([of_seed.iou[name] for of_seed in seed_scores]),
-            "f1": _mean([of_seed.f1_per_class[name] for of_seed in seed_scores]),
-        }
-    return Measured(metrics, per_class, evidence[0].n_images)
 
 
 def write_card(folder: Path, card: Card) -> None:
@@ -135,6 +90,7 @@ def figures(card: Card) -> dict[str, Any]:
         "n_images": measurement.n_images if measurement else None,
         "metrics": measurement.metrics if measurement else None,
         "per_class": measurement.per_class if measurement else None,
+        "multiscale": _multiscale_figures(card),
         "rf": list(card.field.rf),
         "rnorm": card.field.rnorm,
         "values": card.values,
@@ -142,6 +98,14 @@ def figures(card: Card) -> dict[str, Any]:
         "train_seconds": card.train_seconds,
         "versions": versions(),
     }
+
+
+def _multiscale_figures(card: Card) -> dict[str, Any] | None:
+    if card.multiscale is None:
+        return None
+    evaluation = card.spec.evaluation
+    how = {"scales": list(evaluation.all_scales), "flip": evaluation.flip}
+    return {**how, "metrics": card.multiscale.metrics, "per_class": card.multiscale.per_class}
 
 
 def versions() -> dict[str, str]:
@@ -208,22 +172,14 @@ def _shipped(card: Card) -> dict[str, Any]:
 
 def _metric_words(card: Card) -> str:
     if card.metrics is None:
-        return "## Metrics\n\nNone: the data set has no test split, and the validation images were trained on.\n"
+        return "## Metrics\n\nNone: no test split has labels, and the validation images were trained on.\n"
     where = {
         "test": "On the test split, which was evaluated once, by this retrain",
         "val": "On the validation split, by which the configuration was chosen: the figures are flattering. There is "
-        "no test split",
+        "no test split with labels",
     }[str(card.split)]
     alone = len(card.seeds) == 1
     over = "images" if alone else "seeds and images"
-    head = "| metric | value |\n|---|---|" if alone else "| metric | this model | mean over seeds |\n|---|---|---|"
-
-    def own(metric: dict[str, Any]) -> str:
-        return "" if alone else f"{metric['seeds'][0]:.4f} | "
-
-    rows = "\n".join(
-        f"| {METRICS[name]} | {own(metric)}{with_interval(metric)} |" for name, metric in card.metrics.metrics.items()
-    )
     classes = "\n".join(
         f"| {name} | {_number(of_class['iou'])} | {_number(of_class['f1'])} |"
         for name, of_class in card.metrics.per_class.items()
@@ -232,25 +188,33 @@ def _metric_words(card: Card) -> str:
 
 {where}: {card.metrics.n_images} images, with 95 % intervals over {over}.
 
-{head}
-{rows}
-
+{_metric_table(card.metrics.metrics, alone=alone)}
+{_multiscale_words(card, alone=alone)}
 | class | IoU | F1 |
 |---|---|---|
 {classes}
 """
 
 
-def _half_width(values: Sequence[float], influences: Any) -> float | None:
-    n_images = influences.shape[1]
-    if len(values) > 1:
-        return half_width(values, image_variance(influences), n_images)
-    if n_images < 2:
-        return None
-    from scipy.stats import t
+def _metric_table(metrics: Mapping[str, dict[str, Any]], *, alone: bool) -> str:
+    head = "| metric | value |\n|---|---|" if alone else "| metric | this model | mean over seeds |\n|---|---|---|"
 
-    spread = image_variance(influences, only_images=True)
-    return float(t.ppf(0.975, n_images - 1)) * spread**0.5
+    def own(metric: dict[str, Any]) -> str:
+        return "" if alone else f"{metric['seeds'][0]:.4f} | "
+
+    rows = (f"| {metric_name(name)} | {own(metric)}{with_interval(metric)} |" for name, metric in metrics.items())
+    return "\n".join([head, *rows])
+
+
+def _multiscale_words(card: Card, *, alone: bool) -> str:
+    """The table over several sizes of the images; empty where none was asked for."""
+    if card.multiscale is None:
+        return ""
+    evaluation = card.spec.evaluation
+    mirrored = " and mirrored" if evaluation.flip else ""
+    scales = ", ".join(f"{scale:g}" for scale in evaluation.all_scales)
+    head = f"The same, class probabilities averaged over the image at scales {scales}{mirrored}:"
+    return f"\n{head}\n\n{_metric_table(card.multiscale.metrics, alone=alone)}\n"
 
 
 def with_interval(metric: dict[str, Any], digits: int = 4) -> str:
@@ -264,9 +228,4 @@ def with_interval(metric: dict[str, Any], digits: int = 4) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "does not occur" if value is None else f"{value:.4f}"
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    occurring = [value for value in values if value is not None]
-    return sum(occurring) / len(occurring) if occurring else None
+    return "no label" if value is None else f"{value:.4f}"

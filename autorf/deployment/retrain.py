@@ -14,7 +14,8 @@ from typing import Any
 from autorf.comparison import compare_studies, results_of
 from autorf.data import Splits, load
 from autorf.deployment.found_field import with_found_field
-from autorf.deployment.model_card import Card, measured, write_card
+from autorf.deployment.measuring import measured
+from autorf.deployment.model_card import Card, write_card
 from autorf.driver.loop import TrialLoop, TrialSource
 from autorf.driver.progress import open_progress
 from autorf.driver.search import check_writable
@@ -272,6 +273,8 @@ def _card(study: str, record: Record, jobs: Sequence[Job], splits: Splits, optio
     results = [_result(job) for job in jobs]
     split: str | None = "test" if splits.test is not None else None if options.with_val else "val"
     evidence = [_evidence(job, split) for job in jobs] if split else []
+    multiscale = split is not None and jobs[0].spec.evaluation.asked
+    fused = [_evidence(job, str(split), multiscale=True) for job in jobs] if multiscale else []
     field = results[0].field
     assert field is not None, "every trial measures its receptive field"
     spec = jobs[0].trial_spec
@@ -288,7 +291,8 @@ def _card(study: str, record: Record, jobs: Sequence[Job], splits: Splits, optio
         full_budget=options.epochs is None,
         n_train=len(splits.train) + (len(splits.val) if options.with_val else 0),
         split=split,
-        metrics=measured(evidence),
+        metrics=measured(evidence, splits),
+        multiscale=measured(fused, splits),
         field=field,
         values=dict(results[0].learned),
         parameters=int(results[0].costs["parameters"]),
@@ -296,14 +300,16 @@ def _card(study: str, record: Record, jobs: Sequence[Job], splits: Splits, optio
     )
 
 
-def _evidence(job: Job, split: str) -> Evidence:
-    """A finished job's evidence on the split; that on the test split is made once and kept."""
+def _evidence(job: Job, split: str, *, multiscale: bool = False) -> Evidence:
+    """A finished job's evidence on the split; what its training did not leave is made once and kept."""
     folder = job.folder if split == "val" else job.folder / "test"
+    if multiscale:
+        folder /= "multiscale"
     evidence = read_evidence(folder)
     if evidence is None:
         from autorf.running.runner import evaluate
 
-        evidence = evaluate(job)
+        evidence = evaluate(job, test=split == "test", multiscale=multiscale)
         write_evidence(folder, evidence)
     return evidence
 

@@ -13,7 +13,7 @@ from autorf.driver.stopping import by_configuration, score
 from autorf.store.ranking import manual, searched
 from autorf.store.record import Record
 from autorf.study.control import Budget, Control
-from autorf.study.objectives import METRICS
+from autorf.study.objectives import is_metric
 from autorf.study.spec import StudySpec
 from autorf.study.trial import Trial
 
@@ -69,7 +69,7 @@ def planned_controls(records: Sequence[Record], spec: StudySpec) -> ControlPlan:
         Nothing where the study wants no controls, its first objective is a cost, or it has no complete configuration of
         one of the two kinds.
     """
-    if not spec.search.controls or spec.search.objectives[0] not in METRICS:
+    if not spec.search.controls or not is_metric(spec.search.objectives[0]):
         return ControlPlan()
     groups = [group for group in by_configuration(without_controls(records)) if group[0].trial is not None]
     learned = _best_first([group for group in groups if not manual(group[0])], spec)

@@ -15,6 +15,7 @@ from autorf.errors import InputError
 from autorf.methods import Method, method_class
 from autorf.methods.base import SEARCH_STEPS
 from autorf.running.maps import dead_dilation, dead_options, map_sizes
+from autorf.running.multiscale import check_scales
 from autorf.study.defaults import Defaults
 from autorf.study.search_space import Space, read_spaces
 from autorf.study.settings import Settings
@@ -102,6 +103,7 @@ def plan(spec: StudySpec, source: str, root: Path, defaults: Defaults | None = N
     classes = splits.class_names
     try:
         model = build(spec.model, classes)
+        check_scales(model, spec.data.image_size, spec.evaluation)
     except InputError as error:
         raise InputError(f"{source}: {error}") from None
     warnings = _check_methods(spec, source, listed, model, classes)

@@ -12,6 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from autorf.comparison.judging import metric_name
 from autorf.driver.listeners import Listener
 from autorf.store.ranking import objective, ranked, score
 from autorf.store.store import Record
@@ -177,7 +178,9 @@ class TerminalProgress(Progress):
         name = objective(self.spec.search)
         shown = name if name in report.by_name else "miou"
         rf = "" if report.rf is None else f"  rf {side_text(report.rf)}"
-        return f"{NAMES.get(shown, shown)} {report.by_name[shown]:.3f}{rf}"
+        measured = report.by_name.get(shown)
+        written = "unknown" if measured is None else f"{measured:.3f}"
+        return f"{NAMES.get(shown) or metric_name(shown)} {written}{rf}"
 
     def _view(self) -> RenderableType:
         table = Table.grid(padding=(0, 2))

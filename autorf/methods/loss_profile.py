@@ -18,10 +18,14 @@ def empty(options: int) -> Tensor:
 
 
 def add(profile: Tensor, pairs: Sequence[int], differences: Tensor) -> None:
-    """Add the differences measured of some pairs, the same one several times too."""
+    """Add the differences measured of some pairs, the same one several times too.
+
+    An exact 0 is of an image whose pixels are all ignored, or that did not reach the loss: it says nothing, and counts
+    as nothing.
+    """
     at, measured = torch.tensor(pairs, device=profile.device), differences.to(profile)
     # Not profile[:, at] += ...: that would keep only one of several differences of the same pair.
-    profile[0].index_add_(0, at, torch.ones_like(measured))
+    profile[0].index_add_(0, at, (measured != 0).to(measured))
     profile[1].index_add_(0, at, measured)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from autorf.comparison import ClassRow, SizeRow
+from autorf.comparison import ClassRow, GroupRow, SizeRow
 from autorf.reporting.blocks import Column, Table, table
 from autorf.reporting.report_data import BEST
 from autorf.reporting.svg import tooltip
@@ -29,6 +29,11 @@ class Dumbbell:
 def of_classes(rows: Sequence[ClassRow]) -> list[Dumbbell]:
     """The IoU of every class."""
     return [Dumbbell(row.name, row.iou, row.difference, row.difference_ci95) for row in rows]
+
+
+def of_groups(rows: Sequence[GroupRow]) -> list[Dumbbell]:
+    """The F1 of every label group."""
+    return [Dumbbell(row.name, row.f1, row.difference, row.difference_ci95) for row in rows]
 
 
 def of_sizes(rows: Sequence[SizeRow]) -> list[Dumbbell]:

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 
 from autorf.comparison import object_map
 from autorf.reporting.blocks import Block, Chart, Samples, Section, view
-from autorf.reporting.dumbbells import Dumbbell, dumbbell_figure, dumbbell_table, of_classes, of_sizes
+from autorf.reporting.dumbbells import Dumbbell, dumbbell_figure, dumbbell_table, of_classes, of_groups, of_sizes
 from autorf.reporting.heat_map import heat_map_figure, heat_map_table, ratio_name
 from autorf.reporting.pictures import map_bounds
 from autorf.reporting.report_data import ReportData
 from autorf.reporting.samples import Shown, class_legend, sample_rows
-from autorf.reporting.tables import scale_table
+from autorf.reporting.tables import class_f1_table, scale_table
 from autorf.reporting.words import configuration, short
 from autorf.study.objectives import sign
 
@@ -70,11 +70,15 @@ def size_sections(report: ReportData) -> Iterator[Section]:
 
 
 def class_section(report: ReportData) -> Iterator[Section]:
-    """The IoU of every class."""
-    if report.comparison.classes:
-        chart = _dumbbells(report, "classes", "IoU", "class", of_classes(report.comparison.classes))
+    """The IoU of every class, and the F1 of classes and of merged ones."""
+    comparison = report.comparison
+    if comparison.classes:
+        blocks: list[Block] = [_dumbbells(report, "classes", "IoU", "class", of_classes(comparison.classes))]
+        if comparison.label_groups:
+            blocks.append(_dumbbells(report, "groups", "F1", "label group", of_groups(comparison.label_groups)))
+        blocks.append(class_f1_table(comparison.classes))
         lead = "Intervals are over paired seeds, and not corrected for looking at many classes."
-        yield Section("classes", "Class by class", lead, (chart,))
+        yield Section("classes", "Class by class", lead, tuple(blocks))
 
 
 def _dumbbells(report: ReportData, name: str, axis: str, first: str, lines: Sequence[Dumbbell]) -> Chart:

@@ -7,7 +7,7 @@ from autorf.comparison import Comparison, Group
 from autorf.reporting.svg import tooltip
 from autorf.reporting.theme import PALETTE, WIDE, Layout, colour, drawing, legend, mark, method_handles, new_figure
 from autorf.reporting.words import configuration, named, plural, score, short
-from autorf.study.objectives import METRICS
+from autorf.study.objectives import is_metric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,7 +53,7 @@ def metric_figure(comparison: Comparison, against: Against = "rf", layout: Layou
     axes.set_xlabel(AXES[against])
     axes.set_ylabel(named(comparison.metric))
     axes.margins(x=0.04, y=0.14)
-    if comparison.metric in METRICS:
+    if is_metric(comparison.metric):
         low, high = axes.get_ylim()
         axes.set_ylim(max(low, 0.0), min(high, 1.0))
     _draw_named(axes, comparison, against)

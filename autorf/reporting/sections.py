@@ -12,7 +12,7 @@ from autorf.reporting.pareto import measured, pareto_figure, pareto_table
 from autorf.reporting.report_data import ReportData
 from autorf.reporting.reproduce import reproduction
 from autorf.reporting.search_window import loss_profile_figure, named_profiles, searches
-from autorf.reporting.tables import between_table, group_table, search_free_table, trial_table
+from autorf.reporting.tables import between_table, group_table, multiscale_table, search_free_table, trial_table
 from autorf.reporting.trajectories import MOST_PANELS, Trajectory, trajectories, trajectory_figure
 from autorf.reporting.words import configuration, named, plural, score, short
 from autorf.study.objectives import sign
@@ -47,7 +47,10 @@ def _field(report: ReportData) -> Iterator[Section]:
     blocks: list[Block] = [Chart("metric", caption, views, group_table(comparison))]
     if any(rule.group for rule in comparison.named):
         blocks.append(search_free_table(comparison))
-    lead = "Too small a field does not see an object whole; too large a one sees its neighbours."
+    if comparison.multiscale:
+        blocks.append(multiscale_table(comparison))
+    means = "" if comparison.means is None else f" {comparison.means.sentence}"
+    lead = f"Too small a field does not see an object whole; too large a one sees its neighbours.{means}"
     yield Section("field", f"{metric} against the receptive field", lead, tuple(blocks))
 
 

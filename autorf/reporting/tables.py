@@ -1,9 +1,9 @@
 """The report's tables of configurations and trials."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
-from autorf.comparison import Comparison, Group, Row
+from autorf.comparison import ClassRow, Comparison, Group, Row
 from autorf.comparison.rows import learned
 from autorf.reporting.blocks import Column, Line, Table, table
 from autorf.reporting.metric import interval
@@ -57,6 +57,8 @@ def _trial_columns(report: ReportData) -> Iterator[tuple[Column, Cell]]:
     yield Column("state", False), lambda row: row.state
     yield Column("mIoU"), lambda row: fixed(row.miou)
     yield Column("F1"), lambda row: fixed(row.f1)
+    for group in dict.fromkeys(name for row in report.comparison.rows for name in row.f1_groups):
+        yield Column(f"F1 {group}"), partial(_group_f1, group)
     yield Column("accuracy"), lambda row: fixed(row.pixel_accuracy)
     yield Column("rf"), lambda row: NONE if row.rf is None else side_text(row.rf)
     yield Column("rnorm"), lambda row: fixed(row.rnorm, 2)
@@ -74,6 +76,10 @@ def _trial_columns(report: ReportData) -> Iterator[tuple[Column, Cell]]:
     yield Column("key", False), lambda row: row.key
 
 
+def _group_f1(name: str, row: Row) -> str:
+    return fixed(row.f1_groups.get(name))
+
+
 def _cost(name: str, row: Row) -> str:
     return score(row.measured.get(name), name)
 
@@ -82,10 +88,13 @@ def group_table(comparison: Comparison) -> Table:
     """The points of the figures of the metric against the receptive field, by ascending field."""
     metric = comparison.metric
     several = len({group.study for group in comparison.groups}) > 1
+    label_groups = list(dict.fromkeys(name for group in comparison.groups for name in group.f1_groups))
+    groups = [f"F1 {name}" for name in label_groups]
     columns = [
         Column("configuration", False),
         *([Column("study", False)] if several else []),
-        *map(Column, ("rf", "rnorm", named(metric), "95 % interval", "seeds", "steps", f"{comparison.unit} each")),
+        *map(Column, ("rf", "rnorm", named(metric), "95 % interval", *groups, "seeds", "steps")),
+        Column(f"{comparison.unit} each"),
     ]
     marks = _marks(comparison)
     lines = [
@@ -97,6 +106,7 @@ def group_table(comparison: Comparison) -> Table:
                 fixed(group.rnorm, 2),
                 score(group.mean, metric),
                 NONE if (half := interval(group)) is None else f"± {score(half, metric)}",
+                *(fixed(group.f1_groups.get(name)) for name in label_groups),
                 str(group.n),
                 NONE if group.steps is None else str(group.steps),
                 f"{group.own_seconds:.3g}",
@@ -148,6 +158,34 @@ def scale_table(comparison: Comparison) -> Table:
         *(f"mean, {size_limits(*limit)}" for limit in limits),
     ]
     return table("Do the maps reach further on larger objects?", columns, lines)
+
+
+def multiscale_table(comparison: Comparison) -> Table:
+    """What the same models reach over several sizes of the images, beside their own size."""
+    label_groups = list(dict.fromkeys(name for group in comparison.multiscale for name in group.f1_groups))
+    lines = [
+        (
+            f"{group.method} ({group.setting})",
+            group.evaluation,
+            fixed(group.miou),
+            NONE if group.miou_ci95 is None else f"± {group.miou_ci95:.3f}",
+            difference(group.gain, "miou"),
+            fixed(group.f1),
+            *(fixed(group.f1_groups.get(name)) for name in label_groups),
+            str(group.n),
+        )
+        for group in comparison.multiscale
+    ]
+    columns: list[Column | str] = [Column("configuration", False), Column("evaluation", False)]
+    columns += ["mIoU", "95 % interval", "less single scale", "F1", *(f"F1 {name}" for name in label_groups), "seeds"]
+    return table("Averaged over several sizes of the images", columns, lines)
+
+
+def class_f1_table(rows: Sequence[ClassRow]) -> Table:
+    """The F1 of every class, the means over seeds."""
+    names = list(dict.fromkeys(name for row in rows for name in row.f1))
+    lines = [(row.name, *(fixed(row.f1.get(name)) for name in names)) for row in rows]
+    return table("F1 by class", [Column("class", False), *map(Column, names)], lines)
 
 
 def between_table(comparison: Comparison) -> Table:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from autorf.comparison import Group
-from autorf.comparison.judging import NAMES, number, signed
+from autorf.comparison.judging import metric_name, number, signed
 
 NONE = "\N{EN DASH}"
 """What a table shows where a value does not apply."""
@@ -18,7 +18,7 @@ COST_NAMES = {
 
 def named(objective: str) -> str:
     """A metric or cost as people call it."""
-    return NAMES.get(objective) or COST_NAMES.get(objective, objective)
+    return COST_NAMES.get(objective) or metric_name(objective)
 
 
 def short(value: float | None, places: int = 3) -> str:

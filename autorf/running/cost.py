@@ -36,7 +36,7 @@ def costs(model: nn.Module, image_size: tuple[int, int], device: torch.device) -
         ``latency_ms``, the median of repeated runs after a warm-up; whatever else runs on the device slows them, so
         compare trials with ``executor.workers: 1`` or on devices of their own where milliseconds count.
     """
-    plain = _deployable(model).to(device)
+    plain = deployable(model).to(device)
     image = random_like_parameters(plain, (1, input_channels(plain), *image_size))
     with torch.no_grad():
         with FlopCounterMode(display=False, custom_mapping=_own_flops()) as counter:
@@ -60,7 +60,8 @@ def _own_flops() -> dict[Any, Any]:
     return {operators.pixel_adaptive_conv2d.default: products, operators.scale_adaptive_conv2d.default: products}
 
 
-def _deployable(model: nn.Module) -> nn.Module:
+def deployable(model: nn.Module) -> nn.Module:
+    """A copy in evaluation mode, what the model learned frozen into plain layers where it has a plain form."""
     plain = copy.deepcopy(model).eval()
     try:
         freeze(plain, unfinished=True)

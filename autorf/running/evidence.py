@@ -165,6 +165,34 @@ def read_tallies(folder: Path) -> Tensor | None:
     return _tallies(tensors["cells"], tensors["counts"], facts["n_images"], len(facts["class_names"]))
 
 
+def read_group_tallies(folder: Path, members: Sequence[int]) -> Tensor | None:
+    """:attr:`Evidence.tallies` of some classes merged into one, ``(n_images, 1, 3)``; None as for the others."""
+    stored = _read(folder, ("cells", "counts"))
+    if stored is None:
+        return None
+    facts, tensors = stored
+    return merged_tallies(tensors["cells"], tensors["counts"], facts["n_images"], members)
+
+
+def merged_tallies(cells: Tensor, counts: Tensor, n_images: int, members: Sequence[int]) -> Tensor:
+    """Pixels of some classes as of one, ``(n_images, 1, 3)``: confusions among them count as right."""
+    image, pairs = cells[:, 0], torch.isin(cells[:, 1:], torch.tensor(list(members)))
+    outside = cells.new_ones(())
+    # Class 0 is the group, class 1 everything else.
+    merged = torch.stack([image, *torch.where(pairs, 0, outside).T], dim=1)
+    return _tallies(merged, counts, n_images, 2)[:, :1]
+
+
+def labelled_classes(folder: Path) -> frozenset[str] | None:
+    """The classes with a labelled pixel in the split that a trial's evidence is of; None without evidence."""
+    stored = _read(folder, ("cells", "counts"))
+    if stored is None:
+        return None
+    facts, tensors = stored
+    labelled = tensors["cells"][:, 1][tensors["counts"] > 0].unique().tolist()
+    return frozenset(facts["class_names"][label] for label in labelled)
+
+
 def read_evidence(folder: Path) -> Evidence | None:
     """The evidence in a trial's folder; None where there is none, or none that this version can read."""
     stored = _read(folder, (*_TENSORS, "maps"))

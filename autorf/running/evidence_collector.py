@@ -58,7 +58,7 @@ class EvidenceCollector(lightning.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Take a batch ``(image, mask)`` and its predictions, when this is the last validation."""
-        if trainer.state.fn == TrainerFn.VALIDATING or trainer.current_epoch + 1 == trainer.max_epochs:
+        if is_last(trainer):
             image, mask = batch
             self.add(image, mask, outputs, pl_module)
 
@@ -131,6 +131,11 @@ class EvidenceCollector(lightning.Callback):
             maps=maps[0] if maps else None,
             map_name=self._map_name,
         )
+
+
+def is_last(trainer: lightning.Trainer) -> bool:
+    """Whether this is a training's last validation, or one of its own."""
+    return bool(trainer.state.fn == TrainerFn.VALIDATING or trainer.current_epoch + 1 == trainer.max_epochs)
 
 
 def objects(

@@ -22,6 +22,7 @@ from autorf.networks import build
 from autorf.running.cost import PeakMemory, costs
 from autorf.running.evidence import Evidence, write_evidence
 from autorf.running.evidence_collector import EvidenceCollector
+from autorf.running.multiscale import MultiScaleEvaluation, multiscale_scores
 from autorf.study.job import Job
 from autorf.study.objectives import COSTS
 from autorf.study.spec import StudySpec
@@ -33,7 +34,7 @@ from autorf.training.callback import ReceptiveFieldCallback
 from autorf.training.checkpoint import EpochCheckpoint, SafetensorsIO
 from autorf.training.module import SegmentationModule
 from autorf.training.parallel import check_shards, own_shard
-from autorf.training.results import METRICS, EpochReport, Field, TrialResult
+from autorf.training.results import LABELLED, METRICS, EpochReport, Field, MultiScaleScores, TrialResult
 from autorf.training.resuming import newest_checkpoint
 
 Report = Callable[[EpochReport], None]
@@ -83,23 +84,30 @@ def run(
     resumed, checkpoint.notes = newest_checkpoint(job.folder, job.reached)
     for note in checkpoint.notes if shard.first else ():
         print(f"trial {job.key}: {note}", file=sys.stderr, flush=True)
-    trainer = _trainer(spec, [ReceptiveFieldCallback(steps), collector, checkpoint], processes)
+    fused = _multiscale(spec, splits)
+    trainer = _trainer(spec, [ReceptiveFieldCallback(steps), collector, *fused, checkpoint], processes)
     running_costs.device = trainer.strategy.root_device
     period = spec.training.validate_every
     images = loader(train, spec.training.batch_size, job.seed, shuffle=True, period=period)
     held_out = loader(splits.val, spec.training.batch_size, job.seed, shuffle=False)
     trained = job.trial.method.trained
     _fit(trainer, module, images if trained else None, held_out, resumed)
-    evidence = collector.evidence()
+    evidence, fused_evidence = collector.evidence(), [evaluation.evidence() for evaluation in fused]
     if not shard.first and trained:
         return checkpoint.history[-1].as_result()
     if not shard.first:
-        return _result(module, checkpoint, field, running_costs)
+        return _result(module, checkpoint, field, running_costs, None)
     if len(checkpoint.history) == (spec.training.validations if trained else 0):
         assert evidence is not None
         write_evidence(job.folder, evidence)
         save(model, job.folder)
-    return _result(module, checkpoint, field, running_costs)
+    fused_scores = [multiscale_scores(seen, splits, spec.evaluation) for seen in fused_evidence if seen is not None]
+    return _result(module, checkpoint, field, running_costs, next(iter(fused_scores), None))
+
+
+def _multiscale(spec: StudySpec, splits: Splits) -> list[MultiScaleEvaluation]:
+    """The multi-scale evaluation, where the study asks for one."""
+    return [MultiScaleEvaluation(splits, spec.evaluation)] if spec.evaluation.asked else []
 
 
 def _fit(
@@ -116,13 +124,19 @@ def _fit(
             trainer.validate(module, val, verbose=False)
 
 
-def evaluate(job: Job) -> Evidence:
-    """What a trained job's saved model does on the test split; nothing but a retrain asks for it."""
+def evaluate(job: Job, *, test: bool = True, multiscale: bool = False) -> Evidence:
+    """What a trained job's saved model does on the test split; nothing but a retrain asks for it.
+
+    Args:
+        job: whose model is in its folder.
+        test: on the test split; otherwise on the validation split.
+        multiscale: as ``evaluation`` of the study says, instead of at the images' own size.
+    """
     spec = job.trial_spec
     torch.set_num_threads(spec.training.threads)
-    splits = _splits(spec.data).tested()
+    splits = _splits(spec.data).tested() if test else _splits(spec.data)
     module = SegmentationModule(trained_model(spec, splits.class_names, job.folder), spec.training, splits)
-    collector = EvidenceCollector(splits)
+    collector = MultiScaleEvaluation(splits, spec.evaluation) if multiscale else EvidenceCollector(splits)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
         images = loader(splits.val, spec.training.batch_size, job.seed, shuffle=False)
@@ -236,7 +250,11 @@ def _trainer(
 
 
 def _result(
-    module: SegmentationModule, checkpoint: EpochCheckpoint, field: FieldMeter, running_costs: RunningCosts
+    module: SegmentationModule,
+    checkpoint: EpochCheckpoint,
+    field: FieldMeter,
+    running_costs: RunningCosts,
+    multiscale: MultiScaleScores | None,
 ) -> TrialResult:
     assert module.validation_scores is not None
     per_class = module.validation_scores
@@ -245,6 +263,9 @@ def _result(
     last = checkpoint.history[-1] if checkpoint.history else EpochReport(epoch=0, metrics=metrics, steps=0)
     return TrialResult(
         metrics=last.metrics,
+        groups=last.groups,
+        mean_over=LABELLED,
+        multiscale=multiscale,
         iou_per_class=per_class.iou,
         f1_per_class=per_class.f1_per_class,
         learned=learned_values(module.model),

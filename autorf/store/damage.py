@@ -37,6 +37,9 @@ def _row(storage: RDBStorage, connection: sqlalchemy.Connection, described: tupl
             raise InputError(
                 f"{label}: the row of trial {values.get('key', row)!r} is damaged; restore a backup"
             ) from None
+        except (AssertionError, ValueError):
+            # Its score is no number: all that we need of the row is in our own values.
+            pass
     return FrozenTrial(number, TrialState[state], None, None, ended, {}, {}, values, {}, {}, row)
 
 

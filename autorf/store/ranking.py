@@ -7,7 +7,7 @@ from statistics import mean
 from autorf.errors import InputError, near_names
 from autorf.methods import is_manual, method_class
 from autorf.store.store import Record
-from autorf.study.objectives import METRICS, parse_constraint, sign
+from autorf.study.objectives import is_metric, parse_constraint, sign
 from autorf.study.search_spec import SearchSpec
 
 
@@ -28,7 +28,7 @@ def ranked(records: Iterable[Record], search: SearchSpec) -> list[list[Record]]:
 
 def objective(search: SearchSpec) -> str:
     """What chooses one trial: the first metric among the objectives, or the first cost where there is none."""
-    return next((name for name in search.objectives if name in METRICS), search.objectives[0])
+    return next((name for name in search.objectives if is_metric(name)), search.objectives[0])
 
 
 def score(record: Record, search: SearchSpec) -> float:

@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial
 from autorf.store.damage import rows_with_damage
 from autorf.store.patience import Patience
 from autorf.store.record import Record, newest_attempts, record_from
+from autorf.store.scored_anew import LabelledClasses, scored_anew
 from autorf.store.storage import Storage
 from autorf.study.defaults import Defaults, restored_spec
 from autorf.study.spec import StorageSpec
@@ -42,6 +43,7 @@ class StudyReader:
         self._study, self._storage = self._opened.study, self._opened.rdb
         self._defaults: Defaults | None = None
         self._seen: dict[int, Record] = {}
+        self._labelled = LabelledClasses(folder)
         self._patiently = Patience(self._opened.label, self._spec.patience_minutes, self._opened.check_there)
 
     @property
@@ -115,12 +117,13 @@ class StudyReader:
     def _attempts(self) -> list[Record]:
         # Asked once, for the storage answers with a copy of all that it knows of the study.
         defaults = self._known_defaults()
-        return [self._record(row, defaults) for row in self._rows()]
+        return scored_anew([self._record(row, defaults) for row in self._rows()], self._labelled)
 
     def _rows(self) -> list[FrozenTrial]:
         try:
             return self._study.get_trials(deepcopy=False)
-        except json.JSONDecodeError:
+        except (json.JSONDecodeError, AssertionError, ValueError):
+            # Optuna stops at a value that is no JSON, or at a score that is no number.
             return rows_with_damage(self._storage, self._study._study_id, self._opened.label)
 
     def _record(self, row: FrozenTrial, defaults: Defaults) -> Record:

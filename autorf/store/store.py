@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from optuna.trial import TrialState
 from autorf.errors import InputError, near_names
 from autorf.store.changes import check_none_gone, check_unchanged
 from autorf.store.lease import is_stale, new_lease
-from autorf.store.parameters import waiting_row
+from autorf.store.parameters import Axes, axis_values, study_axes, waiting_row
 from autorf.store.reader import StudyReader, defaults_in
 from autorf.store.record import Record, newest_attempts
 from autorf.store.storage import FORMAT, POINTER, attributes_at, stored_url
@@ -77,6 +78,8 @@ class Store(StudyReader):
     :class:`TakenOverError`.
     """
 
+    _axes: Axes | None = None
+
     def register(
         self, spec: StudySpec, trials: Sequence[Trial], listed: Iterable[Trial] | None = None, *, drawn: bool = False
     ) -> None:
@@ -113,6 +116,7 @@ class Store(StudyReader):
             if before is None:
                 self._study.set_user_attr("file_defaults", file_defaults(spec))
             self._study.set_user_attr("spec", spec.model_dump(mode="json"))
+            self._remember_axes(spec, begins=before is None)
             self._enqueue_new(trials, records)
 
     def add(self, trials: Iterable[Trial]) -> None:
@@ -152,6 +156,18 @@ class Store(StudyReader):
         if not today.keys() <= stored.keys():
             self._study.set_user_attr("defaults", {**today, **stored})
             self._defaults = None
+
+    def _remember_axes(self, spec: StudySpec, *, begins: bool) -> None:
+        """Keep the axes of a study that begins, and those that are added to it: Optuna's parameters do not change."""
+        stored = self._study.user_attrs.get("axes")
+        if begins or stored is not None:
+            self._study.set_user_attr("axes", {**study_axes(spec), **(stored or {})})
+        self._axes = None
+
+    def _known_axes(self) -> Axes | None:
+        if self._axes is None:
+            self._axes = self._study.user_attrs.get("axes")
+        return self._axes
 
     def _key(self, trial: Trial, control: Control | None = None) -> str:
         """The key that a trial has in this study, whatever the defaults of today are."""
@@ -202,19 +218,23 @@ class Store(StudyReader):
         """
 
         def write() -> None:
-            self._storage.set_trial_intermediate_value(record.row, epoch.epoch, epoch.miou)
+            if isfinite(epoch.miou):
+                self._storage.set_trial_intermediate_value(record.row, epoch.epoch, epoch.miou)
             self._set(record, f"epoch:{epoch.epoch}", epoch.to_json())
             self._set(record, "lease", new_lease(self.driver, self._opened.now()))
 
         self._write(record, write)
 
     def complete(self, record: Record, result: TrialResult, value: float) -> None:
-        """Finish a trial with its results.
+        """Finish a trial with its results; one whose score is no number has failed.
 
         Raises:
             TakenOverError: when another driver took it over.
         """
-        self._finish(record, TrialState.COMPLETE, {"result": result.to_json()}, [value])
+        if isfinite(value):
+            self._finish(record, TrialState.COMPLETE, {"result": result.to_json()}, [value])
+        else:
+            self.fail(record, f"its score is no number ({value}): nothing can be compared with it")
 
     def prune(self, record: Record, result: TrialResult, value: float) -> None:
         """Finish an attempt that was stopped early, with the result so far; its ``epochs`` is the budget it reached.
@@ -222,7 +242,7 @@ class Store(StudyReader):
         Raises:
             TakenOverError: when another driver took the trial over.
         """
-        self._finish(record, TrialState.PRUNED, {"result": result.to_json()}, [value])
+        self._finish(record, TrialState.PRUNED, {"result": result.to_json()}, [value] if isfinite(value) else None)
 
     def promote(self, record: Record) -> None:
         """Enqueue the next attempt at a pruned trial, which continues from its checkpoint."""
@@ -338,4 +358,5 @@ class Store(StudyReader):
         facts = {"key": key, "configuration": stored, "seed": seed, "attempt": attempt, "crashes": crashes}
         if control is not None:
             facts["control"] = self._stored(control).to_json()
-        self._study.add_trial(waiting_row(stored, facts))
+        axes = self._known_axes()
+        self._study.add_trial(waiting_row(stored, facts, axes, axis_values(configuration, axes or {})))

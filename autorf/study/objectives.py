@@ -5,11 +5,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from autorf.errors import near_names
-from autorf.training.results import COSTS, METRICS
+from autorf.training.results import COSTS, GROUP, METRICS
 
-__all__ = ["COSTS", "METRICS", "Constraint", "known_objective", "parse_constraint", "sign", "violated"]
+__all__ = [
+    "COSTS",
+    "METRICS",
+    "Constraint",
+    "group_of",
+    "is_metric",
+    "known_objective",
+    "parse_constraint",
+    "sign",
+    "violated",
+]
 
-_CONSTRAINT = re.compile(r"\s*([a-z_][a-z0-9_]*)\s*(<=|>=)\s*([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*")
+_CONSTRAINT = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)\s*(<=|>=)\s*([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*")
 
 
 def sign(objective: str) -> int:
@@ -17,18 +27,29 @@ def sign(objective: str) -> int:
     return -1 if objective in COSTS else 1
 
 
+def is_metric(name: str) -> bool:
+    """Whether an objective is measured on the validation split; the others are costs."""
+    return name in METRICS or group_of(name) is not None
+
+
+def group_of(name: str) -> str | None:
+    """The label group whose F1 an objective is; None for any other: ``f1_overall`` is that of ``overall``."""
+    return name.removeprefix(GROUP) if name.startswith(GROUP) and name != GROUP else None
+
+
 def known_objective(name: object) -> str:
-    """``name`` if trials report it.
+    """``name`` if trials report it; whether the data set has the label group of an ``f1_GROUP`` is for others to ask.
 
     Raises:
         ValueError: with near names and the list, where none does.
     """
     reported = (*METRICS, *COSTS)
-    if name in reported:
+    if name in reported or (isinstance(name, str) and group_of(name) is not None):
         return str(name)
     near = near_names(str(name), reported)
     raise ValueError(
-        f"no trial reports it{near}; metrics (maximised) are {', '.join(METRICS)}, costs (minimised) {', '.join(COSTS)}"
+        f"no trial reports it{near}; metrics (maximised) are {', '.join(METRICS)} and {GROUP}GROUP of the data set's "
+        f"label groups, costs (minimised) {', '.join(COSTS)}"
     )
 
 
@@ -65,7 +86,7 @@ def parse_constraint(text: object) -> Constraint:
         raise ValueError("a constraint is NAME <= NUMBER or NAME >= NUMBER, such as latency_ms <= 20")
     name, relation, number = match.groups()
     reported = (*METRICS, *COSTS, "rnorm", "train_seconds")
-    if name not in reported:
+    if name not in reported and group_of(name) is None:
         raise ValueError(f"no trial reports {name!r}{near_names(name, reported)}; known are {', '.join(reported)}")
     try:
         return Constraint(name, relation, float(number))

@@ -11,9 +11,11 @@ from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from autorf import plugins
 from autorf.data import DataSpec
-from autorf.errors import InputError
+from autorf.errors import InputError, near_names
 from autorf.networks.spec import ModelSpec
 from autorf.specification import PositiveFloat, PositiveInt, Specification, Url, parse
+from autorf.study.evaluation_spec import EvaluationSpec
+from autorf.study.objectives import group_of, parse_constraint
 from autorf.study.search_spec import SearchSpec
 from autorf.training.spec import TrainingSpec, steps_per_epoch
 
@@ -174,6 +176,7 @@ class StudySpec(Specification):
         search_space: names of built-in search spaces, paths of YAML files, or spaces written out in place.
         training: how each trial is trained.
         search: how the space is searched.
+        evaluation: how finished models are evaluated beside their single-scale scores.
         executor: where trials run.
         storage: where the study remembers.
         tracking: where results are mirrored.
@@ -185,6 +188,7 @@ class StudySpec(Specification):
     search_space: Annotated[tuple[str | dict[str, Any], ...], Field(min_length=1)]
     training: TrainingSpec = TrainingSpec()
     search: SearchSpec = SearchSpec()
+    evaluation: EvaluationSpec = EvaluationSpec()
     executor: ExecutorSpec = ExecutorSpec()
     storage: StorageSpec = StorageSpec()
     tracking: TrackingSpec = TrackingSpec()
@@ -247,6 +251,7 @@ def parse_study(values: Mapping[str, Any], source: str, overrides: tuple[str, ..
 def _check_search(spec: StudySpec, source: str) -> None:
     """Raise ``InputError`` where the search asks for what the training cannot give."""
     search, training = spec.search, spec.training
+    _check_groups(spec, source)
     if not training.in_steps:
         _check_pruning(spec, source)
     if search.stop is not None and search.stop.noise is None and len(training.seeds) < 2:
@@ -281,6 +286,23 @@ def counted(spec: StudySpec, n_train: int, source: str) -> StudySpec:
     whole = spec.model_copy(update={"training": spec.training.counted(spec.steps_per_epoch)})
     _check_pruning(whole, source)
     return whole
+
+
+def _check_groups(spec: StudySpec, source: str) -> None:
+    """Raise ``InputError`` where the search aims at a label group that the data set does not have."""
+    limits = [parse_constraint(text).name for text in spec.search.constraints]
+    asked = [group for name in (*spec.search.objectives, *limits) if (group := group_of(name)) is not None]
+    if not asked:
+        return
+    from autorf.data.loading import labels_of
+
+    groups = labels_of(spec.data).groups or {}
+    for group in asked:
+        if group not in groups:
+            has = f"has {', '.join(f'f1_{name}' for name in groups)}" if groups else "has no label groups (data.groups)"
+            raise InputError(
+                f"{source}: search: f1_{group}: the data set {spec.data.name} {has}{near_names(group, groups)}"
+            )
 
 
 def _check_pruning(spec: StudySpec, source: str) -> None:

@@ -15,6 +15,7 @@ from autorf.surgery.storage import SIDECAR, WEIGHTS
 from autorf.tracking import values
 from autorf.tracking.client import connect
 from autorf.tracking.images import sample_strips, trajectories, trajectory
+from autorf.tracking.recommended import recommended
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -136,7 +137,7 @@ class Mirror:
         experiment = client.get_experiment_by_name(self.spec.name)
         if experiment is None:
             try:
-                return str(client.create_experiment(self.spec.name, self._artifacts))
+                return str(client.create_experiment(self.spec.name, self._artifacts, tags=values.EXPERIMENT_TAGS))
             except MlflowException:
                 # Another driver was faster.
                 experiment = client.get_experiment_by_name(self.spec.name)
@@ -144,6 +145,9 @@ class Mirror:
                     raise
         if experiment.lifecycle_stage == "deleted":
             client.restore_experiment(experiment.experiment_id)
+        for name, value in values.EXPERIMENT_TAGS.items():
+            if name not in experiment.tags:
+                client.set_experiment_tag(experiment.experiment_id, name, value)
         return str(experiment.experiment_id)
 
     def _search(self, client: "MlflowClient", kind: str, more: str = "") -> "Iterable[Run]":
@@ -165,16 +169,24 @@ class Mirror:
     def _parent_of(self, client: "MlflowClient") -> str:
         stored = next(iter(self._search(client, "study")), None)
         if stored is not None:
+            self._log_study(client, stored)
             return str(stored.info.run_id)
         tags = values.study_tags(self.spec, self.identity)
         created = str(client.create_run(self._experiment, run_name=self.spec.name, tags=tags).info.run_id)
-        first = next(iter(self._search(client, "study"))).info.run_id
-        if first != created:
+        first = next(iter(self._search(client, "study")))
+        if first.info.run_id != created:
             client.delete_run(created)
-            return str(first)
+            return str(first.info.run_id)
+        self._log_study(client, first)
         client.log_dict(created, json.loads(self.spec.model_dump_json()), "study.json")
         client.log_inputs(created, datasets=[values.data_set(self.spec)])
         return created
+
+    def _log_study(self, client: "MlflowClient", run: "Run") -> None:
+        """The study's parameters, those the run does not have: MLflow lets none change."""
+        missing = [param for param in values.study_parameters(self.spec) if param.key not in run.data.params]
+        for part in values.chunks(missing, 100):
+            client.log_batch(run.info.run_id, params=part)
 
     def _run_of(self, client: "MlflowClient", record: Record) -> _Run:
         if record.key not in self._runs:
@@ -227,7 +239,15 @@ class Mirror:
             client.log_figure(self._parent, figure, "figures/trajectories.svg")
         if groups and tags.get("autorf.best_trial_key") != groups[0][0].key:
             self._keep_winner(client, groups[0][0], len(records))
+        self._keep_recommendation(client, records)
         client.set_tag(self._parent, "autorf.mirrored", fingerprint)
+
+    def _keep_recommendation(self, client: "MlflowClient", records: Sequence[Record]) -> None:
+        """What the comparison recommends, on the parent: in words, the field, and the trials that have it."""
+        told = recommended(self.spec, self.folder, records)
+        for name, text in told.tags.items():
+            client.set_tag(self._parent, name, text[: values.LONGEST_VALUE])
+        self._log(client, self._parent, values.metrics(told.fields, len(records)))
 
     def _keep_weights(self, client: "MlflowClient", record: Record) -> None:
         run, path = self._runs[record.key], self._folder_of(record) / WEIGHTS

@@ -5,16 +5,18 @@ import json
 import math
 import re
 import time
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from autorf.store.store import Record
 from autorf.store.traces import KEPT_APART
 from autorf.study.spec import StudySpec
-from autorf.training.results import EpochReport, TrialResult
+from autorf.training.results import EpochReport, TrialResult, group_scores
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Metric, Param
+
+Entry = TypeVar("Entry")
 
 LONGEST_VALUE = 5_000
 """Characters of a tag or parameter; MLflow refuses more than 6 000."""
@@ -25,6 +27,36 @@ _FINAL_COSTS = ("parameters", "peak_memory_mb")
 def study_tags(spec: StudySpec, identity: str) -> dict[str, str]:
     """Tags of the parent run."""
     return {"autorf.kind": "study", "autorf.study": spec.name, "autorf.study_id": identity}
+
+
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+"""MLflow 3 opens an experiment whose kind it does not know as one of language models, without the table of runs."""
+
+
+def study_parameters(spec: StudySpec) -> "list[Param]":
+    """The study file's values by their dotted keys, as parameters of the parent run; no address, and no password."""
+    from mlflow.entities import Param
+
+    parts = json.loads(spec.model_dump_json(include=set(_PARTS)))
+    flat = {name: value for part in _PARTS for name, value in _dotted(part, parts[part])}
+    return [Param(metric_name(name), _written(value)) for name, value in flat.items()]
+
+
+_PARTS = ("data", "model", "training", "search", "evaluation", "search_space")
+"""The parts of a study file that say what was studied."""
+
+
+def _dotted(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Every plain value by its dotted key; lists are values."""
+    if isinstance(value, dict) and value:
+        for name, inner in value.items():
+            yield from _dotted(f"{path}.{name}", inner)
+    else:
+        yield path, value
+
+
+def _written(value: Any) -> str:
+    return (value if isinstance(value, str) else json.dumps(value))[:LONGEST_VALUE]
 
 
 def trial_tags(spec: StudySpec, identity: str, record: Record, parent: str) -> dict[str, str]:
@@ -91,6 +123,10 @@ def final_metrics(record: Record) -> "list[Metric]":
     values |= {"train_seconds": result.seconds, "cpu_seconds": result.cpu_seconds}
     values |= {name: result.costs.get(name) for name in _FINAL_COSTS}
     changed = {name: value for name, value in values.items() if value != reported.get(name)}
+    if (fused := result.multiscale) is not None:
+        changed |= {
+            f"multiscale_{name}": value for name, value in {**fused.metrics, **group_scores(fused.groups)}.items()
+        }
     for score, by_class in (("iou", result.iou_per_class), ("f1", result.f1_per_class)):
         # Without a slash: MLflow's page would show them as a section before all curves.
         changed |= {f"per_class_{score}.{name}": value for name, value in by_class.items()}
@@ -101,7 +137,14 @@ def _shared(report: EpochReport | TrialResult) -> dict[str, Any]:
     """What both an epoch and a result show; costs only of an epoch, where one is an objective."""
     costs = report.costs if isinstance(report, EpochReport) else {}
     sides = {} if report.rf is None else _sides(report.rf)
-    return {**report.metrics, **costs, "rnorm": report.rnorm, "steps": report.steps, **sides}
+    return {
+        **report.metrics,
+        **group_scores(report.groups),
+        **costs,
+        "rnorm": report.rnorm,
+        "steps": report.steps,
+        **sides,
+    }
 
 
 def metrics(values: Mapping[str, Any], step: int) -> "list[Metric]":
@@ -121,9 +164,9 @@ def metric_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_\-./: ]", "_", name)[:200]
 
 
-def chunks(metrics: "list[Metric]", size: int = 1000) -> "Iterable[list[Metric]]":
+def chunks(entries: "list[Entry]", size: int = 1000) -> "Iterable[list[Entry]]":
     """Parts of at most ``size``, which is MLflow's limit for one request."""
-    return (metrics[start : start + size] for start in range(0, len(metrics), size))
+    return (entries[start : start + size] for start in range(0, len(entries), size))
 
 
 def data_set(spec: StudySpec) -> "DatasetInput":

@@ -120,6 +120,7 @@ class EpochCheckpoint(Checkpoint):
             epoch=trainer.current_epoch,
             loss=module.train_loss,
             metrics={name: getattr(validation, name) for name in METRICS},
+            groups=validation.known_groups,
             learned=learned_values(module.model),
             field=self.field(),
             steps=trainer.global_step,

@@ -37,9 +37,11 @@ class SegmentationModule(lightning.LightningModule):
             hold_batch_norm(model)
         self.ignored = -100 if splits.ignore_index is None else splits.ignore_index
         self.class_weights = class_weights(splits) if spec.class_weights == "balanced" else None
+        self._stand_in = _stand_in(splits.n_classes, self.ignored, self.class_weights)
         self.validation_scores: Scores | None = None
         self.train_loss = math.nan
         self._losses: list[Tensor] = []
+        self._had_labels: list[Tensor] = []
         self._confusion: Tensor | None = None
 
     def forward(self, image: Tensor) -> Tensor:
@@ -48,10 +50,12 @@ class SegmentationModule(lightning.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Begin a new mean of the loss."""
-        self._losses = []
+        self._losses, self._had_labels = [], []
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Cross-entropy of a batch; of several processes' parts of one, what averages to the whole batch's.
+
+        A batch without a labelled pixel has the loss 0 and moves nothing; the epoch's mean leaves it out.
 
         Raises:
             FloatingPointError: when the loss is no longer finite.
@@ -60,26 +64,34 @@ class SegmentationModule(lightning.LightningModule):
         weight = None if self.class_weights is None else self.class_weights.to(image.device)
         with labels(self.model, mask):
             output = self(image)
-        loss = self._mean_loss(output, mask, weight)
+        loss, had_labels = self._mean_loss(output, mask, weight)
         self._losses.append(loss.detach())
+        self._had_labels.append(had_labels)
         if not torch.isfinite(loss):
             raise FloatingPointError(f"the training loss became {loss.item()} at step {self.global_step}")
         return loss
 
-    def _mean_loss(self, output: Tensor, mask: Tensor, weight: Tensor | None) -> Tensor:
+    def _mean_loss(self, output: Tensor, mask: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The loss, and whether there was a labelled pixel in any process."""
         processes = own_shard().processes
+        labelled = mask != self.ignored
         if processes == 1:
-            return functional.cross_entropy(output, mask, weight=weight, ignore_index=self.ignored)
+            had_labels = labelled.any()
+            # The mean over no pixel is nan, and its gradient too: all are taken as one class then, and weigh nothing.
+            target = torch.where(had_labels, mask, self._stand_in)
+            mean = functional.cross_entropy(output, target, weight=weight, ignore_index=self.ignored)
+            return mean * had_labels, had_labels
         # Each process has other shares of labelled pixels and of classes; gradients are averaged over processes.
-        labelled = mask[mask != self.ignored]
-        total = labelled.numel() if weight is None else weight[labelled].sum()
         loss = functional.cross_entropy(output, mask, weight=weight, ignore_index=self.ignored, reduction="sum")
-        return loss * processes / summed(torch.as_tensor(total, dtype=loss.dtype, device=loss.device))
+        total = labelled.sum() if weight is None else weight[mask[labelled]].sum()
+        total = summed(total.to(loss.dtype))
+        return loss * processes / torch.where(total > 0, total, 1), total > 0
 
     def on_train_epoch_end(self) -> None:
         """Take the epoch's mean loss."""
         processes = own_shard().processes
-        self.train_loss = (summed(torch.stack(self._losses).mean()) / processes).item()
+        losses = torch.stack(self._losses)[torch.stack(self._had_labels)]
+        self.train_loss = (summed(losses.mean()) / processes).item()
 
     def on_validation_epoch_start(self) -> None:
         """Begin a new confusion matrix."""
@@ -97,7 +109,10 @@ class SegmentationModule(lightning.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Turn the confusion matrix into scores."""
         assert self._confusion is not None
-        self.validation_scores = scores(summed(self._confusion), self.splits.class_names, self.splits.label_groups)
+        splits = self.splits
+        self.validation_scores = scores(
+            summed(self._confusion), splits.class_names, splits.label_groups, splits.left_out
+        )
 
     def configure_optimizers(self) -> Any:
         """The optimizer, and the learning-rate schedule for every group that follows it."""
@@ -118,6 +133,12 @@ class SegmentationModule(lightning.LightningModule):
                 return torch.optim.Adam(groups, lr=lr)
             case "sgd":
                 return torch.optim.SGD(groups, lr=lr, momentum=self.spec.momentum)
+
+
+def _stand_in(n_classes: int, ignored: int, weights: Tensor | None) -> int:
+    """A class with which every pixel of a batch without labels is filled: the loss is a number then."""
+    counted = (c for c in range(n_classes) if c != ignored and (weights is None or weights[c] > 0))
+    return next(counted, 0)
 
 
 def class_weights(splits: Splits) -> Tensor:

@@ -9,15 +9,37 @@ from dataclasses import dataclass
 from dataclasses import field as by_default
 from typing import Any, Self
 
+from autorf.training.multiscale_scores import MultiScaleScores
+from autorf.training.plain_values import DamagedError, is_number, mapping, number, numbers, per_class, whole, written
+
+__all__ = [
+    "COSTS",
+    "GROUP",
+    "LABELLED",
+    "METRICS",
+    "OLD_RULE",
+    "DamagedError",
+    "EpochReport",
+    "Field",
+    "MultiScaleScores",
+    "TrialResult",
+    "group_scores",
+]
+
 METRICS = ("miou", "f1", "pixel_accuracy")
 """Measured on the validation split; more is better."""
 
+GROUP = "f1_"
+"""What the name of a label group's F1 begins with, as an objective and everywhere else: ``f1_overall``."""
+
+LABELLED = "labelled"
+"""Means are over the classes with a labelled pixel in the split, whatever is predicted."""
+
+OLD_RULE = "old rule"
+"""Means are over the classes with a labelled or a predicted pixel, as earlier versions had it, and the two differ."""
+
 COSTS = ("parameters", "flops", "latency_ms", "peak_memory_mb")
 """Measured once a trial; less is better."""
-
-
-class DamagedError(ValueError):
-    """What was stored is not what a trial reports."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +56,7 @@ class _Report:
 
     Attributes:
         metrics: by name, of :data:`METRICS`; on the validation split.
+        groups: F1 of every label group of the data set that has a labelled pixel, by the group's name.
         learned: what the methods learned, by the names they give it (``f``, ``dilation``).
         field: as it is now; None where nobody measured it.
         steps: optimizer steps reached; None in rows of versions that did not count them.
@@ -43,6 +66,7 @@ class _Report:
     """
 
     metrics: Mapping[str, float]
+    groups: Mapping[str, float] = by_default(default_factory=dict)
     learned: Mapping[str, float] = by_default(default_factory=dict)
     field: Field | None = None
     steps: int | None = None
@@ -74,7 +98,13 @@ class _Report:
     def by_name(self) -> Mapping[str, float]:
         """All that a search can aim at or limit; what was not measured is left out."""
         measured = {"rnorm": self.rnorm, "train_seconds": self.seconds}
-        return {**self.metrics, **self.costs, **{name: value for name, value in measured.items() if value is not None}}
+        known = {name: value for name, value in measured.items() if value is not None}
+        return {**self.metrics, **group_scores(self.groups), **self.costs, **known}
+
+
+def group_scores(groups: Mapping[str, float]) -> dict[str, float]:
+    """The F1 of label groups by the names that objectives have: ``f1_overall``."""
+    return {f"{GROUP}{name}": value for name, value in groups.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,10 +129,11 @@ class EpochReport(_Report):
     def to_json(self) -> dict[str, Any]:
         """Plain values; what was learned stands beside the rest, as it always did, but apart where a name is taken."""
         own = {"epoch": self.epoch, "loss": self.loss, "trace": dict(self.trace) or None, **_shared(self)}
-        written = {name: value for name, value in own.items() if value is not None}
-        taken = {name: value for name, value in self.learned.items() if name in _EPOCH_NAMES}
-        free = {name: value for name, value in self.learned.items() if name not in _EPOCH_NAMES}
-        return {**free, **written, **({"learned": taken} if taken else {})}
+        reported = written(own)
+        learned = written(self.learned)
+        taken = {name: value for name, value in learned.items() if name in _EPOCH_NAMES}
+        free = {name: value for name, value in learned.items() if name not in _EPOCH_NAMES}
+        return {**free, **_UNKNOWN, **reported, **({"learned": taken} if taken else {})}
 
     @classmethod
     def from_json(cls, stored: object) -> Self:
@@ -111,13 +142,13 @@ class EpochReport(_Report):
         Raises:
             DamagedError: for anything else.
         """
-        values = _mapping(stored)
+        values = mapping(stored)
         learned = {name: values[name] for name in values if name not in _EPOCH_NAMES}
         return cls(
-            epoch=_whole(values, "epoch"),
-            loss=_number(values, "loss"),
-            trace=_mapping(values.get("trace") or {}),
-            learned=_numbers(learned | _mapping(values.get("learned") or {})),
+            epoch=whole(values, "epoch"),
+            loss=number(values, "loss"),
+            trace=mapping(values.get("trace") or {}),
+            learned=numbers(learned | mapping(values.get("learned") or {})),
             **_shared_from(values, seconds="seconds"),
         )
 
@@ -125,6 +156,7 @@ class EpochReport(_Report):
         """The result of a trial that ended after this epoch, as far as the epoch knows it."""
         return TrialResult(
             metrics=self.metrics,
+            groups=self.groups,
             learned=self.learned,
             field=self.field,
             steps=self.steps,
@@ -141,7 +173,10 @@ class TrialResult(_Report):
 
     Attributes:
         epochs: how many it trained.
-        iou_per_class, f1_per_class: by class name; None for a class that does not occur.
+        iou_per_class, f1_per_class: by class name; None for a class without a labelled pixel.
+        mean_over: the rule by which ``miou`` and ``f1`` are means: :data:`LABELLED` or :data:`OLD_RULE`; None where
+            that is not known.
+        multiscale: the same model's scores over several sizes of the images, where they were asked for.
         device: what trained it, such as ``cpu`` or ``cuda``.
         notes: what went wrong on the way.
         split: that everything was measured on.
@@ -150,6 +185,8 @@ class TrialResult(_Report):
     epochs: int
     iou_per_class: Mapping[str, float | None] = by_default(default_factory=dict)
     f1_per_class: Mapping[str, float | None] = by_default(default_factory=dict)
+    mean_over: str | None = None
+    multiscale: MultiScaleScores | None = None
     device: str | None = None
     notes: tuple[str, ...] = ()
     split: str = "val"
@@ -161,13 +198,15 @@ class TrialResult(_Report):
             "split": self.split,
             "iou_per_class": dict(self.iou_per_class),
             "f1_per_class": dict(self.f1_per_class),
+            "mean_over": self.mean_over,
+            "multiscale": None if self.multiscale is None else self.multiscale.to_json(),
             "values": dict(self.learned),
             "epochs": self.epochs,
             "notes": list(self.notes) or None,
             "train_seconds": shared.pop("seconds"),
             "device": self.device,
         }
-        return {name: value for name, value in {**shared, **own}.items() if value is not None}
+        return {**_UNKNOWN, **written({**shared, **own})}
 
     @classmethod
     def from_json(cls, stored: object) -> Self:
@@ -176,33 +215,40 @@ class TrialResult(_Report):
         Raises:
             DamagedError: for anything else.
         """
-        values = _mapping(stored)
+        values = mapping(stored)
         device, notes = values.get("device"), values.get("notes") or []
         if not isinstance(notes, list):
             raise DamagedError(f"notes is {notes!r}, no list")
         return cls(
-            epochs=_whole(values, "epochs"),
-            iou_per_class=_per_class(values, "iou_per_class"),
-            f1_per_class=_per_class(values, "f1_per_class"),
+            epochs=whole(values, "epochs"),
+            iou_per_class=per_class(values, "iou_per_class"),
+            f1_per_class=per_class(values, "f1_per_class"),
+            mean_over=None if values.get("mean_over") is None else str(values["mean_over"]),
+            multiscale=None if values.get("multiscale") is None else MultiScaleScores.from_json(values["multiscale"]),
             device=None if device is None else str(device),
             notes=tuple(map(str, notes)),
             split=str(values.get("split") or "val"),
-            learned=_numbers(_mapping(values.get("values") or {})),
+            learned=numbers(mapping(values.get("values") or {})),
             **_shared_from(values, seconds="train_seconds"),
         )
 
 
 _EPOCH_NAMES = frozenset(
-    ("epoch", "loss", "trace", "learned", "rf", "rnorm", "steps", "seconds", "cpu_seconds", *METRICS, *COSTS)
+    ("epoch", "loss", "trace", "learned", "groups", "rf", "rnorm", "steps", "seconds", "cpu_seconds", *METRICS, *COSTS)
 )
 """What an epoch's mapping holds besides learned values."""
+
+
+_UNKNOWN: Mapping[str, Any] = {"miou": None}
+"""Where the mIoU is no number, it is told as unknown: that is not one which damage has removed."""
 
 
 def _shared(report: _Report) -> dict[str, Any]:
     return {
         **report.metrics,
+        "groups": dict(report.groups) or None,
         **report.costs,
-        "rf": None if report.field is None else list(report.field.rf),
+        "rf": None if report.field is None or not all(map(math.isfinite, report.field.rf)) else list(report.field.rf),
         "rnorm": report.rnorm,
         "steps": report.steps,
         "seconds": report.seconds,
@@ -211,58 +257,23 @@ def _shared(report: _Report) -> dict[str, Any]:
 
 
 def _shared_from(values: Mapping[str, Any], seconds: str) -> dict[str, Any]:
-    metrics = {name: value for name in METRICS if type(value := values.get(name)) in (float, int)}
-    if "miou" not in metrics:
+    if "miou" not in values or not (values["miou"] is None or is_number(values["miou"])):
         raise DamagedError("miou is missing")
     return {
-        "metrics": metrics,
-        "costs": {name: value for name in COSTS if type(value := values.get(name)) in (float, int)},
+        "metrics": numbers({name: values.get(name) for name in METRICS}),
+        "groups": numbers(mapping(values.get("groups") or {})),
+        "costs": numbers({name: values.get(name) for name in COSTS}),
         "field": _field(values),
-        "steps": None if values.get("steps") is None else _whole(values, "steps"),
-        "seconds": _number(values, seconds),
-        "cpu_seconds": _number(values, "cpu_seconds"),
+        "steps": None if values.get("steps") is None else whole(values, "steps"),
+        "seconds": number(values, seconds),
+        "cpu_seconds": number(values, "cpu_seconds"),
     }
 
 
 def _field(values: Mapping[str, Any]) -> Field | None:
-    rf, rnorm = values.get("rf"), _number(values, "rnorm")
+    rf, rnorm = values.get("rf"), number(values, "rnorm")
     if rf is None or rnorm is None:
         return None
-    if not isinstance(rf, list | tuple) or len(rf) != 2 or not all(map(_is_number, rf)):
+    if not isinstance(rf, list | tuple) or len(rf) != 2 or not all(map(is_number, rf)):
         raise DamagedError(f"rf is {rf!r}, no two numbers")
-    return Field((rf[0], rf[1]), rnorm)
-
-
-def _mapping(stored: object) -> dict[str, Any]:
-    if not isinstance(stored, dict):
-        raise DamagedError(f"{str(stored)[:40]!r} holds no names and values")
-    return stored
-
-
-def _is_number(value: object) -> bool:
-    # Of JSON's own types, and no bool; thousands of epochs are read at once.
-    return type(value) in (float, int)
-
-
-def _number(values: Mapping[str, Any], name: str) -> float | None:
-    value: float | None = values.get(name)
-    if value is not None and not _is_number(value):
-        raise DamagedError(f"{name} is {value!r}, no number")
-    return value
-
-
-def _whole(values: Mapping[str, Any], name: str) -> int:
-    value = values.get(name)
-    if type(value) is not int or value < 0:
-        raise DamagedError(f"{name} is {'missing' if value is None else f'{value!r}, no whole number'}")
-    return value
-
-
-def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
-    """Those of ``values`` that are numbers; a newer version may have written more."""
-    return {name: value for name, value in values.items() if type(value) in (float, int)}
-
-
-def _per_class(values: Mapping[str, Any], name: str) -> dict[str, float | None]:
-    classes = _mapping(values.get(name) or {})
-    return {label: _number(classes, label) for label in classes}
+    return Field((rf[0], rf[1]), rnorm) if all(map(math.isfinite, rf)) else None

@@ -1,8 +1,14 @@
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from autorf.store.record import Record
+from autorf.tracking import values
 from autorf.tracking.mirror import Mirror
+from autorf.training.results import MultiScaleScores
+from tests.reports import with_result
 from tests.tracking.conftest import again, artifacts, leave_files, record, runs_of
 
 
@@ -34,6 +40,52 @@ def test_the_data_set_of_every_run_is_the_validation_split(mirror: Mirror) -> No
         (given,) = run.inputs.dataset_inputs
         assert given.dataset.name == "digits"
         assert [(tag.key, tag.value) for tag in given.tags] == [("mlflow.data.context", "validation")]
+
+
+def test_the_parent_has_the_studys_parameters_and_its_experiment_opens_with_the_table_of_runs(mirror: Mirror) -> None:
+    parent = mirror.parent
+    given = runs_of(mirror)["study"].data.params
+    assert (given["training.epochs"], given["data.n_val"], given["model.name"]) == ("2", "12", "largefov:test_byobnet")
+    assert json.loads(given["search.objectives"]) == ["miou"]
+    assert json.loads(given["search_space"])[0] == {"method": "dilation", "rate": [1, 3]}
+    assert not [name for name in given if name.startswith(("storage", "tracking", "executor"))]
+    assert again(mirror).parent == parent
+    experiment = mirror._connected().get_experiment_by_name(mirror.spec.name)
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+
+
+def test_a_parent_run_of_an_earlier_version_is_given_the_parameters_it_lacks(
+    mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(values, "study_parameters", lambda spec: [])
+        parent = mirror.parent
+    assert runs_of(mirror)["study"].data.params != {}
+    assert again(mirror).parent == parent
+
+
+def test_what_is_recommended_stands_on_the_parent_and_trials_without_a_field_are_left_out(mirror: Mirror) -> None:
+    def measured(key: str, rate: int, seed: int, miou: float) -> Record:
+        one = record("complete", key=key, miou=miou, method="dilation", rate=rate)
+        return replace(with_result(one, rf=[8 * rate, 8 * rate], rnorm=0.1 * rate), seed=seed, row=10 * rate + seed)
+
+    rows = [measured(f"{rate}{seed}", rate, seed, 0.2 * rate + seed / 100) for rate in (1, 2) for seed in (0, 1)]
+    mirror.close([*rows, record("complete", key="fieldless", method="dilation", rate=7)])
+    run = runs_of(mirror)["study"].data
+    assert run.tags["autorf.recommendation"].startswith("Use a field of 16 px (dilation 2)")
+    assert run.tags["autorf.recommended_trial_keys"] == "20, 21"
+    assert (run.metrics["recommended_rf_low"], run.metrics["recommended_rf_high"]) == (16, 16)
+
+
+def test_label_groups_and_scores_over_several_scales_are_metrics_of_a_trial(mirror: Mirror) -> None:
+    trial = record("complete", 2)
+    assert trial.result is not None
+    fused = MultiScaleScores((0.5, 1.0), True, {"miou": 0.4}, {"overall": 0.7})
+    result = replace(trial.result, groups={"overall": 0.6}, multiscale=fused)
+    history = tuple(replace(report, groups={"overall": 0.5 + report.epoch / 20}) for report in trial.history)
+    mirror.sync(replace(trial, result=result, history=history))
+    given = runs_of(mirror)["abc"].data.metrics
+    assert (given["f1_overall"], given["multiscale_miou"], given["multiscale_f1_overall"]) == (0.6, 0.4, 0.7)
 
 
 def test_a_failed_trial_is_a_failed_run_with_its_reason_until_it_is_retried(mirror: Mirror) -> None:
