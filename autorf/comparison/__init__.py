@@ -4,7 +4,9 @@ from autorf.comparison.breakdown import ClassRow, ScaleRow, SizeMean, SizeRow
 from autorf.comparison.comparison import Comparison, compare, compare_studies
 from autorf.comparison.costs import Cost, Curve
 from autorf.comparison.equal import Equal
+from autorf.comparison.field_line import FieldLine, SizeWinner
 from autorf.comparison.field_map import FieldMap, object_map, study_map
+from autorf.comparison.image_sizes import at_best_size, image_sizes
 from autorf.comparison.named import NamedGroup
 from autorf.comparison.recommendation import Recommendation
 from autorf.comparison.results import StudyResults, results_of
@@ -18,6 +20,7 @@ __all__ = [
     "Cost",
     "Curve",
     "Equal",
+    "FieldLine",
     "FieldMap",
     "Group",
     "NamedGroup",
@@ -26,11 +29,14 @@ __all__ = [
     "ScaleRow",
     "SizeMean",
     "SizeRow",
+    "SizeWinner",
     "StudyResults",
     "Verdict",
+    "at_best_size",
     "compare",
     "compare_studies",
     "half_width",
+    "image_sizes",
     "object_map",
     "results_of",
     "study_map",

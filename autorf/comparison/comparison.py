@@ -20,11 +20,14 @@ from autorf.comparison.breakdown import (
     size_rows,
 )
 from autorf.comparison.costs import Cost, Curve, costs_of, curves_of
+from autorf.comparison.field_map import FieldMap
+from autorf.comparison.image_sizes import at_best_size
 from autorf.comparison.images import MOST_TRIALS, ImageNoise
 from autorf.comparison.judging import judge, judgement
 from autorf.comparison.named import NamedGroup, named_groups
 from autorf.comparison.recommendation import Recommendation, recommendation_of
 from autorf.comparison.results import StudyResults, bare_results, check_comparable
+from autorf.comparison.rnorm import rnorm_maps
 from autorf.comparison.rows import Group, Row, groups_of, members_of, rows_of
 from autorf.comparison.sufficient import MARGIN
 from autorf.comparison.verdict import Verdict, verdict_of
@@ -33,7 +36,7 @@ from autorf.statistics import half_width
 from autorf.store.store import Record
 from autorf.study.objectives import METRICS, sign
 
-_JSON_COLUMNS = ("params", "rf", "each", "measured", "infeasible", "winner")
+_JSON_COLUMNS = ("params", "rf", "each", "measured", "infeasible", "winner", "image_size")
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Comparison:
         classes, sizes, scales: where the difference comes from.
         between: of several studies: the best of each later one against the best of the first.
         notes: what else the reader has to know, such as settings in which the studies differ.
+        rnorm: the manual grids by image size, each with the line that fits its winners; empty for one size.
     """
 
     study: str
@@ -71,6 +75,7 @@ class Comparison:
     scales: tuple[ScaleRow, ...] = ()
     between: tuple[dict[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
+    rnorm: tuple[FieldMap, ...] = ()
 
     @property
     def unit(self) -> str:
@@ -82,7 +87,7 @@ class Comparison:
         return json.dumps(_plain(asdict(self)), indent=2, allow_nan=False)
 
     def to_csv(self) -> str:
-        """The rows; ``params``, ``rf``, ``each``, ``measured``, ``infeasible`` and ``winner`` as JSON."""
+        """The rows; ``params``, ``rf``, ``each``, ``measured``, ``infeasible``, ``winner`` and ``image_size`` as JSON."""
         text = io.StringIO()
         writer = csv.DictWriter(text, [field.name for field in fields(Row)], lineterminator="\n")
         writer.writeheader()
@@ -134,7 +139,8 @@ def compare_studies(studies: Sequence[StudyResults], *, margin: float | None = N
     if metric in METRICS and sum(row.counts for row in rows) <= MOST_TRIALS:
         groups = tuple(_with_images(group, rows, noise) for group in groups)
     verdict = verdict_of(rows, groups, noise)
-    recommendation = recommendation_of(groups, rows, noise, _margin(studies) if margin is None else margin)
+    lost = _margin(studies) if margin is None else margin
+    recommendation = _at_one_size(groups, rows, noise, lost)
     comparison = Comparison(" + ".join(study.name for study in studies), metric, rows, groups, verdict, recommendation)
     named = named_groups(studies, rows, groups)
     configurations = [
@@ -155,7 +161,18 @@ def compare_studies(studies: Sequence[StudyResults], *, margin: float | None = N
         scales=scale_rows(_with_maps(groups), evidence_of),
         between=tuple(_between(studies[0], other, groups, rows, noise) for other in studies[1:]),
         notes=notes,
+        rnorm=rnorm_maps(groups, rows, noise, lost),
     )
+
+
+def _at_one_size(groups: Sequence[Group], rows: Sequence[Row], noise: ImageNoise, margin: float) -> Recommendation:
+    """The recommendation at the image size of the best manual configuration, which it names where there are several."""
+    compared = at_best_size(groups, sign(noise.metric))
+    recommendation = recommendation_of(compared, rows, noise, margin)
+    if len(compared) == len(groups):
+        return recommendation
+    height, width = compared[0].image_size or (0, 0)
+    return replace(recommendation, text=f"At {height} x {width} px, the best image size: {recommendation.text}")
 
 
 def _margin(studies: Sequence[StudyResults]) -> float:

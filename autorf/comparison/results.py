@@ -8,7 +8,9 @@ from typing import Any
 from autorf.errors import InputError
 from autorf.store.store import Record, Store, newest_attempts
 
-_TRAIN_ONLY = ("n_train", "n_test", "augmentation", "train", "test")
+_AT_MASKS = "Scores and object sizes are at the masks' own size, fields in pixels of the images."
+
+_TRAIN_ONLY = ("n_train", "n_test", "augmentation", "train", "test", "half")
 """Settings of a data set that leave its validation split as it is."""
 
 
@@ -80,7 +82,8 @@ def check_comparable(studies: Sequence[StudyResults]) -> tuple[str, ...]:
     Raises:
         InputError: when metric, classes or validation split differ, naming the difference.
     """
-    first, notes = studies[0], []
+    first = studies[0]
+    notes = [_AT_MASKS] if first.part("data").get("score_at") == "mask" else []
     for other in studies[1:]:
         where = f"studies {first.name!r} and {other.name!r} cannot be compared"
         if first.objectives[0] != other.objectives[0]:
@@ -89,14 +92,27 @@ def check_comparable(studies: Sequence[StudyResults]) -> tuple[str, ...]:
         if mine and theirs and mine != theirs:
             raise InputError(f"{where}: their classes differ: {_shown(mine, theirs)} and {_shown(theirs, mine)}")
         data = _differences("data", first.part("data"), other.part("data"))
-        split = [text for name, text in data.items() if name.split(".")[1] not in _TRAIN_ONLY]
+        if "data.score_at" in data:
+            raise InputError(
+                f"{where}: {data['data.score_at']}: scores at the training size and at the masks' own are of two scales"
+            )
+        free = (*_TRAIN_ONLY, "image_size") if scored_at_masks(first) else _TRAIN_ONLY
+        split = [text for name, text in data.items() if name.split(".")[1] not in free]
         if split:
-            raise InputError(f"{where}: their validation images differ: {'; '.join(split)}")
+            repair = "; data.score_at: mask makes image sizes comparable" if "data.image_size" in data else ""
+            raise InputError(f"{where}: their validation images differ: {'; '.join(split)}{repair}")
         rest = dict(data)
         for part in ("model", "training"):
             rest |= _differences(part, first.part(part), other.part(part))
         notes += [f"{first.name} and {other.name} differ in {text}" for text in rest.values()]
     return tuple(notes)
+
+
+def scored_at_masks(study: StudyResults) -> bool:
+    """Whether a study's scores are of one scale whatever its images' size."""
+    data = study.part("data")
+    drawn_at_image_size = data.get("name") == "digits" and data.get("canvas") is None
+    return data.get("score_at") == "mask" and not drawn_at_image_size
 
 
 def _classes(study: StudyResults) -> list[str]:

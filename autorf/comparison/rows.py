@@ -16,6 +16,7 @@ from autorf.store.store import Record
 from autorf.store.traces import parts
 from autorf.study.control import Budget
 from autorf.study.objectives import COSTS, violated
+from autorf.study.settings import IMAGE_SIZE
 from autorf.surgery.learning import LISTED
 
 
@@ -37,6 +38,7 @@ class Row:
         attempts: how often it was begun.
         own_seconds: what the training that is reported here has cost: processor time on a CPU, wall time on a GPU.
         spent_seconds: what all attempts have cost, repeated epochs too.
+        image_size: height and width in pixels of the images it saw; None where the study file is not known.
     """
 
     key: str
@@ -69,6 +71,7 @@ class Row:
     device: str | None = None
     control: Budget | None = None
     winner: dict[str, Any] | None = None
+    image_size: list[int] | None = None
 
     @property
     def configuration(self) -> str:
@@ -96,7 +99,7 @@ class Group:
         setting: the parameters in a few words.
         steps, epochs: that all its trials were trained; None where that is not known or differs.
         devices: what trained them.
-        control, winner: as of a :class:`Row`.
+        control, winner, image_size: as of a :class:`Row`.
     """
 
     method: str
@@ -124,6 +127,7 @@ class Group:
     devices: tuple[str, ...] = ()
     control: Budget | None = None
     winner: dict[str, Any] | None = None
+    image_size: list[int] | None = None
 
     @property
     def manual(self) -> bool:
@@ -207,7 +211,15 @@ def _row(record: Record, study: StudyResults, front: set[str] | None) -> Row:
         device=result.device if result else None,
         control=None if record.control is None else record.control.budget,
         winner=None if record.control is None else record.control.winner,
+        image_size=_image_size(record, study),
     )
+
+
+def _image_size(record: Record, study: StudyResults) -> list[int] | None:
+    stated = record.params.get(IMAGE_SIZE) or study.part("data").get("image_size")
+    if isinstance(stated, int):
+        return [stated, stated]
+    return [int(side) for side in stated] if isinstance(stated, list | tuple) and len(stated) == 2 else None
 
 
 def _listed(reached: Mapping[str, Any]) -> dict[str, list[float]]:
@@ -258,6 +270,7 @@ def _group(members: Sequence[Row]) -> Group:
         devices=tuple(sorted({row.device for row in counted if row.device})),
         control=first.control,
         winner=first.winner,
+        image_size=first.image_size,
     )
 
 

@@ -52,8 +52,9 @@ def _splits(spec: AnyData, sets: Mapping[str, SegmentationSet], seed: int) -> Sp
     ignore_index = labels.ignore_index
     if ignore_index is None and spec.augmentation.fills(spec.image_size):
         ignore_index = FILL_INDEX
+    train = sets["train"] if spec.half is None else sets["train"].half(spec.half)
     return Splits(
-        train=sets["train"].with_augmentation(spec.augmentation, seed),
+        train=train.with_augmentation(spec.augmentation, seed),
         val=sets["val"],
         test=sets.get("test"),
         n_classes=len(labels.class_names),

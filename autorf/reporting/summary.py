@@ -144,7 +144,7 @@ def picture(report: ReportData) -> Picture | None:
     if evidence is None or not size or not len(evidence.samples):
         return None
     height, width = (int(length) for length in size)
-    frames = tuple(_frame(name, group, width, height) for name, group in best.items())
+    frames = tuple(_frame(name, group, height, width) for name, group in best.items())
     caption = " ".join(
         f"{'Dashed' if frame.dashed else 'Solid'}: {frame.title}, {side_text(best[frame.title].rf)} px."
         for frame in frames
@@ -156,8 +156,10 @@ def picture(report: ReportData) -> Picture | None:
     return Picture(photo(evidence.samples[0].numpy()), width, height, box, frames, text, f"To scale. {caption}")
 
 
-def _frame(name: str, group: Group, width: int, height: int) -> Frame:
-    tall, wide = group.rf
+def _frame(name: str, group: Group, height: int, width: int) -> Frame:
+    """A field on an image of these sides, whatever size the configuration saw it in."""
+    seen_height, seen_width = group.image_size or (height, width)
+    tall, wide = group.rf[0] * height / seen_height, group.rf[1] * width / seen_width
     left, top = round((width - wide) / 2, 1), round((height - tall) / 2, 1)
     return Frame(left, top, round(wide, 1), round(tall, 1), FRAMES[name], name == "best manual", name)
 
