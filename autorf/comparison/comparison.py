@@ -87,7 +87,7 @@ class Comparison:
         return json.dumps(_plain(asdict(self)), indent=2, allow_nan=False)
 
     def to_csv(self) -> str:
-        """The rows; ``params``, ``rf``, ``each``, ``measured``, ``infeasible``, ``winner`` and ``image_size`` as JSON."""
+        """The rows; what is a list or a mapping, such as ``params`` and ``rf``, as JSON."""
         text = io.StringIO()
         writer = csv.DictWriter(text, [field.name for field in fields(Row)], lineterminator="\n")
         writer.writeheader()

@@ -106,8 +106,8 @@ def field_line(over: Over, grids: Sequence[SizeGrid], winner: str = "best") -> F
         winner: what the winners are, in words.
 
     Example:
-        >>> grids = [SizeGrid(side, (19, 27, 35, 43, 59), ("1", "2", "3", "4", "6"), at) for side, at in ((64, 1), (96, 3))]
-        >>> line = field_line("images", grids)
+        >>> fields, names = (19, 27, 35, 43, 59), ("1", "2", "3", "4", "6")
+        >>> line = field_line("images", [SizeGrid(64, fields, names, 1), SizeGrid(96, fields, names, 3)])
         >>> round(line.ratio, 2), line.fits
         (0.44, True)
     """
@@ -163,12 +163,13 @@ def _placed(winner: SizeWinner, grid: SizeGrid, ratio: float) -> SizeWinner:
 def _sentences(line: FieldLine) -> list[str]:
     sentences = []
     if line.ratio is None or line.low is None or line.high is None:
-        sentences.append(f"No {line.name} fits yet: {_listed(line)}; two sizes need their winner inside the grid.")
+        needed = "two sizes need their winner inside the grid"
+        sentences.append(f"No {line.name} fits yet: {_listed(line)}; {needed}.")
     else:
         interval = f"95 % interval {line.low:.2f} to {line.high:.2f}"
         sentences.append(
-            f"One {line.name} for {len(line.winners)} sizes: {line.ratio:.2f} ({interval}), fitted to the {line.winner} "
-            f"field of each ({_listed(line)}). {_fit(line)}"
+            f"Fitted {line.name} of {len(line.winners)} sizes: {line.ratio:.2f} ({interval}), through the "
+            f"{line.winner} fields ({_listed(line)}). {_fit(line)}"
         )
     sentences += [_caution(line, end) for end in ("largest", "smallest") if _at(line, end)]
     return sentences

@@ -1,4 +1,4 @@
-"""Configurations that saw images of several sizes: their fields are compared at one size, and normalised across sizes."""
+"""Configurations that saw images of several sizes: fields in pixels are compared at one of them."""
 
 from collections.abc import Sequence
 

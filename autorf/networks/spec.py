@@ -42,8 +42,8 @@ class ModelSpec(Specification):
         paths: ``largefov``: for each of several parallel heads the classes, by name or number, whose gradient it
             weights; an empty list for a head without preference. None for a single head.
         path_weight: the weight of the gradient at those pixels; 1.2 in the paper.
-        upsample: ``largefov``: enlarge the map in front of the backbone's last stage so many times, each pixel repeated:
-            from there on the field grows so many times less, for images on which dilation 1 sees too much already. The
+        upsample: ``largefov``: enlarge the map in front of the backbone's last stage so many times, each pixel
+            repeated: from there on the field grows so many times less, where dilation 1 sees too much already. The
             paper's networks for Helen have 2 (Wei et al., *Accurate facial image parsing at real-time speed*, 2019,
             sections III-A and VI-B).
 

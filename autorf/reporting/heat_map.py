@@ -86,7 +86,7 @@ def _draw_cell(axes: "Axes", field_map: FieldMap, row: int, column: int, level: 
 
 
 def _draw_line(axes: "Axes", field_map: FieldMap) -> None:
-    """Where ``ratio * size`` lies between the columns; at the border where it lies beyond them. Nothing without a ratio."""
+    """Where ``ratio * size``, if any, lies between the columns; at the border where it lies beyond them."""
     if field_map.ratio is None:
         return
     places = np.arange(len(field_map.fields), dtype=float)

@@ -66,7 +66,7 @@ def metric_figure(comparison: Comparison, against: Against = "rf", layout: Layou
 
 
 def lines_of(groups: Sequence[Group]) -> list[list[Group]]:
-    """Configurations that one line may join: those of one study, one network and one image size and half of the data."""
+    """Configurations that one line may join: of one study, network, image size and half of the data."""
     lines: dict[str, list[Group]] = {}
     for group in groups:
         network = {name: value for name, value in group.params.items() if name.startswith(_OTHER_LINE)}

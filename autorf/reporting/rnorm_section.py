@@ -23,15 +23,15 @@ def _blocks(report: ReportData, maps: Sequence[FieldMap]) -> Iterator[Block]:
     words = f"{named(metric)} by image size and receptive field"
     heat = [view(each.name, f"{words}. {each.line.text}", heat_map_figure, each) for each in maps]
     caption = (
-        "The best field of each size is framed; the line is where the fitted rnorm lies. Scores are taken at the masks' "
-        "own size, so that sizes can be compared."
+        "The best field of each size is framed; the line is where the fitted rnorm lies. Scores are taken at the "
+        "masks' own size, so that sizes can be compared."
     )
     scores = _joined([(each.name, heat_map_table(each)) for each in maps])
     yield Chart("rnorm-heat", caption, tuple(heat), scores)
     several = f" of {plural(len(maps), 'grid')}" if len(maps) > 1 else ""
     caption = (
-        "Winning fields and the line through the origin that fits them, in its 95 % interval; a hollow mark is a winner "
-        "at an end of its grid, which is a bound and takes no part in the fit."
+        "Winning fields and the line through the origin that fits them, in its 95 % interval; a hollow mark is a "
+        "winner at an end of its grid, which is a bound and takes no part in the fit."
     )
     words = f"Winning field of every image size{several}. {' '.join(each.line.text for each in maps)}"
     yield Chart("rnorm-lines", caption, (view("", words, lines_figure, maps),), lines_table(maps))

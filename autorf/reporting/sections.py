@@ -22,8 +22,8 @@ from autorf.study.objectives import sign
 def sections(report: ReportData) -> tuple[Section, ...]:
     """Every section that has something to show, in reading order."""
     makers = (
-        _field, rnorm_section, _between, _trajectories, size_sections, sample_section, _pareto, _cost, class_section, _trials,
-        _reproduce, next_section, added_sections, word_section,
+        _field, rnorm_section, _between, _trajectories, size_sections, sample_section, _pareto, _cost, class_section,
+        _trials, _reproduce, next_section, added_sections, word_section,
     )  # fmt: skip
     return tuple(section for make in makers for section in make(report))
 

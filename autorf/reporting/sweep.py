@@ -72,8 +72,9 @@ class Sweep:
         field_map = self.map
         if field_map is None or field_map.ratio is None:
             return "No ratio fits yet"
-        words = "for all sizes" if field_map.line.fits else "is too simple"
-        return f"One {ratio_name(field_map)} {words}: {field_map.ratio:.2f}"
+        if not field_map.line.fits:
+            return f"No one {ratio_name(field_map)} for all sizes"
+        return f"One {ratio_name(field_map)} for all sizes: {field_map.ratio:.2f}"
 
     def sentence(self) -> str:
         """The same with its ground."""

@@ -23,6 +23,7 @@ def scored(spec: StudySpec, source: str) -> StudySpec:
     """
     if "score_at" in spec.data.model_fields_set or not _has_size_axis(read_spaces(spec.search_space, source, spec)):
         return spec
+    _check_data(spec, source)
     return spec.model_copy(update={"data": spec.data.model_copy(update={"score_at": "mask"})})
 
 
@@ -30,6 +31,17 @@ def check_scale(spec: StudySpec, spaces: Iterable[Space], source: str) -> None:
     """Raise ``InputError`` where ``data.image_size`` is an axis and its trials could not be compared."""
     if not _has_size_axis(spaces):
         return
+    _check_data(spec, source)
+    if spec.data.score_at != "mask":
+        raise InputError(
+            f"{source}: {IMAGE_SIZE}: cannot be searched with data.score_at: {spec.data.score_at}, under which scores "
+            "of different sizes are of different scales; set data.score_at: mask, in a study of another name where "
+            "this one has begun"
+        )
+
+
+def _check_data(spec: StudySpec, source: str) -> None:
+    """Raise ``InputError`` for data that show other things at another image size."""
     place = f"{source}: {IMAGE_SIZE}: cannot be searched"
     if isinstance(spec.data, FolderData) and spec.data.fit == "crop":
         raise InputError(f"{place} with data.fit: crop, which cuts another part for every size; set data.fit: resize")
@@ -37,11 +49,6 @@ def check_scale(spec: StudySpec, spaces: Iterable[Space], source: str) -> None:
         raise InputError(
             f"{place}: digits are drawn at image_size, other ones at every size; give data.canvas, such as [128, 128], "
             "and they are drawn there once and resized"
-        )
-    if spec.data.score_at != "mask":
-        raise InputError(
-            f"{place} with data.score_at: {spec.data.score_at}, under which scores of different sizes are of different "
-            "scales; set data.score_at: mask, in a study of another name where this one has begun"
         )
 
 

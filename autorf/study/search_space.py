@@ -203,9 +203,10 @@ def _axis(kind: type[Method], name: str, value: Any, source: str, study: StudySp
 
 def _sizes(value: Any, source: str) -> Any:
     """Image sizes as an axis has them: a plain list of numbers means squares, but for two, which may be one size."""
-    plain = isinstance(value, list) and not any(isinstance(item, list) for item in value)
-    if not plain or not value:
+    if not isinstance(value, list) or any(isinstance(item, list) for item in value):
         return value
+    if not value:
+        raise InputError(f"{source}: {IMAGE_SIZE}: the grid is empty; list at least one value")
     if len(value) == 2:
         first, second = value
         raise InputError(

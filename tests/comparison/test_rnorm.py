@@ -49,7 +49,9 @@ def test_the_best_fields_of_a_studys_sizes_lie_on_one_line() -> None:
 def test_with_seeds_enough_the_line_joins_the_smallest_sufficient_fields() -> None:
     # The next larger field is the best by less than the margin, so the smaller one suffices.
     records = [
-        with_result(at, miou=0.801) if at.configuration["rate"] == RATES[RATES.index(BEST[size]) + 1] else at
+        with_result(at, miou=0.805 + 0.001 * seed)
+        if at.configuration["rate"] == RATES[RATES.index(BEST[size]) + 1]
+        else at
         for size in SIZES
         for rate in RATES
         for seed in range(3)
@@ -115,7 +117,7 @@ def test_studies_of_other_image_sizes_are_compared_where_both_score_at_the_masks
     grids = [study([trial(96, rate) for rate in RATES], str(size), image_size=[size, size]) for size in (64, 96)]
     assert compare_studies(grids).between
     plain = [study([trial(96, rate) for rate in RATES], str(s), image_size=[s, s], score_at="training") for s in SIZES]
-    with pytest.raises(InputError, match="data.score_at: mask makes image sizes comparable"):
+    with pytest.raises(InputError, match=r"data\.score_at: mask makes image sizes comparable"):
         compare_studies(plain)
 
 

@@ -45,9 +45,8 @@ def test_trials_of_several_sizes_are_trained_and_scored_on_the_same_masks(traine
     store = open_store(trained, "tiny")
     comparison = compare_studies([results_of(store)])
     assert [row.state for row in comparison.rows] == ["complete"] * 6
-    assert {(row.rnorm, tuple(row.image_size or ())) for row in comparison.rows if row.params["rate"] == 1} == {
-        (pytest.approx(19 / size), (size, size)) for size in (32, 48, 64)
-    }
+    rnorms = {tuple(row.image_size or ()): row.rnorm for row in comparison.rows if row.params["rate"] == 1}
+    assert rnorms == pytest.approx({(size, size): 19 / size for size in (32, 48, 64)})
     read = {row.key: read_evidence(store.folder / "trials" / row.key) for row in comparison.rows}
     labelled = [evidence.tallies[:, :, 1] for evidence in read.values() if evidence is not None]
     assert len(labelled) == 6
@@ -79,7 +78,8 @@ def test_a_study_that_scored_at_its_training_size_takes_no_axis_over_sizes(
 
 
 def test_a_model_that_refuses_a_size_is_named_before_training(tmp_path: Path) -> None:
-    spec = scored(study([64, 50, 48], model={"name": "smp:Unet:resnet18"}), "f")
+    space = {"method": "dilation", "rate": 1, "targets": "encoder.layer1.0.conv1", "data.image_size": [64, 50, 96]}
+    spec = scored(study(model={"name": "smp:Unet:resnet18"}, search_space=[space]), "f")
     with pytest.raises(InputError, match=r"f: data\.image_size: smp:Unet:resnet18 does not take images of 50 x 50"):
         plan(spec, "f", tmp_path)
 

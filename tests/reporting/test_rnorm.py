@@ -23,7 +23,7 @@ def test_a_study_of_several_sizes_has_the_papers_figures(halves: ReportData) -> 
     assert [view.title for view in heat.views] == ["half a", "half b"]
     assert [view.title for view in curves.views][:2] == ["half a, rnorm", "half a, rf in pixels"]
     assert len(lines.data.lines) == 6
-    assert section.lead.startswith("half a: One rnorm for 3 sizes: 0.45")
+    assert section.lead.startswith("half a: Fitted rnorm of 3 sizes: 0.45")
 
 
 def test_the_page_holds_the_section_and_a_study_of_one_size_has_none(halves: ReportData) -> None:
