@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from torch import Tensor, nn
 
 from autorf.comparison import compare_studies, results_of
 from autorf.driver import search as module
@@ -77,10 +78,21 @@ def test_a_study_that_scored_at_its_training_size_takes_no_axis_over_sizes(
         module.search(study(rates=[1]), "f", tmp_path, quiet=True)
 
 
-def test_a_model_that_refuses_a_size_is_named_before_training(tmp_path: Path) -> None:
-    space = {"method": "dilation", "rate": 1, "targets": "encoder.layer1.0.conv1", "data.image_size": [64, 50, 96]}
-    spec = scored(study(model={"name": "smp:Unet:resnet18"}, search_space=[space]), "f")
-    with pytest.raises(InputError, match=r"f: data\.image_size: smp:Unet:resnet18 does not take images of 50 x 50"):
+class Strict(nn.Module):
+    """Takes sides of whole multiples of 32 only."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        if image.shape[2] % 32:
+            raise RuntimeError(f"sides must be multiples of 32, got {image.shape[2]}")
+        return image
+
+
+def test_a_model_that_refuses_a_size_is_named_before_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autorf.networks.build", lambda *_: nn.Sequential(Strict(), nn.Conv2d(3, 11, 3, padding=1)))
+    space = {"method": "dilation", "rate": 1, "targets": ["1"], "data.image_size": [64, 50, 96]}
+    spec = scored(study(search_space=[space]), "f")
+    said = r"f: data\.image_size: largefov:\S+ does not take images of 50 x 50 pixels: .* multiples of 32, got 50"
+    with pytest.raises(InputError, match=said):
         plan(spec, "f", tmp_path)
 
 
