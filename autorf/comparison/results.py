@@ -83,7 +83,7 @@ def check_comparable(studies: Sequence[StudyResults]) -> tuple[str, ...]:
         InputError: when metric, classes or validation split differ, naming the difference.
     """
     first = studies[0]
-    notes = [_AT_MASKS] if first.part("data").get("score_at") == "mask" else []
+    notes = [_AT_MASKS] if _scale(first) == "mask" else []
     for other in studies[1:]:
         where = f"studies {first.name!r} and {other.name!r} cannot be compared"
         if first.objectives[0] != other.objectives[0]:
@@ -92,10 +92,13 @@ def check_comparable(studies: Sequence[StudyResults]) -> tuple[str, ...]:
         if mine and theirs and mine != theirs:
             raise InputError(f"{where}: their classes differ: {_shown(mine, theirs)} and {_shown(theirs, mine)}")
         data = _differences("data", first.part("data"), other.part("data"))
-        if "data.score_at" in data:
+        ours, its = _scale(first), _scale(other)
+        if ours != its:
             raise InputError(
-                f"{where}: {data['data.score_at']}: scores at the training size and at the masks' own are of two scales"
+                f"{where}: data.score_at ({ours} against {its}): scores at the training size and at the masks' own are "
+                "of two scales"
             )
+        data.pop("data.score_at", None)
         free = (*_TRAIN_ONLY, "image_size") if scored_at_masks(first) else _TRAIN_ONLY
         split = [text for name, text in data.items() if name.split(".")[1] not in free]
         if split:
@@ -108,11 +111,16 @@ def check_comparable(studies: Sequence[StudyResults]) -> tuple[str, ...]:
     return tuple(notes)
 
 
+def _scale(study: StudyResults) -> str:
+    """What the study says of the scale of its scores; an older one is scored at the training size."""
+    return str(study.part("data").get("score_at") or "training")
+
+
 def scored_at_masks(study: StudyResults) -> bool:
     """Whether a study's scores are of one scale whatever its images' size."""
     data = study.part("data")
     drawn_at_image_size = data.get("name") == "digits" and data.get("canvas") is None
-    return data.get("score_at") == "mask" and not drawn_at_image_size
+    return _scale(study) == "mask" and not drawn_at_image_size
 
 
 def _classes(study: StudyResults) -> list[str]:

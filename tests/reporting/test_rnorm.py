@@ -30,6 +30,7 @@ def test_the_page_holds_the_section_and_a_study_of_one_size_has_none(halves: Rep
     page = report_page(halves.studies)
     assert "rnorm" in sections_of(page)
     assert "digits at 64 x 64 to 128 x 128" in page
+    assert "rnorm of 3 image sizes (half a)" in page
     assert "rnorm" not in sections_of(report_page([study([trial(96, rate) for rate in RATES])]))
 
 
