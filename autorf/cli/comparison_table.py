@@ -66,10 +66,15 @@ def print_comparison(comparison: Comparison, shown: Shown = Shown()) -> None:
     if shown.per_size:
         _print_sizes(console, comparison)
     _print_reference(console, comparison)
-    for line in (*comparison.notes, comparison.verdict.sentence):
+    for line in (*comparison.notes, *_lines_of_sizes(comparison), comparison.verdict.sentence):
         _say(console, line)
     for between in comparison.between:
         _say(console, between["sentence"])
+
+
+def _lines_of_sizes(comparison: Comparison) -> list[str]:
+    """What fits the best fields of all image sizes, a line each."""
+    return [f"{each.name}: {each.line.text}" if each.name else each.line.text for each in comparison.rnorm]
 
 
 def _print_reasons(console: Console, rows: Sequence[Row]) -> None:

@@ -13,6 +13,7 @@ from autorf.driver.pruning import Asha
 from autorf.methods import is_manual
 from autorf.store.store import beginning
 from autorf.study.objectives import is_metric
+from autorf.study.scale import scored
 from autorf.study.spec import StudySpec, counted
 from autorf.study.trial import Trial, key_of, side_text, spec_of
 from autorf.training.results import Field
@@ -27,7 +28,7 @@ def dry_run(spec: StudySpec, source: str, root: Path) -> int:
     from autorf.running.runner import field_at_start
 
     defaults = beginning(root, spec)
-    spec = defaults.completed(spec)
+    spec = defaults.completed(scored(spec, source))
     planned = plan(spec, source, root, defaults)
     spec = counted(spec, planned.n_train, source)
     splits = load(spec.data)

@@ -4,7 +4,9 @@ from autorf.comparison.breakdown import ClassRow, GroupRow, ScaleRow, SizeMean, 
 from autorf.comparison.comparison import Comparison, compare, compare_studies
 from autorf.comparison.costs import Cost, Curve
 from autorf.comparison.equal import Equal
+from autorf.comparison.field_line import FieldLine, SizeWinner
 from autorf.comparison.field_map import FieldMap, object_map, study_map
+from autorf.comparison.image_sizes import at_best_size, image_sizes
 from autorf.comparison.mean_classes import MeanClasses
 from autorf.comparison.multiscale import MultiScaleGroup
 from autorf.comparison.named import NamedGroup
@@ -20,6 +22,7 @@ __all__ = [
     "Cost",
     "Curve",
     "Equal",
+    "FieldLine",
     "FieldMap",
     "Group",
     "GroupRow",
@@ -31,11 +34,14 @@ __all__ = [
     "ScaleRow",
     "SizeMean",
     "SizeRow",
+    "SizeWinner",
     "StudyResults",
     "Verdict",
+    "at_best_size",
     "compare",
     "compare_studies",
     "half_width",
+    "image_sizes",
     "object_map",
     "results_of",
     "study_map",

@@ -22,6 +22,8 @@ from autorf.comparison.breakdown import (
     size_rows,
 )
 from autorf.comparison.costs import Cost, Curve, costs_of, curves_of
+from autorf.comparison.field_map import FieldMap
+from autorf.comparison.image_sizes import at_best_size
 from autorf.comparison.images import MOST_TRIALS, ImageNoise
 from autorf.comparison.judging import judge, judgement
 from autorf.comparison.mean_classes import MeanClasses, by_one_rule, mean_classes
@@ -29,6 +31,7 @@ from autorf.comparison.multiscale import MultiScaleGroup, multiscale_groups
 from autorf.comparison.named import NamedGroup, named_groups
 from autorf.comparison.recommendation import Recommendation, recommendation_of
 from autorf.comparison.results import StudyResults, bare_results, check_comparable
+from autorf.comparison.rnorm import rnorm_maps
 from autorf.comparison.rows import Group, Row, groups_of, members_of, rows_of
 from autorf.comparison.sufficient import MARGIN
 from autorf.comparison.verdict import Verdict, verdict_of
@@ -37,7 +40,7 @@ from autorf.statistics import half_width
 from autorf.store.store import Record
 from autorf.study.objectives import is_metric, sign
 
-_JSON_COLUMNS = ("params", "rf", "each", "measured", "infeasible", "winner", "f1_groups")
+_JSON_COLUMNS = ("params", "rf", "each", "measured", "infeasible", "winner", "f1_groups", "image_size")
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class Comparison:
         means: over which classes mIoU and the mean F1 are; None before a trial is complete.
         label_groups: the F1 of merged classes, where the data set has any.
         multiscale: configurations evaluated over several sizes of the images, apart from all else.
+        rnorm: the manual grids by image size, each with the line that fits its winners; empty for one size.
     """
 
     study: str
@@ -81,6 +85,7 @@ class Comparison:
     means: MeanClasses | None = None
     label_groups: tuple[GroupRow, ...] = ()
     multiscale: tuple[MultiScaleGroup, ...] = ()
+    rnorm: tuple[FieldMap, ...] = ()
 
     @property
     def unit(self) -> str:
@@ -144,7 +149,8 @@ def compare_studies(studies: Sequence[StudyResults], *, margin: float | None = N
     if is_metric(metric) and sum(row.counts for row in rows) <= MOST_TRIALS:
         groups = tuple(_with_images(group, rows, noise) for group in groups)
     verdict = verdict_of(rows, groups, noise)
-    recommendation = recommendation_of(groups, rows, noise, _margin(studies) if margin is None else margin)
+    lost = _margin(studies) if margin is None else margin
+    recommendation = _at_one_size(groups, rows, noise, lost)
     comparison = Comparison(" + ".join(study.name for study in studies), metric, rows, groups, verdict, recommendation)
     named = named_groups(studies, rows, groups)
     configurations = [
@@ -168,7 +174,18 @@ def compare_studies(studies: Sequence[StudyResults], *, margin: float | None = N
         notes=notes,
         means=mean_classes(studies),
         multiscale=multiscale_groups(studies, rows),
+        rnorm=rnorm_maps(groups, rows, noise, lost),
     )
+
+
+def _at_one_size(groups: Sequence[Group], rows: Sequence[Row], noise: ImageNoise, margin: float) -> Recommendation:
+    """The recommendation at the image size of the best manual configuration, which it names where there are several."""
+    compared = at_best_size(groups, sign(noise.metric))
+    recommendation = recommendation_of(compared, rows, noise, margin)
+    if len(compared) == len(groups):
+        return recommendation
+    height, width = compared[0].image_size or (0, 0)
+    return replace(recommendation, text=f"At {height} x {width} px, the best image size: {recommendation.text}")
 
 
 def _margin(studies: Sequence[StudyResults]) -> float:

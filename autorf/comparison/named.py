@@ -7,10 +7,12 @@ from typing import Any
 
 from torch import Tensor
 
+from autorf.comparison.image_sizes import at_best_size
 from autorf.comparison.results import StudyResults
 from autorf.comparison.rows import Group, Row, members_of
 from autorf.methods import is_manual, method_class
 from autorf.running.evidence import read_evidence
+from autorf.study.objectives import sign
 
 
 @dataclass(frozen=True)
@@ -69,17 +71,26 @@ def _is(group: Group, configuration: dict[str, Any]) -> bool:
 
 
 def _object_size(studies: Sequence[StudyResults], rows: Sequence[Row], groups: Sequence[Group]) -> NamedGroup | None:
-    manual = [group for group in groups if group.manual]
+    # The size of objects in pixels, as that of fields, is one at each image size.
+    manual = [group for group in at_best_size(groups, sign(studies[0].objectives[0])) if group.manual]
     if len(manual) < 2:
         # The nearest of one is no rule.
         return None
-    stated = [float(size) for study in studies for size in study.part("data").get("object_size") or ()]
+    stated = [size for study in studies for size in _stated_sizes(study, manual[0])]
     size = median(stated) if stated else _measured_size(studies, rows, manual)
     if size is None:
         return None
     nearest = min(manual, key=lambda group: abs(max(group.rf) - size))
     source = "data set" if stated else "validation objects, median of the classes"
     return NamedGroup("rf = object size", nearest, size, source)
+
+
+def _stated_sizes(study: StudyResults, group: Group) -> list[float]:
+    """Of objects, in pixels of the images that a configuration saw."""
+    data = study.part("data")
+    canvas = data.get("canvas")
+    scale = 1.0 if canvas is None or group.image_size is None else min(group.image_size) / min(canvas)
+    return [scale * float(size) for size in data.get("object_size") or ()]
 
 
 def _measured_size(studies: Sequence[StudyResults], rows: Sequence[Row], groups: Sequence[Group]) -> float | None:
@@ -93,13 +104,13 @@ def _measured_size(studies: Sequence[StudyResults], rows: Sequence[Row], groups:
     evidence = next((read for folder in folders if folder and (read := read_evidence(folder))), None)
     if evidence is None:
         return None
-    classes, areas = evidence.objects[:, 1], evidence.objects[:, 2]
+    classes, areas = evidence.objects[:, 1], evidence.object_input_areas
     things = [label for label in classes.unique().tolist() if evidence.is_thing[label]]
     return median(_middle_side(areas[classes == label]) for label in things) if things else None
 
 
 def _middle_side(areas: Tensor) -> float:
     """The side in pixels of the object that holds the middle one of all pixels, the objects ordered by size."""
-    areas = areas.long().sort().values
+    areas = areas.double().sort().values
     covered = areas.cumsum(0)
     return float(areas[int((covered < covered[-1] / 2).sum())].sqrt())

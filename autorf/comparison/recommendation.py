@@ -63,7 +63,7 @@ def recommendation_of(groups: Sequence[Group], rows: Sequence[Row], noise: Image
     grid = best_first(manual_grid(groups), sign(noise.metric))
     if not grid:
         return Recommendation("No field is recommended: no manual configuration is complete.", margin)
-    answer = _answer(grid, rows, noise, margin)
+    answer = grid_answer(grid, rows, noise, margin)
     smallest = None if answer.index is None else grid[answer.index]
     saves = {} if smallest is None or answer.best is None else _savings(smallest, grid[answer.best], rows)
     return Recommendation(
@@ -92,7 +92,8 @@ def _trained_alike(group: Group, other: Group) -> bool:
     return group.study == other.study and trained_alike(group, other)
 
 
-def _answer(grid: Sequence[Group], rows: Sequence[Row], noise: ImageNoise, margin: float) -> SufficientField:
+def grid_answer(grid: Sequence[Group], rows: Sequence[Row], noise: ImageNoise, margin: float) -> SufficientField:
+    """The smallest sufficient field of configurations of equal training, by their index in ``grid``."""
     images = noise.of_pairs(grid, grid)
     seeds = sorted({seed for group in grid for seed in group.seeds})
     return sufficient_field(

@@ -11,7 +11,9 @@ from autorf.errors import InputError
 from autorf.store.store import Record, Store, newest_attempts
 from autorf.study.objectives import group_of
 
-_TRAIN_ONLY = ("n_train", "n_test", "augmentation", "train", "test", "groups")
+_AT_MASKS = "Scores and object sizes are at the masks' own size, fields in pixels of the images."
+
+_TRAIN_ONLY = ("n_train", "n_test", "augmentation", "train", "test", "groups", "half")
 """Settings of a data set that leave its validation split as it is, and the means over it."""
 
 
@@ -88,7 +90,8 @@ def check_comparable(studies: Sequence[StudyResults]) -> tuple[str, ...]:
     Raises:
         InputError: when metric, classes, those of the means, or validation split differ, naming the difference.
     """
-    first, notes = studies[0], []
+    first = studies[0]
+    notes = [_AT_MASKS] if _scale(first) == "mask" else []
     for other in studies[1:]:
         where = f"studies {first.name!r} and {other.name!r} cannot be compared"
         if first.objectives[0] != other.objectives[0]:
@@ -101,14 +104,35 @@ def check_comparable(studies: Sequence[StudyResults]) -> tuple[str, ...]:
             raise InputError(f"{where}: their means are over different classes: {'; '.join(means)}")
         if group_of(first.objectives[0]) is not None and "data.groups" in {name[:11] for name in data}:
             raise InputError(f"{where}: their label groups differ, of which the metric is one")
-        split = [text for name, text in data.items() if name.split(".")[1] not in _TRAIN_ONLY]
+        ours, its = _scale(first), _scale(other)
+        if ours != its:
+            raise InputError(
+                f"{where}: data.score_at ({ours} against {its}): scores at the training size and at the masks' own are "
+                "of two scales"
+            )
+        data.pop("data.score_at", None)
+        free = (*_TRAIN_ONLY, "image_size") if scored_at_masks(first) else _TRAIN_ONLY
+        split = [text for name, text in data.items() if name.split(".")[1] not in free]
         if split:
-            raise InputError(f"{where}: their validation images differ: {'; '.join(split)}")
+            repair = "; data.score_at: mask makes image sizes comparable" if "data.image_size" in data else ""
+            raise InputError(f"{where}: their validation images differ: {'; '.join(split)}{repair}")
         rest = dict(data)
         for part in ("model", "training"):
             rest |= _differences(part, first.part(part), other.part(part))
         notes += [f"{first.name} and {other.name} differ in {text}" for text in rest.values()]
     return tuple(notes)
+
+
+def _scale(study: StudyResults) -> str:
+    """What the study says of the scale of its scores; an older one is scored at the training size."""
+    return str(study.part("data").get("score_at") or "training")
+
+
+def scored_at_masks(study: StudyResults) -> bool:
+    """Whether a study's scores are of one scale whatever its images' size."""
+    data = study.part("data")
+    drawn_at_image_size = data.get("name") == "digits" and data.get("canvas") is None
+    return _scale(study) == "mask" and not drawn_at_image_size
 
 
 def _classes(study: StudyResults) -> list[str]:

@@ -16,6 +16,7 @@ from autorf.store.store import Record
 from autorf.store.traces import parts
 from autorf.study.control import Budget
 from autorf.study.objectives import COSTS, violated
+from autorf.study.settings import IMAGE_SIZE
 from autorf.surgery.learning import LISTED
 
 
@@ -42,6 +43,7 @@ class Row:
         rule: by which its means are: ``labelled``: over the classes with a labelled pixel in the split; ``old rule``:
             as earlier versions had it, over other classes maybe; None where the trial is not complete.
         comparable: whether its score may be compared with the others'.
+        image_size: height and width in pixels of the images it saw; None where the study file is not known.
     """
 
     key: str
@@ -78,6 +80,7 @@ class Row:
     f1_groups: dict[str, float] = field(default_factory=dict)
     rule: str | None = None
     comparable: bool = True
+    image_size: list[int] | None = None
 
     @property
     def configuration(self) -> str:
@@ -105,7 +108,7 @@ class Group:
         setting: the parameters in a few words.
         steps, epochs: that all its trials were trained; None where that is not known or differs.
         devices: what trained them.
-        control, winner: as of a :class:`Row`.
+        control, winner, image_size: as of a :class:`Row`.
         f1_mean: of the mean F1 over classes; None where no trial reports it.
         f1_groups: the mean F1 of label groups, by the group's name.
     """
@@ -137,6 +140,7 @@ class Group:
     winner: dict[str, Any] | None = None
     f1_mean: float | None = None
     f1_groups: dict[str, float] = field(default_factory=dict)
+    image_size: list[int] | None = None
 
     @property
     def manual(self) -> bool:
@@ -232,7 +236,15 @@ def _row(record: Record, study: StudyResults, front: set[str] | None) -> Row:
         winner=None if record.control is None else record.control.winner,
         f1_groups={} if result is None else dict(result.groups),
         rule=None if result is None or record.state != "complete" else result.mean_over,
+        image_size=_image_size(record, study),
     )
+
+
+def _image_size(record: Record, study: StudyResults) -> list[int] | None:
+    stated = record.params.get(IMAGE_SIZE) or study.part("data").get("image_size")
+    if isinstance(stated, int):
+        return [stated, stated]
+    return [int(side) for side in stated] if isinstance(stated, list | tuple) and len(stated) == 2 else None
 
 
 def _listed(reached: Mapping[str, Any]) -> dict[str, list[float]]:
@@ -285,6 +297,7 @@ def _group(members: Sequence[Row]) -> Group:
         winner=first.winner,
         f1_mean=mean_of(dict(enumerate(row.f1 for row in counted))),
         f1_groups=_mean_groups(counted),
+        image_size=first.image_size,
     )
 
 

@@ -33,4 +33,6 @@ def camvid_sets(spec: CamVidData) -> dict[str, SegmentationSet]:
     pairs = {
         split: find_pairs(spec.root / split, spec.root / f"{split}annot", layout) for split in ("train", "val", "test")
     }
-    return read_splits(pairs, Decoder(spec.image_size, len(CLASS_NAMES), IGNORE_INDEX))
+    return read_splits(
+        pairs, Decoder(spec.image_size, len(CLASS_NAMES), IGNORE_INDEX), own_masks=spec.score_at == "mask"
+    )

@@ -27,15 +27,17 @@ class Decoder:
         n_classes: legal mask values are 0 to n_classes - 1 ...
         ignore_index: ... and this one.
         fit: ``resize`` (image bilinear, mask nearest) or ``crop`` from the middle.
+        own_masks: leave masks at the size they are stored in.
     """
 
     image_size: tuple[int, int]
     n_classes: int
     ignore_index: int | None = None
     fit: Literal["resize", "crop"] = "resize"
+    own_masks: bool = False
 
     def __call__(self, pair: Pair) -> tuple[Tensor, Tensor]:
-        """Image ``(3, H, W)`` and mask ``(H, W)``, both uint8.
+        """Image ``(3, H, W)`` and mask ``(H, W)``, or ``(h, w)`` of its own size, both uint8.
 
         Raises:
             InputError: naming the file that is unreadable, of the wrong size or kind, or holds an illegal class.
@@ -44,7 +46,8 @@ class Decoder:
         self._check_size(pair, image, mask)
         self._check_classes(pair.mask, np.asarray(mask, np.uint8))
         pixels = np.array(self._fitted(image, Image.Resampling.BILINEAR), np.uint8)
-        classes = np.array(self._fitted(mask, Image.Resampling.NEAREST), np.uint8)
+        kept = mask if self.own_masks else self._fitted(mask, Image.Resampling.NEAREST)
+        classes = np.array(kept, np.uint8)
         return torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), torch.from_numpy(classes)
 
     def _check_size(self, pair: Pair, image: Image.Image, mask: Image.Image) -> None:
@@ -79,6 +82,19 @@ class Decoder:
             return picture.resize((width, height), resampling)
         top, left = (picture.height - height) // 2, (picture.width - width) // 2
         return picture.crop((left, top, left + width, top + height))
+
+
+def stored_size(file: Path) -> tuple[int, int]:
+    """Height and width in pixels of a picture on disk, from its header alone.
+
+    Raises:
+        InputError: naming a file that is no readable picture.
+    """
+    try:
+        with Image.open(file) as picture:
+            return picture.height, picture.width
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"{file}: cannot be read as a picture: {_reason(error)}") from None
 
 
 def read_image(file: Path, image_size: tuple[int, int]) -> Tensor:
@@ -125,8 +141,11 @@ def _open(file: Path) -> Image.Image:
             picture.load()
             return picture.copy()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{file}: cannot be read as a picture: {reason}") from None
+        raise InputError(f"{file}: cannot be read as a picture: {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _size(picture: Image.Image) -> str:

@@ -7,9 +7,10 @@ from functools import cache
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional as F
 
-from autorf.data.segmentation_set import InMemory, SegmentationSet
+from autorf.data.segmentation_set import InMemory, SegmentationSet, resized_masks
 from autorf.data.spec import SMALLEST_DIGIT, DigitsData
 
 CLASS_NAMES = ("background", *(str(digit) for digit in range(10)))
@@ -24,6 +25,7 @@ _TEXTURE_CELLS = (4, 8, 16, 32)  # pixels a wave of the canvas
 _SHAKES = 15  # sweeps of random moves over an image's digits
 _EMPTY = 0.25  # of the places: left without a digit
 _STROKE = 0.2  # of full ink: where a stroke's edge is
+_AT_ONCE = 64  # images that are resized together: as floats they take four times the memory
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,30 @@ def digit_sets(spec: DigitsData) -> dict[str, SegmentationSet]:
     """Draw the splits of ``spec`` that hold any image: ``train``, ``val`` and ``test``."""
     counts = dict(zip(SPLITS, (spec.n_train, spec.n_val, spec.n_test), strict=True))
     sources = _source_digits(spec.seed)
-    return {
-        split: SegmentationSet(_draw(spec, sources[split], SPLITS.index(split), count), spec.image_size, None)
-        for split, count in counts.items()
-        if count
-    }
+    sets: dict[str, SegmentationSet] = {}
+    for split, count in counts.items():
+        if count:
+            scenes = _draw(spec, sources[split], SPLITS.index(split), count)
+            own_masks = spec.score_at == "mask" and split != "train"
+            sets[split] = _photographed(scenes, spec.image_size, own_masks=own_masks)
+    return sets
+
+
+def _photographed(scenes: InMemory, image_size: tuple[int, int], *, own_masks: bool) -> SegmentationSet:
+    """Scenes at another size, as pictures on disk are resized; their masks too, unless they keep their own."""
+    drawn_size = (scenes.masks.shape[1], scenes.masks.shape[2])
+    if drawn_size == image_size:
+        return SegmentationSet(scenes, image_size, None)
+    images = torch.cat([_resized(part, image_size) for part in scenes.images.split(_AT_ONCE)])
+    masks = scenes.masks if own_masks else resized_masks(scenes.masks, image_size)
+    sizes = [drawn_size] * len(scenes) if own_masks else None
+    return SegmentationSet(InMemory(images, masks), image_size, None, sizes)
+
+
+def _resized(images: Tensor, image_size: tuple[int, int]) -> Tensor:
+    """Images ``(N, 3, H, W)`` uint8 at another size."""
+    larger = F.interpolate(images.float(), image_size, mode="bilinear", antialias=True, align_corners=False)
+    return larger.round().clamp_(0, 255).byte()
 
 
 def _source_digits(seed: int) -> Mapping[str, _Digits]:
@@ -69,8 +90,8 @@ def _draw(spec: DigitsData, digits: _Digits, split: int, count: int) -> InMemory
         larger = F.interpolate(ink, (side, side), mode="bicubic", align_corners=False)
         return larger[:, 0].clamp_(0, 1).numpy()
 
-    images = np.empty((count, 3, *spec.image_size), np.uint8)
-    masks = np.zeros((count, *spec.image_size), np.uint8)
+    images = np.empty((count, 3, *spec.drawn_size), np.uint8)
+    masks = np.zeros((count, *spec.drawn_size), np.uint8)
     for i in range(count):
         # A generator an image: more images of a split leave the first ones as they were.
         rng = np.random.default_rng([spec.seed, split, i])
@@ -88,11 +109,11 @@ def _draw(spec: DigitsData, digits: _Digits, split: int, count: int) -> InMemory
 
 def _canvas(spec: DigitsData, rng: np.random.Generator) -> Array:
     """Smooth waves of several lengths around a dark colour, ``(3, H, W)``."""
-    waves = torch.zeros(spec.image_size)
+    waves = torch.zeros(spec.drawn_size)
     for cell in _TEXTURE_CELLS:
-        cells = [max(length // cell, 2) for length in spec.image_size]
+        cells = [max(length // cell, 2) for length in spec.drawn_size]
         coarse = torch.from_numpy(rng.normal(0, 1, (1, 1, *cells)).astype(np.float32))
-        waves += F.interpolate(coarse, spec.image_size, mode="bicubic", align_corners=False)[0, 0]
+        waves += F.interpolate(coarse, spec.drawn_size, mode="bicubic", align_corners=False)[0, 0]
     color = rng.uniform(0.1, 0.3) + rng.uniform(-0.1, 0.1, (3, 1, 1))
     return (color + spec.texture * (waves / waves.std()).numpy()).astype(np.float32)
 
@@ -109,9 +130,9 @@ def _places(spec: DigitsData, rng: np.random.Generator) -> list[Square]:
         placed = len(places)
         for size in sizes:
             side = max(round(size * (1 - rng.uniform(0, spec.size_jitter))), SMALLEST_DIGIT)
-            places += _next_place(places, side, spec.image_size)
+            places += _next_place(places, side, spec.drawn_size)
     kept = [place for i, place in enumerate(places) if i < len(sizes) or rng.random() >= _EMPTY]
-    return _shaken(kept, spec.image_size, rng)
+    return _shaken(kept, spec.drawn_size, rng)
 
 
 def _next_place(places: list[Square], side: int, image_size: tuple[int, int]) -> list[Square]:

@@ -23,4 +23,8 @@ def fasseg_sets(spec: FassegData) -> dict[str, SegmentationSet]:
         find_pairs(spec.root / split / "images", spec.root / split / "labels", layout) for split in ("train", "test")
     )
     train, val = split_off(train, spec.val_fraction)
-    return read_splits({"train": train, "val": val, "test": test}, Decoder(spec.image_size, len(CLASS_NAMES)))
+    return read_splits(
+        {"train": train, "val": val, "test": test},
+        Decoder(spec.image_size, len(CLASS_NAMES)),
+        own_masks=spec.score_at == "mask",
+    )

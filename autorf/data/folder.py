@@ -14,7 +14,7 @@ def folder_sets(spec: FolderData) -> dict[str, SegmentationSet]:
         InputError: when the layout or a file is not as it must be.
     """
     decoder = Decoder(spec.image_size, len(spec.class_names), spec.ignore_index, spec.fit)
-    return read_splits(_pairs(spec), decoder)
+    return read_splits(_pairs(spec), decoder, own_masks=spec.score_at == "mask")
 
 
 def _pairs(spec: FolderData) -> dict[str, list[Pair]]:

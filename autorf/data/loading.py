@@ -59,8 +59,9 @@ def _splits(spec: AnyData, sets: Mapping[str, SegmentationSet], seed: int) -> Sp
     test = sets.get("test")
     if ignore_index is None and spec.augmentation.fills(spec.image_size):
         ignore_index = FILL_INDEX
+    train = sets["train"] if spec.half is None else sets["train"].half(spec.half)
     return Splits(
-        train=sets["train"].with_augmentation(spec.augmentation, seed),
+        train=train.with_augmentation(spec.augmentation, seed),
         val=sets["val"],
         # Held-out masks are often published without labels: there is nothing to measure on them.
         test=test if test is not None and has_label(test, ignore_index) else None,

@@ -5,12 +5,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.utils.data import Dataset
 
 from autorf.data.augmentation import JointAugmentation
-from autorf.data.spec import Augmentation
+from autorf.data.spec import Augmentation, Half
+from autorf.errors import InputError
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
@@ -71,22 +74,84 @@ class Joined:
         raise IndexError(f"image {index} behind the last")
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """Some of a source's images, by their indices."""
+
+    source: Source
+    chosen: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def read(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
+        """As the source reads them."""
+        return self.source.read([self.chosen[int(index)] for index in indices])
+
+
+@dataclass(frozen=True)
+class OwnMasks:
+    """Images ``(N, 3, H, W)`` and a mask ``(h, w)`` of its own size for each, all uint8."""
+
+    images: Tensor
+    masks: Sequence[Tensor]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def read(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
+        """The chosen images and masks, copied; the masks must be of one size."""
+        chosen = torch.as_tensor(indices, dtype=torch.long)
+        return self.images[chosen], torch.stack([self.masks[index] for index in chosen.tolist()])
+
+
+@dataclass(frozen=True)
+class AtImageSize:
+    """A source whose masks have their own size, with all of them at the images'."""
+
+    source: Source
+    image_size: tuple[int, int]
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def read(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
+        """Images as they are, masks resized to the nearest pixel, as those of a training split are."""
+        pairs = [self.source.read([int(index)]) for index in indices]
+        images, masks = zip(*pairs, strict=True)
+        return torch.cat(images), torch.cat([resized_masks(mask, self.image_size) for mask in masks])
+
+
+def resized_masks(masks: Tensor, image_size: tuple[int, int]) -> Tensor:
+    """Masks ``(N, h, w)`` at another size, each pixel that of the nearest centre."""
+    return functional.interpolate(masks[:, None], image_size, mode="nearest-exact")[:, 0]
+
+
 class SegmentationSet(Dataset[tuple[Tensor, Tensor]]):
     """Images and masks of one split.
 
     An item is an image ``(3, H, W)``, float32, normalised by ImageNet's mean and deviation, and its mask ``(H, W)``,
-    int64, with values 0 to n_classes - 1 or the ignore index. ``H, W`` is the image size, or the augmentation's crop.
+    int64, with values 0 to n_classes - 1 or the ignore index. ``H, W`` is the image size, or the augmentation's crop;
+    a mask that is scored at its own size has that.
 
     Args:
         source: what the images are read from.
         image_size: height and width in pixels of the images in ``source``.
         ignore_index: the mask value that loss and metrics leave out, if any.
+        mask_sizes: height and width in pixels of each mask where masks keep their own size; None for the image size.
     """
 
-    def __init__(self, source: Source, image_size: tuple[int, int], ignore_index: int | None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        image_size: tuple[int, int],
+        ignore_index: int | None,
+        mask_sizes: Sequence[tuple[int, int]] | None = None,
+    ) -> None:
         self.source = source
         self.image_size = image_size
         self.ignore_index = ignore_index
+        self.mask_sizes = mask_sizes
         self.epoch = 0
         self._augment: JointAugmentation | None = None
 
@@ -97,6 +162,29 @@ class SegmentationSet(Dataset[tuple[Tensor, Tensor]]):
         changed._augment = (
             None if augmentation.is_identity else JointAugmentation(augmentation, self.image_size, MEAN, fill, seed)
         )
+        return changed
+
+    def half(self, which: Half) -> Self:
+        """One half of the same images; which images it holds depends on their number only.
+
+        Raises:
+            InputError: for fewer than two images.
+        """
+        if len(self) < 2:
+            raise InputError(f"data.half: a training split of {len(self)} image has no halves; leave it out")
+        order = np.random.default_rng(len(self)).permutation(len(self))
+        middle = len(self) // 2
+        chosen = np.sort(order[:middle] if which == "a" else order[middle:])
+        part = copy.copy(self)
+        part.source = Chosen(self.source, tuple(chosen.tolist()))
+        return part
+
+    def at_image_size(self) -> Self:
+        """The same images, their masks at the image size too."""
+        if self.mask_sizes is None:
+            return self
+        changed = copy.copy(self)
+        changed.source, changed.mask_sizes = AtImageSize(self.source, self.image_size), None
         return changed
 
     def set_epoch(self, epoch: int) -> None:
@@ -113,7 +201,10 @@ class SegmentationSet(Dataset[tuple[Tensor, Tensor]]):
         return images[0], masks[0]
 
     def tensors(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
-        """A batch without a DataLoader: images ``(n, 3, H, W)`` float32 and masks ``(n, H, W)`` int64."""
+        """A batch without a DataLoader: images ``(n, 3, H, W)`` float32 and masks ``(n, H, W)`` int64.
+
+        Masks of their own size must be of one size to be one batch.
+        """
         images, masks = self.source.read(indices)
         if self._augment is not None:
             changed = [
@@ -141,7 +232,7 @@ class Splits:
         n_classes: number of classes, background included.
         ignore_index: the mask value that loss and metrics leave out; None where no pixel is left out.
         class_names: one for each class.
-        image_size: height and width in pixels of validation and test images.
+        image_size: height and width in pixels of validation and test images; their masks may have a size of their own.
         label_groups: classes whose F1 is also reported merged, by the name of the group.
         left_out: classes that mIoU and the mean F1 leave out.
     """
@@ -158,7 +249,7 @@ class Splits:
 
     def val_joined(self) -> Self:
         """The same data set, its validation images among the training images too."""
-        source = Joined((self.train.source, self.val.source))
+        source = Joined((self.train.source, self.val.at_image_size().source))
         joined = SegmentationSet(source, self.image_size, self.train.ignore_index)
         return replace(self, train=joined)
 

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from autorf.data.segmentation_set import SegmentationSet
 
 SMALLEST_DIGIT = 8
-"""Pixels: the side of the bundled digits, which are never shrunk."""
+"""Pixels: the side of the bundled digits, which are never drawn smaller."""
+
+ScoreAt = Literal["training", "mask"]
+"""The scale at which predictions are scored: that of the training images, or that of the masks as they are stored."""
+
+Half = Literal["a", "b"]
+"""Which half of the training images; the two share none."""
 
 
 class Augmentation(Specification):
@@ -62,20 +68,27 @@ class DigitsData(Specification):
     is told by its digit as a whole: the right receptive field is about ``object_size``. No two splits share a digit.
 
     Attributes:
-        image_size: height and width of the canvas in pixels.
-        object_size: largest side of the digits in pixels, or a list of them that are mixed in every image; at least 8.
+        image_size: height and width of the images in pixels.
+        canvas: height and width at which the scenes are drawn, and the size of their masks; they are then resized to
+            ``image_size``, digits and all, so that one scene can be had at several sizes. None draws at ``image_size``.
+        object_size: largest side of the digits in pixels of the canvas, or a list of them that are mixed in every
+            image; at least 8.
         size_jitter: by how much of its side a digit may be smaller.
-        noise: standard deviation of the pixel noise; black to white is 1.
+        noise: standard deviation of the canvas's pixel noise; black to white is 1.
         texture: standard deviation of the canvas; black to white is 1.
         n_train: number of training images.
         n_val: number of validation images.
         n_test: number of test images; 0 for none.
         seed: of everything that is drawn; the same seed gives the same images.
         augmentation: of the training split.
+        score_at: where predictions meet the truth: ``training``, both at ``image_size``; ``mask``, predictions enlarged
+            to each mask's own size. Scores at two scales are never compared.
+        half: train on one half of the training images, ``a`` or ``b``, drawn at random once and for all; None for all.
     """
 
     name: Literal["digits"] = "digits"
     image_size: ImageSize = (96, 96)
+    canvas: ImageSize | None = None
     object_size: Annotated[
         tuple[Annotated[int, Field(ge=SMALLEST_DIGIT)], ...], BeforeValidator(_listed), Field(min_length=1)
     ] = (32,)
@@ -87,13 +100,20 @@ class DigitsData(Specification):
     n_test: Annotated[int, Field(ge=0)] = 200
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     augmentation: Augmentation = Augmentation()
+    score_at: ScoreAt = "training"
+    half: Half | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if max(self.object_size) > min(self.image_size):
-            limit = min(self.image_size)
-            raise ValueError(f"object_size must be at most the image's smaller side, {limit}")
+        limit, place = min(self.drawn_size), "image" if self.canvas is None else "canvas"
+        if max(self.object_size) > limit:
+            raise ValueError(f"object_size must be at most the {place}'s smaller side, {limit}")
         return self
+
+    @property
+    def drawn_size(self) -> tuple[int, int]:
+        """Height and width in pixels at which scenes are drawn: that of the masks."""
+        return self.canvas or self.image_size
 
 
 def _count_or_names(value: object) -> object:
@@ -126,6 +146,9 @@ class FolderData(Specification):
             name or number. ``overall`` is what face parsing reports first: the union of the inner parts.
         left_out: classes that mIoU and the mean F1 leave out, such as hair in face parsing; by name or number.
         augmentation: of the training split.
+        score_at: where predictions meet the truth: ``training``, both at ``image_size``; ``mask``, predictions enlarged
+            to each mask's own size. Scores at two scales are never compared.
+        half: train on one half of the training images, ``a`` or ``b``, drawn at random once and for all; None for all.
     """
 
     name: Literal["folder"] = "folder"
@@ -143,6 +166,17 @@ class FolderData(Specification):
     groups: Groups = None
     left_out: Members = ()
     augmentation: Augmentation = Augmentation()
+    score_at: ScoreAt = "training"
+    half: Half | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.fit == "crop" and self.score_at == "mask":
+            raise ValueError(
+                "score_at: mask is for fit: resize; fit: crop keeps the masks' scale and trains on a part of them, so "
+                "it is scored at that scale already"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -180,12 +214,17 @@ class CamVidData(Specification):
         root: the folder.
         image_size: height and width in pixels that everything is resized to; the originals are 360 x 480.
         augmentation: of the training split.
+        score_at: where predictions meet the truth: ``training``, both at ``image_size``; ``mask``, predictions enlarged
+            to each mask's own size. Scores at two scales are never compared.
+        half: train on one half of the training images, ``a`` or ``b``, drawn at random once and for all; None for all.
     """
 
     name: Literal["camvid"] = "camvid"
     root: Path
     image_size: ImageSize = (360, 480)
     augmentation: Augmentation = Augmentation()
+    score_at: ScoreAt = "training"
+    half: Half | None = None
 
 
 class FassegData(Specification):
@@ -199,6 +238,9 @@ class FassegData(Specification):
         image_size: height and width in pixels that everything is resized to; the originals are about 512 x 370.
         val_fraction: share of the training images that validate; chosen by file name.
         augmentation: of the training split.
+        score_at: where predictions meet the truth: ``training``, both at ``image_size``; ``mask``, predictions enlarged
+            to each mask's own size. Scores at two scales are never compared.
+        half: train on one half of the training images, ``a`` or ``b``, drawn at random once and for all; None for all.
     """
 
     name: Literal["fasseg"] = "fasseg"
@@ -206,6 +248,8 @@ class FassegData(Specification):
     image_size: ImageSize = (256, 192)
     val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.25
     augmentation: Augmentation = Augmentation()
+    score_at: ScoreAt = "training"
+    half: Half | None = None
 
 
 @dataclass(frozen=True)
@@ -228,17 +272,34 @@ class Labels:
 class DataSet(Specification):
     """The base of data sets that packages of others add (entry points ``autorf.data``).
 
-    A subclass gives its ``name`` as a literal, adds the fields that a study file may set, and reads its images.
+    A subclass gives its ``name`` as a literal, adds the fields that a study file may set, and reads its images. One
+    that can give the masks of its validation and test splits at their own size says so by ``own_masks = True``, and
+    does so where ``score_at`` is ``mask``.
 
     Attributes:
         name: by which a study file asks for it.
         image_size: height and width in pixels that every image is brought to.
         augmentation: of the training split.
+        score_at: where predictions meet the truth: ``training``, both at ``image_size``; ``mask``, predictions enlarged
+            to each mask's own size. Scores at two scales are never compared.
+        half: train on one half of the training images, ``a`` or ``b``, drawn at random once and for all; None for all.
     """
+
+    own_masks: ClassVar[bool] = False
 
     name: str
     image_size: ImageSize
     augmentation: Augmentation = Augmentation()
+    score_at: ScoreAt = "training"
+    half: Half | None = None
+
+    @model_validator(mode="after")
+    def _check_scale(self) -> Self:
+        if self.score_at == "mask" and not self.own_masks:
+            raise ValueError(
+                f"score_at: the data set {self.name} has its masks at image_size only; leave it at training"
+            )
+        return self
 
     @abstractmethod
     def labels(self) -> Labels:
@@ -247,6 +308,9 @@ class DataSet(Specification):
     @abstractmethod
     def sets(self) -> "Mapping[str, SegmentationSet]":
         """The splits ``train`` and ``val``, and ``test`` where there is one, each of :attr:`image_size`.
+
+        Where ``score_at`` is ``mask``, the masks of ``val`` and ``test`` are of their own size: the set's
+        ``mask_sizes`` says which.
 
         Raises:
             InputError: one line that names the file at fault, what is wrong with it and what is legal.

@@ -289,7 +289,7 @@ def _card(study: str, record: Record, jobs: Sequence[Job], splits: Splits, optio
         with_val=options.with_val,
         fixed=_is_fixed(record, jobs[0]),
         full_budget=options.epochs is None,
-        n_train=len(splits.train) + (len(splits.val) if options.with_val else 0),
+        n_train=_n_train(jobs[0], splits) + (len(splits.val) if options.with_val else 0),
         split=split,
         metrics=measured(evidence, splits),
         multiscale=measured(fused, splits),
@@ -298,6 +298,12 @@ def _card(study: str, record: Record, jobs: Sequence[Job], splits: Splits, optio
         parameters=int(results[0].costs["parameters"]),
         train_seconds=round(sum(result.seconds or 0.0 for result in results), 2),
     )
+
+
+def _n_train(job: Job, splits: Splits) -> int:
+    """How many training images the job has: its settings may leave it fewer than its study has."""
+    data = job.trial_spec.data
+    return len(splits.train if data == job.spec.data else load(data).train)
 
 
 def _evidence(job: Job, split: str, *, multiscale: bool = False) -> Evidence:

@@ -9,6 +9,7 @@ from autorf.methods import Baseline, Dilation
 from autorf.methods.base import Targets, square_dilation
 from autorf.methods.convolutions import check_convolution
 from autorf.study.search_space import Space
+from autorf.study.settings import IMAGE_SIZE, Settings
 from autorf.study.spec import StudySpec
 from autorf.study.trial import Trial, spec_of
 from autorf.surgery.targets import checked_layers, target_names
@@ -19,7 +20,7 @@ def default_first(configurations: Sequence[Trial], spaces: Iterable[Space], mode
 
     The default sets every target to its own dilation. A grid that has it already only changes its order; otherwise it
     is one configuration more. Where targets have different dilations of their own it is ``rate: null``, which keeps
-    them.
+    them. Where no configuration has the study's own image size, it has that of the first one.
 
     Args:
         configurations: the study's, under one seed.
@@ -27,13 +28,20 @@ def default_first(configurations: Sequence[Trial], spaces: Iterable[Space], mode
         model: not adapted.
         seed: of the configurations.
     """
-    defaults = [Trial(method, seed) for space in spaces for method in _defaults(model, _targets(space))]
+    settings = _first_size(configurations)
+    defaults = [Trial(method, seed, settings) for space in spaces for method in _defaults(model, _targets(space))]
     if not defaults:
-        defaults = [Trial(method, seed) for method in _defaults(model, _first_convolution(model))]
+        defaults = [Trial(method, seed, settings) for method in _defaults(model, _first_convolution(model))]
     if not defaults:
         return list(configurations)
     default = next((trial for trial in defaults if trial in configurations), defaults[0])
     return [default, *(trial for trial in configurations if trial != default)]
+
+
+def _first_size(configurations: Sequence[Trial]) -> Settings:
+    """The image size of the first configuration where none has the study's own; else nothing."""
+    sizes = [tuple(pair for pair in trial.settings if pair[0] == IMAGE_SIZE) for trial in configurations]
+    return sizes[0] if sizes and all(sizes) else ()
 
 
 def _targets(space: Space) -> Targets:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from autorf.data import Splits
+from autorf.data import Splits, load
 from autorf.errors import InputError
 from autorf.running.cost import PeakMemory
 from autorf.running.runner import trial_model
@@ -55,7 +55,12 @@ def estimates(spec: StudySpec, trials: Iterable[Trial], splits: Splits) -> dict[
     for trial in trials:
         first.setdefault(kind_of(trial), trial)
     with _threads(spec.training.threads):
-        return {kind: _estimate(spec_of(spec, trial), trial, splits) for kind, trial in first.items()}
+        return {kind: _estimate(spec, trial, splits) for kind, trial in first.items()}
+
+
+def _splits(own: StudySpec, spec: StudySpec, splits: Splits) -> Splits:
+    """The data as a trial sees it, read anew where its images have another size."""
+    return splits if own.data.image_size == spec.data.image_size else load(own.data)
 
 
 def study_seconds(seconds: Sequence[float], workers: int) -> float:
@@ -67,7 +72,9 @@ def study_seconds(seconds: Sequence[float], workers: int) -> float:
     return max(free)
 
 
-def _estimate(spec: StudySpec, trial: Trial, splits: Splits) -> Estimate:
+def _estimate(study: StudySpec, trial: Trial, splits: Splits) -> Estimate:
+    spec = spec_of(study, trial)
+    splits = _splits(spec, study, splits)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     size = spec.training.batch_size
     memory = PeakMemory()

@@ -14,9 +14,10 @@ from autorf.driver.prior import candidates, nearest_first, prior_rnorm
 from autorf.errors import InputError
 from autorf.methods import Method, method_class
 from autorf.methods.base import SEARCH_STEPS
-from autorf.running.maps import dead_dilation, dead_options, map_sizes
+from autorf.running.maps import Sizes, dead_dilation, dead_options, map_sizes
 from autorf.running.multiscale import check_scales
 from autorf.study.defaults import Defaults
+from autorf.study.scale import check_scale
 from autorf.study.search_space import Space, read_spaces
 from autorf.study.settings import Settings
 from autorf.study.spec import StudySpec, counted
@@ -94,6 +95,7 @@ def plan(spec: StudySpec, source: str, root: Path, defaults: Defaults | None = N
     from autorf.networks import build
 
     spaces = read_spaces(spec.search_space, source, spec, defaults)
+    check_scale(spec, spaces, source)
     seed, drawn = spec.training.seeds[0], spec.search.sampler != "grid"
     named = _ends(spec, spaces) if drawn else configurations(spec, spaces)
     baseline = baseline_of(spec, source, named)
@@ -168,6 +170,17 @@ def _ends(spec: StudySpec, spaces: Sequence[Space]) -> list[Trial]:
     return list(dict.fromkeys(trials))
 
 
+def _sizes_at(image_size: tuple[int, int], model: nn.Module, name: str) -> Sizes:
+    """The model's maps for images of a size; an error names the size where the model does not take it."""
+    try:
+        return map_sizes(model, image_size)
+    except InputError as error:
+        height, width = image_size
+        raise InputError(
+            f"data.image_size: {name} does not take images of {height} x {width} pixels: {error}"
+        ) from None
+
+
 def _check_methods(
     spec: StudySpec, source: str, listed: Sequence[Trial], model: nn.Module, classes: Any
 ) -> tuple[str, ...]:
@@ -179,13 +192,16 @@ def _check_methods(
     first: dict[tuple[Method, Settings], Trial] = {}
     for trial in listed:
         first.setdefault((trial.method, trial.network), trial)
+    network, image_size = spec.model, None
+    sizes: Sizes = {}
     try:
-        sizes, network = map_sizes(model, spec.data.image_size), spec.model
         for (method, _), trial in first.items():
             own = spec_of(spec, trial)
             if own.model != network:
-                model, network = build(own.model, classes), own.model
-                sizes = map_sizes(model, spec.data.image_size)
+                model, network, image_size = build(own.model, classes), own.model, None
+            if own.data.image_size != image_size:
+                image_size = own.data.image_size
+                sizes = _sizes_at(image_size, model, network.name)
             adapted = adapt(build(own.model, classes), method)
             method.check_classes(len(classes))
             if problem := dead_dilation(adapted, model, sizes):

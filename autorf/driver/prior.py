@@ -9,6 +9,7 @@ from typing import Any
 
 from autorf.errors import InputError
 from autorf.methods import Method
+from autorf.study.objectives import sign
 from autorf.study.search_space import Axis, Space
 from autorf.study.search_spec import PriorSpec, SearchSpec
 from autorf.study.settings import Settings
@@ -24,11 +25,16 @@ MOST = 200
 def prior_rnorm(prior: PriorSpec | None, root: Path, source: str) -> float | None:
     """The rnorm that a prior means; None without one.
 
+    Of a study with several image sizes it is the slope of the line that fits the winners of all, see
+    :mod:`autorf.comparison.rnorm`; of another, and where no line fits yet, the rnorm of its best configuration.
+
     Raises:
         InputError: for a study that does not exist (with near names) or has no complete trial.
     """
     if prior is None or prior.from_study is None:
         return None if prior is None else prior.rnorm
+    from autorf.comparison import compare_studies, results_of
+    from autorf.comparison.rnorm import best_line
     from autorf.store.ranking import ranked
     from autorf.store.store import open_store
 
@@ -44,7 +50,9 @@ def prior_rnorm(prior: PriorSpec | None, root: Path, source: str) -> float | Non
             f"{source}: search.prior.from_study: study {prior.from_study!r} has no complete trial yet; finish it, "
             "or give rnorm: NUMBER"
         )
-    return mean(record.value("rnorm") for record in groups[0])
+    comparison = compare_studies([results_of(store)])
+    line = best_line(comparison.rnorm, sign(comparison.metric))
+    return mean(record.value("rnorm") for record in groups[0]) if line is None else line.ratio
 
 
 def candidates(spec: StudySpec, spaces: Sequence[Space]) -> list[Trial]:

@@ -16,6 +16,7 @@ from autorf.errors import InputError, StorageLostError
 from autorf.executors import make
 from autorf.store.store import Store, beginning, study_folder
 from autorf.store.versions import remember_versions
+from autorf.study.scale import scored
 from autorf.study.spec import StudySpec, counted
 from autorf.tracking import open_mirror
 
@@ -65,7 +66,7 @@ def search(
         KeyboardInterrupt: on Ctrl-C, after leaving the study resumable.
     """
     defaults = beginning(root, spec)
-    spec = defaults.completed(spec)
+    spec = defaults.completed(scored(spec, source))
     planned = plan(spec, source, root, defaults)
     check_writable(root)
     store = Store(study_folder(root, spec.name), spec.name, spec.storage)

@@ -66,6 +66,7 @@ class Region(nn.Module):
         finally:
             self._resizing = None
         return resized
+
     @property
     def sees_image(self) -> bool:
         """Whether ``image_size`` is needed."""

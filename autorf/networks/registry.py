@@ -11,6 +11,7 @@ from autorf.networks.largefov import LargeFOV, feature_stage
 from autorf.networks.multipath import MultiPath, numbered_paths
 from autorf.networks.papers import check_paper_name, paper_network
 from autorf.networks.spec import MODELS, ModelSpec
+from autorf.networks.upsampling import upsample_last_stage
 from autorf.networks.vgg import DilatedVGG
 from autorf.networks.weights import fetching, one_line
 
@@ -97,12 +98,20 @@ def _backbone(name: str, spec: ModelSpec) -> tuple[nn.Module, int]:
             raise InputError(
                 f"model.stage: {name} at output_stride 8 is cut behind pool5, as in the paper; leave it out"
             )
+        if spec.upsample > 1:
+            raise InputError(
+                f"model.upsample: {name} at output_stride 8 is one piece, with strides taken from its pools; leave "
+                "output_stride out, or upsample"
+            )
         vgg = DilatedVGG(_with_weights(lambda: timm.create_model(name, pretrained=spec.pretrained), spec))
         return vgg, vgg.channels
     stages = len(_timm_features(name, spec, None).feature_info)
     stage = feature_stage(spec.stage, stages, name)
     features = _timm_features(name, spec, (stage,), pretrained=spec.pretrained)
-    return features, features.feature_info.channels()[-1]
+    channels: int = features.feature_info.channels()[-1]
+    if spec.upsample > 1:
+        upsample_last_stage(features, stage, spec.upsample, name)
+    return features, channels
 
 
 def _timm_features(name: str, spec: ModelSpec, stages: tuple[int, ...] | None, *, pretrained: bool = False) -> Any:

@@ -44,6 +44,10 @@ class ModelSpec(Specification):
         path_weight: the weight of the gradient at those pixels; 1.2 in the paper.
         path_init: ``paths``: whether the heads begin with ``equal`` weights, as the paper's copies do, so that their
             label sets alone make them differ, or with weights ``drawn`` for each.
+        upsample: ``largefov``: enlarge the map in front of the backbone's last stage so many times, each pixel
+            repeated: from there on the field grows so many times less, where dilation 1 sees too much already. The
+            paper's networks for Helen have 2 (Wei et al., *Accurate facial image parsing at real-time speed*, 2019,
+            sections III-A and VI-B).
 
     Examples:
         >>> import autorf
@@ -64,6 +68,7 @@ class ModelSpec(Specification):
     paths: Annotated[tuple[tuple[str | ClassNumber, ...], ...], Field(min_length=2)] | None = None
     path_weight: PositiveFloat = 1.2
     path_init: Annotated[Literal["equal", "drawn"], Before("drawn")] = "equal"
+    upsample: Literal[1, 2, 4] = 1
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -79,6 +84,8 @@ class ModelSpec(Specification):
             raise ValueError(f"dilation lists {each} values for {len(self.paths or (1,))} paths; give one, or one each")
         if self.paths is not None and family != "largefov":
             raise ValueError(f"paths are heads of largefov models; {self.name} has a head of its own")
+        if self.upsample > 1 and family != "largefov":
+            raise ValueError(f"upsample is for largefov models, whose last stage is known; {self.name} takes none")
         if family == "smp" and ":" not in rest:
             raise ValueError(f"an smp model is smp:ARCH:ENCODER, such as smp:Unet:resnet34, not {self.name!r}")
         return self

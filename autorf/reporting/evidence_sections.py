@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from autorf.comparison import object_map
+from autorf.comparison import at_best_size, object_map
 from autorf.reporting.blocks import Block, Chart, Samples, Section, view
 from autorf.reporting.dumbbells import Dumbbell, dumbbell_figure, dumbbell_table, of_classes, of_groups, of_sizes
-from autorf.reporting.heat_map import heat_map_figure, heat_map_table, ratio_name
+from autorf.reporting.heat_map import heat_map_figure, heat_map_table
 from autorf.reporting.pictures import map_bounds
 from autorf.reporting.report_data import ReportData
 from autorf.reporting.samples import Shown, class_legend, sample_rows
@@ -51,15 +51,12 @@ def _maps(report: ReportData) -> Iterator[Shown]:
 def size_sections(report: ReportData) -> Iterator[Section]:
     """How the best field grows with the objects, and who does better on which."""
     blocks: list[Block] = []
-    map = object_map(report.comparison.groups, report.evidence_of)
+    map = object_map(at_best_size(report.comparison.groups, sign(report.comparison.metric)), report.evidence_of)
     if map is not None:
-        words = (
-            f"Share of the objects' pixels predicted right, by object size and dilation; over sizes of "
-            f"{map.sizes[0]:g} to {map.sizes[-1]:g} pixels the best field is {map.ratio:.2f} times the size"
-        )
+        words = f"Share of the objects' pixels predicted right, by object size and dilation. {map.line.text}"
         caption = (
-            f"The best field of each size is framed. The line is the one ratio that fits them: {ratio_name(map)} "
-            f"{map.ratio:.2f}. An object's size is the side of a square of its area."
+            f"The best field of each size is framed, the line, if any, the one ratio that fits them. {map.line.text} "
+            "An object's size is the side of a square of its area."
         )
         blocks.append(Chart("heat", caption, (view("", words, heat_map_figure, map),), heat_map_table(map)))
     if report.comparison.sizes:

@@ -14,13 +14,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_RATIOS = {"objects": "field / object size", "images": "rnorm"}
 _SIZES = {"objects": "object size in pixels", "images": "image side in pixels"}
 
 
 @drawing
 def heat_map_figure(field_map: FieldMap, layout: Layout = WIDE) -> "Figure":
-    """A cell for each size and manual configuration, the best of a size framed, the fitted ratio as a line."""
+    """A cell for each size and manual configuration, the best of a size framed, the fitted ratio, if any, as a line."""
     figure, ((axes,),) = new_figure(layout, height=110 + 44 * len(field_map.sizes))
     axes.grid(visible=False)
     scores = [value for row in field_map.scores for value in row if value is not None]
@@ -54,7 +53,7 @@ def heat_map_table(field_map: FieldMap) -> Table:
 
 def ratio_name(field_map: FieldMap) -> str:
     """What the fitted ratio is called."""
-    return _RATIOS[field_map.over]
+    return field_map.line.name
 
 
 def _columns(field_map: FieldMap) -> list[tuple[str, float]]:
@@ -87,7 +86,9 @@ def _draw_cell(axes: "Axes", field_map: FieldMap, row: int, column: int, level: 
 
 
 def _draw_line(axes: "Axes", field_map: FieldMap) -> None:
-    """Where ``ratio * size`` lies between the columns; at the border where it lies beyond them."""
+    """Where ``ratio * size``, if any, lies between the columns; at the border where it lies beyond them."""
+    if field_map.ratio is None:
+        return
     places = np.arange(len(field_map.fields), dtype=float)
     across = np.interp(field_map.ratio * np.array(field_map.sizes), field_map.fields, places)
     rows = range(len(field_map.sizes))

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 Against = Literal["rf", "rnorm"]
 Where = Callable[[Group], float]
 
+_OTHER_LINE = ("model.", "data.image_size", "data.half")
+"""Keys of the study file whose values tell lines apart."""
+
 Dashes = str | tuple[int, tuple[int, ...]]
 
 _DASHES: tuple[Dashes, ...] = ("-", (0, (5, 2)), (0, (2, 2)), (0, (6, 2, 1, 2)))
@@ -63,10 +66,10 @@ def metric_figure(comparison: Comparison, against: Against = "rf", layout: Layou
 
 
 def lines_of(groups: Sequence[Group]) -> list[list[Group]]:
-    """Configurations that one line may join: those of one study and one network."""
+    """Configurations that one line may join: of one study, network, image size and half of the data."""
     lines: dict[str, list[Group]] = {}
     for group in groups:
-        network = {name: value for name, value in group.params.items() if name.startswith("model.")}
+        network = {name: value for name, value in group.params.items() if name.startswith(_OTHER_LINE)}
         lines.setdefault(f"{group.study} {network}", []).append(group)
     return list(lines.values())
 

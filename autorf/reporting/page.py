@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autorf import __version__
-from autorf.comparison import StudyResults
+from autorf.comparison import StudyResults, image_sizes
 from autorf.comparison.ending import ending
 from autorf.reporting.blocks import Section
 from autorf.reporting.report_data import ReportData, report_data
@@ -105,7 +105,12 @@ def _date() -> str:
     return f" on {datetime.datetime.now().astimezone():%Y-%m-%d at %H:%M %Z}"
 
 
+def _sides(image_size: Sequence[int]) -> str:
+    return " x ".join(map(str, image_size))
+
+
 def _described(report: ReportData, *, size: bool = True) -> str:
     data, model = report.part("data"), report.part("model")
-    sides = f" at {' x '.join(map(str, data['image_size']))}" if size and data.get("image_size") else ""
+    seen = image_sizes(report.comparison.groups) or [tuple(data.get("image_size") or ())]
+    sides = f" at {' to '.join(dict.fromkeys(map(_sides, (seen[0], seen[-1]))))}" if size and any(seen) else ""
     return " · ".join(text for text in (model.get("name"), f"{data['name']}{sides}" if data else "") if text)

@@ -11,6 +11,7 @@ from autorf.reporting.metric import metric_figure
 from autorf.reporting.pareto import measured, pareto_figure, pareto_table
 from autorf.reporting.report_data import ReportData
 from autorf.reporting.reproduce import reproduction
+from autorf.reporting.rnorm_section import rnorm_section
 from autorf.reporting.search_window import loss_profile_figure, named_profiles, searches
 from autorf.reporting.tables import between_table, group_table, multiscale_table, search_free_table, trial_table
 from autorf.reporting.trajectories import MOST_PANELS, Trajectory, trajectories, trajectory_figure
@@ -21,8 +22,8 @@ from autorf.study.objectives import sign
 def sections(report: ReportData) -> tuple[Section, ...]:
     """Every section that has something to show, in reading order."""
     makers = (
-        _field, _between, _trajectories, size_sections, sample_section, _pareto, _cost, class_section, _trials,
-        _reproduce, next_section, added_sections, word_section,
+        _field, rnorm_section, _between, _trajectories, size_sections, sample_section, _pareto, _cost, class_section,
+        _trials, _reproduce, next_section, added_sections, word_section,
     )  # fmt: skip
     return tuple(section for make in makers for section in make(report))
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from autorf.comparison import Comparison, Equal, Group, Verdict
+from autorf.comparison import Comparison, Equal, FieldMap, Group, Verdict
 from autorf.reporting.report_data import ReportData
 from autorf.reporting.samples import photo
 from autorf.reporting.theme import tone
@@ -89,6 +89,8 @@ def facts(report: ReportData) -> Iterator[Fact]:
         bill = ", ".join(f"{cost.way} {cost.seconds:,.0f}" for cost in comparison.costs)
         note = f"of the manual grid's training time; {comparison.unit} in all: {bill}"
         yield Fact("Cost of the best learned", percent(verdict.cost_ratio), note)
+    for each in comparison.rnorm:
+        yield _rnorm_fact(each)
     if report.records:
         yield Fact(
             "Trials", str(len(report.records)), ", ".join(f"{count} {state}" for state, count in report.states.items())
@@ -97,6 +99,18 @@ def facts(report: ReportData) -> Iterator[Fact]:
     if split is not None:
         images = f"{verdict.n_images} images; " if verdict.n_images else ""
         yield Fact("Split", _SPLITS.get(split, split), f"{images}chosen and measured on it")
+
+
+def _rnorm_fact(each: FieldMap) -> Fact:
+    """What fits the winning fields of all image sizes."""
+    line, of = each.line, f" ({each.name})" if each.name else ""
+    title = f"rnorm of {plural(len(each.sizes), 'image size')}{of}"
+    if line.ratio is None or line.low is None or line.high is None:
+        return Fact(title, "none fits yet", "two sizes need their winner inside the grid", "manual")
+    fit = "close" if line.fits else "poor"
+    return Fact(
+        title, f"{line.ratio:.2f}", f"95 % interval {line.low:.2f} to {line.high:.2f}; the fit is {fit}", "manual"
+    )
 
 
 def _differences(verdict: Verdict, comparison: Comparison) -> Iterator[Fact]:
@@ -144,7 +158,7 @@ def picture(report: ReportData) -> Picture | None:
     if evidence is None or not size or not len(evidence.samples):
         return None
     height, width = (int(length) for length in size)
-    frames = tuple(_frame(name, group, width, height) for name, group in best.items())
+    frames = tuple(_frame(name, group, height, width) for name, group in best.items())
     caption = " ".join(
         f"{'Dashed' if frame.dashed else 'Solid'}: {frame.title}, {side_text(best[frame.title].rf)} px."
         for frame in frames
@@ -156,8 +170,10 @@ def picture(report: ReportData) -> Picture | None:
     return Picture(photo(evidence.samples[0].numpy()), width, height, box, frames, text, f"To scale. {caption}")
 
 
-def _frame(name: str, group: Group, width: int, height: int) -> Frame:
-    tall, wide = group.rf
+def _frame(name: str, group: Group, height: int, width: int) -> Frame:
+    """A field on an image of these sides, whatever size the configuration saw it in."""
+    seen_height, seen_width = group.image_size or (height, width)
+    tall, wide = group.rf[0] * height / seen_height, group.rf[1] * width / seen_width
     left, top = round((width - wide) / 2, 1), round((height - tall) / 2, 1)
     return Frame(left, top, round(wide, 1), round(tall, 1), FRAMES[name], name == "best manual", name)
 

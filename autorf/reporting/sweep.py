@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Any
 
 from autorf.comparison import FieldMap, StudyResults, study_map
+from autorf.comparison.field_line import Over
 from autorf.errors import InputError
 from autorf.reporting.blocks import Block, Chart, Section, view
 from autorf.reporting.heat_map import heat_map_figure, heat_map_table, ratio_name
@@ -13,7 +14,7 @@ from autorf.reporting.reproduce import reproduction
 from autorf.reporting.summary import Fact, running
 from autorf.reporting.sweep_figures import curve_table, study_table, sweep_figure
 from autorf.reporting.tables import trial_table
-from autorf.reporting.words import named, plural, short
+from autorf.reporting.words import named, plural
 from autorf.study.objectives import sign
 
 _SIZES = ("image_size", "object_size")
@@ -56,7 +57,7 @@ class Sweep:
                     f"studies {self.each[0].name!r} and {report.name!r} cannot be compared: their metrics differ: "
                     f"{self.metric} and {report.comparison.metric}"
                 )
-        self.over = "images" if len({_side(study, "image_size") for study in studies}) > 1 else "objects"
+        self.over: Over = "images" if len({_side(study, "image_size") for study in studies}) > 1 else "objects"
         name = "image_size" if self.over == "images" else "object_size"
         self.sizes = {study.name: _side(study, name) for study in studies}
 
@@ -69,8 +70,10 @@ class Sweep:
     def headline(self) -> str:
         """What fits all sizes, in a few words."""
         field_map = self.map
-        if field_map is None:
+        if field_map is None or field_map.ratio is None:
             return "No ratio fits yet"
+        if not field_map.line.fits:
+            return f"No one {ratio_name(field_map)} for all sizes"
         return f"One {ratio_name(field_map)} for all sizes: {field_map.ratio:.2f}"
 
     def sentence(self) -> str:
@@ -78,12 +81,7 @@ class Sweep:
         field_map = self.map
         if field_map is None:
             return "A ratio of field to size needs complete manual trials of two sizes and three dilations."
-        pairs = zip(field_map.sizes, field_map.best, strict=True)
-        best = ", ".join(f"{size:g} px: rf {short(field_map.fields[at], 1)}" for size, at in pairs)
-        what = "image" if self.over == "images" else "object"
-        return (
-            f"The best manual field of each size ({best}) is fitted by {field_map.ratio:.2f} times the {what}'s side."
-        )
+        return field_map.line.text
 
     def running(self) -> str:
         """Which studies are not finished; empty where all are."""
@@ -91,9 +89,12 @@ class Sweep:
 
     def facts(self) -> Iterator[Fact]:
         """The key numbers."""
-        if self.map is not None:
-            ratios = [self.map.fields[at] / size for size, at in zip(self.map.sizes, self.map.best, strict=True)]
-            note = f"fitted to the best manual field of each size: {min(ratios):.2f} to {max(ratios):.2f}"
+        if self.map is not None and self.map.ratio is not None:
+            line, ratios = self.map.line, [winner.rnorm for winner in self.map.line.winners]
+            note = (
+                f"95 % interval {line.low:.2f} to {line.high:.2f}; fitted to the best manual field of each size: "
+                f"{min(ratios):.2f} to {max(ratios):.2f}"
+            )
             yield Fact(ratio_name(self.map), f"{self.map.ratio:.2f}", note, "manual")
         sides = ", ".join(f"{size:g}" for size in sorted(set(self.sizes.values())))
         trials = plural(sum(len(report.records) for report in self.each), "trial")
@@ -116,10 +117,7 @@ class Sweep:
     def _charts(self) -> Iterator[Block]:
         field_map = self.map
         if field_map is not None:
-            caption = (
-                "The best field of each size is framed. The line is the one ratio that fits them: "
-                f"{ratio_name(field_map)} {field_map.ratio:.2f}."
-            )
+            caption = "The best field of each size is framed. The line, if any, is the one ratio that fits them."
             words = f"Manual grids at {plural(len(field_map.sizes), 'size')}. {self.sentence()}"
             yield Chart("heat", caption, (view("", words, heat_map_figure, field_map),), heat_map_table(field_map))
         if any(report.comparison.groups for report in self.each):
@@ -133,8 +131,8 @@ class Sweep:
 
 
 def _side(study: StudyResults, name: str) -> float:
-    """The longer side of the images, or the mean of the stated object sizes, in pixels."""
+    """The shorter side of the images, which rnorm is of, or the mean of the stated object sizes, in pixels."""
     sides = [float(size) for size in study.part("data").get(name) or ()]
     if not sides:
         return 0.0
-    return max(sides) if name == "image_size" else sum(sides) / len(sides)
+    return min(sides) if name == "image_size" else sum(sides) / len(sides)

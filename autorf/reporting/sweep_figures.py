@@ -7,6 +7,7 @@ from autorf.comparison import Group
 from autorf.reporting.blocks import Column, Table, table
 from autorf.reporting.metric import AXES, Against, field_of, lines_of
 from autorf.reporting.report_data import BEST, ReportData
+from autorf.reporting.rnorm_figures import COLOURS, MARKS
 from autorf.reporting.svg import tooltip
 from autorf.reporting.theme import PALETTE, WIDE, Layout, drawing, legend, new_figure
 from autorf.reporting.words import NONE, configuration, difference, named, percent, score
@@ -15,9 +16,6 @@ from autorf.study.trial import side_text
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-_COLOURS = ("manual", "inflation", "learned-dilation", "scale-adaptive", "pixel-adaptive", "other")
-_MARKS = "oD^sPX"
 
 
 @drawing
@@ -37,7 +35,7 @@ def sweep_figure(
     figure, ((axes,),) = new_figure(layout)
     handles = []
     for at, report in enumerate(each):
-        hue, mark = PALETTE[_COLOURS[at % len(_COLOURS)]], _MARKS[at % len(_MARKS)]
+        hue, mark = PALETTE[COLOURS[at % len(COLOURS)]], MARKS[at % len(MARKS)]
         _draw(axes, report, against, hue, mark)
         label = f"{report.name}, {sizes[report.name]:g} px"
         handles.append(Line2D([], [], color=hue, marker=mark, linewidth=2, label=label))

@@ -43,6 +43,8 @@ class Evidence:
         maps: ``(k, h, w)`` float16: scale, or dilation as evaluation takes it, the mean over adapted layers; None for
             methods whose receptive field is the same at each pixel.
         map_name: ``scale`` or ``dilation``; None without maps.
+        image_scales: ``(n_images,)`` float32: pixels of the network's input for each of the mask's, along a side; None
+            where masks and images have one size. Everything else is counted in the mask's pixels.
     """
 
     class_names: tuple[str, ...]
@@ -58,6 +60,7 @@ class Evidence:
     sample_prediction: Tensor
     maps: Tensor | None = None
     map_name: str | None = None
+    image_scales: Tensor | None = None
 
     @property
     def n_classes(self) -> int:
@@ -91,8 +94,19 @@ class Evidence:
 
     @property
     def object_sides(self) -> Tensor:
-        """``(n_objects,)`` float32: the side in pixels of a square of each object's area."""
+        """``(n_objects,)`` float32: the side in pixels of the mask of a square of each object's area."""
         return self.objects[:, 2].float().sqrt()
+
+    @property
+    def object_input_sides(self) -> Tensor:
+        """``(n_objects,)`` float32: :attr:`object_sides` in pixels of the network's input, as receptive fields are."""
+        return self.object_sides if self.image_scales is None else self.object_input_areas.sqrt()
+
+    @property
+    def object_input_areas(self) -> Tensor:
+        """``(n_objects,)``: the area of each object in pixels of the network's input."""
+        areas = self.objects[:, 2]
+        return areas if self.image_scales is None else areas * self.image_scales[self.objects[:, 0].long()] ** 2
 
     @property
     def size_hits(self) -> Tensor:
@@ -129,6 +143,7 @@ def _tallies(cells: Tensor, counts: Tensor, n_images: int, n_classes: int) -> Te
 _TENSORS = (
     "cells", "counts", "objects", "object_scales", "sample_indices", "samples", "sample_truth", "sample_prediction",
 )  # fmt: skip
+_OPTIONAL = ("maps", "image_scales")
 
 
 def write_evidence(folder: Path, evidence: Evidence) -> None:
@@ -140,8 +155,8 @@ def write_evidence(folder: Path, evidence: Evidence) -> None:
     tensors = {name: getattr(evidence, name).contiguous() for name in _TENSORS}
     # Small numbers: half the bytes hold them.
     tensors["cells"], tensors["counts"] = tensors["cells"].int(), tensors["counts"].int()
-    if evidence.maps is not None:
-        tensors["maps"] = evidence.maps.contiguous()
+    optional = {name: getattr(evidence, name) for name in _OPTIONAL}
+    tensors |= {name: tensor.contiguous() for name, tensor in optional.items() if tensor is not None}
     facts = {
         "format": FORMAT,
         "class_names": evidence.class_names,
@@ -195,7 +210,7 @@ def labelled_classes(folder: Path) -> frozenset[str] | None:
 
 def read_evidence(folder: Path) -> Evidence | None:
     """The evidence in a trial's folder; None where there is none, or none that this version can read."""
-    stored = _read(folder, (*_TENSORS, "maps"))
+    stored = _read(folder, (*_TENSORS, *_OPTIONAL))
     if stored is None:
         return None
     facts, tensors = stored
@@ -215,7 +230,7 @@ def _read(folder: Path, names: Sequence[str]) -> tuple[Mapping[str, Any], dict[s
             if facts["format"] != FORMAT:
                 return None
             stored = set(file.keys())
-            tensors = {name: file.get_tensor(name) for name in names if name in stored or name != "maps"}
+            tensors = {name: file.get_tensor(name) for name in names if name in stored or name not in _OPTIONAL}
     except (OSError, SafetensorError, KeyError, ValueError):
         return None
     return facts, {**tensors, "cells": tensors["cells"].long(), "counts": tensors["counts"].long()}

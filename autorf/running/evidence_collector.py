@@ -1,5 +1,6 @@
 """Collects a trial's evidence during its last validation, without keeping the predictions."""
 
+import math
 from typing import Any
 
 import lightning
@@ -42,6 +43,7 @@ class EvidenceCollector(lightning.Callback):
         self._cells: list[Tensor] = []
         self._objects: list[NDArray[np.float64]] = []
         self._samples: list[tuple[Tensor, ...]] = []
+        self._scales: list[float] = []
         self._map_name: str | None = None
 
     def on_validation_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -67,11 +69,12 @@ class EvidenceCollector(lightning.Callback):
 
         Args:
             image: ``(N, 3, H, W)``, normalised.
-            mask: ``(N, H, W)``, labels.
-            prediction: ``(N, H, W)``, classes.
+            mask: ``(N, h, w)``, labels, of the image's size or their own.
+            prediction: ``(N, h, w)``, classes.
             model: its per-pixel layers, if any, hold the maps of this batch.
         """
         maps = self._maps(model, mask)
+        self._scales += [_scale(image, mask)] * len(mask)
         image, mask, prediction = image.cpu(), mask.cpu(), prediction.cpu()
         for index in range(len(mask)):
             map = None if maps is None else maps[index]
@@ -112,6 +115,7 @@ class EvidenceCollector(lightning.Callback):
         if self._seen == self._block.start:
             return None
         counted, components, kept = (joined(part) for part in (self._cells, self._objects, self._samples))
+        scales = torch.tensor(joined(self._scales))
         if not counted:
             return None
         cells, rows = torch.cat(counted), torch.from_numpy(np.concatenate(components))
@@ -130,12 +134,19 @@ class EvidenceCollector(lightning.Callback):
             sample_prediction=prediction,
             maps=maps[0] if maps else None,
             map_name=self._map_name,
+            image_scales=None if (scales == 1).all() else scales,
         )
 
 
 def is_last(trainer: lightning.Trainer) -> bool:
     """Whether this is a training's last validation, or one of its own."""
     return bool(trainer.state.fn == TrainerFn.VALIDATING or trainer.current_epoch + 1 == trainer.max_epochs)
+
+
+def _scale(image: Tensor, mask: Tensor) -> float:
+    """Pixels of the image for each of the mask's, along a side; the mean of both axes where they differ."""
+    height, width = (ours / theirs for ours, theirs in zip(image.shape[2:], mask.shape[1:], strict=True))
+    return math.sqrt(height * width)
 
 
 def objects(
@@ -162,7 +173,7 @@ def objects(
 
 def _sample(image: Tensor, mask: Tensor, prediction: Tensor, map: Tensor | None) -> tuple[Tensor, ...]:
     """Image ``(3, h, w)`` uint8, truth and prediction ``(h, w)`` int16, and the map ``(h, w)`` float16 if any."""
-    height, width = mask.shape
+    height, width = image.shape[1:]
     shrink = min(1.0, SAMPLE_SIDE / max(height, width))
     size = (max(1, round(height * shrink)), max(1, round(width * shrink)))
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))

@@ -13,7 +13,7 @@ from autorf.methods import METHODS, Method
 from autorf.specification import PositiveFloat, Specification, parse
 from autorf.study.builtin import locate
 from autorf.study.defaults import Defaults
-from autorf.study.settings import axis_annotation, differing, is_setting
+from autorf.study.settings import IMAGE_SIZE, axis_annotation, differing, is_setting
 from autorf.study.spec import StudySpec, read_yaml
 
 
@@ -192,11 +192,28 @@ def _axis(kind: type[Method], name: str, value: Any, source: str, study: StudySp
         annotation = None if field is None else field.annotation
     if isinstance(value, Mapping):
         return _range_axis(name, value, set(_leaves(annotation)), source)
+    if name == IMAGE_SIZE:
+        value = _sizes(value, source)
     if not isinstance(value, list) or (_takes_list(annotation) and not any(isinstance(item, list) for item in value)):
         return Axis(name, (value,))
     if not value:
         raise InputError(f"{source}: {name}: the grid is empty; list at least one value")
     return Axis(name, tuple(value))
+
+
+def _sizes(value: Any, source: str) -> Any:
+    """Image sizes as an axis has them: a plain list of numbers means squares, but for two, which may be one size."""
+    if not isinstance(value, list) or any(isinstance(item, list) for item in value):
+        return value
+    if not value:
+        raise InputError(f"{source}: {IMAGE_SIZE}: the grid is empty; list at least one value")
+    if len(value) == 2:
+        first, second = value
+        raise InputError(
+            f"{source}: {IMAGE_SIZE}: {value} may be one size or two; write [[{first}, {second}]] for one, or "
+            f"[[{first}, {first}], [{second}, {second}]] for two"
+        )
+    return [[side, side] for side in value]
 
 
 def _range_axis(name: str, value: Mapping[str, Any], types: set[Any], source: str) -> Axis:

@@ -61,7 +61,8 @@ class PriorSpec(Specification):
 
     Attributes:
         rnorm: receptive field over image side, > 0.
-        from_study: take the rnorm of the best complete configuration of that study, in the same root.
+        from_study: take the rnorm of that study, in the same root: where it has several image sizes, the one that fits
+            the winning fields of all of them; else that of its best complete configuration.
     """
 
     rnorm: PositiveFloat | None = None

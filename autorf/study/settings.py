@@ -21,9 +21,12 @@ _REFUSED = {
     "training.validate_every": "pruning compares trials after equally many validations; set it for the study",
     "training.seeds": "seeds are an axis of their own: training.seeds lists them for every configuration",
     "training.threads": "it changes how fast a trial trains and nothing else; set it for the study",
-    "data.image_size": "scores at different sizes cannot be compared; make a study for each size and compare those",
+    "data.score_at": "two scales are never compared; set it for the study",
 }
-_DATA = ("data.n_train", "data.augmentation")
+IMAGE_SIZE = "data.image_size"
+"""An axis whose trials are scored at the masks' own size, see :mod:`autorf.study.scale`."""
+
+_DATA = ("data.n_train", "data.half", "data.augmentation")
 """Of the data, what leaves the validation split as it is."""
 
 
@@ -66,8 +69,9 @@ def _kinds(part: str, study: StudySpec | None) -> list[Any]:
 
 
 def _reason_against(key: str) -> str | None:
-    if key.startswith("data.") and key not in _REFUSED and not key.startswith(_DATA):
-        return f"it changes what is validated, and such scores cannot be compared; of the data {', '.join(_DATA)}.* can"
+    if key.startswith("data.") and key not in _REFUSED and not key.startswith((IMAGE_SIZE, *_DATA)):
+        others = ", ".join((IMAGE_SIZE, *_DATA))
+        return f"it changes what is validated, and such scores cannot be compared; of the data {others}.* can"
     return _REFUSED.get(key)
 
 

@@ -235,6 +235,7 @@ class Mirror:
             self._log(client, self._parent, values.metrics(best_mean, len(records)))
             for record in [record for group in best for record in group][: self.spec.tracking.keep]:
                 self._keep_weights(client, record)
+        self._log(client, self._parent, values.line_metrics(records, self.spec, self.folder))
         if figure := trajectories(records):
             client.log_figure(self._parent, figure, "figures/trajectories.svg")
         if groups and tags.get("autorf.best_trial_key") != groups[0][0].key:

@@ -5,11 +5,16 @@ import json
 import math
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from autorf.comparison import StudyResults, compare_studies
+from autorf.comparison.rnorm import best_line
 from autorf.store.store import Record
 from autorf.store.traces import KEPT_APART
+from autorf.study.objectives import sign
+from autorf.study.settings import IMAGE_SIZE
 from autorf.study.spec import StudySpec
 from autorf.training.results import EpochReport, TrialResult, group_scores
 
@@ -145,6 +150,19 @@ def _shared(report: EpochReport | TrialResult) -> dict[str, Any]:
         "steps": report.steps,
         **sides,
     }
+
+
+def line_metrics(records: Sequence[Record], spec: StudySpec, folder: Path) -> "list[Metric]":
+    """The rnorm that fits all image sizes of a study and its 95 % interval; nothing for one size or without a fit."""
+    if not any(IMAGE_SIZE in record.configuration for record in records):
+        return []
+    rows = tuple(records)
+    study = StudyResults(spec.name, rows, rows, spec.model_dump(mode="json"), folder)
+    comparison = compare_studies([study])
+    line = best_line(comparison.rnorm, sign(comparison.metric))
+    if line is None:
+        return []
+    return metrics({"rnorm_line": line.ratio, "rnorm_line_low": line.low, "rnorm_line_high": line.high}, len(records))
 
 
 def metrics(values: Mapping[str, Any], step: int) -> "list[Metric]":

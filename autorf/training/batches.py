@@ -15,7 +15,8 @@ class EpochBatches(Sampler[list[int]]):
     """Index lists of ``batch_size``, shuffled by seed and epoch; Lightning calls ``set_epoch``.
 
     Of several processes, each gets an equal part of every shuffled batch, so that all take the same steps, and in a
-    given order its own block of the split, so that each image is seen once.
+    given order its own block of the split, so that each image is seen once. In the given order a batch ends early
+    where masks that keep their own size change it.
     """
 
     def __init__(
@@ -32,13 +33,12 @@ class EpochBatches(Sampler[list[int]]):
 
     def __len__(self) -> int:
         if not self.shuffle:
-            return -(-len(self.shard.of(self.length)) // self._part)
+            return len(self._in_order())
         return steps_per_epoch(self.length, self.batch_size, self.shard.processes)
 
     def __iter__(self) -> Iterator[list[int]]:
         if not self.shuffle:
-            block = self.shard.of(self.length)
-            yield from (list(block[start : start + self._part]) for start in range(0, len(block), self._part))
+            yield from self._in_order()
             return
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         order = torch.randperm(self.length, generator=generator).tolist()
@@ -47,9 +47,18 @@ class EpochBatches(Sampler[list[int]]):
             batch = order[start : start + self.batch_size]
             yield batch[: len(batch) // processes * processes][rank::processes]
 
-    @property
-    def _part(self) -> int:
-        return max(1, self.batch_size // self.shard.processes)
+    def _in_order(self) -> list[list[int]]:
+        """This process's block of the split, in batches of masks of one size."""
+        most = max(1, self.batch_size // self.shard.processes)
+        sizes = self.images.mask_sizes
+        batches: list[list[int]] = []
+        for index in self.shard.of(self.length):
+            alike = batches and (sizes is None or sizes[batches[-1][-1]] == sizes[index])
+            if alike and len(batches[-1]) < most:
+                batches[-1].append(index)
+            else:
+                batches.append([index])
+        return batches
 
 
 class PeriodBatches(Sampler[list[int]]):
@@ -96,7 +105,7 @@ class _Batched(Dataset[tuple[Tensor, Tensor]]):
 def loader(
     images: SegmentationSet, batch_size: int, seed: int, *, shuffle: bool, period: int | None = None
 ) -> DataLoader[tuple[Tensor, Tensor]]:
-    """Batches ``(image (N, 3, H, W), mask (N, H, W))`` of this process's shard of a split.
+    """Batches ``(image (N, 3, H, W), mask (N, h, w))`` of this process's shard of a split.
 
     Args:
         images: the split.

@@ -14,7 +14,7 @@ from autorf.methods.held_statistics import hold_batch_norm
 from autorf.methods.labels import labels
 from autorf.metrics import Scores, confusion, scores
 from autorf.surgery import parameter_groups
-from autorf.training.outputs import class_scores
+from autorf.training.outputs import class_scores, predicted_classes
 from autorf.training.parallel import own_shard, summed
 from autorf.training.schedule import constant, schedule
 from autorf.training.spec import TrainingSpec
@@ -98,10 +98,12 @@ class SegmentationModule(lightning.LightningModule):
         self._confusion = None
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Add a batch to the confusion matrix; returns the predicted classes ``(N, H, W)`` for callbacks."""
+        """Add a batch to the confusion matrix; returns the predicted classes ``(N, H, W)`` for callbacks.
+
+        They are of the masks' size, which may be another than the images'.
+        """
         image, mask = batch
-        # On the CPU argmax over a dimension that is not the last takes five times as long.
-        prediction = self(image).max(1).indices
+        prediction = predicted_classes(self.model(image), mask)
         matrix = confusion(prediction, mask, self.splits.n_classes, self.splits.ignore_index)
         self._confusion = matrix if self._confusion is None else self._confusion + matrix
         return prediction

@@ -1,7 +1,9 @@
 """What segmentation models of different libraries return."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -14,11 +16,34 @@ def class_scores(output: Any, image: Tensor) -> Tensor:
             ``logits``; another size is resized bilinearly.
         image: whose size counts.
     """
+    return resized(raw_scores(output), image.shape[-2:])
+
+
+def raw_scores(output: Any) -> Tensor:
+    """Class scores ``(N, n_classes, h, w)`` as the model left them."""
     if isinstance(output, dict):
         output = output["out"] if "out" in output else output["logits"]
     elif not isinstance(output, Tensor):
         output = output.logits
     assert isinstance(output, Tensor)
-    if output.shape[2:] != image.shape[2:]:
-        output = functional.interpolate(output, size=image.shape[2:], mode="bilinear", align_corners=False)
     return output
+
+
+def resized(scores: Tensor, size: Sequence[int]) -> Tensor:
+    """Scores ``(N, n_classes, h, w)`` at another height and width, bilinearly."""
+    if tuple(scores.shape[2:]) == tuple(size):
+        return scores
+    return functional.interpolate(scores, size=tuple(size), mode="bilinear", align_corners=False)
+
+
+def predicted_classes(output: Any, mask: Tensor) -> Tensor:
+    """The class of every pixel of ``mask (N, H, W)``: ``(N, H, W)`` int64.
+
+    Scores of another size are enlarged one image after the other: those of a whole batch at the masks' own size may
+    take many times the memory of its training.
+    """
+    scores, size = raw_scores(output), mask.shape[-2:]
+    # On the CPU argmax over a dimension that is not the last takes five times as long.
+    if scores.shape[2:] == size:
+        return scores.max(1).indices
+    return torch.cat([resized(image, size).max(1).indices for image in scores.split(1)])

@@ -30,13 +30,22 @@ def mapped(folder: Path, hits: dict[int, tuple[int, int]], count: int = 5) -> Fi
 
 
 def test_small_objects_are_best_seen_by_small_fields_and_one_ratio_fits(tmp_path: Path) -> None:
-    found = mapped(tmp_path, {1: (90, 450), 2: (60, 600), 4: (20, 810)})
+    found = mapped(tmp_path, {1: (80, 300), 2: (90, 450), 4: (60, 810), 6: (20, 600)})
     assert found is not None
     assert found.sizes == (SMALL, LARGE)
-    assert found.fields == (19, 27, 43)
+    assert found.fields == (19, 27, 43, 59)
+    assert [found.fields[at] for at in found.best] == [27, 43]
+    assert found.scores[0] == pytest.approx((0.8, 0.9, 0.6, 0.2))
+    assert found.ratio == pytest.approx((SMALL * 27 + LARGE * 43) / (SMALL**2 + LARGE**2))
+
+
+def test_best_fields_at_the_ends_of_the_grid_give_no_ratio_but_a_caution(tmp_path: Path) -> None:
+    found = mapped(tmp_path, {1: (90, 450), 2: (60, 600), 4: (20, 810)})
+    assert found is not None
     assert [found.fields[at] for at in found.best] == [19, 43]
-    assert found.scores[0] == pytest.approx((0.9, 0.6, 0.2))
-    assert found.ratio == pytest.approx((SMALL * 19 + LARGE * 43) / (SMALL**2 + LARGE**2))
+    assert found.ratio is None
+    assert "(43 px) is the largest of the grid" in found.line.text
+    assert "(19 px) is the smallest of the grid" in found.line.text
 
 
 def test_too_few_objects_or_dilations_give_no_map(tmp_path: Path) -> None:

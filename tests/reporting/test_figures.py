@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from autorf.comparison import Curve, FieldMap, compare
+from autorf.comparison import Curve, FieldLine, FieldMap, compare
 from autorf.reporting import (
     cost_figure,
     heat_map_figure,
@@ -100,9 +100,9 @@ def test_a_prediction_is_said_in_words() -> None:
 
 
 def test_the_fitted_line_lies_under_the_best_cells_where_one_ratio_fits_exactly() -> None:
-    found = FieldMap(
-        "images", (50, 100), ("rate 1", "rate 2", "rate 3"), (10, 20, 30), ((1, 0, 0), (0, 1, 0)), (0, 1), 0.2
-    )
+    line = FieldLine("images", "best", (), 0.2)
+    settings, scores = ("rate 1", "rate 2", "rate 3"), ((1, 0, 0), (0, 1, 0))
+    found = FieldMap("images", (50, 100), settings, (10, 20, 30), scores, (0, 1), line)
     (axes,) = heat_map_figure(found).axes
     (line,) = axes.lines
     assert list(line.get_xdata()) == [0, 1]

@@ -72,7 +72,7 @@ def test_a_range_over_a_whole_number_of_the_file_is_drawn_whole() -> None:
         ({"data.val_fraction": [0.5]}, "data.val_fraction: cannot be searched: it is no key"),
         ({"data.n_val": [4]}, "data.n_val: cannot be searched: it changes what is validated"),
         ({"data.name": ["camvid"]}, "data.name: cannot be searched: it changes what is validated"),
-        ({"data.image_size": [32, 48]}, "data.image_size: .*a study for each size"),
+        ({"data.image_size": [32, 48]}, "data.image_size: .*may be one size or two"),
         ({"training.seeds": [[0], [1]]}, "training.seeds: .*an axis of their own"),
         ({"training.threads": [1, 2]}, "training.threads: .*how fast a trial trains"),
         ({"training.steps": [1, 2]}, "training.steps: .*trained equally"),
