@@ -18,9 +18,9 @@ BUFFER = "bookkeeping"
 class Recorded(AdaptiveModule):
     """A module that remembers its training in the buffer ``bookkeeping``; see :mod:`autorf.methods.bookkeeping`.
 
-    The buffer is the truth: whatever copies, loads, averages, broadcasts or pickles a module's tensors carries the record.
-    What ``forward`` needs of it is read once and again only when the buffer is another tensor, or its version counter
-    says that something was written into it.
+    The buffer is the truth: whatever copies, loads, averages, broadcasts or pickles a module's tensors carries the
+    record. What ``forward`` needs of it is read once, and again only when the buffer is another tensor, or its version
+    counter says that something was written into it.
     """
 
     bookkeeping: Tensor

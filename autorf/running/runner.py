@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from autorf.data import DataSpec, Splits, load
+from autorf.errors import SearchWarning
 from autorf.fields import receptive_field
 from autorf.networks import build
 from autorf.running.cost import PeakMemory, costs

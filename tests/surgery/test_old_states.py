@@ -60,7 +60,11 @@ def test_a_searched_factor_goes_on_in_its_phase() -> None:
     profile = torch.ones(2, 16, dtype=torch.float64)
     for sigma, progress, phase in ((1.0, 0.3, Phase.SEARCHING), (0.0, 1.2, Phase.FIXED)):
         numbers = torch.tensor([sigma, progress], dtype=torch.float64)
-        own = {"inflation__profile": profile, "inflation__window_state": numbers, "inflation__factor": torch.tensor(1.5)}
+        own = {
+            "inflation__profile": profile,
+            "inflation__window_state": numbers,
+            "inflation__factor": torch.tensor(1.5),
+        }
         model = adapted(method)
         model.load_state_dict(old_state(method, **own), strict=True)
         assert model[0].inflation.record.phase is phase
