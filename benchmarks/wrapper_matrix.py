@@ -17,14 +17,14 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-import torch
+import torch  # noqa: E402
 
-import autorf
-from autorf.files import write_atomically
-from tests.matrix import distributed
-from tests.matrix.behaviours import BEHAVIOURS
-from tests.matrix.loop import METHODS, STEPS
-from tests.matrix.outcome import RIGHT, Outcome, outcome
+import autorf  # noqa: E402
+from autorf.files import write_atomically  # noqa: E402
+from tests.matrix import distributed  # noqa: E402
+from tests.matrix.behaviours import BEHAVIOURS  # noqa: E402
+from tests.matrix.loop import METHODS, STEPS  # noqa: E402
+from tests.matrix.outcome import RIGHT, Outcome, outcome  # noqa: E402
 
 RESULT = ROOT / "benchmarks" / "results" / "wrapper_matrix.md"
 COMPILED = ("compile after", "compile, dynamic")
@@ -96,11 +96,10 @@ def said(cells: Cells) -> list[str]:
 
 def graphs(cells: Cells) -> list[str]:
     """How many graphs were compiled while a method searches or learns at first, and afterwards."""
-    rows = [
-        f"| {method} | {' | '.join(cells[behaviour, method].words or cells[behaviour, method].kind for behaviour in COMPILED)} |"
-        for method in METHODS
-        if all((behaviour, method) in cells for behaviour in COMPILED)
-    ]
+    rows = []
+    for method in METHODS:
+        compiled = [cells[behaviour, method] for behaviour in COMPILED if (behaviour, method) in cells]
+        rows.append(f"| {method} | {' | '.join(cell.words or cell.kind for cell in compiled)} |")
     note = (
         "Backend `aot_eager`. What is drawn or learned anew in every step is resized outside the graphs, so their number "
         "does not grow with the steps."

@@ -55,6 +55,8 @@ class SearchedInflationRegion(OptionSearch, InflationRegion):
         return SearchState(factors, tuple(probabilities.tolist()), tuple(self.losses()))
 
     def _factor(self) -> Tensor:
+        if self.training:
+            self._check_told()
         if not (self.searching and self.training):
             return super()._factor()
         factor = self.factor.new_tensor(math.exp(self._drawn_logarithm()))
@@ -80,7 +82,6 @@ class SearchedInflationRegion(OptionSearch, InflationRegion):
 
     def _drawn_logarithm(self) -> float:
         """The logarithm of a factor within the window."""
-        self._check_told()
         ends = self._below(torch.tensor([self.edges[0], max(self.edges[0], min(self.edges[-1], self._bound))]))
         at = ends[0] + (ends[1] - ends[0]) * torch.rand((), dtype=torch.float64)
         drawn = self._centre() + self.sigma * float(torch.special.ndtri(at))

@@ -178,6 +178,8 @@ class LearnedDilationConv2d(OptionSearch, AdaptiveConv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Images of several dilations while searching, a plain dilated convolution before and after; (N, C, H, W)."""
+        if self.training:
+            self._check_told()
         if not self.searching:
             return self._dilated(input, self.rate)
         if not self.training:
@@ -189,7 +191,6 @@ class LearnedDilationConv2d(OptionSearch, AdaptiveConv2d):
 
     def _searched(self, input: Tensor) -> Tensor:
         """Every image at a dilation that is drawn for it."""
-        self._check_told()
         lower, blend = self._draw(len(input))
         blend = blend.to(input.device).requires_grad_(torch.is_grad_enabled())
         if blend.requires_grad:
@@ -265,7 +266,7 @@ class LearnedDilationConv2d(OptionSearch, AdaptiveConv2d):
 def _drawn_pairs(
     logs: tuple[float, ...], mu: float, sigma: float, threshold: float
 ) -> tuple[tuple[int, ...], tuple[float, ...]]:
-    """The pairs whose share of the window reaches the threshold (the most probable one always does), and their shares."""
+    """The pairs whose share of the window reaches the threshold, as the most probable one always does; the shares."""
     every = tuple(range(len(logs) - 1))
     pairs = _kept(every, _probabilities(logs, every, mu, sigma), threshold)
     return pairs, tuple(_probabilities(logs, pairs, mu, sigma))

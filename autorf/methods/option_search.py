@@ -12,7 +12,7 @@ from autorf.errors import InputError
 from autorf.methods import loss_profile
 from autorf.methods.base import SearchProgress
 from autorf.methods.bookkeeping import Phase, Record
-from autorf.methods.processes import in_parallel, summed
+from autorf.methods.processes import NOT_TOLD, announce, in_parallel, meet, summed
 from autorf.methods.recorded import Recorded
 
 
@@ -103,6 +103,8 @@ class OptionSearch(Recorded):
     def _advance_search(self, done: float) -> None:
         """Take in what was drawn since the last step; open, move, narrow or close the window for this share of it."""
         record = self.record
+        if in_parallel() and self._advanced_to is None:
+            announce()
         if record.begun and not record.ended:
             self._take_in(done)
             record = self.record
@@ -143,11 +145,13 @@ class OptionSearch(Recorded):
 
     def _check_told(self) -> None:
         """Raise where another process leads a search of which this one was never told, which would hang at the end."""
-        if in_parallel() and self.record.progress != self._advanced_to:
-            raise InputError(
-                "a search goes on that this process was not advanced in: call autorf.advance(model, step, total_steps) "
-                "with the same step in every process, not in one alone"
-            )
+        if not in_parallel():
+            return
+        if self._advanced_to is None and not self.record.ended:
+            # What DistributedDataParallel copies from the first process does not count as written.
+            self._read()
+        if self.searching and self.record.progress != self._advanced_to:
+            raise InputError(f"a search goes on that this process was not advanced in: {NOT_TOLD}")
 
     def _profile_of_group(self) -> Tensor:
         return torch.stack([module.profile for module in self.group]).sum(0)
@@ -157,8 +161,8 @@ class OptionSearch(Recorded):
         record = self.record
         if not record.whole:
             raise InputError(
-                "a search cannot go on from an average of its states (AveragedModel with use_buffers=True): resume from "
-                "the training's own state"
+                "a search cannot go on from an average of its states (AveragedModel with use_buffers=True): resume "
+                "from the training's own state"
             )
         passed = max(done - record.progress, 0.0)
         # Every process must take part, or none: what one still has to say can wait for the next step.
@@ -183,6 +187,7 @@ class OptionSearch(Recorded):
         newest = torch.zeros_like(profile)
         steps = self._add_drawn(newest)
         # Every process must come to the same centre.
+        meet()
         told = summed(torch.cat([newest.flatten(), newest.new_tensor([steps])]), self.bookkeeping.device)
         return profile + told[:-1].view_as(profile), int(told[-1] > 0)
 

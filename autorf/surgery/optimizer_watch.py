@@ -1,10 +1,10 @@
 """Which optimizers step the parameters of adapted models, and how they treat those that methods added.
 
-Torch tells of every step of every ``torch.optim`` optimizer. Models and optimizers are held weakly, so that watching keeps
-nothing alive, and a step costs a few look-ups.
+Torch tells of every step of every ``torch.optim`` optimizer. Models and optimizers are held weakly, so that watching
+keeps nothing alive, and a step costs a few look-ups.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary, ref
@@ -180,20 +180,20 @@ def watch(model: nn.Module) -> Watch:
     return _WATCHES[model]
 
 
-def _watches() -> Iterator[Watch]:
-    # Those of models that were collected meanwhile drop out of the dictionary.
-    yield from list(_WATCHES.values())
+def watched() -> list[tuple[nn.Module, Watch]]:
+    """Every model that is watched, as long as it is there."""
+    return list(_WATCHES.items())
 
 
 def _before_step(optimizer: Optimizer, arguments: Any, named: Any) -> None:
     if not torch.compiler.is_compiling():
-        for each in _watches():
+        for _, each in watched():
             each.before_step(optimizer)
 
 
 def _after_step(optimizer: Optimizer, arguments: Any, named: Any) -> None:
     if not torch.compiler.is_compiling():
-        for each in _watches():
+        for _, each in watched():
             each.after_step(optimizer)
 
 

@@ -71,7 +71,7 @@ def membership_problems(model: nn.Module, members: Sequence[Membership], held: I
         problems += _about(
             "rate",
             [own[name] for name in wrong],
-            f"learned at a rate of {rate:.3g} where their method asks for {right:.3g}: take "
+            f"learned at a rate of {rate:.3g} where the method asks for {right:.3g}: take "
             "autorf.parameter_groups(model, lr)",
         )
     return problems
@@ -82,7 +82,8 @@ def _about(kind: str, own: Sequence[OwnParameter], sentence: str) -> list[Proble
         return []
     verb = "is " if len(own) == 1 else "are "
     modules = tuple(dict.fromkeys(each.module for each in own))
-    return [Problem(kind, f"{_names(each.name for each in own)} {verb}{sentence}", modules, TrainingWarning)]
+    names = _names(each.name for each in own)
+    return [Problem(kind, f"{names} {verb}{sentence}", modules, TrainingWarning)]
 
 
 def search_problems(model: nn.Module) -> list[Problem]:
@@ -118,14 +119,16 @@ SENTENCES: dict[str, Callable[[str, SearchProgress], str]] = {
         f"nothing was searched in {names}: call autorf.advance(model, step, total_steps) before every optimizer step"
     ),
     "unfinished": lambda names, progress: (
-        f"the search of {names} is not over, {progress.done:.0%} of it is done: train on until autorf.advance has closed it"
+        f"the search of {names} is not over, {progress.done:.0%} of it is done: train on until autorf.advance has "
+        "closed it"
     ),
     "silent": lambda names, _: (
-        f"the search of {names} heard nothing, so its field is the one it began with: its layers must be in training mode, "
-        "and the loss depend on them, while it searches"
+        f"the search of {names} heard nothing, so its field is the one it began with: its layers must be in training "
+        "mode, and the loss depend on them, while it searches"
     ),
     "short": lambda names, progress: (
-        f"the search of {names} heard only {progress.steps} steps, fewer than {SEARCH_STEPS}: what it found may be chance"
+        f"the search of {names} heard only {progress.steps} steps, fewer than {SEARCH_STEPS}: what it found may be "
+        "chance"
     ),
 }
 """What to say of a search, by the kind of what it lacks."""

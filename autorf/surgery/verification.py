@@ -1,12 +1,15 @@
-"""When it is said that something a method added is not trained as it should be: on the way, at the end, and when asked."""
+"""When it is said that something is not trained as it should be: on the way, at the end, and when asked."""
 
 from typing import Any
 
+import torch
 from torch import nn
+from torch.optim import Optimizer
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from autorf.errors import InputError
-from autorf.methods.base import AdaptiveModule
-from autorf.surgery.optimizer_watch import membership, watch
+from autorf.methods.base import SEARCH_STEPS, AdaptiveModule
+from autorf.surgery.optimizer_watch import watch, watched
 from autorf.surgery.problems import (
     PATIENCE,
     Problem,
@@ -51,10 +54,11 @@ def verify(model: nn.Module, optimizer: Any) -> tuple[str, ...]:
         raise InputError("verify: the model has no method that learns; adapt it first, and verify before freeze")
     _check_optimizer("verify", optimizer)
     seen = watch(model)
-    members = [membership(model, optimizer), *seen.members()]
+    seen.look(optimizer)
+    members = seen.members()
     searches = [each for each in search_problems(model) if seen.steps or each.kind != "idle"]
     problems = [
-        *membership_problems(model, members, (each.name for member in members for each in member.own)),
+        *membership_problems(model, members, {each.name for member in members for each in member.own}),
         *(each for each in parameter_problems(model, seen) if each.kind == "still"),
         *deaf_searches(model),
         *searches,
@@ -79,6 +83,18 @@ def note_advance(model: nn.Module, optimizer: Any = None, *, last: bool) -> None
     say(_of_ended(search_problems(model)), stacklevel=4)
 
 
+def _say_unadvanced(optimizer: Optimizer, arguments: Any, named: Any) -> None:
+    if torch.compiler.is_compiling():
+        return
+    for model, seen in watched():
+        if seen.steps == SEARCH_STEPS:
+            say([each for each in search_problems(model) if each.kind == "idle"])
+
+
+# Whoever never calls ``advance`` can only be told by an optimizer.
+register_optimizer_step_post_hook(_say_unadvanced)
+
+
 def _is_new(model: nn.Module, optimizer: Any) -> bool:
     _check_optimizer("advance", optimizer)
     seen = watch(model)
@@ -90,7 +106,8 @@ def _is_new(model: nn.Module, optimizer: Any) -> bool:
 def _check_optimizer(name: str, optimizer: Any) -> None:
     if not hasattr(optimizer, "param_groups"):
         raise InputError(
-            f"{name}: takes an optimizer with param_groups, such as one of torch.optim, got a {type(optimizer).__name__}"
+            f"{name}: takes an optimizer with param_groups, such as one of torch.optim, got a "
+            f"{type(optimizer).__name__}"
         )
 
 
@@ -127,8 +144,8 @@ def check_finished(model: nn.Module, *, unfinished: bool = False) -> None:
     say([*parameter_problems(model, watch(model)), *_of_ended(problems)], stacklevel=4)
 
 
-def say_problems(model: nn.Module) -> None:
-    """Warn, once, of everything that is wrong with a model about to be saved."""
+def say_problems(model: nn.Module, stacklevel: int = 3) -> None:
+    """Warn, once, of everything that is wrong with a model whose training is over, or which is about to be saved."""
     seen = watch(model)
     searches = [each for each in search_problems(model) if each.kind != "idle" or seen.steps]
-    say([*parameter_problems(model, seen), *searches], stacklevel=4)
+    say([*parameter_problems(model, seen), *searches], stacklevel=stacklevel + 1)

@@ -1,0 +1,59 @@
+"""Every method under default DistributedDataParallel, in one pair of processes."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from . import two_processes
+from .two_processes import BATCH, METHODS, STEPS
+
+SEARCHING = ("learned", "shared", "searched")
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    root = tmp_path_factory.mktemp("pair")
+    script = Path(two_processes.__file__)
+    pair = [subprocess.Popen([sys.executable, script, root, str(rank)], cwd=script.parents[2]) for rank in range(2)]
+    for process in pair:
+        process.wait(timeout=300)
+    return [torch.load(root / f"{rank}.pt", weights_only=True) for rank in range(2)]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_both_processes_end_with_one_model(method: str, results: list[dict[str, Any]]) -> None:
+    first, second = (result[method]["state"] for result in results)
+    assert first.keys() == second.keys()
+    assert [name for name, value in first.items() if not torch.equal(value, second[name])] == []
+    assert results[0][method]["heard"] == results[1][method]["heard"]
+
+
+@pytest.mark.parametrize("method", SEARCHING)
+def test_a_search_hears_both_processes_and_is_over(method: str, results: list[dict[str, Any]]) -> None:
+    for phase, steps, images in results[0][method]["heard"]:
+        assert phase == "fixed"
+        assert steps == STEPS // 2
+        if method == "learned":
+            assert images == pytest.approx(2 * BATCH * STEPS // 2, rel=1e-3)
+
+
+@pytest.mark.parametrize("method", ["held", "searched"])
+def test_a_factor_that_is_held_or_drawn_is_not_moved_by_the_optimizer(
+    method: str, results: list[dict[str, Any]]
+) -> None:
+    assert results[0][method]["steps"]["2.inflation.factor"] == STEPS // 2
+    if method == "held":
+        factors = [values["f"] for values in results[0][method]["values"]]
+        assert factors[: STEPS // 2 + 1] == [1.0] * (STEPS // 2 + 1)
+        assert factors[-1] != 1.0
+
+
+def test_a_search_that_one_process_is_advanced_in_alone_ends_in_an_error(results: list[dict[str, Any]]) -> None:
+    assert results[1]["alone"].startswith("refused: a search goes on that this process was not advanced in")
+    assert results[0]["alone"].startswith("failed: ")
+    assert results[0]["tried out"].startswith("refused: advance: another process was not advanced: call autorf.advance")
+    assert results[1]["tried out"].startswith("failed: ")
