@@ -52,9 +52,10 @@ def table(cells: Cells, seconds: float) -> str:
     lines = [
         "# Methods in other people's pipelines",
         "",
-        f"Made by `benchmarks/wrapper_matrix.py` in {seconds:.0f} s ({platform.machine()}, autorf {autorf.__version__}, "
-        f"torch {torch.__version__.split('+')[0]}); a network of four convolutions, {STEPS} steps.",
-        "*works*: the trajectory of the plain loop, bit for bit where arithmetic allows. *refused*: a line of ours, below.",
+        f"Made by `benchmarks/wrapper_matrix.py` in {seconds:.0f} s ({versions()});",
+        f"a network of four convolutions, {STEPS} steps.",
+        "*works*: the trajectory of the plain loop, bit for bit where arithmetic allows.",
+        "*refused*: an error or a warning of ours says what is wrong, below. A dash: the flow does not concern the method.",
         f"{len(cells)} cells: {', '.join(counts)}.",
         "",
         f"| flow | {' | '.join(METHODS)} |",
@@ -71,13 +72,17 @@ def table(cells: Cells, seconds: float) -> str:
     return "\n".join(lines) + "\n"
 
 
+def versions() -> str:
+    return f"{platform.machine()}, autorf {autorf.__version__}, torch {torch.__version__.split('+')[0]}"
+
+
 def kinds(cells: Cells) -> list[str]:
     return list(dict.fromkeys(cell.kind for cell in cells.values()))
 
 
 def mark(cell: Outcome) -> str:
     if cell.kind in RIGHT:
-        return "–" if cell.kind == "does not apply" else cell.kind
+        return "-" if cell.kind == "does not apply" else cell.kind
     return f"**{cell.kind}**"
 
 
@@ -101,8 +106,8 @@ def graphs(cells: Cells) -> list[str]:
         compiled = [cells[behaviour, method] for behaviour in COMPILED if (behaviour, method) in cells]
         rows.append(f"| {method} | {' | '.join(cell.words or cell.kind for cell in compiled)} |")
     note = (
-        "Backend `aot_eager`. What is drawn or learned anew in every step is resized outside the graphs, so their number "
-        "does not grow with the steps."
+        "Backend `aot_eager`. What is drawn or learned anew in every step runs outside the graphs, "
+        "so their number does not grow with the steps."
     )
     return [note, "", "| method | default | dynamic=True |", "|---|---|---|", *rows]
 

@@ -1,7 +1,7 @@
 """The behaviours of the matrix that take one process: each a function of a method's name.
 
-It returns a note or nothing where the flow works, raises ``SilentError`` where its result is wrong without a word, and lets
-every other error through: an ``InputError`` is a refusal of ours, anything else ends inside torch.
+It returns a note or nothing where the flow works, raises ``SilentError`` where its result is wrong without a word, and
+lets every other error through: an ``InputError`` is a refusal of ours, anything else ends inside torch.
 """
 
 import copy

@@ -95,7 +95,7 @@ def test_not_strict_does_not_take_a_frozen_state_for_a_searching_one():
 
 
 def test_copies_of_frozen_models_refuse_too():
-    with pytest.raises(RuntimeError, match="before autorf.freeze"):
+    with pytest.raises(RuntimeError, match=r"before autorf.freeze"):
         copy.deepcopy(frozen()).load_state_dict(finished().state_dict())
 
 
@@ -185,6 +185,6 @@ def test_lightnings_best_checkpoint_after_freeze_is_refused_with_the_order(tmp_p
     trainer.validate(module, loader, ckpt_path="best", verbose=False)
     advance(module, 1, 1)
     freeze(module)
-    with pytest.raises(RuntimeError, match="before autorf.freeze: load it into the model before you freeze that"):
+    with pytest.raises(RuntimeError, match=r"before autorf.freeze: load it into the model before you freeze that"):
         trainer.validate(module, loader, ckpt_path="best", verbose=False)
     assert region_at(module.net.second).values()["f"] == 1.5

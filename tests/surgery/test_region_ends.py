@@ -1,4 +1,4 @@
-"""The modules at a region's ends: the classes and keys they had, copies and pickles of them, and passes that run again."""
+"""The modules at a region's ends: classes and keys as they were, copies and pickles, and passes that run again."""
 
 import copy
 import inspect
@@ -136,7 +136,7 @@ def test_passes_of_which_several_would_fit_are_refused(image):
     advance(model, 0, 10)
     outputs = [passed(model, image, use_reentrant=False, preserve_rng_state=False) for _ in range(2)]
     torch.manual_seed(5)
-    with pytest.raises(InputError, match="it is not known of which forward pass .*preserve_rng_state=True"):
+    with pytest.raises(InputError, match=r"it is not known of which forward pass .*preserve_rng_state=True"):
         outputs[0].sum().backward()
 
 
