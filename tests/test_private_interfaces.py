@@ -108,6 +108,16 @@ def _torch_operators() -> bool:
     return isinstance(operator, OpOverload) and operator._schema.name == "aten::add"
 
 
+def _torch_backward() -> bool:
+    import torch
+
+    inside: list[int] = []
+    value = torch.ones((), requires_grad=True)
+    value.register_hook(lambda gradient: inside.append(torch._C._current_graph_task_id()))
+    value.backward()  # type: ignore[no-untyped-call]
+    return torch._C._current_graph_task_id() == -1 and inside != [-1]
+
+
 def _torch_modules() -> bool:
     from torch import nn
 
@@ -136,6 +146,7 @@ INTERFACES: dict[Callable[[], bool], tuple[tuple[str, ...], tuple[str, ...]]] = 
     _torch_trees: (("tree_leaves", "tree_map"), ("surgery/*.py", "testing/*.py")),
     _torch_dispatch: (("TorchDispatchMode",), ("surgery/flow.py",)),
     _torch_operators: (("OpOverload", "_ops", "_schema"), ("fields/engine.py", "fields/liveness.py")),
+    _torch_backward: (("_C", "_current_graph_task_id"), ("methods/passes.py",)),
     _torch_modules: (_TORCH_DICTIONARIES, ("methods/base.py", "methods/pixelwise.py", "surgery/swap.py", "testing/*")),
     _torchvision_kernels: (("_call_kernel",), ("data/augmentation.py",)),
 }

@@ -5,8 +5,8 @@ No cast touches whole numbers, and most averages of a model's state copy them. O
 
 * *lasting* words hold what evaluation needs, in fixed point. A number that does not exist from the start is written
   beside a mark that is 0 until it does; their ratio is the same in every weighted average of a training's states.
-* *exact* words hold the bits of doubles, which make a resumed search the uninterrupted one. An average destroys them, and
-  a checksum tells.
+* *exact* words hold the bits of doubles, which make a resumed search the uninterrupted one. An average destroys them,
+  and a checksum tells.
 """
 
 import struct

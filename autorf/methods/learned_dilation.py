@@ -266,7 +266,7 @@ class LearnedDilationConv2d(OptionSearch, AdaptiveConv2d):
 def _drawn_pairs(
     logs: tuple[float, ...], mu: float, sigma: float, threshold: float
 ) -> tuple[tuple[int, ...], tuple[float, ...]]:
-    """The pairs whose share of the window reaches the threshold (the most probable one always does), and their shares."""
+    """The pairs whose share of the window reaches the threshold, as the most probable one always does; the shares."""
     every = tuple(range(len(logs) - 1))
     pairs = _kept(every, _probabilities(logs, every, mu, sigma), threshold)
     return pairs, tuple(_probabilities(logs, pairs, mu, sigma))

@@ -161,8 +161,8 @@ class OptionSearch(Recorded):
         record = self.record
         if not record.whole:
             raise InputError(
-                "a search cannot go on from an average of its states (AveragedModel with use_buffers=True): resume from "
-                "the training's own state"
+                "a search cannot go on from an average of its states (AveragedModel with use_buffers=True): resume "
+                "from the training's own state"
             )
         passed = max(done - record.progress, 0.0)
         # Every process must take part, or none: what one still has to say can wait for the next step.

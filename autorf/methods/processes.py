@@ -12,8 +12,8 @@ PATIENCE = 120.0
 """Seconds for which a process that is advanced waits for the others to be advanced for the first time."""
 
 NOT_TOLD = (
-    "call autorf.advance(model, step, total_steps) with the same step in every process, not in one alone: a search takes "
-    "in what all of them heard"
+    "call autorf.advance(model, step, total_steps) with the same step in every process, not in one alone: a search "
+    "takes in what all of them heard"
 )
 """What to do where a process was not advanced."""
 

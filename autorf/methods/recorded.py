@@ -18,15 +18,15 @@ BUFFER = "bookkeeping"
 class Recorded(AdaptiveModule):
     """A module that remembers its training in the buffer ``bookkeeping``; see :mod:`autorf.methods.bookkeeping`.
 
-    The buffer is the truth: whatever copies, loads, averages, broadcasts or pickles a module's tensors carries the record.
-    What ``forward`` needs of it is read once and again only when the buffer is another tensor, or its version counter
-    says that something was written into it.
+    The buffer is the truth: whatever copies, loads, averages, broadcasts or pickles a module's tensors carries the
+    record. What ``forward`` needs of it is read once, and again only when the buffer is another tensor, or its version
+    counter says that something was written into it.
     """
 
     bookkeeping: Tensor
     _options: tuple[float, ...]
     _start: Record
-    _mirror: tuple[Tensor | None, int, Record]
+    _mirror: tuple[Tensor, int, Record]
 
     def _keep(self, start: Record, options: Sequence[float], device: torch.device) -> None:
         """Begin with the record ``start``, of a choice among ``options``."""
@@ -41,8 +41,8 @@ class Recorded(AdaptiveModule):
         # A compiler would take each version for another program; it sees what was read when a mode or state was set.
         if torch.compiler.is_compiling():
             return self._mirror[2]
-        buffer, (tensor, version, record) = self._buffers[BUFFER], self._mirror
-        if buffer is tensor and version == _version(tensor):
+        tensor, version, record = self._mirror
+        if self._buffers[BUFFER] is tensor and version == _version(tensor):
             return record
         return self._read()
 

@@ -48,7 +48,8 @@ class RegionEnd(nn.Module):
     plain_class: type[nn.Module]
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        rebuild, arguments, *rest = super().__reduce_ex__(protocol)
+        reduced: Any = super().__reduce_ex__(protocol)
+        rebuild, arguments, *rest = reduced
         if rebuild is not copyreg.__newobj__ or arguments != (type(self),):  # type: ignore[attr-defined]
             raise InputError(
                 f"a {type(self).__name__} at the end of a region cannot be copied or pickled, which it does in a way "
@@ -96,7 +97,8 @@ def ends_of(module: nn.Module) -> Ends:
 
 def set_ends(module: nn.Module, ends: Ends) -> None:
     """Make ``module`` be this to the regions around it."""
-    plain = module.plain_class if isinstance(module, RegionEnd) else type(module)
+    # Typed loosely: a type checker takes no class of modules for hashable.
+    plain: Any = module.plain_class if isinstance(module, RegionEnd) else type(module)
     if ends == Ends():
         with suppress(AttributeError):
             del module.region_ends
@@ -112,7 +114,7 @@ def region_ends(model: nn.Module) -> Iterator[RegionEnd]:
 
 
 @cache
-def _end_class(plain: type[nn.Module]) -> type[RegionEnd]:
+def _end_class(plain: Any) -> type[RegionEnd]:
     """The subclass of ``plain`` that resizes; under its name, by which models, records and exporters know it."""
     forward = plain.forward
 
@@ -137,7 +139,7 @@ def _see(region: Region, arguments: tuple[Any, ...], named: Mapping[str, Any]) -
     region.image_size = sides_of(image)
 
 
-def _new(plain: type[nn.Module]) -> RegionEnd:
+def _new(plain: Any) -> RegionEnd:
     """An empty module of the subclass, for copies and pickles."""
     resizing = _end_class(plain)
     return resizing.__new__(resizing)

@@ -64,9 +64,7 @@ def adapt(model: nn.Module, method: Method, *methods: Method, example_input: Ten
     if may_repeat(model) and all_done((method, *methods), [done.method for done in adaptations(model)]):
         return wrapped
     owners = {name: f"the earlier {earlier.method.method}" for earlier in adaptations(model) for name in earlier.names}
-    plans = [plan for each in (method, *methods) for plan in _plans(model, each, owners, example_input)]
-    for plan in plans:
-        _check_wrappers(wrapped, plan)
+    plans = [plan for each in (method, *methods) for plan in _plans(wrapped, each, owners, example_input)]
     if example_input is None and _folds(plans):
         example_input = runnable_input(model, None)
     before = None if example_input is None else shapes(run(model, example_input))
@@ -80,12 +78,14 @@ def adapt(model: nn.Module, method: Method, *methods: Method, example_input: Ten
     return wrapped
 
 
-def _check_wrappers(wrapped: nn.Module, plan: Plan) -> None:
-    new_state = plan.exchange.region is not None or any(
-        isinstance(module, AdaptiveModule) for module in plan.exchange.replacements.values()
-    )
-    for name in plan.adaptation.names:
-        check_inside(wrapped, name, plan.adaptation.method.method, new_state=new_state)
+def _check_wrappers(wrapped: nn.Module, method: Method, names: Sequence[str], *, new_state: bool) -> None:
+    for name in names:
+        check_inside(wrapped, name, method.method, new_state=new_state)
+
+
+def _adds_state(exchange: Exchange) -> bool:
+    replacements = exchange.replacements.values()
+    return exchange.region is not None or any(isinstance(module, AdaptiveModule) for module in replacements)
 
 
 def _folds(plans: Sequence[Plan]) -> bool:
@@ -137,15 +137,20 @@ def carry_out(model: nn.Module, plans: Sequence[Plan], check: Callable[[], None]
         plan.adaptation.method.finish(model)
 
 
-def _plans(model: nn.Module, method: Method, owners: dict[str, str], example_input: Tensor | None) -> list[Plan]:
+def _plans(wrapped: nn.Module, method: Method, owners: dict[str, str], example_input: Tensor | None) -> list[Plan]:
     """Check everything about ``method`` and enter its targets into ``owners``."""
+    model = unwrapped(wrapped)
     scope = SCOPES.get(getattr(method, "scope", None))
     if scope is None:
         raise InputError(f"adapt takes methods such as Dilation(...), got {method!r}")
     plans: list[Plan] = []
     for placed, names in scope.places(model, method):
         _claim(placed, names, owners)
-        plans.append(Plan(Adaptation(placed, names), scope.exchange(model, placed, names, example_input)))
+        # Before anything else is asked of the layers: those in some wrappers are not what they seem.
+        _check_wrappers(wrapped, placed, names, new_state=False)
+        exchange = scope.exchange(model, placed, names, example_input)
+        _check_wrappers(wrapped, placed, names, new_state=_adds_state(exchange))
+        plans.append(Plan(Adaptation(placed, names), exchange))
     return plans
 
 

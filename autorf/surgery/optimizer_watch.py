@@ -1,7 +1,7 @@
 """Which optimizers step the parameters of adapted models, and how they treat those that methods added.
 
-Torch tells of every step of every ``torch.optim`` optimizer. Models and optimizers are held weakly, so that watching keeps
-nothing alive, and a step costs a few look-ups.
+Torch tells of every step of every ``torch.optim`` optimizer. Models and optimizers are held weakly, so that watching
+keeps nothing alive, and a step costs a few look-ups.
 """
 
 from collections.abc import Mapping

@@ -119,14 +119,16 @@ SENTENCES: dict[str, Callable[[str, SearchProgress], str]] = {
         f"nothing was searched in {names}: call autorf.advance(model, step, total_steps) before every optimizer step"
     ),
     "unfinished": lambda names, progress: (
-        f"the search of {names} is not over, {progress.done:.0%} of it is done: train on until autorf.advance has closed it"
+        f"the search of {names} is not over, {progress.done:.0%} of it is done: train on until autorf.advance has "
+        "closed it"
     ),
     "silent": lambda names, _: (
-        f"the search of {names} heard nothing, so its field is the one it began with: its layers must be in training mode, "
-        "and the loss depend on them, while it searches"
+        f"the search of {names} heard nothing, so its field is the one it began with: its layers must be in training "
+        "mode, and the loss depend on them, while it searches"
     ),
     "short": lambda names, progress: (
-        f"the search of {names} heard only {progress.steps} steps, fewer than {SEARCH_STEPS}: what it found may be chance"
+        f"the search of {names} heard only {progress.steps} steps, fewer than {SEARCH_STEPS}: what it found may be "
+        "chance"
     ),
 }
 """What to say of a search, by the kind of what it lacks."""

@@ -12,6 +12,10 @@ MARK = "frozen_by_autorf_so_use_autorf_load_or_autorf_plain_state_dict"
 """The buffer's name, at the end of its key: what strict loading into another model complains of."""
 
 
+_WATCHED = "autorf_watches_loading"
+"""The attribute of a module that looks at the states it is given."""
+
+
 def is_mark(key: str) -> bool:
     """Whether ``key`` of a state is the mark of a frozen model."""
     return key.rpartition(".")[2] == MARK
@@ -26,9 +30,9 @@ def set_mark(module: nn.Module, value: Tensor) -> None:
 
 def watch_loading(module: nn.Module) -> None:
     """Have ``module`` refuse states of another phase when one is loaded into it or into a model that holds it."""
-    hooks = module._load_state_dict_pre_hooks.values()
-    if not any(getattr(hook, "hook", None) is _refuse_other_phases for hook in hooks):
+    if not vars(module).get(_WATCHED, False):
         module.register_load_state_dict_pre_hook(_refuse_other_phases)
+        setattr(module, _WATCHED, True)
 
 
 def _refuse_other_phases(

@@ -188,8 +188,8 @@ def _mark(model: nn.Module, weights: dict[str, Tensor]) -> None:
         mark_frozen(model)
         weights.update({key: value for key, value in model.state_dict().items() if is_mark(key)})
         return
-    for holder in model.modules():
-        holder._buffers.pop(MARK, None)
+    for module in model.modules():
+        module._buffers.pop(MARK, None)
     modules = dict(named_modules(model))
     for key, value in marks.items():
         if (holder := modules.get(key.rpartition(".")[0])) is not None:

@@ -1,4 +1,4 @@
-"""When it is said that something a method added is not trained as it should be: on the way, at the end, and when asked."""
+"""When it is said that something is not trained as it should be: on the way, at the end, and when asked."""
 
 from typing import Any
 
@@ -106,7 +106,8 @@ def _is_new(model: nn.Module, optimizer: Any) -> bool:
 def _check_optimizer(name: str, optimizer: Any) -> None:
     if not hasattr(optimizer, "param_groups"):
         raise InputError(
-            f"{name}: takes an optimizer with param_groups, such as one of torch.optim, got a {type(optimizer).__name__}"
+            f"{name}: takes an optimizer with param_groups, such as one of torch.optim, got a "
+            f"{type(optimizer).__name__}"
         )
 
 
@@ -143,8 +144,8 @@ def check_finished(model: nn.Module, *, unfinished: bool = False) -> None:
     say([*parameter_problems(model, watch(model)), *_of_ended(problems)], stacklevel=4)
 
 
-def say_problems(model: nn.Module) -> None:
-    """Warn, once, of everything that is wrong with a model about to be saved."""
+def say_problems(model: nn.Module, stacklevel: int = 3) -> None:
+    """Warn, once, of everything that is wrong with a model whose training is over, or which is about to be saved."""
     seen = watch(model)
     searches = [each for each in search_problems(model) if each.kind != "idle" or seen.steps]
-    say([*parameter_problems(model, seen), *searches], stacklevel=4)
+    say([*parameter_problems(model, seen), *searches], stacklevel=stacklevel + 1)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -56,13 +56,18 @@ _FLAT = "torch.distributed.fsdp.fully_sharded_data_parallel.FullyShardedDataPara
 
 
 @cache
-def _wrapper_of(kind: type[nn.Module]) -> Wrapper | None:
+def _wrapper_of(kind: Any) -> Wrapper | None:
     names = (f"{base.__module__}.{base.__qualname__}" for base in kind.__mro__)
     return next((WRAPPERS[name] for name in names if name in WRAPPERS), None)
 
 
+def _class(module: nn.Module) -> Any:
+    # Typed loosely: a type checker takes no class of modules for hashable.
+    return type(module)
+
+
 def _attribute(module: nn.Module) -> str:
-    wrapper = _wrapper_of(type(module))
+    wrapper = _wrapper_of(_class(module))
     return "" if wrapper is None else wrapper.attribute
 
 
@@ -107,7 +112,7 @@ def check_inside(model: nn.Module, name: str, method: str, *, new_state: bool) -
         new_state: whether the change brings parameters or buffers.
     """
     for module in _path(model, name):
-        wrapper = _wrapper_of(type(module))
+        wrapper = _wrapper_of(_class(module))
         if wrapper is None or wrapper.inside == "anything" or (wrapper.inside == "no new state" and not new_state):
             continue
         raise InputError(f"{method}: {name!r} lies inside a {_kind(module)}: {wrapper.order}")
@@ -134,7 +139,10 @@ def _path(model: nn.Module, name: str) -> list[nn.Module]:
     path = [model]
     for part in name.split(".") if name else []:
         path.extend(_opened(path[-1]))
-        path.append(path[-1].get_submodule(part))
+        # Not get_submodule, which compiled modules lack.
+        inner = getattr(path[-1], part)
+        assert isinstance(inner, nn.Module)
+        path.append(inner)
     path.extend(_opened(path[-1]))
     return path
 

@@ -75,8 +75,8 @@ class ReceptiveFieldCallback(lightning.Callback):
         earlier = [each for each in callbacks[: callbacks.index(self)] if isinstance(each, COPIES)]
         if earlier:
             raise InputError(
-                f"ReceptiveFieldCallback: put it before {type(earlier[0]).__name__} in callbacks, which copies the model "
-                "as it is before it is adapted"
+                f"ReceptiveFieldCallback: put it before {type(earlier[0]).__name__} in callbacks, which copies the "
+                "model as it is before it is adapted"
             )
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -123,7 +123,7 @@ class ReceptiveFieldCallback(lightning.Callback):
         if _steps_done(trainer) >= self.total_steps:
             advance(pl_module, self.total_steps, self.total_steps)
         if trainer.is_global_zero and adaptations(pl_module):
-            say_problems(pl_module)
+            say_problems(pl_module, stacklevel=2)
             rank_zero_info(f"ReceptiveFieldCallback, after {_steps_done(trainer)} steps:\n{describe(pl_module)}")
 
 

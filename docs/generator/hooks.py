@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from docs.generator import api, commands, floors, floors_picture, study_file
+from docs.generator import api, commands, floors, floors_picture, phases_picture, study_file
 from docs.generator.markdown import table
 
 
@@ -19,6 +19,7 @@ def _rooms() -> str:
 GENERATED: dict[str, Callable[[], str]] = {
     "floors": lambda: floors_picture.picture(floors.rooms()),
     "rooms": _rooms,
+    "phases": phases_picture.picture,
     "study file": study_file.page,
     "commands": commands.page,
     "api": lambda: api.page(""),

@@ -1,7 +1,7 @@
 """The behaviours of the matrix that take one process: each a function of a method's name.
 
-It returns a note or nothing where the flow works, raises ``SilentError`` where its result is wrong without a word, and lets
-every other error through: an ``InputError`` is a refusal of ours, anything else ends inside torch.
+It returns a note or nothing where the flow works, raises ``SilentError`` where its result is wrong without a word, and
+lets every other error through: an ``InputError`` is a refusal of ours, anything else ends inside torch.
 """
 
 import copy
@@ -29,6 +29,7 @@ from tests.matrix.loop import (
     SEARCHING,
     STEPS,
     Loop,
+    Network,
     adamw,
     adapted,
     batch,
@@ -254,8 +255,10 @@ def checkpoint_one_block(name: str) -> str | None:
     for reentrant in (False, True):
         model = adapted(name)
 
-        def forward(images: Tensor, model: nn.Sequential = model, reentrant: bool = reentrant) -> Tensor:
-            scores: Tensor = model[3](checkpoint(model[1:3], model[0](images), use_reentrant=reentrant))
+        def forward(images: Tensor, model: Network = model, reentrant: bool = reentrant) -> Tensor:
+            scores: Tensor = model[3](
+                checkpoint(nn.Sequential(model[1], model[2]), model[0](images), use_reentrant=reentrant)
+            )
             return scores
 
         loop = Loop(model, forward=forward).run()
@@ -272,7 +275,7 @@ def checkpoint_across_blocks(name: str) -> str | None:
     for reentrant in (False, True):
         model = adapted(name)
 
-        def forward(images: Tensor, model: nn.Sequential = model, reentrant: bool = reentrant) -> Tensor:
+        def forward(images: Tensor, model: Network = model, reentrant: bool = reentrant) -> Tensor:
             maps = model[0](images)
             for block in (model[1], model[2]):
                 maps = checkpoint(block, maps, use_reentrant=reentrant)
@@ -471,7 +474,7 @@ def evaluation_mode(name: str) -> str | None:
     if name == "dilation":
         raise NotConcernedError("nothing is learned")
     model = adapted(name)
-    loop = Loop(model, forward=lambda images: model[3](model[1:3].eval()(model[0](images))))
+    loop = Loop(model, forward=lambda images: model[3](model[2].eval()(model[1].eval()(model[0](images)))))
     parameters = list(model.parameters())
     before = [parameter.detach().clone() for parameter in parameters]
     line = _said(loop)

@@ -250,7 +250,10 @@ def test_the_regions_papers_gradient_is_the_sum_of_both_resizes() -> None:
     with torch.no_grad():
         entering = model[1](model[0](IMAGE))
     there, back = (torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in (1.3, 1 / 1.3))
-    inside = model[3].forward(model[2].forward(inflate(entering, there, gradient="paper")))
+    inside = inflate(entering, there, gradient="paper")
+    for layer in (model[2], model[3]):
+        assert isinstance(layer, nn.Conv2d)
+        inside = nn.Conv2d.forward(layer, inside)
     (interpolate(inside, back, (9, 13), gradient="paper") * weights).sum().backward()
     assert region.factor.grad is not None
     assert region.factor.grad.item() == pytest.approx((there.grad - back.grad / 1.3**2).item(), rel=1e-9)

@@ -11,6 +11,7 @@ from autorf.methods.convolutions import plain_convolution
 from autorf.methods.inflation import ConstantRegion
 from autorf.surgery import adapt, adaptations, advance, describe, freeze
 from autorf.surgery.adaptation import adaptive_modules
+from autorf.surgery.state_mark import MARK
 from autorf.surgery.swap import region_at
 
 from .conftest import everything
@@ -39,10 +40,11 @@ def test_a_frozen_model_is_made_of_plain_layers_with_the_same_output(branching, 
     assert adaptive_modules(branching) == {}
 
 
-def test_a_frozen_model_has_the_keys_of_the_original_one(branching):
+def test_a_frozen_model_has_the_keys_of_the_original_one_and_its_mark(branching):
     keys = list(branching.state_dict())
     freeze(_finished(branching))
-    assert list(branching.state_dict()) == keys
+    assert [key for key in branching.state_dict() if key != MARK] == keys
+    assert MARK in branching.state_dict()
 
 
 def test_a_frozen_model_can_be_exported(branching, image):

@@ -1,6 +1,6 @@
-"""One of two processes that train every method under default DistributedDataParallel: ``python two_processes.py ROOT RANK``.
+"""One of two processes that train every method under default DistributedDataParallel.
 
-It writes what it ended with to ``ROOT/RANK.pt``.
+``python two_processes.py ROOT RANK``; it writes what it ended with to ``ROOT/RANK.pt``.
 """
 
 import sys
@@ -13,8 +13,7 @@ import torch
 from torch import nn
 
 from autorf.errors import InputError
-from autorf.methods import Inflation, LearnedDilation, PixelAdaptive, ScaleAdaptive
-from autorf.methods import processes
+from autorf.methods import Inflation, LearnedDilation, PixelAdaptive, ScaleAdaptive, processes
 from autorf.methods.base import Method
 from autorf.methods.recorded import Recorded
 from autorf.surgery import adapt, advance, learned_values, parameter_groups
@@ -53,11 +52,12 @@ def trained(method: Method, rank: int) -> dict[str, Any]:
         optimizer.step()
     advance(model, STEPS, STEPS)
     records = [module.record for module in model.modules() if isinstance(module, Recorded)]
+    n_pairs = len(records[0].profile) // 2
     state = {name: value for name, value in model.state_dict().items() if "map_state" not in name}
     steps = {name: optimizer.state[p]["step"].item() for name, p in model.named_parameters() if p in optimizer.state}
     return {
         "state": state,
-        "heard": [(record.phase.value, record.heard, sum(record.profile[: len(record.profile) // 2])) for record in records],
+        "heard": [(record.phase.value, record.heard, sum(record.profile[:n_pairs])) for record in records],
         "values": held,
         "steps": steps,
     }
