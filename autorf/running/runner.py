@@ -94,7 +94,7 @@ def run(
         return checkpoint.history[-1].as_result()
     if not shard.first:
         return _result(module, checkpoint, field, running_costs)
-    if len(checkpoint.history) == job.epochs:
+    if len(checkpoint.history) == (spec.training.validations if trained else 0):
         assert evidence is not None
         write_evidence(job.folder, evidence)
         save(model, job.folder)
