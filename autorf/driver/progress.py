@@ -107,6 +107,8 @@ class Progress(Listener):
 
     def epochs_of(self, record: Record) -> int:
         """How many epochs, or validations of a training counted in steps, a trial trains."""
+        if record.trial is not None and not record.trial.method.trained:
+            return 0
         spec = spec_of(self.spec, record.trial) if record.trial else self.spec
         return spec.training.validations
 

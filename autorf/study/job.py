@@ -53,4 +53,4 @@ class Job:
     @property
     def epochs(self) -> int:
         """How many epochs, or validations of a training counted in steps, make the trial complete."""
-        return self.trial_spec.training.validations
+        return self.trial_spec.training.validations if self.trial.method.trained else 0

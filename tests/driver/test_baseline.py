@@ -1,7 +1,6 @@
 """Training ``only`` a method's own parameters on a trained baseline, which is a row of its own."""
 
 import json
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +14,14 @@ from autorf.comparison import compare_studies
 from autorf.comparison.results import results_of
 from autorf.data import load
 from autorf.deployment.retrain import Options, retrain
-from autorf.driver import search as module
 from autorf.driver.plan import plan
+from autorf.driver.search import search
 from autorf.errors import InputError
 from autorf.networks import build
 from autorf.reporting import report_page
 from autorf.store.store import open_store
 from autorf.study.spec import StudySpec, parse_study
 from autorf.training.module import SegmentationModule
-from tests.driver.test_search_loop import Silent
-from tests.study.trained import Here
 from tests.tiny import TINY
 
 ONLY = {"method": "scale_adaptive", "only": True, "learning_rate_multiplier": 10.0}
@@ -57,12 +54,9 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def searched(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The root of a finished study of it."""
+    """The root of a finished study of it, run by worker processes and mirrored."""
     root = tmp_path_factory.mktemp("only")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "make", lambda *_: Here())
-        patch.setattr(module, "open_mirror", lambda *_: nullcontext(Silent()))
-        module.search(study(weights), "f", root, quiet=True)
+    search(study(weights), "f", root, quiet=True)
     return root
 
 

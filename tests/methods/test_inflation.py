@@ -323,11 +323,11 @@ def test_f_is_within_its_bounds_in_every_forward_pass_without_advance(
 @pytest.mark.parametrize("direction", [1, -1])
 def test_beyond_a_bound_only_the_gradient_that_leads_f_back_is_kept(direction: int) -> None:
     weights = torch.randn(2, 2, 9, 13, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    at_the_bound = adapted(high=2.0, factor=2.0)
-    (at_the_bound(IMAGE) * weights).sum().backward()
-    slope = region_of(at_the_bound).factor.grad
+    free = adapted(factor=2.0)
+    (free(IMAGE) * weights).sum().backward()
+    slope = region_of(free).factor.grad
     beyond = adapted(high=2.0)
-    beyond.load_state_dict(at_the_bound.state_dict())
+    beyond.load_state_dict(free.state_dict())
     region_of(beyond).factor.data.fill_(3.0)
     # Descent goes against the gradient: down, and so back, where it is positive.
     (beyond(IMAGE) * weights * direction * slope.sign()).sum().backward()
