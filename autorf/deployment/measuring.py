@@ -11,7 +11,7 @@ from autorf.data import Splits
 from autorf.metrics import scores
 from autorf.running.evidence import Evidence, merged_tallies
 from autorf.statistics import half_width, image_variance, influence, pooled
-from autorf.training.results import METRICS, group_scores
+from autorf.training.results import GROUP, METRICS
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def measured(evidence: Sequence[Evidence], splits: Splits) -> Measured | None:
     for name, members in (splits.label_groups or {}).items():
         merged = [merged_tallies(of.cells, of.counts, of.n_images, members).numpy() for of in evidence]
         if merged[0][..., 1].any():
-            metrics |= group_scores({name: _with_seeds(merged, "f1")})
+            metrics[f"{GROUP}{name}"] = _with_seeds(merged, "f1")
     seed_scores = [scores(of_seed.confusion.sum(0), of_seed.class_names) for of_seed in evidence]
     per_class = {}
     for name in evidence[0].class_names:

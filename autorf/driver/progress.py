@@ -237,7 +237,7 @@ class JsonLines(Progress):
     def epoch(self, record: Record, report: EpochReport) -> None:
         """A trial finished an epoch."""
         super().epoch(record, report)
-        self._write("epoch", {"key": record.key, **report.to_json()})
+        self._write("epoch", {"key": record.key, "loss": report.loss, **report.to_json()})
 
     def finished(self, record: Record) -> None:
         """A trial ended."""

@@ -13,6 +13,7 @@ from autorf.metrics import scores
 from autorf.running.evidence import Evidence
 from autorf.running.evidence_collector import EvidenceCollector, is_last
 from autorf.study.evaluation_spec import EvaluationSpec
+from autorf.training.module import SegmentationModule
 from autorf.training.multiscale import MultiScale
 from autorf.training.outputs import class_scores
 from autorf.training.results import METRICS, MultiScaleScores
@@ -34,6 +35,7 @@ class MultiScaleEvaluation(lightning.Callback):
     def on_validation_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Copy the model: what its layers noted of the images' own size is to stay."""
         self._collector.on_validation_start(trainer, pl_module)
+        assert isinstance(pl_module, SegmentationModule)
         self._model = copy.deepcopy(pl_module.model).eval() if is_last(trainer) else None
 
     def on_validation_batch_end(

@@ -47,7 +47,7 @@ def test_overall_reaches_rows_groups_and_their_table_and_f1_every_class(trials: 
     assert [group["f1_groups"]["overall"] for group in told["groups"]] == pytest.approx([0.62, 0.825])
     (overall,) = told["label_groups"]
     assert (overall["name"], overall["difference"]) == ("overall", pytest.approx(0.205))
-    assert overall["f1"] == pytest.approx({"best manual": 0.62, "best learned": 0.825, "default": 0.62})
+    assert (overall["f1"]["best manual"], overall["f1"]["best learned"]) == pytest.approx((0.62, 0.825))
     assert told["classes"][1]["f1"]["best manual"] == 0.6
 
 
@@ -56,10 +56,8 @@ def test_a_search_may_aim_at_a_group_whose_interval_is_over_images_too(trials: l
         assert trial.result is not None
         leave_evidence(tmp_path, trial, [0.4, 0.9, trial.result.groups["overall"]])
     comparison = compare_studies([study(trials, tmp_path, search={"objectives": ["f1_overall"]})])
-    assert (comparison.metric, [row.score for row in comparison.rows]) == (
-        "f1_overall",
-        [0.6, 0.62, 0.64, 0.8, 0.825, 0.85],
-    )
+    assert comparison.metric == "f1_overall"
+    assert [row.score for row in comparison.rows] == pytest.approx([0.6, 0.62, 0.64, 0.8, 0.825, 0.85])
     (manual, _) = comparison.groups
     assert manual.ci95_images is not None
     assert manual.ci95 is not None
@@ -79,7 +77,7 @@ def test_the_classes_of_the_means_are_told_with_those_that_are_absent_or_left_ou
 
 def test_studies_whose_means_are_over_different_classes_are_not_compared(trials: list[Record]) -> None:
     other = study(trials, name="other", data={"left_out": ["a"]})
-    with pytest.raises(InputError, match="their means are over different classes: data.left_out"):
+    with pytest.raises(InputError, match=r"their means are over different classes: data\.left_out"):
         compare_studies([study(trials), other])
 
 

@@ -120,7 +120,7 @@ def test_the_test_split_is_evaluated_once_however_often_the_end_is_repeated(
 
     evaluated: list[int] = []
     once = runner.evaluate
-    monkeypatch.setattr(runner, "evaluate", lambda job: (evaluated.append(job.seed), once(job))[1])
+    monkeypatch.setattr(runner, "evaluate", lambda job, **how: (evaluated.append(job.seed), once(job, **how))[1])
     with monkeypatch.context() as patch:
         patch.setattr(module, "_move_into_place", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):

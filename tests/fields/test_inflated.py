@@ -3,7 +3,8 @@
 import pytest
 
 from autorf.errors import InputError
-from autorf.fields import inflated_field, inflated_kernel
+from autorf.fields import inflated_field, inflated_kernel, receptive_field
+from autorf.networks import ModelSpec, build
 
 HELEN, VOC = 4, 3
 
@@ -20,6 +21,20 @@ TABLE_4_LEARNED = [(8, 3.32, 268), (8, 1.27, 372), (8, 1.61, 340), (8, 1.12, 396
 @pytest.mark.parametrize(("dilation", "rf"), TABLE_2_BASELINE + TABLE_4_BASELINE)
 def test_dilated_networks_on_helen_have_the_printed_fields(dilation: int, rf: int) -> None:
     assert inflated_field(212, 8, HELEN, dilation, 1) == rf
+
+
+@pytest.mark.parametrize(("kernel", "dilation", "rf"), [(HELEN, 2, 260), (VOC, 12, 404)])
+def test_our_field_of_the_papers_network_is_8_px_above_for_it_has_the_final_up_sampling(
+    kernel: int, dilation: int, rf: int
+) -> None:
+    spec = ModelSpec(
+        name="largefov:vgg16",
+        output_stride=8,
+        kernel=kernel,
+        dilation=dilation,
+        channels=(8, 8),  # type: ignore[arg-type]
+    )
+    assert receptive_field(build(spec, 7), (513, 513)).size == (rf + 8, rf + 8)
 
 
 @pytest.mark.parametrize(("dilation", "rf"), TABLE_3_BASELINE)
