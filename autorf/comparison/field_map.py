@@ -74,7 +74,10 @@ def object_map(groups: Sequence[Group], evidence_of: Callable[[Group], Mapping[i
     shares = np.stack([np.mean(list(map(right, seeds)), axis=0) for _, seeds in seen], axis=1)[bins]
     scores = tuple(map(tuple, shares.tolist()))
     sides = [max(group.rf) for group, _ in seen]
-    return _fitted("objects", _mean_sides(truth, bins), [group.setting for group, _ in seen], sides, scores)
+    names = [column_of(group) for group, _ in seen]
+    if len(set(names)) < len(names):
+        names = [group.setting for group, _ in seen]
+    return _fitted("objects", _mean_sides(truth, bins), names, sides, scores)
 
 
 def study_map(sizes: Mapping[str, float], groups: Sequence[Group], over: Over, sign: int = 1) -> FieldMap | None:
@@ -86,7 +89,7 @@ def study_map(sizes: Mapping[str, float], groups: Sequence[Group], over: Over, s
         over: what the sizes are of, ``images`` or ``objects``.
         sign: 1 where more of the metric is better, -1 otherwise.
     """
-    manual = {(group.study, column_of(group)): group for group in groups if group.manual}
+    manual = {(group.study, group.setting): group for group in groups if group.manual}
     searched = {study for study, _ in manual}
     rows = sorted((size, study) for study, size in sizes.items() if study in searched)
     by_row = {
