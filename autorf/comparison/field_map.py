@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autorf.comparison.field_line import FieldLine, Over, SizeGrid, field_line
+from autorf.comparison.image_sizes import at_size, image_sizes
 from autorf.comparison.rows import Group
 from autorf.running.evidence import Evidence
 
@@ -105,10 +106,10 @@ def image_map(groups: Sequence[Group], sign: int = 1) -> FieldMap | None:
         groups: those with an image size are taken.
         sign: as of :func:`study_map`.
     """
-    manual = [group for group in groups if group.manual and group.image_size is not None]
-    sizes = sorted({min(group.image_size) for group in manual if group.image_size is not None})
-    by_row = {(sizes.index(min(group.image_size or (0,))), column_of(group)): group for group in manual}
-    return _table("images", [float(size) for size in sizes], by_row, sign)
+    manual = [group for group in groups if group.manual]
+    sizes = image_sizes(manual)
+    by_row = {(at, column_of(group)): group for at, size in enumerate(sizes) for group in at_size(manual, size)}
+    return _table("images", [float(min(size)) for size in sizes], by_row, sign)
 
 
 def column_of(group: Group) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from autorf.comparison.field_line import FieldLine, SizeGrid, field_line
 from autorf.comparison.field_map import FieldMap, column_of, field_of_size, image_map
-from autorf.comparison.image_sizes import image_sizes
+from autorf.comparison.image_sizes import at_size, image_sizes
 from autorf.comparison.images import ImageNoise
 from autorf.comparison.recommendation import grid_answer, manual_grid
 from autorf.comparison.rows import Group, Row
@@ -81,12 +81,11 @@ def _sufficient(
 ) -> FieldMap:
     """The map with the line through the smallest sufficient fields, where every size has one."""
     grids = []
-    for size in drawn.sizes:
-        grid = manual_grid([group for group in groups if min(group.image_size or (0,)) == size])
-        grid = sorted(grid, key=field_of_size)
+    for size in image_sizes(groups):
+        grid = sorted(manual_grid(at_size(groups, size)), key=field_of_size)
         index = grid_answer(grid, rows, noise, margin).index if len(grid) > 1 else None
         if index is None:
             return drawn
         fields = tuple(map(field_of_size, grid))
-        grids.append(SizeGrid(size, fields, tuple(map(column_of, grid)), index))
+        grids.append(SizeGrid(min(size), fields, tuple(map(column_of, grid)), index))
     return replace(drawn, line=field_line(drawn.over, grids, SUFFICIENT))
