@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autorf.comparison.field_line import FieldLine, Over, SizeGrid, field_line
+from autorf.comparison.image_sizes import at_size, image_sizes
 from autorf.comparison.rows import Group
 from autorf.running.evidence import Evidence
 
@@ -74,7 +75,10 @@ def object_map(groups: Sequence[Group], evidence_of: Callable[[Group], Mapping[i
     shares = np.stack([np.mean(list(map(right, seeds)), axis=0) for _, seeds in seen], axis=1)[bins]
     scores = tuple(map(tuple, shares.tolist()))
     sides = [max(group.rf) for group, _ in seen]
-    return _fitted("objects", _mean_sides(truth, bins), [group.setting for group, _ in seen], sides, scores)
+    names = [column_of(group) for group, _ in seen]
+    if len(set(names)) < len(names):
+        names = [group.setting for group, _ in seen]
+    return _fitted("objects", _mean_sides(truth, bins), names, sides, scores)
 
 
 def study_map(sizes: Mapping[str, float], groups: Sequence[Group], over: Over, sign: int = 1) -> FieldMap | None:
@@ -86,7 +90,7 @@ def study_map(sizes: Mapping[str, float], groups: Sequence[Group], over: Over, s
         over: what the sizes are of, ``images`` or ``objects``.
         sign: 1 where more of the metric is better, -1 otherwise.
     """
-    manual = {(group.study, column_of(group)): group for group in groups if group.manual}
+    manual = {(group.study, group.setting): group for group in groups if group.manual}
     searched = {study for study, _ in manual}
     rows = sorted((size, study) for study, size in sizes.items() if study in searched)
     by_row = {
@@ -102,10 +106,10 @@ def image_map(groups: Sequence[Group], sign: int = 1) -> FieldMap | None:
         groups: those with an image size are taken.
         sign: as of :func:`study_map`.
     """
-    manual = [group for group in groups if group.manual and group.image_size is not None]
-    sizes = sorted({min(group.image_size) for group in manual if group.image_size is not None})
-    by_row = {(sizes.index(min(group.image_size or (0,))), column_of(group)): group for group in manual}
-    return _table("images", [float(size) for size in sizes], by_row, sign)
+    manual = [group for group in groups if group.manual]
+    sizes = image_sizes(manual)
+    by_row = {(at, column_of(group)): group for at, size in enumerate(sizes) for group in at_size(manual, size)}
+    return _table("images", [float(min(size)) for size in sizes], by_row, sign)
 
 
 def column_of(group: Group) -> str:

@@ -6,9 +6,14 @@ from autorf.comparison.rows import Group
 
 
 def image_sizes(groups: Sequence[Group]) -> list[tuple[int, int]]:
-    """The sizes ``(H, W)`` that configurations saw, small ones first."""
+    """The sizes ``(H, W)`` that configurations saw, by their shorter side, then by the longer one."""
     sizes = {(group.image_size[0], group.image_size[1]) for group in groups if group.image_size is not None}
-    return sorted(sizes)
+    return sorted(sizes, key=lambda size: (min(size), max(size), size))
+
+
+def at_size(groups: Sequence[Group], size: tuple[int, int]) -> list[Group]:
+    """Those that saw images of one size."""
+    return [group for group in groups if group.image_size is not None and tuple(group.image_size) == size]
 
 
 def at_best_size(groups: Sequence[Group], direction: int) -> list[Group]:

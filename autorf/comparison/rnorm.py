@@ -7,11 +7,11 @@ from typing import Any
 
 from autorf.comparison.field_line import FieldLine, SizeGrid, field_line
 from autorf.comparison.field_map import FieldMap, column_of, field_of_size, image_map
-from autorf.comparison.image_sizes import image_sizes
+from autorf.comparison.image_sizes import at_size, image_sizes
 from autorf.comparison.images import ImageNoise
 from autorf.comparison.recommendation import grid_answer, manual_grid
 from autorf.comparison.rows import Group, Row
-from autorf.study.objectives import METRICS, sign
+from autorf.study.objectives import is_metric, sign
 from autorf.study.settings import IMAGE_SIZE
 
 SUFFICIENT = "smallest sufficient"
@@ -28,7 +28,7 @@ def rnorm_maps(groups: Sequence[Group], rows: Sequence[Row], noise: ImageNoise, 
         noise: of the same rows.
         margin: what a field may lose and still suffice.
     """
-    if noise.metric not in METRICS or len(image_sizes(groups)) < 2:
+    if not is_metric(noise.metric) or len(image_sizes(groups)) < 2:
         return ()
     manual = [group for group in groups if group.manual and group.feasible and group.image_size is not None]
     parts = _parts(manual)
@@ -81,12 +81,11 @@ def _sufficient(
 ) -> FieldMap:
     """The map with the line through the smallest sufficient fields, where every size has one."""
     grids = []
-    for size in drawn.sizes:
-        grid = manual_grid([group for group in groups if min(group.image_size or (0,)) == size])
-        grid = sorted(grid, key=field_of_size)
+    for size in image_sizes(groups):
+        grid = sorted(manual_grid(at_size(groups, size)), key=field_of_size)
         index = grid_answer(grid, rows, noise, margin).index if len(grid) > 1 else None
         if index is None:
             return drawn
         fields = tuple(map(field_of_size, grid))
-        grids.append(SizeGrid(size, fields, tuple(map(column_of, grid)), index))
+        grids.append(SizeGrid(min(size), fields, tuple(map(column_of, grid)), index))
     return replace(drawn, line=field_line(drawn.over, grids, SUFFICIENT))

@@ -170,7 +170,7 @@ class FolderData(Specification):
     half: Half | None = None
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check_scale(self) -> Self:
         if self.fit == "crop" and self.score_at == "mask":
             raise ValueError(
                 "score_at: mask is for fit: resize; fit: crop keeps the masks' scale and trains on a part of them, so "

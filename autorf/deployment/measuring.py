@@ -38,7 +38,7 @@ def measured(evidence: Sequence[Evidence], splits: Splits) -> Measured | None:
     if not evidence:
         return None
     tallies = [of_seed.tallies.numpy() for of_seed in evidence]
-    metrics = {name: _with_seeds(tallies, name, splits.left_out) for name in METRICS}
+    metrics: dict[str, Any] = {name: _with_seeds(tallies, name, splits.left_out) for name in METRICS}
     for name, members in (splits.label_groups or {}).items():
         merged = [merged_tallies(of.cells, of.counts, of.n_images, members).numpy() for of in evidence]
         if merged[0][..., 1].any():

@@ -14,7 +14,7 @@ from autorf.driver.prior import candidates, nearest_first, prior_rnorm
 from autorf.errors import InputError
 from autorf.methods import Method, method_class
 from autorf.methods.base import SEARCH_STEPS
-from autorf.running.maps import Sizes, dead_dilation, dead_options, map_sizes
+from autorf.running.maps import dead_dilation, dead_options, map_sizes
 from autorf.running.multiscale import check_scales
 from autorf.study.defaults import Defaults
 from autorf.study.scale import check_scale
@@ -170,7 +170,7 @@ def _ends(spec: StudySpec, spaces: Sequence[Space]) -> list[Trial]:
     return list(dict.fromkeys(trials))
 
 
-def _sizes_at(image_size: tuple[int, int], model: nn.Module, name: str) -> Sizes:
+def _sizes_at(image_size: tuple[int, int], model: nn.Module, name: str) -> dict[str, tuple[int, int]]:
     """The model's maps for images of a size; an error names the size where the model does not take it."""
     try:
         return map_sizes(model, image_size)
@@ -192,8 +192,8 @@ def _check_methods(
     first: dict[tuple[Method, Settings], Trial] = {}
     for trial in listed:
         first.setdefault((trial.method, trial.network), trial)
-    network, image_size = spec.model, None
-    sizes: Sizes = {}
+    network, sizes = spec.model, dict[str, tuple[int, int]]()
+    image_size: tuple[int, int] | None = None
     try:
         for (method, _), trial in first.items():
             own = spec_of(spec, trial)

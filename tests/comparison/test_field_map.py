@@ -68,3 +68,33 @@ def test_a_dilation_that_one_study_lacks_is_an_empty_cell(tmp_path: Path) -> Non
     assert found.scores[0][3] is None
     assert found.scores[1][3] is not None
     assert study_map({"a": 48, "b": 48}, groups, "images") is None
+
+
+def test_a_column_is_named_by_the_field_and_not_by_the_image_size_that_all_share(tmp_path: Path) -> None:
+    records = [
+        make_record(rate, {"method": "dilation", "rate": rate, "data.image_size": [64, 64]}) for rate in (1, 2, 4)
+    ]
+    for record in records:
+        found = objects(90, 600)
+        scales = torch.full((len(found),), float("nan"))
+        write_evidence(tmp_path / "trials" / record.key, make_evidence(objects=found, object_scales=scales))
+    study = make_results(tmp_path, records)
+    comparison = compare_studies([study])
+    map = object_map(comparison.groups, EvidenceOf([study], comparison.rows))
+    assert map is not None
+    assert map.settings == ("rate 1", "rate 2", "rate 4")
+
+
+def test_objects_are_told_apart_by_the_mask_and_measured_in_pixels_of_the_image(tmp_path: Path) -> None:
+    records = [make_record(rate, {"method": "dilation", "rate": rate}) for rate in (1, 2, 4)]
+    for record in records:
+        found = objects(90, 600)
+        evidence = make_evidence(
+            objects=found, object_scales=torch.full((len(found),), float("nan")), image_scales=torch.full((4,), 0.5)
+        )
+        write_evidence(tmp_path / "trials" / record.key, evidence)
+    study = make_results(tmp_path, records)
+    comparison = compare_studies([study])
+    map = object_map(comparison.groups, EvidenceOf([study], comparison.rows))
+    assert map is not None
+    assert map.sizes == (SMALL / 2, LARGE / 2)

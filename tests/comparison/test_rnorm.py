@@ -23,7 +23,7 @@ def trial(size: int, rate: int, seed: int = 0, loss: float = 0.05, **settings: A
     """A trial that is worse by ``loss`` for each rate of the grid that lies between it and the best one of its size."""
     away = abs(RATES.index(rate) - RATES.index(BEST[size]))
     own = {"data.image_size": [size, size]} if size != 96 else {}
-    at = record("dilation", 0.8 - loss * away + 0.001 * seed, seed, rate=rate, **own, **settings)
+    at = record("dilation", 0.8 - loss * away + 0.001 * seed, seed, rate=rate, **{**own, **settings})
     rf = 11.0 + 8 * rate
     return with_result(at, rf=[rf, rf], rnorm=rf / size)
 
@@ -131,3 +131,10 @@ def test_digits_drawn_at_the_image_size_are_other_images() -> None:
 
 def test_a_line_names_its_trials_by_what_they_have_in_common() -> None:
     assert trial_from({"method": "dilation", "rate": 2, "data.image_size": [64, 64]}, 0).key == trial(64, 2).key
+
+
+def test_images_of_one_shorter_side_and_other_longer_ones_keep_rows_of_their_own() -> None:
+    records = [*whole(), *(trial(64, rate, **{"data.image_size": [64, 80]}) for rate in RATES)]
+    (map,) = compare_studies([study(records)]).rnorm
+    assert map.sizes == (64, 64, 96, 128)
+    assert len(map.line.winners) == 4

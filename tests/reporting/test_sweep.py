@@ -42,6 +42,14 @@ def test_the_ratio_of_the_best_fields_to_the_sizes_is_found(studies: list[StudyR
     assert found.headline() == "One rnorm for all sizes: 0.40"
 
 
+def test_best_fields_that_are_all_the_grids_largest_are_no_rnorm_but_a_caution(tmp_path: Path) -> None:
+    found = Sweep([study(tmp_path, image, 43) for image in (48, 64, 80)])
+    assert found.map is not None
+    assert [found.map.fields[at] for at in found.map.best] == [43, 43, 43]
+    assert found.headline() == "No ratio fits yet"
+    assert "Caution: at 48, 64, 80 px the best field (43 px) is the largest of the grid" in found.sentence()
+
+
 def test_the_page_shows_the_map_and_every_study(studies: list[StudyResults]) -> None:
     page = report_page(studies)
     assert sections_of(page) == ["sizes", "studies", "trials", "reproduce"]

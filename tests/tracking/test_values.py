@@ -1,7 +1,14 @@
 """What MLflow is told of a trial, as metrics."""
 
-from autorf.tracking.values import epoch_metrics
+from pathlib import Path
+
+import pytest
+
+from autorf.study.spec import parse_study
+from autorf.tracking.values import epoch_metrics, line_metrics
+from tests.comparison.test_rnorm import DATA, RATES, trial, whole
 from tests.reports import with_trace
+from tests.tiny import TINY
 from tests.tracking.conftest import record
 
 TRACE = {
@@ -17,3 +24,11 @@ def test_what_was_learned_and_the_window_are_told_step_by_step() -> None:
     assert ("f.1_by_step", 2.0, 2) in found
     assert [one for one in found if one[0].startswith("window.")] == [("window.1", 0.25, 0), ("window.2", 0.75, 0)]
     assert not [name for name, *_ in found if name.startswith(("f_height", "profiles", "rates", "step"))]
+
+
+def test_the_line_of_a_studys_image_sizes_is_told_with_its_interval(tmp_path: Path) -> None:
+    spec = parse_study({**TINY, "data": {**TINY["data"], **DATA, "image_size": 96}}, "f")
+    told = {metric.key: metric.value for metric in line_metrics(whole(), spec, tmp_path)}
+    assert told["rnorm_line"] == pytest.approx((64 * 27 + 96 * 43 + 128 * 59) / (64**2 + 96**2 + 128**2))
+    assert told["rnorm_line_low"] < told["rnorm_line"] < told["rnorm_line_high"]
+    assert line_metrics([trial(96, rate) for rate in RATES], spec, tmp_path) == []
