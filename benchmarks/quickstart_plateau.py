@@ -64,9 +64,7 @@ def main() -> None:
     means = {length: {rate: mean(seeds) for rate, seeds in by_rate.items()} for length, by_rate in lengths.items()}
     rates = list(lengths[epochs])
     print(f"# The quickstart's dilations at {epochs} and {LONGER * epochs} epochs\n")
-    print(
-        f"mIoU, mean and standard deviation of {len(SEEDS)} seeds; `python benchmarks/quickstart_plateau.py`.\n"
-    )
+    print(f"mIoU, mean and standard deviation of {len(SEEDS)} seeds; `python benchmarks/quickstart_plateau.py`.\n")
     print("| epochs | " + " | ".join(f"dilation {rate}" for rate in rates) + f" | within {MARGIN} of the best | ends |")
     print("|" + "---|" * (len(rates) + 3))
     for length, by_rate in lengths.items():
