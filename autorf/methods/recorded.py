@@ -48,6 +48,9 @@ class Recorded(AdaptiveModule):
 
     @record.setter
     def record(self, record: Record) -> None:
+        # Most steps change a part of the record only; to write it is what costs.
+        if record == self.record:
+            return
         buffer = self.bookkeeping
         with torch.no_grad():
             buffer.copy_(torch.tensor(encoded(record, self._options)))
