@@ -25,11 +25,29 @@ class InputError(ValueError):
 
 
 class TrainingWarning(UserWarning):
-    """Something that a method added to a model is not trained as it should be."""
+    """Something that a method added to a model is not trained as it should be; see :func:`autorf.verify`.
+
+    Examples:
+        Where it must not pass, make it an error:
+
+        >>> import warnings
+        >>> import autorf
+        >>> with warnings.catch_warnings():
+        ...     warnings.simplefilter("error", autorf.TrainingWarning)
+    """
 
 
 class SearchWarning(TrainingWarning):
-    """A search heard nothing or too little, or is not over."""
+    """A search heard nothing or too little, or is not over; see :func:`autorf.verify`.
+
+    Examples:
+        Where a search is short on purpose:
+
+        >>> import warnings
+        >>> import autorf
+        >>> with warnings.catch_warnings():
+        ...     warnings.simplefilter("ignore", autorf.SearchWarning)
+    """
 
 
 class StorageLostError(RuntimeError):
