@@ -124,6 +124,13 @@ def _torch_modules() -> bool:
     return all(isinstance(getattr(nn.Conv2d(1, 1, 1), name), dict) for name in _TORCH_DICTIONARIES)
 
 
+def _torch_norms() -> bool:
+    from torch import nn
+    from torch.nn.modules.batchnorm import _NormBase
+
+    return issubclass(nn.BatchNorm2d, _NormBase) and issubclass(nn.InstanceNorm2d, _NormBase)
+
+
 def _torchvision_kernels() -> bool:
     from torchvision.transforms.v2 import Transform
 
@@ -148,6 +155,7 @@ INTERFACES: dict[Callable[[], bool], tuple[tuple[str, ...], tuple[str, ...]]] = 
     _torch_operators: (("OpOverload", "_ops", "_schema"), ("fields/engine.py", "fields/liveness.py")),
     _torch_backward: (("_C", "_current_graph_task_id"), ("methods/passes.py",)),
     _torch_modules: (_TORCH_DICTIONARIES, ("methods/base.py", "methods/pixelwise.py", "surgery/swap.py", "testing/*")),
+    _torch_norms: (("_NormBase",), ("methods/held_statistics.py",)),
     _torchvision_kernels: (("_call_kernel",), ("data/augmentation.py",)),
 }
 """Whether it is as we know it, the names of it that we use, and our files that do."""

@@ -9,16 +9,15 @@ from torch import Tensor
 class _ReturningClamp(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, input: Tensor, low: Any, high: Any) -> Tensor:
-        ctx.save_for_backward(input)
-        ctx.bounds = low, high
+        # No saved tensors: a part that activation checkpointing runs again shares the clamped value and saves none.
+        ctx.beyond = input < low, input > high
         return input.clamp(low, high)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        (input,), (grad,) = ctx.saved_tensors, grads
-        low, high = ctx.bounds
+        (below, above), (grad,) = ctx.beyond, grads
         # A step of descent goes against the gradient.
-        outwards = ((input < low) & (grad > 0)) | ((input > high) & (grad < 0))
+        outwards = (below & (grad > 0)) | (above & (grad < 0))
         return grad.masked_fill(outwards, 0), None, None
 
 

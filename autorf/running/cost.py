@@ -5,6 +5,7 @@ import math
 import resource
 import statistics
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from autorf.errors import InputError
+from autorf.errors import InputError, SearchWarning
 from autorf.surgery import freeze
 from autorf.surgery.dry_run import input_channels, random_like_parameters
 
@@ -64,7 +65,10 @@ def deployable(model: nn.Module) -> nn.Module:
     """A copy in evaluation mode, what the model learned frozen into plain layers where it has a plain form."""
     plain = copy.deepcopy(model).eval()
     try:
-        freeze(plain, unfinished=True)
+        with warnings.catch_warnings():
+            # Of a trial its study has said it already.
+            warnings.simplefilter("ignore", SearchWarning)
+            freeze(plain, unfinished=True)
     except InputError:
         # What has no plain form costs what it is now.
         return plain

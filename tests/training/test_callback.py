@@ -75,7 +75,7 @@ def quietly(run: Callable[[], object]) -> None:
 def test_the_callback_is_the_only_line_and_says_what_was_found(caplog: pytest.LogCaptureFixture) -> None:
     module = Theirs()
     logging.getLogger("lightning.pytorch").propagate = True
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="lightning.pytorch"):
         fitted(module, ReceptiveFieldCallback(METHOD, module="model"))
     assert module.model[1].record.ended
     assert module.model[1].record.heard == BATCHES * EPOCHS // 2
