@@ -82,7 +82,7 @@ MUTANTS = (
     Mutant("methods/option_search.py", "(self.final_window / self.window) ** done",
            "(1 - (1 - self.final_window / self.window) * done)",
            "tests/methods/test_learned_dilation.py::test_the_window_narrows_geometrically_and_then_the_centre_is_fixed"),
-    Mutant("methods/option_search.py", "done >= self.schedule.hold", "done >= 0",
+    Mutant("methods/option_search.py", "self.record.progress >= self.schedule.hold", "self.record.progress >= 0",
            "tests/methods/test_learned_dilation.py::test_the_centre_is_held_at_first"),
     Mutant("methods/learned_dilation.py", "variable.grad.double() * len(drawn)", "variable.grad.double()",
            "tests/methods/test_learned_dilation.py::test_the_profile_is_the_loss_of_every_option_less_that_of_the_first"),
