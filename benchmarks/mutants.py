@@ -54,7 +54,7 @@ MUTANTS = (
            "tests/comparison/test_verdict.py::test_the_interval_of_a_cost_is_turned_and_stays_in_order"),
     Mutant("comparison/pareto.py", "point != other and all(mine >= theirs", "point != other and all(mine > theirs",
            "tests/comparison/test_pareto.py"),
-    Mutant("metrics.py", "counts[group].sum() + counts[:, group].sum()", "2 * counts[group].sum()",
+    Mutant("metrics.py", "float(counts[:, group].sum())", "float(counts[group].sum())",
            "tests/test_metrics.py::test_scores_of_a_matrix_computed_by_hand"),
     Mutant("metrics.py", "labels * n_classes + predicted", "predicted * n_classes + labels",
            "tests/test_metrics.py::test_rows_are_labels_and_columns_predictions"),
