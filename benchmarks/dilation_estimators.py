@@ -37,8 +37,8 @@ from torch import Tensor, nn
 from autorf.data import load
 from autorf.driver.search import search
 from autorf.files import write_atomically
-from autorf.methods.base import LearningRule
 from autorf.methods.learned_dilation import LearnedDilation, LearnedDilationConv2d
+from autorf.methods.modules import LearningRule
 from autorf.networks import build
 from autorf.ops import windowed_dilated_conv2d
 from autorf.store.store import open_store

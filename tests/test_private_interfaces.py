@@ -154,7 +154,10 @@ INTERFACES: dict[Callable[[], bool], tuple[tuple[str, ...], tuple[str, ...]]] = 
     _torch_dispatch: (("TorchDispatchMode",), ("surgery/flow.py",)),
     _torch_operators: (("OpOverload", "_ops", "_schema"), ("fields/engine.py", "fields/liveness.py")),
     _torch_backward: (("_C", "_current_graph_task_id"), ("methods/passes.py",)),
-    _torch_modules: (_TORCH_DICTIONARIES, ("methods/base.py", "methods/pixelwise.py", "surgery/swap.py", "testing/*")),
+    _torch_modules: (
+        _TORCH_DICTIONARIES,
+        ("methods/modules.py", "methods/pixelwise.py", "surgery/swap.py", "testing/*"),
+    ),
     _torch_norms: (("_NormBase",), ("methods/held_statistics.py",)),
     _torchvision_kernels: (("_call_kernel",), ("data/augmentation.py",)),
 }

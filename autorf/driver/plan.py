@@ -13,7 +13,7 @@ from autorf.driver.default import baseline_of, default_first
 from autorf.driver.prior import candidates, nearest_first, prior_rnorm
 from autorf.errors import InputError
 from autorf.methods import Method, method_class
-from autorf.methods.base import SEARCH_STEPS
+from autorf.methods.modules import SEARCH_STEPS
 from autorf.running.maps import dead_dilation, dead_options, map_sizes
 from autorf.running.multiscale import check_scales
 from autorf.study.defaults import Defaults

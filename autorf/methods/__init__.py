@@ -1,17 +1,11 @@
 """The ways to set or learn a receptive field, by name."""
 
-from autorf.methods.base import (
-    AdaptiveModule,
-    AdaptiveRegion,
-    LayerMethod,
-    LearningRule,
-    Method,
-    RegionMethod,
-)
+from autorf.methods.base import LayerMethod, Method, RegionMethod
 from autorf.methods.baseline import Baseline
 from autorf.methods.dilation import Dilation
 from autorf.methods.inflation import Inflation
 from autorf.methods.learned_dilation import LearnedDilation
+from autorf.methods.modules import AdaptiveModule, AdaptiveRegion, LearningRule
 from autorf.methods.pixel_adaptive import PixelAdaptive
 from autorf.methods.quantity import Quantity
 from autorf.methods.registry import Methods

@@ -12,12 +12,13 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from autorf.errors import InputError
-from autorf.methods.base import AdaptiveRegion, LayerMethod, LearningRule, RegionMethod, lengthened
+from autorf.methods.base import LayerMethod, RegionMethod, lengthened
 from autorf.methods.bookkeeping import Record
 from autorf.methods.dilation import Dilation, Rate
 from autorf.methods.free_memory import free_memory
 from autorf.methods.gathered import gathered
 from autorf.methods.labels import LabelAware
+from autorf.methods.modules import AdaptiveRegion, LearningRule
 from autorf.methods.passes import Sides
 from autorf.methods.processes import in_parallel, taking_part
 from autorf.methods.recorded import Recorded

@@ -8,9 +8,9 @@ from weakref import ReferenceType
 import torch
 from torch import Tensor
 
-from autorf.methods.base import SearchState
 from autorf.methods.bookkeeping import Record
 from autorf.methods.inflation import Inflation, InflationRegion, warn_of_bound
+from autorf.methods.modules import SearchState
 from autorf.methods.option_search import OptionSearch, Schedule
 from autorf.ops.inflation import Gradient
 

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from autorf.methods import outside_graphs
-from autorf.methods.base import AdaptiveConv2d, LayerMethod, SearchState, lengthened, square_dilation
+from autorf.methods.base import LayerMethod, lengthened, square_dilation
 from autorf.methods.bookkeeping import Phase, Record
 from autorf.methods.convolutions import plain_convolution
 from autorf.methods.dilation import Rate
+from autorf.methods.modules import AdaptiveConv2d, SearchState
 from autorf.methods.option_search import OptionSearch, Schedule
 from autorf.ops._dilations import whole_rates
 from autorf.ops.blended_dilation import blended_dilated_conv2d

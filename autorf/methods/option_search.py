@@ -10,8 +10,8 @@ from torch import Tensor
 
 from autorf.errors import InputError
 from autorf.methods import loss_profile
-from autorf.methods.base import SearchProgress
 from autorf.methods.bookkeeping import Phase, Record
+from autorf.methods.modules import SearchProgress
 from autorf.methods.processes import NOT_TOLD, announce, in_parallel, meet, summed
 from autorf.methods.recorded import Recorded
 
@@ -80,8 +80,8 @@ class OptionSearch(Recorded):
     def search_progress(self) -> SearchProgress:
         """The phase, the share of the search that is done, and after how many steps something was heard."""
         record = self.record
-        heard = None if record.heard < 0 else record.heard
-        return SearchProgress(record.phase, min(record.progress, 1.0), heard, self.training)
+        steps = None if record.heard < 0 else record.heard
+        return SearchProgress(record.phase, min(record.progress, 1.0), steps, self.training)
 
     @property
     def searches(self) -> bool:
@@ -188,8 +188,8 @@ class OptionSearch(Recorded):
         steps = self._add_drawn(newest)
         # Every process must come to the same centre.
         meet()
-        told = summed(torch.cat([newest.flatten(), newest.new_tensor([steps])]), self.bookkeeping.device)
-        return profile + told[:-1].view_as(profile), int(told[-1] > 0)
+        total = summed(torch.cat([newest.flatten(), newest.new_tensor([steps])]), self.bookkeeping.device)
+        return profile + total[:-1].view_as(profile), int(total[-1] > 0)
 
     def _add_drawn(self, profile: Tensor) -> int:
         steps = 0

@@ -10,8 +10,9 @@ from torch.nn import functional
 
 from autorf.errors import InputError
 from autorf.methods.aggregation import Activation, Aggregation, aggregated, weight_shapes
-from autorf.methods.base import LayerMethod, LearningRule, square_dilation
+from autorf.methods.base import LayerMethod, square_dilation
 from autorf.methods.dilation import Rate
+from autorf.methods.modules import LearningRule
 from autorf.methods.pixelwise import BUFFERS, PixelwiseConv2d, pooled_moments, resized
 from autorf.methods.quantity import Quantity
 from autorf.methods.relay import MapRelay

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from autorf.methods.base import AdaptiveConv2d
 from autorf.methods.bookkeeping import Record
+from autorf.methods.modules import AdaptiveConv2d
 from autorf.methods.recorded import Recorded
 from autorf.methods.relay import MapRelay
 from autorf.ops.capture import dilated_form, strided

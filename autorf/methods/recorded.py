@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from autorf.errors import InputError
-from autorf.methods.base import AdaptiveModule
 from autorf.methods.bookkeeping import Record, decoded, encoded, listed
+from autorf.methods.modules import AdaptiveModule
 
 BUFFER = "bookkeeping"
 """The buffer's name, after the module's."""
@@ -80,33 +80,18 @@ class Recorded(AdaptiveModule):
         """The record in a state of layout 1, whose entries go by their names in this module."""
 
     def upgrade_state(self, state: dict[str, Any], prefix: str) -> None:
-        """Turn entries of layout 1 into the present one's."""
+        """Turn entries of layout 1 into the present one's; raise ``InputError`` unless they are of this module."""
         before = {name: state[prefix + name] for name in (*self.own, *self.own_before) if prefix + name in state}
         if before and BUFFER not in before:
             record = self._record_of_first_version(before)
             state[prefix + BUFFER] = torch.tensor(encoded(record, self._options))
             for name in self.own_before:
                 state.pop(prefix + name, None)
+        if prefix + BUFFER in state:
+            self._check(state[prefix + BUFFER], prefix.rstrip("."))
 
     own_before: tuple[str, ...] = ()
     """Names of buffers that layout 1 had and this one has not."""
-
-    def _load_from_state_dict(
-        self,
-        state_dict: dict[str, Any],
-        prefix: str,
-        local_metadata: Any,
-        strict: bool,
-        missing_keys: list[str],
-        unexpected_keys: list[str],
-        error_msgs: list[str],
-    ) -> None:
-        self.upgrade_state(state_dict, prefix)
-        if prefix + BUFFER in state_dict:
-            self._check(state_dict[prefix + BUFFER], prefix.rstrip("."))
-        super()._load_from_state_dict(
-            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
-        )
 
     def _check(self, words: Tensor, name: str) -> None:
         """Raise unless ``words`` are a record of this module."""

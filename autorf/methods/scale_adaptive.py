@@ -9,10 +9,11 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from autorf.methods.base import AdaptiveModule, LayerMethod, LearningRule, square_dilation
+from autorf.methods.base import LayerMethod, square_dilation
 from autorf.methods.block_input import BlockInput
 from autorf.methods.dilation import Rate
 from autorf.methods.held_statistics import hold_evaluation
+from autorf.methods.modules import AdaptiveModule, LearningRule
 from autorf.methods.pixelwise import BUFFERS, PixelwiseConv2d, pooled_moments, resized
 from autorf.methods.quantity import Quantity
 from autorf.methods.relay import MapRelay

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from autorf.errors import InputError
-from autorf.methods.base import AdaptiveModule, Method
+from autorf.methods.base import Method
+from autorf.methods.modules import AdaptiveModule
 from autorf.methods.region import Region
 from autorf.methods.region_ends import place
 from autorf.surgery.dry_run import run, runnable_input, shapes

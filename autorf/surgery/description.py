@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from autorf.methods.base import AdaptiveRegion
+from autorf.methods.modules import AdaptiveRegion
 from autorf.surgery.adaptation import adaptations
 from autorf.surgery.record import Adaptation
 from autorf.surgery.scopes import SCOPES

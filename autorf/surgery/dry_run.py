@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from autorf.errors import InputError
-from autorf.methods.base import AdaptiveConv2d
+from autorf.methods.modules import AdaptiveConv2d
 
 SIZES = ((96, 128), (224, 224))
 """Images tried where none is given: unequal sides first, then what networks with a fixed size usually want."""

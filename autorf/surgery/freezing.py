@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from autorf.errors import InputError
-from autorf.methods.base import AdaptiveModule
+from autorf.methods.modules import AdaptiveModule
 from autorf.methods.region import Region
 from autorf.surgery.adaptation import adaptive_modules
 from autorf.surgery.dry_run import evaluation, random_like_parameters, run

@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn
 
 from autorf.errors import InputError
-from autorf.methods.base import AdaptiveModule, SearchState
+from autorf.methods.modules import AdaptiveModule, SearchState
 from autorf.surgery.adaptation import adaptive_modules
 from autorf.surgery.verification import note_advance
 

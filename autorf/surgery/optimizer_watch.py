@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
-from autorf.methods.base import AdaptiveModule, LearningRule
 from autorf.methods.bookkeeping import Phase
+from autorf.methods.modules import AdaptiveModule, LearningRule
 
 CLOSE = 1e-3
 """By how much, as a share, a learning rate may differ from what its rule says."""

@@ -8,8 +8,8 @@ from weakref import WeakKeyDictionary
 from torch import nn
 
 from autorf.errors import SearchWarning, TrainingWarning
-from autorf.methods.base import SEARCH_STEPS, AdaptiveModule, SearchProgress
 from autorf.methods.bookkeeping import Phase
+from autorf.methods.modules import SEARCH_STEPS, AdaptiveModule, SearchProgress
 from autorf.surgery.optimizer_watch import Membership, OwnParameter, Watch, own_parameters
 
 PATIENCE = 10
@@ -161,9 +161,9 @@ _SAID: WeakKeyDictionary[AdaptiveModule, set[str]] = WeakKeyDictionary()
 def say(problems: Iterable[Problem], stacklevel: int = 3) -> None:
     """Warn of every problem that was not yet said of its modules."""
     for problem in problems:
-        said = [_SAID.setdefault(module, set()) for module in problem.modules]
-        if all(problem.kind in kinds for kinds in said):
+        kinds_by_module = [_SAID.setdefault(module, set()) for module in problem.modules]
+        if all(problem.kind in kinds for kinds in kinds_by_module):
             continue
-        for kinds in said:
+        for kinds in kinds_by_module:
             kinds.add(problem.kind)
         warnings.warn(problem.sentence, problem.category, stacklevel=stacklevel)

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from autorf.errors import InputError
-from autorf.methods.base import AdaptiveModule, AdaptiveRegion, LayerMethod, Method, RegionMethod
+from autorf.methods.base import LayerMethod, Method, RegionMethod
 from autorf.methods.convolutions import PLAIN, class_name, plain_convolution
+from autorf.methods.modules import AdaptiveModule, AdaptiveRegion
 from autorf.methods.region import ConstantRegion, Region
 from autorf.surgery.forms import Form, FrozenConvolution, FrozenRegion
 from autorf.surgery.region import check_region, regions_of

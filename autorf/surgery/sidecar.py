@@ -25,7 +25,7 @@ VERSION = 1
 class SavedAdaptation(Specification):
     """One adaptation: the method's own fields, the names it changed, and the plain form of those that are frozen.
 
-    ``values_per_position`` is as in :class:`autorf.methods.base.AdaptiveRegion`.
+    ``values_per_position`` is as in :class:`autorf.methods.modules.AdaptiveRegion`.
     """
 
     method: dict[str, Any]

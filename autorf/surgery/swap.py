@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from autorf.methods.base import AdaptiveModule
+from autorf.methods.modules import AdaptiveModule
 from autorf.methods.region import Region
 from autorf.methods.region_ends import ends_of, region_ends, set_ends
 from autorf.surgery.record import CHANGED

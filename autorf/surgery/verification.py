@@ -8,7 +8,7 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from autorf.errors import InputError
-from autorf.methods.base import SEARCH_STEPS, AdaptiveModule
+from autorf.methods.modules import SEARCH_STEPS, AdaptiveModule
 from autorf.surgery.optimizer_watch import watch, watched
 from autorf.surgery.problems import (
     PATIENCE,

@@ -98,8 +98,8 @@ class _Report:
     def by_name(self) -> Mapping[str, float]:
         """All that a search can aim at or limit; what was not measured is left out."""
         measured = {"rnorm": self.rnorm, "train_seconds": self.seconds}
-        known = {name: value for name, value in measured.items() if value is not None}
-        return {**self.metrics, **group_scores(self.groups), **self.costs, **known}
+        present = {name: value for name, value in measured.items() if value is not None}
+        return {**self.metrics, **group_scores(self.groups), **self.costs, **present}
 
 
 def group_scores(groups: Mapping[str, float]) -> dict[str, float]:

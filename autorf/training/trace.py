@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from autorf.methods.base import SearchState
+from autorf.methods.modules import SearchState
 from autorf.surgery import learned_values, search_states
 
 POINTS = 20

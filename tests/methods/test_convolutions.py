@@ -9,8 +9,8 @@ from torch import nn
 from torch.nn import functional
 
 from autorf.errors import InputError
-from autorf.methods.base import AdaptiveConv2d
 from autorf.methods.convolutions import check_convolution, keeps_size, plain_convolution, with_dilation
+from autorf.methods.modules import AdaptiveConv2d
 
 LAYERS = {
     "plain": lambda: nn.Conv2d(4, 6, 3, padding=1),

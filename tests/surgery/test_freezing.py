@@ -6,9 +6,10 @@ from torch import nn
 
 from autorf.errors import InputError
 from autorf.methods import Dilation, Inflation, LearnedDilation
-from autorf.methods.base import AdaptiveConv2d, LayerMethod
+from autorf.methods.base import LayerMethod
 from autorf.methods.convolutions import plain_convolution
 from autorf.methods.inflation import ConstantRegion
+from autorf.methods.modules import AdaptiveConv2d
 from autorf.surgery import adapt, adaptations, advance, describe, freeze
 from autorf.surgery.adaptation import adaptive_modules
 from autorf.surgery.state_mark import MARK

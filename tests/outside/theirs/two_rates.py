@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from autorf.methods import LayerMethod, LearningRule, Quantity
-from autorf.methods.base import AdaptiveConv2d
+from autorf.methods.modules import AdaptiveConv2d
 from autorf.ops.capture import real_dilated_conv2d
 
 
