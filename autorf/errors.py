@@ -24,6 +24,11 @@ class InputError(ValueError):
         super().__init__(hide_passwords(message))
 
 
+def in_one_line(error: Exception, most: int | None = None) -> str:
+    """What another library's ``error`` says, without line breaks, its first ``most`` characters; else its name."""
+    return " ".join(str(error).split())[:most] or type(error).__name__
+
+
 class TrainingWarning(UserWarning):
     """Something that a method added to a model is not trained as it should be; see :func:`autorf.verify`.
 

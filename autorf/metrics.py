@@ -150,5 +150,5 @@ def _ratios(numerator: Tensor, denominator: Tensor, labelled: Tensor) -> list[fl
 
 def mean_of_known(values: Iterable[float | None]) -> float:
     """The mean of the values that are there; nan where none is."""
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else math.nan
+    numbers = [value for value in values if value is not None]
+    return sum(numbers) / len(numbers) if numbers else math.nan

@@ -120,8 +120,8 @@ def class_rows(chosen: Chosen, studies: Sequence[StudyResults], rows: Sequence[R
 
     def by_seed(group: Group, score: str) -> IousBySeed:
         members = members_of(group, rows)
-        found = {seed: results.get((row.study, row.key)) for seed, row in members.items()}
-        return {seed: {} if result is None else getattr(result, score) for seed, result in found.items()}
+        by_trial = {seed: results.get((row.study, row.key)) for seed, row in members.items()}
+        return {seed: {} if result is None else getattr(result, score) for seed, result in by_trial.items()}
 
     iou, f1 = (
         {name: by_seed(group, score) for name, group in chosen.items()} for score in ("iou_per_class", "f1_per_class")

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from autorf.data.pairs import Pair
-from autorf.errors import InputError
+from autorf.errors import InputError, in_one_line
 
 _IMAGE_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 _MASK_MODES = ("1", "L", "P")
@@ -94,7 +94,7 @@ def stored_size(file: Path) -> tuple[int, int]:
         with Image.open(file) as picture:
             return picture.height, picture.width
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{file}: cannot be read as a picture: {_reason(error)}") from None
+        raise InputError(f"{file}: cannot be read as a picture: {in_one_line(error)}") from None
 
 
 def read_image(file: Path, image_size: tuple[int, int]) -> Tensor:
@@ -141,11 +141,7 @@ def _open(file: Path) -> Image.Image:
             picture.load()
             return picture.copy()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{file}: cannot be read as a picture: {_reason(error)}") from None
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{file}: cannot be read as a picture: {in_one_line(error)}") from None
 
 
 def _size(picture: Image.Image) -> str:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
-from autorf.errors import InputError
+from autorf.errors import InputError, in_one_line
 from autorf.running.cost import costs, deployable
 from autorf.surgery.dry_run import input_channels, random_like_parameters
 
@@ -122,10 +122,8 @@ def _checked_costs(model: nn.Module, image_size: tuple[int, int]) -> dict[str, f
     try:
         return costs(model, image_size, torch.device("cpu"))
     except (RuntimeError, ValueError, TypeError, AssertionError) as error:
-        said = " ".join(str(error).split())[:160] or type(error).__name__
-        raise InputError(
-            f"bench: the model does not take an image of {image_size[0]}x{image_size[1]}: {said}"
-        ) from None
+        size = f"{image_size[0]}x{image_size[1]}"
+        raise InputError(f"bench: the model does not take an image of {size}: {in_one_line(error, 160)}") from None
 
 
 @contextmanager

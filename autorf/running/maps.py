@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from torch import Tensor, nn
 
-from autorf.methods.base import AdaptiveConv2d
+from autorf.methods.modules import AdaptiveConv2d
 from autorf.surgery import adaptations
 from autorf.surgery.dry_run import input_channels, random_like_parameters, run
 

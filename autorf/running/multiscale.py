@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from autorf.data import Splits
-from autorf.errors import InputError
+from autorf.errors import InputError, in_one_line
 from autorf.metrics import scores
 from autorf.running.evidence import Evidence
 from autorf.running.evidence_collector import EvidenceCollector, is_last
@@ -92,9 +92,9 @@ def check_scales(model: nn.Module, image_size: tuple[int, int], spec: Evaluation
             try:
                 MultiScale(model, (scale,), flip=False, multiple=spec.multiple)(torch.zeros(1, 3, *image_size))
             except (RuntimeError, ValueError, TypeError, AssertionError) as error:
-                said = " ".join(str(error).split())[:160] or type(error).__name__
+                reason = in_one_line(error, 160)
                 raise InputError(
-                    f"evaluation.scales: {scale:g}: the model does not take images of that size ({said}); set "
+                    f"evaluation.scales: {scale:g}: the model does not take images of that size ({reason}); set "
                     "evaluation.multiple, such as 32, or leave the scale out"
                 ) from None
     finally:

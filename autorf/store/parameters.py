@@ -95,10 +95,12 @@ def waiting_row(
         axes: of the study; None where it began before they were kept.
         values: of the trial on the axes, see :func:`axis_values`.
     """
-    method, known = configuration["method"], axes or {}
+    method, study_axes = configuration["method"], axes or {}
     named = {n if n == "method" else _parameter(method, n): v for n, v in configuration.items()} | dict(values or {})
-    parameters = {name: _plain(value) if "choices" in known.get(name, {}) else value for name, value in named.items()}
-    distributions = {name: d for name, value in parameters.items() if (d := _distribution(name, value, known))}
+    parameters = {
+        name: _plain(value) if "choices" in study_axes.get(name, {}) else value for name, value in named.items()
+    }
+    distributions = {name: d for name, value in parameters.items() if (d := _distribution(name, value, study_axes))}
     return create_trial(
         state=TrialState.WAITING,
         params={name: parameters[name] for name in distributions},

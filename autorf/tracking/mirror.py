@@ -245,10 +245,10 @@ class Mirror:
 
     def _keep_recommendation(self, client: "MlflowClient", records: Sequence[Record]) -> None:
         """What the comparison recommends, on the parent: in words, the field, and the trials that have it."""
-        told = recommended(self.spec, self.folder, records)
-        for name, text in told.tags.items():
+        advice = recommended(self.spec, self.folder, records)
+        for name, text in advice.tags.items():
             client.set_tag(self._parent, name, text[: values.LONGEST_VALUE])
-        self._log(client, self._parent, values.metrics(told.fields, len(records)))
+        self._log(client, self._parent, values.metrics(advice.fields, len(records)))
 
     def _keep_weights(self, client: "MlflowClient", record: Record) -> None:
         run, path = self._runs[record.key], self._folder_of(record) / WEIGHTS

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from autorf.cli.comparison_table import _of_groups
+from autorf.cli.comparison_lines import lines_of_groups
 from autorf.comparison import compare, half_width
 from autorf.comparison.rows import learned
 from tests.comparison.builder import record
@@ -109,7 +109,7 @@ def test_what_branches_learned_is_listed_and_averaged_over_seeds() -> None:
     assert [row.each for row in found.rows] == [{"f": [1.0, 3.0]}, {"f": [2.0, 4.0]}]
     assert learned(found.rows, "f") == [1.5, 3.5]
     assert learned(found.rows, "dilation") == []
-    (line,) = _of_groups(found)
+    (line,) = lines_of_groups(found)
     assert line["f"] == "1.50, 3.50"
     rows = list(csv.DictReader(io.StringIO(found.to_csv())))
     assert json.loads(rows[0]["each"]) == {"f": [1.0, 3.0]}

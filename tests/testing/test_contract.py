@@ -11,8 +11,9 @@ from torch.nn import functional
 from torchvision.models.segmentation import lraspp_mobilenet_v3_large
 
 from autorf.methods import Dilation, Inflation, LearnedDilation, PixelAdaptive, ScaleAdaptive
-from autorf.methods.base import AdaptiveConv2d, LayerMethod, LearningRule
+from autorf.methods.base import LayerMethod
 from autorf.methods.convolutions import plain_convolution
+from autorf.methods.modules import AdaptiveConv2d, LearningRule
 from autorf.networks import build
 from autorf.testing.contract import CHECKS, Case, check_method, check_new_process
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from autorf.methods import METHODS, Method
-from autorf.methods.base import AdaptiveRegion
+from autorf.methods.modules import AdaptiveRegion
 from autorf.surgery import adapt, describe, freeze
 from autorf.surgery.swap import region_at
 from autorf.testing.contract import CHECKS, Case
