@@ -43,7 +43,8 @@ def _field(report: ReportData) -> Iterator[Section]:
         view("rnorm", f"{words}, rnorm {best.rnorm:.2f}", metric_figure, comparison, "rnorm"),
     )
     controls = "; hollow ones are controls" if any(group.control for group in comparison.groups) else ""
-    joined = f"A line is the manual grid of one network at one image size; marks are learned fields where training left them{controls}."
+    line = "A line is the manual grid of one network at one image size"
+    joined = f"{line}; marks are learned fields where training left them{controls}."
     caption = f"{joined}{_band(report)}"
     blocks: list[Block] = [Chart("metric", caption, views, group_table(comparison))]
     if any(rule.group for rule in comparison.named):
