@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 import torch
@@ -11,9 +11,11 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import Dataset
 
-from autorf.data.augmentation import JointAugmentation
 from autorf.data.spec import Augmentation, Half
 from autorf.errors import InputError
+
+if TYPE_CHECKING:
+    from autorf.data.augmentation import JointAugmentation
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
@@ -159,9 +161,12 @@ class SegmentationSet(Dataset[tuple[Tensor, Tensor]]):
         """The same images, changed at random; the draw depends on ``seed``, the epoch and the image's index only."""
         changed = copy.copy(self)
         fill = FILL_INDEX if self.ignore_index is None else self.ignore_index
-        changed._augment = (
-            None if augmentation.is_identity else JointAugmentation(augmentation, self.image_size, MEAN, fill, seed)
-        )
+        changed._augment = None
+        if not augmentation.is_identity:
+            # It loads torchvision, which whoever only asks for a data set's classes should not wait for.
+            from autorf.data.augmentation import JointAugmentation
+
+            changed._augment = JointAugmentation(augmentation, self.image_size, MEAN, fill, seed)
         return changed
 
     def half(self, which: Half) -> Self:

@@ -24,6 +24,9 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not isfinite(value) else value
 
 
+_NUMBERS = (float, int)
+
+
 def mapping(stored: object) -> dict[str, Any]:
     """``stored`` itself.
 
@@ -36,8 +39,8 @@ def mapping(stored: object) -> dict[str, Any]:
 
 
 def is_number(value: object) -> bool:
-    """Of JSON's own types, and no bool; thousands of epochs are read at once."""
-    return type(value) in (float, int)
+    """Of JSON's own types, and no bool."""
+    return type(value) in _NUMBERS
 
 
 def number(values: Mapping[str, Any], name: str) -> float | None:
@@ -68,10 +71,14 @@ def whole(values: Mapping[str, Any], name: str) -> int:
 
 def numbers(values: Mapping[str, Any]) -> dict[str, float]:
     """Those of ``values`` that are finite numbers; a newer version may have written more."""
-    return {name: value for name, value in values.items() if is_number(value) and isfinite(value)}
+    # Written out: a large study has tens of thousands of these.
+    return {name: value for name, value in values.items() if type(value) in _NUMBERS and isfinite(value)}
 
 
 def per_class(values: Mapping[str, Any], name: str) -> dict[str, float | None]:
     """Values by class name."""
     classes = mapping(values.get(name) or {})
-    return {label: number(classes, label) for label in classes}
+    return {
+        label: value if type(value) is float and isfinite(value) else number(classes, label)
+        for label, value in classes.items()
+    }

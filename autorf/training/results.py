@@ -260,9 +260,9 @@ def _shared_from(values: Mapping[str, Any], seconds: str) -> dict[str, Any]:
     if "miou" not in values or not (values["miou"] is None or is_number(values["miou"])):
         raise DamagedError("miou is missing")
     return {
-        "metrics": numbers({name: values.get(name) for name in METRICS}),
-        "groups": numbers(mapping(values.get("groups") or {})),
-        "costs": numbers({name: values.get(name) for name in COSTS}),
+        "metrics": numbers({name: values[name] for name in METRICS if name in values}),
+        "groups": numbers(mapping(values["groups"])) if values.get("groups") else {},
+        "costs": numbers({name: values[name] for name in COSTS if name in values}),
         "field": _field(values),
         "steps": None if values.get("steps") is None else whole(values, "steps"),
         "seconds": number(values, seconds),
