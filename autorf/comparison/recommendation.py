@@ -25,6 +25,7 @@ class Recommendation:
     Attributes:
         text: what to use, what a smaller and a larger field lose, and what the grid looks like.
         rf_low, rf_high: the fields in which nothing is lost, the longer side in input pixels; None while undecided.
+        highest: the field with the highest mean, to use while undecided, the longer side; None without a grid.
         shape: ``plateau``, ``peak``, ``rise`` or ``undecided``.
         loses_below, loses_above: what the next smaller and the next larger field lose; None where the grid ends.
         margin: what may be lost.
@@ -42,6 +43,7 @@ class Recommendation:
     confidence: float | None = None
     rf_low: float | None = None
     rf_high: float | None = None
+    highest: float | None = None
     shape: str = "undecided"
     loses_below: float | None = None
     loses_above: float | None = None
@@ -72,6 +74,7 @@ def recommendation_of(groups: Sequence[Group], rows: Sequence[Row], noise: Image
         confidence=answer.confidence,
         rf_low=answer.rf_low,
         rf_high=answer.rf_high,
+        highest=_side(grid[answer.best or 0]),
         shape=answer.shape,
         loses_below=answer.loses_below,
         loses_above=answer.loses_above,
@@ -183,12 +186,18 @@ def _shape(answer: SufficientField) -> str:
 
 
 def _undecided(answer: SufficientField, grid: Sequence[Group]) -> str:
+    """What to use until more is known: the highest mean, or the only field."""
     if answer.best is None:
-        return f"Undecided: missing is {answer.missing}; the only field is {_with_field(grid[0])}."
-    highest = f"the highest mean is {_with_field(grid[answer.best])}"
+        only = f"For now use {_with_field(grid[0])}, the only field"
+        return f"{only}; undecided is whether another does better: {_lacks(answer)}."
+    highest = f"For now use {_with_field(grid[answer.best])}, the highest mean"
+    return f"{highest}; undecided is whether a smaller field would do: {_lacks(answer)}."
+
+
+def _lacks(answer: SufficientField) -> str:
     if answer.seeds_needed is not None:
-        return f"Undecided: {answer.seeds_needed} seeds a configuration would do; {highest}."
-    return f"Undecided: missing is {answer.missing}; {highest}."
+        return f"{answer.seeds_needed} seeds a configuration would tell"
+    return f"missing is {answer.missing}"
 
 
 def _with_field(group: Group) -> str:

@@ -55,9 +55,10 @@ class Picture:
 def headline(report: ReportData) -> str:
     """What to use, in a few words."""
     answer = report.comparison.recommendation
-    if answer is None or answer.rf_low is None:
-        needed = None if answer is None else answer.seeds_needed
-        return "No field can be named yet" if needed is None else f"Undecided: {needed} seeds would do"
+    if answer is None or answer.highest is None:
+        return "No field can be named yet"
+    if answer.rf_low is None:
+        return f"For now use a field of {short(answer.highest, 1)} pixels"
     same = answer.rf_low == answer.rf_high
     return f"Use a field of {short(answer.rf_low, 1)}{'' if same else f' to {short(answer.rf_high, 1)}'} pixels"
 

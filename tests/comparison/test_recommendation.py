@@ -59,20 +59,22 @@ def test_noise_is_undecided_and_says_how_many_seeds_would_do() -> None:
     answer = recommended(grid([0.60, 0.75, 0.751, 0.63], noise=0.02))
     assert answer.seeds_needed is not None
     assert answer.text == (
-        f"Undecided: {answer.seeds_needed} seeds a configuration would do; the highest mean is 35 px (dilation 3)."
+        f"For now use 35 px (dilation 3), the highest mean; undecided is whether a smaller field would do: "
+        f"{answer.seeds_needed} seeds a configuration would tell."
     )
     assert (answer.shape, answer.smallest_sufficient) == ("undecided", None)
 
 
 def test_one_seed_says_what_is_missing() -> None:
     answer = recommended(grid([0.60, 0.75, 0.70], n_seeds=1))
-    assert answer.text.startswith("Undecided: missing is a second seed")
-    assert answer.text.endswith("the highest mean is 27 px (dilation 2).")
+    assert answer.text.startswith("For now use 27 px (dilation 2), the highest mean; undecided is ")
+    assert answer.text.endswith("missing is a second seed: one does not tell what another would change.")
+    assert answer.highest == 27
     assert answer.seeds_needed is None
 
 
 def test_one_configuration_or_none_is_no_grid() -> None:
-    assert "the only field is 19 px (dilation 1)" in recommended(grid([0.6])).text
+    assert "For now use 19 px (dilation 1), the only field;" in recommended(grid([0.6])).text
     assert "no manual configuration is complete" in recommended([record("learned_dilation", 0.5)]).text
     assert "no manual configuration is complete" in recommended([]).text
 
