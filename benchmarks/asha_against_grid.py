@@ -61,10 +61,12 @@ def more_seeds(root: Path, best: Record, workers: int) -> list[float]:
     return [record.value("miou") for record in found]
 
 
-def replay(curves: Curves, order: Sequence[str], workers: int, reduction: int) -> tuple[str | None, int]:
+def replay(
+    curves: Curves, order: Sequence[str], workers: int, reduction: int, *, finish: bool = False
+) -> tuple[str | None, int]:
     """The best trial that ASHA trains to its end, and the epochs it spends, when trials come in this order.
 
-    Where none gets there, as in the search itself, the search would take the furthest one on; None then.
+    Where none gets there, a search takes the furthest one on: so does ``finish``, else it is None then.
     """
     n_epochs = len(next(iter(curves.values())))
     asha, waiting, epochs = Asha(1, reduction, n_epochs), list(order), 0
@@ -81,6 +83,8 @@ def replay(curves: Curves, order: Sequence[str], workers: int, reduction: int) -
             if reached[key] == n_epochs or not asha.arrive(seen, reached[key]):
                 running.remove(key)
     finished = [key for key in order if reached[key] == n_epochs]
+    if finish and not finished and (key := asha.furthest(order)) is not None:
+        return key, epochs + n_epochs - reached[key]
     return max(finished, key=lambda key: curves[key][-1], default=None), epochs
 
 

@@ -70,6 +70,10 @@ def dry_run(spec: StudySpec, source: str, root: Path) -> int:
 
 def _count(planned: StudyPlan, spec: StudySpec) -> str:
     n_listed = len(planned.trials)
+    if planned.bisected:
+        seeds = f"up to {len(planned.seeds)} seeds"
+        trials = "1 trial" if n_listed == 1 else f"{n_listed} trials"
+        return f"{trials} first, then of {len(planned.bisected)} fields those that matter under {seeds}"
     if not planned.spaces:
         return f"{n_listed} trials"
     more = planned.n_configurations

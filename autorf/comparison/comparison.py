@@ -26,6 +26,7 @@ from autorf.comparison.field_map import FieldMap
 from autorf.comparison.image_sizes import at_best_size
 from autorf.comparison.images import MOST_TRIALS, ImageNoise
 from autorf.comparison.judging import judge, judgement
+from autorf.comparison.looks import GRID
 from autorf.comparison.mean_classes import MeanClasses, by_one_rule, mean_classes
 from autorf.comparison.multiscale import MultiScaleGroup, multiscale_groups
 from autorf.comparison.named import NamedGroup, named_groups
@@ -150,7 +151,7 @@ def compare_studies(studies: Sequence[StudyResults], *, margin: float | None = N
         groups = tuple(_with_images(group, rows, noise) for group in groups)
     verdict = verdict_of(rows, groups, noise)
     lost = _margin(studies) if margin is None else margin
-    recommendation = _at_one_size(groups, rows, noise, lost)
+    recommendation = _at_one_size(studies[0], groups, rows, noise, lost)
     comparison = Comparison(" + ".join(study.name for study in studies), metric, rows, groups, verdict, recommendation)
     named = named_groups(studies, rows, groups)
     configurations = [
@@ -178,10 +179,13 @@ def compare_studies(studies: Sequence[StudyResults], *, margin: float | None = N
     )
 
 
-def _at_one_size(groups: Sequence[Group], rows: Sequence[Row], noise: ImageNoise, margin: float) -> Recommendation:
+def _at_one_size(
+    study: StudyResults, groups: Sequence[Group], rows: Sequence[Row], noise: ImageNoise, margin: float
+) -> Recommendation:
     """The recommendation at the image size of the best manual configuration, which it names where there are several."""
     compared = at_best_size(groups, sign(noise.metric))
-    recommendation = recommendation_of(compared, rows, noise, margin)
+    grid_size = study.notes.get(GRID, {}).get("configurations")
+    recommendation = recommendation_of(compared, rows, noise, margin, looks=study.looks, grid_size=grid_size)
     if len(compared) == len(groups):
         return recommendation
     height, width = compared[0].image_size or (0, 0)

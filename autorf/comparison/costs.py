@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from autorf.comparison.looks import GRID
 from autorf.comparison.results import StudyResults
 from autorf.comparison.rows import Group, Row
 from autorf.comparison.spending import on_gpu, rate_of, spent_by_trial
@@ -131,8 +132,16 @@ def _cost(
 def _full_grid(studies: Sequence[StudyResults], rows: Sequence[Row]) -> float | None:
     """Seconds of every manual trial of the studies, those that are not complete taken as the mean of those that are."""
     seconds = [row.own_seconds or 0.0 for row in rows if way_of(row) == "manual" and row.state == "complete"]
-    n_manual = sum(way_of(record) == "manual" for study in studies for record in study.records)
+    n_manual = sum(map(_manual_trials, studies))
     return sum(seconds) / len(seconds) * n_manual if seconds else None
+
+
+def _manual_trials(study: StudyResults) -> int:
+    """How many there are in the full grid; where it is not trained whole, under the seeds of the first look."""
+    grid = study.notes.get(GRID)
+    if grid is not None:
+        return int(grid["configurations"]) * int(grid["seeds"])
+    return sum(way_of(record) == "manual" for record in study.records)
 
 
 def curves_of(

@@ -1,7 +1,7 @@
 """What to use: the smallest receptive field of the manual grid on which nothing is lost, in words and numbers."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -9,8 +9,9 @@ import numpy as np
 from autorf.comparison.equal import trained_alike
 from autorf.comparison.images import ImageNoise
 from autorf.comparison.judging import best_first, score_table
+from autorf.comparison.looks import Look
 from autorf.comparison.rows import Group, Row, mean_of, members_of
-from autorf.comparison.sufficient import SufficientField, sufficient_field
+from autorf.comparison.sufficient import LEVEL, SufficientField, sufficient_field
 from autorf.errors import InputError
 from autorf.study.objectives import COSTS, is_metric, sign
 
@@ -32,6 +33,7 @@ class Recommendation:
         confidence: that the smallest sufficient field loses no more.
         smallest_sufficient: ``method``, ``params``, ``keys`` and ``rf`` ``[h, w]`` of its configuration; None while
             undecided.
+        grid_size: of how many fields the grid is, where not all were trained; None where all were.
         seeds_needed: how many seeds a configuration would decide; None where that is not the question.
         saves: what the smallest sufficient field takes and what the best of the grid takes, by name: ``halo`` in
             pixels, and ``parameters``, ``flops``, ``latency_ms``, ``peak_memory_mb`` where they were measured and
@@ -48,12 +50,28 @@ class Recommendation:
     loses_below: float | None = None
     loses_above: float | None = None
     smallest_sufficient: dict[str, Any] | None = None
+    grid_size: int | None = None
     seeds_needed: int | None = None
     saves: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
-def recommendation_of(groups: Sequence[Group], rows: Sequence[Row], noise: ImageNoise, margin: float) -> Recommendation:
+def recommendation_of(
+    groups: Sequence[Group],
+    rows: Sequence[Row],
+    noise: ImageNoise,
+    margin: float,
+    *,
+    looks: Sequence[Look] = (),
+    grid_size: int | None = None,
+) -> Recommendation:
     """Recommend a field of the manual grid, its complete configurations of equal training that keep the limits.
+
+    Args:
+        groups, rows: of the study.
+        noise: of the same rows.
+        margin: what may be lost.
+        looks: at how many seeds the grid is tested; one look at all without.
+        grid_size: of how many configurations the grid is, where not all are trained.
 
     Raises:
         InputError: for a margin that is not above 0.
@@ -65,11 +83,12 @@ def recommendation_of(groups: Sequence[Group], rows: Sequence[Row], noise: Image
     grid = best_first(manual_grid(groups), sign(noise.metric))
     if not grid:
         return Recommendation("No field is recommended: no manual configuration is complete.", margin)
-    answer = grid_answer(grid, rows, noise, margin)
+    answer = grid_answer(grid, rows, noise, margin, looks)
+    among = grid_size if grid_size is not None and grid_size > len(grid) else None
     smallest = None if answer.index is None else grid[answer.index]
     saves = {} if smallest is None or answer.best is None else _savings(smallest, grid[answer.best], rows)
     return Recommendation(
-        text=" ".join(_sentences(answer, grid, saves)),
+        text=" ".join([*_sentences(answer, grid, saves), *_among(len(grid), among)]),
         margin=margin,
         confidence=answer.confidence,
         rf_low=answer.rf_low,
@@ -79,6 +98,7 @@ def recommendation_of(groups: Sequence[Group], rows: Sequence[Row], noise: Image
         loses_below=answer.loses_below,
         loses_above=answer.loses_above,
         smallest_sufficient=None if smallest is None else _described(smallest),
+        grid_size=among,
         seeds_needed=answer.seeds_needed,
         saves=saves,
     )
@@ -95,17 +115,34 @@ def _trained_alike(group: Group, other: Group) -> bool:
     return group.study == other.study and trained_alike(group, other)
 
 
-def grid_answer(grid: Sequence[Group], rows: Sequence[Row], noise: ImageNoise, margin: float) -> SufficientField:
-    """The smallest sufficient field of configurations of equal training, by their index in ``grid``."""
+def grid_answer(
+    grid: Sequence[Group], rows: Sequence[Row], noise: ImageNoise, margin: float, looks: Sequence[Look] = ()
+) -> SufficientField:
+    """The smallest sufficient field of configurations of equal training, by their index in ``grid``.
+
+    The answer of the first look that names one, else of the last.
+    """
     images = noise.of_pairs(grid, grid)
     seeds = sorted({seed for group in grid for seed in group.seeds})
-    return sufficient_field(
-        [_side(group) for group in grid],
-        score_table(grid, rows, seeds) * sign(noise.metric),
-        margin=margin,
-        image_variances=0.0 if images is None else images,
-        n_images=0 if images is None else noise.n_images,
-    )
+    for look in looks or (Look(tuple(seeds), LEVEL),):
+        answer = sufficient_field(
+            [_side(group) for group in grid],
+            score_table(grid, rows, [seed for seed in seeds if seed in look.seeds]) * sign(noise.metric),
+            margin=margin,
+            level=look.level,
+            image_variances=0.0 if images is None else images,
+            n_images=0 if images is None else noise.n_images,
+        )
+        if answer.index is not None:
+            break
+    # The looks share the chance of a false claim.
+    return replace(answer, confidence=1 - LEVEL)
+
+
+def _among(n_trained: int, grid_size: int | None) -> Iterator[str]:
+    """That the claim is about what was trained, where the sampler left some of the grid out."""
+    if grid_size is not None:
+        yield f"Among the {n_trained} fields trained, of {grid_size} in the grid."
 
 
 def _side(group: Group) -> float:

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from autorf.comparison.looks import Look, looks_of
 from autorf.data import Labels, labels_in
 from autorf.errors import InputError
 from autorf.store.store import Record, Store, newest_attempts
@@ -48,6 +49,11 @@ class StudyResults:
     def constraints(self) -> tuple[str, ...]:
         """Limits that a best configuration keeps."""
         return tuple(self.part("search").get("constraints") or ())
+
+    @property
+    def looks(self) -> tuple[Look, ...]:
+        """At how many seeds the grid is tested."""
+        return looks_of(self.part("training").get("seeds") or (), str(self.part("search").get("sampler")))
 
     def part(self, name: str) -> Mapping[str, Any]:
         """One part of the study file, such as ``data``."""

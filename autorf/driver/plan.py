@@ -10,6 +10,7 @@ from torch import nn
 
 from autorf.driver.cautions import scale_cautions, statistics_caution
 from autorf.driver.default import baseline_of, default_first
+from autorf.driver.ordered_grid import ordered_grid
 from autorf.driver.prior import candidates, nearest_first, prior_rnorm
 from autorf.errors import InputError
 from autorf.methods import Method, method_class
@@ -41,6 +42,7 @@ class StudyPlan:
         warnings: what is allowed but of no use.
         examples: one trial of every method and network that may run.
         n_train: how many images the training split has.
+        bisected: of a grid that is not trained whole, smallest receptive field first.
         baseline: the checkpoint that methods train ``only`` their own on, as it is; None without one.
     """
 
@@ -53,13 +55,19 @@ class StudyPlan:
     warnings: tuple[str, ...] = ()
     examples: tuple[Trial, ...] = ()
     n_train: int = 0
+    bisected: tuple[Trial, ...] = ()
     baseline: Trial | None = None
 
     @property
     def trials(self) -> list[Trial]:
         """What to run first, within the budget: all configurations for the first seed, then the next; the baseline,
-        which no seed changes, behind the default."""
-        return self._with_baseline(self.configurations[: self.limit])
+        which no seed changes, behind the default. Of a grid that is bisected only the default, under one seed."""
+        if not self.bisected:
+            return self._with_baseline(self.configurations[: self.limit])
+        whole = [trial for trial in self.configurations if trial not in self.bisected]
+        trials = self._with_baseline(whole)
+        default = self.configurations[0]
+        return trials if default in trials else [default, *trials]
 
     @property
     def listed(self) -> list[Trial] | None:
@@ -73,7 +81,7 @@ class StudyPlan:
     @property
     def n_configurations(self) -> int | None:
         """How many configurations there will be in the end; None where only time or the spaces' end says."""
-        if self.spaces:
+        if self.spaces or self.bisected:
             return self.limit
         return min(len(self.configurations), self.limit or len(self.configurations))
 
@@ -96,7 +104,7 @@ def plan(spec: StudySpec, source: str, root: Path, defaults: Defaults | None = N
 
     spaces = read_spaces(spec.search_space, source, spec, defaults)
     check_scale(spec, spaces, source)
-    seed, drawn = spec.training.seeds[0], spec.search.sampler != "grid"
+    seed, drawn = spec.training.seeds[0], spec.search.sampler not in ("grid", "sufficient")
     named = _ends(spec, spaces) if drawn else configurations(spec, spaces)
     baseline = baseline_of(spec, source, named)
     listed = [trial for trial in named if trial.method.trained]
@@ -114,6 +122,10 @@ def plan(spec: StudySpec, source: str, root: Path, defaults: Defaults | None = N
     warnings += _short_searches(spec, source, listed, len(splits.train))
     ordered = default_first([] if drawn else listed, spaces, model, seed)
     unordered = tuple(ordered)
+    bisected: tuple[Trial, ...] = ()
+    if spec.search.sampler == "sufficient":
+        bisected, too_small = ordered_grid(spec, source, ordered, classes)
+        warnings += (too_small,) if too_small else ()
     target_rnorm = prior_rnorm(spec.search.prior, root, source)
     if target_rnorm is not None:
         pool = candidates(spec, spaces) if drawn else ordered[1:]
@@ -129,6 +141,7 @@ def plan(spec: StudySpec, source: str, root: Path, defaults: Defaults | None = N
         warnings=warnings,
         examples=_examples([*ordered, *listed, *([baseline] if baseline else [])]),
         n_train=len(splits.train),
+        bisected=bisected,
         baseline=baseline,
     )
 

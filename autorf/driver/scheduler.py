@@ -5,11 +5,14 @@ import time
 from collections.abc import Iterable, Sequence
 
 from autorf.comparison.ending import WHOLE_GRID
+from autorf.comparison.looks import GRID, looks_of
 from autorf.driver.controls import planned_controls, without_controls
 from autorf.driver.listeners import Listener
+from autorf.driver.ordered_grid import due_trainings
 from autorf.driver.plan import StudyPlan
 from autorf.driver.prior import saved
 from autorf.driver.pruning import Arrival, Asha
+from autorf.driver.rung_noise import rung_caution
 from autorf.driver.sampling import Suggestions, Tried
 from autorf.driver.stopping import busy_hours, by_configuration, mean_result, no_improvement
 from autorf.store.ranking import manual, objective, ranked
@@ -42,6 +45,7 @@ class Scheduler:
         self.over, self.reason = False, ""
         self.listener = Listener()
         self._noted: set[str] = set()
+        self._cautioned: set[int] = set()
         self._suggestions: Suggestions | None = None
         if planned.spaces:
             n_startup = min(10, max(3, (planned.limit or 30) // 3))
@@ -56,6 +60,9 @@ class Scheduler:
         if self._suggestions is not None:
             drawn = [record.trial for record in self._searched() if record.trial is not None]
             self.store.add(under_every_seed(drawn, self.spec.training.seeds))
+        if self.planned.bisected:
+            first = looks_of(self.spec.training.seeds)[0]
+            self.store.note(GRID, {"configurations": len(self.planned.bisected), "seeds": len(first.seeds)})
         self._began = time.time()
         self.tick()
 
@@ -75,7 +82,7 @@ class Scheduler:
         if self.spec.search.pruning is not None:
             self._promote(self._searched())
         claimed = self.store.claim()
-        if claimed is None and self._suggestions is not None and self._draw(self._suggestions):
+        if claimed is None and self._draw():
             claimed = self.store.claim()
         return claimed or self._last()
 
@@ -91,6 +98,8 @@ class Scheduler:
                 return True
             if self._suggestions is not None and self._room(records):
                 return True
+            if due_trainings(self.planned.bisected, self.spec, self.store):
+                return True
         return self._controls_due()
 
     def rungs(self, record: Record) -> tuple[int, ...]:
@@ -104,7 +113,9 @@ class Scheduler:
         epochs = epoch.epoch + 1
         if self._runs_whole(record) or epochs not in self._asha().rungs:
             return True
-        others = [other for other in self._searched() if other.key != record.key]
+        records = self._searched()
+        self._caution(records, epochs)
+        others = [other for other in records if other.key != record.key]
         return self._halving(others).arrive(self._arrival(record, epoch), epochs)
 
     def value(self, result: TrialResult) -> float:
@@ -197,6 +208,15 @@ class Scheduler:
                 self._noted.add(text)
                 self.listener.note(text)
 
+    def _caution(self, records: Sequence[Record], rung: int) -> None:
+        """Tell once of a rung whose trials differ no more than their seeds do."""
+        if rung in self._cautioned:
+            return
+        caution = rung_caution(records, objective(self.spec.search), rung)
+        if caution is not None:
+            self._cautioned.add(rung)
+            self._note([caution])
+
     def _controls_due(self) -> bool:
         """Whether a control waits, runs elsewhere, or was not yet planned."""
         records = self.store.records()
@@ -207,6 +227,8 @@ class Scheduler:
         return unfinished or any((due.trial, due.control) not in there for due in planned)
 
     def _completed(self, records: Sequence[Record]) -> str:
+        if self.planned.bisected:
+            return "the sampler asks for no more trainings of the grid"
         n = self.planned.n_configurations
         if self._suggestions is not None and (n is None or len(by_configuration(records)) < n):
             return "every configuration of the search spaces was run"
@@ -218,15 +240,22 @@ class Scheduler:
         limit = self.planned.n_configurations
         return limit is None or len(by_configuration(records)) < limit
 
-    def _draw(self, suggestions: Suggestions) -> bool:
-        records = self._searched()
+    def _draw(self) -> bool:
+        """Enqueue what a sampler asks for; whether that is anything."""
+        if self._suggestions is None:
+            trials = due_trainings(self.planned.bisected, self.spec, self.store)
+        else:
+            trials = self._drawn(self._suggestions, self._searched())
+        if trials:
+            self.store.add(trials)
+        return bool(trials)
+
+    def _drawn(self, suggestions: Suggestions, records: Sequence[Record]) -> list[Trial]:
         if not self._room(records):
-            return False
+            return []
         groups = by_configuration(records)
         trial = suggestions.next([self._tried(group[0].trial, group) for group in groups if group[0].trial])
-        if trial is not None:
-            self.store.add(under_every_seed([trial], self.spec.training.seeds))
-        return trial is not None
+        return [] if trial is None else under_every_seed([trial], self.spec.training.seeds)
 
     def _tried(self, trial: Trial, group: Sequence[Record]) -> Tried:
         search = self.spec.search

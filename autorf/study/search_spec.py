@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from autorf.specification import Before, PositiveFloat, PositiveInt, Specification
-from autorf.study.objectives import known_objective, parse_constraint
+from autorf.study.objectives import is_metric, known_objective, parse_constraint
 
 
 def _constraint(text: str) -> str:
@@ -43,6 +43,8 @@ class PruningSpec(Specification):
     After ``min_epochs * reduction**k`` epochs a trial goes on only while it is among the best ``1 / reduction`` of the
     trials of its seed that came so far; one that is not is paused, and continues from its checkpoint when later results
     make it one of them. Learning rates and search phases always refer to the full number of epochs.
+    Where configurations differ no more than their seeds do, as on a plateau, ranks before the end are chance, and
+    pruning promises nothing (``benchmarks/results/asha_on_plateaus.md``); a search with several seeds says so.
     Paper: Li et al., *A system for massively parallel hyperparameter tuning*, MLSys 2020.
 
     Attributes:
@@ -92,7 +94,8 @@ class SearchSpec(Specification):
 
     Attributes:
         sampler: ``grid`` runs every combination of every search space; ``random``, ``tpe`` and ``nsga2`` draw from them
-            until the budget is spent.
+            until the budget is spent; ``sufficient`` trains of the manual grid what it takes to name the smallest
+            sufficient field, see :mod:`autorf.driver.bisection`, and all learned configurations.
         objectives: one or two of the metrics, maximised on the validation split, and costs, minimised; with one it
             chooses the best trial, with two the Pareto front is what is found.
         constraints: limits such as ``latency_ms <= 20``; trials beyond one are shown as infeasible and never best.
@@ -108,7 +111,7 @@ class SearchSpec(Specification):
             configuration and of those not worse by more.
     """
 
-    sampler: Literal["grid", "random", "tpe", "nsga2"] = "grid"
+    sampler: Literal["grid", "random", "tpe", "nsga2", "sufficient"] = "grid"
     objectives: tuple[Objective, ...] = ("miou",)
     constraints: tuple[ConstraintText, ...] = ()
     budget: BudgetSpec | None = None
@@ -123,7 +126,9 @@ class SearchSpec(Specification):
     def _check(self) -> Self:
         if not 1 <= len(self.objectives) <= 2 or len(set(self.objectives)) < len(self.objectives):
             raise ValueError(f"objectives must be one or two different ones, got {list(self.objectives)}")
-        if self.sampler != "grid" and self.budget is None:
+        if self.sampler == "sufficient":
+            self._check_sufficient()
+        elif self.sampler != "grid" and self.budget is None:
             raise ValueError(f"sampler {self.sampler} needs an end: add budget: {{trials: N}} or budget: {{hours: H}}")
         if self.prior is not None and self.sampler not in ("grid", "tpe"):
             raise ValueError(f"a prior orders the grid or starts tpe; sampler {self.sampler} takes none")
@@ -134,3 +139,12 @@ class SearchSpec(Specification):
                 f"pruning compares a metric over epochs; name one first in objectives, not {self.objectives[0]}"
             )
         return self
+
+    def _check_sufficient(self) -> None:
+        if len(self.objectives) > 1 or not is_metric(self.objectives[0]):
+            raise ValueError("sampler sufficient needs one objective that is a metric, such as [miou]")
+        for name, told in (("pruning", self.pruning), ("stop", self.stop), ("prior", self.prior)):
+            if told is not None:
+                raise ValueError(f"sampler sufficient decides itself what is trained, and to its end; leave {name} out")
+        if self.budget is not None and self.budget.trials is not None:
+            raise ValueError("sampler sufficient ends by itself; give budget: {hours: H} or none")

@@ -19,9 +19,14 @@ from tests.tiny import TINY
 
 
 def planned(
-    root: Path, spaces: list[dict[str, Any]], search: dict[str, Any] | None = None, epochs: int = 2, **model: Any
+    root: Path,
+    spaces: list[dict[str, Any]],
+    search: dict[str, Any] | None = None,
+    epochs: int = 2,
+    seeds: tuple[int, ...] = (0,),
+    **model: Any,
 ) -> StudyPlan:
-    training = {**TINY["training"], "epochs": epochs}
+    training = {**TINY["training"], "epochs": epochs, "seeds": seeds}
     changes = {
         "search_space": spaces,
         "search": search or {},
@@ -166,3 +171,54 @@ def test_a_background_that_is_no_class_of_the_data_is_refused(tmp_path: Path) ->
     spaces = [{"method": "inflation", "background_weight": 0.5, "background_class": 99}]
     with pytest.raises(InputError, match="background_class 99 is no class of the data, which has 0 to 10"):
         plan(parse_study({**TINY, "search_space": spaces}, "f"), "f", tmp_path)
+
+
+SUFFICIENT = {"sampler": "sufficient"}
+
+
+def test_the_sufficient_sampler_bisects_the_manual_grid_by_its_fields_and_trains_the_rest_whole(tmp_path: Path) -> None:
+    spaces = [{"method": "dilation", "rate": [4, 3, 2, 1, 5]}, {"method": "learned_dilation", "start": 2}]
+    study = planned(tmp_path, spaces, SUFFICIENT, seeds=(0, 1, 2))
+    assert settings(study.bisected) == [f"dilation rate {rate}" for rate in (1, 2, 3, 4, 5)]
+    assert settings(study.trials) == ["dilation rate 1", *["learned_dilation start 2"] * 3]
+    assert study.listed is not None
+    assert len(study.listed) == 6 * 3
+    assert not any("too few to bisect" in warning for warning in study.warnings)
+
+
+def test_a_grid_too_small_to_bisect_is_trained_whole_and_says_so(tmp_path: Path) -> None:
+    study = planned(tmp_path, [{"method": "dilation", "rate": [1, 2, 3]}], SUFFICIENT, seeds=(0, 1))
+    assert study.bisected == ()
+    assert len(study.trials) == 6
+    assert study.warnings == (
+        "f: search.sampler: sufficient: 3 fields are too few to bisect (at least 5); all of the grid is trained",
+    )
+
+
+def test_the_sufficient_sampler_refuses_one_seed_and_several_image_sizes(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"tests over seeds; training\.seeds is \[0\]: give three"):
+        planned(tmp_path, [{"method": "dilation", "rate": [1, 2, 3]}], SUFFICIENT)
+    axis = {"method": "dilation", "rate": [1, 2, 3], "data.image_size": [[32, 32], [48, 48]]}
+    data = {**TINY["data"], "canvas": [48, 48], "score_at": "mask"}
+    study = {**TINY, "data": data, "search_space": [axis], "search": SUFFICIENT}
+    with pytest.raises(InputError, match=r"takes one image size; leave data\.image_size out"):
+        plan(parse_study({**study, "training": {"epochs": 2, "seeds": [0, 1]}}, "f"), "f", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"pruning": {}}, "leave pruning out"),
+        ({"prior": {"rnorm": 0.3}}, "leave prior out"),
+        ({"stop": {"no_improvement": 3}}, "leave stop out"),
+        ({"objectives": ["miou", "flops"]}, "needs one objective that is a metric"),
+        ({"objectives": ["flops"]}, "needs one objective that is a metric"),
+        ({"budget": {"trials": 9}}, "ends by itself"),
+    ],
+)
+def test_the_sufficient_sampler_takes_no_setting_that_it_would_not_heed(
+    tmp_path: Path, more: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError) as raised:
+        planned(tmp_path, [{"method": "dilation"}], {**SUFFICIENT, **more})
+    assert message in str(raised.value)

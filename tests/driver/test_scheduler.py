@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from autorf.comparison import compare_studies, results_of
 from autorf.driver.plan import StudyPlan
 from autorf.driver.scheduler import Scheduler
+from autorf.methods import is_manual
 from autorf.store.ranking import manual
 from autorf.store.record import Record
 from autorf.store.store import Store
@@ -31,12 +33,16 @@ class Search:
         study = {**TINY, "search_space": spaces, "search": search, "training": {"epochs": 4, **training}}
         self.spec: StudySpec = parse_study(study, "f")
         read = read_spaces(self.spec.search_space, "f")
-        drawn = self.spec.search.sampler != "grid"
+        drawn = self.spec.search.sampler not in ("grid", "sufficient")
         first = [Trial(trial_from({"method": "dilation", "rate": 1}, 0).method, 0)] if drawn else []
         listed = tuple(first or configurations(self.spec, read))
         budget = self.spec.search.budget
         limit = budget.trials // len(self.spec.training.seeds) if budget and budget.trials else None
-        self.plan = StudyPlan(listed, listed, limit, self.spec.training.seeds, tuple(read) if drawn else ())
+        # Rates are listed smallest first, and so are their fields.
+        bisects = self.spec.search.sampler == "sufficient"
+        bisected = tuple(trial for trial in listed if is_manual(trial.method.method)) if bisects else ()
+        spaces_drawn = tuple(read) if drawn else ()
+        self.plan = StudyPlan(listed, listed, limit, self.spec.training.seeds, spaces_drawn, bisected=bisected)
         self.store = Store(root / "tiny", "tiny")
         self.store.register(self.spec, self.plan.trials, self.plan.listed, drawn=drawn)
         self.store.recover()
@@ -67,7 +73,9 @@ class Search:
         value = quality(record, done + 1)
         measured = epoch_report(done, miou=value, rf=[1, 1], rnorm=0.1)
         self.store.report(record, measured)
-        result = trial_result(miou=value, epochs=done + 1, flops=10.0 * record.seed, latency_ms=5.0)
+        side = 11.0 + 8 * record.configuration.get("rate", 4)
+        field = {"rf": [side, side], "rnorm": side / 96}
+        result = trial_result(miou=value, epochs=done + 1, flops=10.0 * record.seed, latency_ms=5.0, **field)
         if done + 1 == self.spec.training.epochs:
             self.store.complete(record, result, value)
             return False
@@ -219,3 +227,66 @@ def test_under_every_seed_keeps_each_configuration_once() -> None:
 def test_two_objectives_and_costs_are_searched(tmp_path: Path, objectives: list[str]) -> None:
     settings = {"sampler": "nsga2", "objectives": objectives, "budget": {"trials": 5}}
     assert set(Search(tmp_path, settings, RANGE).run(near_four, workers=2).states.values()) == {"complete"}
+
+
+SUFFICIENT: dict[str, Any] = {"sampler": "sufficient", "margin": 0.02}
+
+
+def saturating(record: Record, epochs: int) -> float:
+    """From rate 4 on nothing is lost; seeds move every rate alike, and each a little by itself."""
+    rate = record.configuration.get("rate", 4)
+    own = ((rate * 7 + record.seed * 13) % 5 - 2) / 1500
+    return 0.8 - 0.1 * max(0, 4 - rate) - record.seed / 50 + own
+
+
+def test_the_sufficient_sampler_names_what_the_whole_grid_names_for_fewer_trainings(tmp_path: Path) -> None:
+    search = Search(tmp_path, SUFFICIENT, seeds=[0, 1, 2]).run(saturating, workers=2)
+    records = search.store.records()
+    grid = [record for record in records if manual(record)]
+    assert len(grid) <= 15
+    assert len(records) - len(grid) == 2 * 3
+    answer = compare_studies([results_of(search.store)]).recommendation
+    whole = Search(tmp_path / "whole", {"margin": 0.02}, seeds=[0, 1, 2]).run(saturating)
+    assert compare_studies([results_of(whole.store)]).recommendation is not None
+    assert answer is not None
+    assert answer.smallest_sufficient is not None
+    assert answer.smallest_sufficient["params"] == {"rate": 4}
+    assert answer.grid_size == 8
+    assert f"Among the {len({r.label for r in grid if r.seed == 0})} fields trained, of 8 in the grid." in answer.text
+    cost = next(cost for cost in compare_studies([results_of(search.store)]).costs if cost.way == "manual")
+    assert cost.trials == len(grid)
+    assert search.end == "the sampler asks for no more trainings of the grid"
+
+
+@pytest.mark.parametrize("stop_after", [1, 4, 9])
+def test_the_sufficient_sampler_goes_on_after_a_kill_as_if_there_had_been_none(tmp_path: Path, stop_after: int) -> None:
+    whole = Search(tmp_path / "whole", SUFFICIENT, seeds=[0, 1, 2]).run(saturating)
+    Search(tmp_path, SUFFICIENT, seeds=[0, 1, 2]).run(saturating, stop_after=stop_after)
+    resumed = Search(tmp_path, SUFFICIENT, seeds=[0, 1, 2])
+    for record in resumed.store.records():
+        if record.state == "running":
+            resumed.store.requeue(record, "interrupted")
+    resumed.run(saturating, workers=3)
+    assert resumed.states == whole.states
+
+
+def test_a_field_whose_training_failed_is_bisected_around(tmp_path: Path) -> None:
+    search = Search(tmp_path, SUFFICIENT, seeds=[0, 1, 2])
+    first = search.scheduler.next()
+    assert first is not None
+    search.store.fail(first, "no memory")
+    search.run(saturating)
+    states = [record.state for record in search.store.records() if record.configuration.get("rate") == 1]
+    assert states == ["failed"]
+    assert search.scheduler.over
+
+
+def test_five_seeds_are_looked_at_twice_and_only_where_three_do_not_tell(tmp_path: Path) -> None:
+    clear = Search(tmp_path / "clear", SUFFICIENT, seeds=[0, 1, 2, 3, 4]).run(saturating)
+    assert {record.seed for record in clear.store.records() if manual(record)} == {0, 1, 2}
+
+    def noisy(record: Record, epochs: int) -> float:
+        return saturating(record, epochs) + ((record.seed * 5 + record.configuration.get("rate", 4) * 3) % 7 - 3) / 100
+
+    unclear = Search(tmp_path / "unclear", SUFFICIENT, seeds=[0, 1, 2, 3, 4]).run(noisy)
+    assert {record.seed for record in unclear.store.records() if manual(record)} == {0, 1, 2, 3, 4}
