@@ -8,6 +8,7 @@ from torch import nn
 from autorf.errors import InputError
 from autorf.methods.modules import AdaptiveModule, SearchState
 from autorf.surgery.adaptation import adaptive_modules
+from autorf.surgery.sharding import reshard
 from autorf.surgery.verification import note_advance
 
 LISTED = ("f", "dilation")
@@ -85,6 +86,7 @@ def advance(model: nn.Module, step: int, total_steps: int, optimizer: Any = None
     """
     if not 0 <= step <= total_steps or total_steps < 1:
         raise InputError(f"advance: step must lie in 0..total_steps, got step {step} of {total_steps}")
+    reshard(model)
     for module in adaptive_modules(model).values():
         module.advance(step / total_steps)
     note_advance(model, optimizer, last=step == total_steps)

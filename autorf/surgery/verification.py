@@ -19,6 +19,7 @@ from autorf.surgery.problems import (
     say,
     search_problems,
 )
+from autorf.surgery.sharding import reshard
 
 NOT_OVER = ("idle", "unfinished")
 """Kinds of problems of a search that has not ended."""
@@ -53,6 +54,7 @@ def verify(model: nn.Module, optimizer: Any) -> tuple[str, ...]:
     if not any(isinstance(module, AdaptiveModule) for module in model.modules()):
         raise InputError("verify: the model has no method that learns; adapt it first, and verify before freeze")
     _check_optimizer("verify", optimizer)
+    reshard(model)
     seen = watch(model)
     seen.look(optimizer)
     members = seen.members()
