@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 
 from autorf.errors import InputError
 
@@ -48,7 +49,7 @@ class Record:
         centre: of what is tried, such as ``log(dilation)``.
         value: that was fixed at the end.
         again: how often a search was begun anew.
-        progress: the share of the search, or of the training, that is done.
+        progress: the share of the search, or of a training that depends on it, that is done.
         heard: after how many steps something was learned of the options; negative where nobody counted.
         rest: the value while nothing is searched, 0 for the module's original one.
         profile: what is known of the options, see :mod:`autorf.methods.loss_profile`.
@@ -76,9 +77,8 @@ class Record:
 
 def encoded(record: Record, options: Sequence[float]) -> list[int]:
     """The words of ``record``, of a module that chooses among ``options``."""
-    constant = [VERSION, record.again, *options]
-    marked = [record.begun, record.begun * record.centre, record.ended, record.ended * record.value]
-    lasting = [_fixed_point(number) for number in (*constant, *marked)]
+    marked = (record.begun, record.begun * record.centre, record.ended, record.ended * record.value)
+    lasting = _fixed_points((VERSION, record.again, *options, *marked))
     exact = _bits([record.centre, record.value, record.progress, record.heard, record.rest, *record.profile])
     return [*lasting, _checksum([*lasting, *exact]), *exact]
 
@@ -137,8 +137,10 @@ def listed(options: Sequence[float]) -> str:
     return ", ".join(f"{option:.4g}" for option in options)
 
 
-def _fixed_point(number: float) -> int:
-    return round(min(number, LARGEST) * ONE)
+@lru_cache(maxsize=256)
+def _fixed_points(numbers: tuple[float, ...]) -> tuple[int, ...]:
+    # Most steps change nothing of them.
+    return tuple(round(min(number, LARGEST) * ONE) for number in numbers)
 
 
 def _bits(numbers: Sequence[float]) -> list[int]:

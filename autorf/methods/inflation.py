@@ -315,7 +315,7 @@ class InflationRegion(Recorded, LabelAware, AdaptiveRegion):
         record = self.record
         # Once let go, f is not held again by a longer training or another one.
         ended = record.ended or progress >= self.method.hold
-        self.record = replace(record, begun=True, ended=ended, progress=progress)
+        self.record = replace(record, begun=True, ended=ended)
         self._keep_within_bounds()
 
     @property

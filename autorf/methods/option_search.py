@@ -154,7 +154,10 @@ class OptionSearch(Recorded):
             raise InputError(f"a search goes on that this process was not advanced in: {NOT_TOLD}")
 
     def _profile_of_group(self) -> Tensor:
-        return torch.stack([module.profile for module in self.group]).sum(0)
+        profile = self.group[0].profile
+        for module in self.group[1:]:
+            profile += module.profile
+        return profile
 
     def _listen(self, done: float) -> None:
         """Take in what was drawn since the last step, in all processes, and let older steps fade."""

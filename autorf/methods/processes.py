@@ -49,9 +49,9 @@ def in_parallel() -> bool:
 def summed(value: Tensor, step: float, device: torch.device) -> Tensor:
     """The sum of ``value`` over all processes, each of which must ask for it at the same ``step``.
 
-    The processes meet in a group of their own, by way of gloo, whatever else they speak: where one stays away, the others
-    end after ``PATIENCE`` seconds, under NCCL too. Where torch has no gloo the value travels by way of ``device``, in the
-    group of all other operations, and torch's own time limit holds.
+    The processes meet in a group of their own, by way of gloo, whatever else they speak: where one stays away, the
+    others end after ``PATIENCE`` seconds, under NCCL too. Where torch has no gloo the value travels by way of
+    ``device``, in the group of all other operations, and torch's own time limit holds.
 
     Raises:
         InputError: where a process stays away, or is at another step.

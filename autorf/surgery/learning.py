@@ -87,9 +87,10 @@ def advance(model: nn.Module, step: int, total_steps: int, optimizer: Any = None
     if not 0 <= step <= total_steps or total_steps < 1:
         raise InputError(f"advance: step must lie in 0..total_steps, got step {step} of {total_steps}")
     reshard(model)
-    for module in adaptive_modules(model).values():
+    modules = list(adaptive_modules(model).values())
+    for module in modules:
         module.advance(step / total_steps)
-    note_advance(model, optimizer, last=step == total_steps)
+    note_advance(model, modules, optimizer, last=step == total_steps)
 
 
 def search_again(model: nn.Module) -> nn.Module:

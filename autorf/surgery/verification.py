@@ -1,5 +1,6 @@
 """When it is said that something is not trained as it should be: on the way, at the end, and when asked."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -68,11 +69,18 @@ def verify(model: nn.Module, optimizer: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(each.sentence for each in problems))
 
 
-def note_advance(model: nn.Module, optimizer: Any = None, *, last: bool) -> None:
-    """Say what is wrong, once, at the ``last`` step, where a search has just ended, or early in a training."""
+def note_advance(model: nn.Module, modules: Iterable[AdaptiveModule], optimizer: Any, *, last: bool) -> None:
+    """Say what is wrong, once, at the ``last`` step, where a search has just ended, or early in a training.
+
+    Args:
+        model: that was advanced.
+        modules: that methods put into it.
+        optimizer: that trains it, as far as it was given.
+        last: whether its training is over.
+    """
     seen = watch(model)
     new = optimizer is not None and _is_new(model, optimizer)
-    progresses = (each.search_progress() for each in model.modules() if isinstance(each, AdaptiveModule))
+    progresses = (module.search_progress() for module in modules)
     phases = tuple(progress.phase for progress in progresses if progress is not None)
     early = seen.looked_at < PATIENCE <= seen.steps
     if not (last or new or early or phases != seen.phases):

@@ -81,7 +81,7 @@ def test_maps_keep_their_statistics_and_whether_training_had_begun(method: Metho
     model = adapted(method)
     model.load_state_dict(state, strict=True)
     assert model[0].idle == (progress < 0)
-    assert model[0].progress == max(progress, 0.0)
+    assert model[0].record.progress == max(progress, 0.0)
     assert torch.equal(model[0].map_state, statistics)
 
 

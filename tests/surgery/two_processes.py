@@ -90,12 +90,11 @@ def advanced_by(rank: int, told: Callable[[int], int | None], *, tried_out: bool
 
 
 def sharded(root: Path, rank: int) -> dict[str, Any]:
-    """What one does with a model of which ``fully_shard`` left every process a part, right after it was evaluated."""
-    model = network(METHODS["inflation"])
-    fully_shard(model, mesh=init_device_mesh("cpu", (2,)))
+    """What one does with a sharded model right after it was evaluated, which leaves its parameters whole."""
+    mesh = init_device_mesh("cpu", (2,))
+    model = fully_shard(network(METHODS["inflation"]), mesh=mesh)
     optimizer = torch.optim.SGD(parameter_groups(model, lr=0.1))
     with torch.no_grad():
-        # The parameters stay whole after it.
         model(torch.rand(BATCH, 3, 16, 16))
     advance(model, 1, STEPS)
     parts = all(hasattr(parameter, "full_tensor") for parameter in model.parameters())
@@ -107,7 +106,7 @@ def sharded(root: Path, rank: int) -> dict[str, Any]:
     folder = save(model, root / f"model of {rank}")
     answers["written"] = sorted(file.name for file in folder.iterdir()) if folder.exists() else []
     try:
-        load(lambda: fully_shard(network(METHODS["inflation"]), mesh=init_device_mesh("cpu", (2,))), root / "model of 0")
+        load(lambda: fully_shard(network(METHODS["inflation"]), mesh=mesh), root / "model of 0")
     except InputError as error:
         answers["load"] = str(error)
     freeze(model)
