@@ -11,11 +11,11 @@ from torch.nn import functional
 
 from autorf.methods.bookkeeping import Record
 from autorf.methods.modules import AdaptiveConv2d
-from autorf.methods.recorded import Recorded
+from autorf.methods.recorded import RECORD_BUFFERS, Recorded
 from autorf.methods.relay import MapRelay
 from autorf.ops.capture import dilated_form, strided
 
-BUFFERS = ("bookkeeping", "map_state")
+BUFFERS = (*RECORD_BUFFERS, "map_state")
 """The buffers that the state has beside the layer's parameters."""
 
 

@@ -10,6 +10,7 @@ from autorf.methods.modules import AdaptiveModule, SearchState
 from autorf.surgery.adaptation import adaptive_modules
 from autorf.surgery.sharding import reshard
 from autorf.surgery.verification import note_advance
+from autorf.surgery.wrappers import unwrapped
 
 LISTED = ("f", "dilation")
 """Learned values that are listed one by one where a model has several."""
@@ -86,6 +87,7 @@ def advance(model: nn.Module, step: int, total_steps: int, optimizer: Any = None
     """
     if not 0 <= step <= total_steps or total_steps < 1:
         raise InputError(f"advance: step must lie in 0..total_steps, got step {step} of {total_steps}")
+    model = unwrapped(model)
     reshard(model)
     modules = list(adaptive_modules(model).values())
     for module in modules:

@@ -21,6 +21,7 @@ from autorf.surgery.problems import (
     search_problems,
 )
 from autorf.surgery.sharding import reshard
+from autorf.surgery.wrappers import unwrapped
 
 NOT_OVER = ("idle", "unfinished")
 """Kinds of problems of a search that has not ended."""
@@ -52,6 +53,7 @@ def verify(model: nn.Module, optimizer: Any) -> tuple[str, ...]:
         >>> autorf.verify(model, torch.optim.SGD(autorf.parameter_groups(model, lr=0.1), lr=0.1))
         ()
     """
+    model = unwrapped(model)
     if not any(isinstance(module, AdaptiveModule) for module in model.modules()):
         raise InputError("verify: the model has no method that learns; adapt it first, and verify before freeze")
     _check_optimizer("verify", optimizer)

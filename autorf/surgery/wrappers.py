@@ -1,6 +1,6 @@
 """Wrappers around a model or a part of it: names without them, and what may still be changed inside."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
@@ -160,8 +160,7 @@ def _cleaner(named: list[tuple[str, nn.Module]]) -> Callable[[str], str]:
         return lambda name: name
 
     def clean(name: str) -> str:
-        parts: Iterator[tuple[int, str]] = enumerate(name.split("."), 1)
-        whole = name.split(".")
-        return ".".join(part for length, part in parts if ".".join(whole[:length]) not in steps)
+        parts = name.split(".")
+        return ".".join(part for length, part in enumerate(parts, 1) if ".".join(parts[:length]) not in steps)
 
     return clean
