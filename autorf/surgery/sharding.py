@@ -37,8 +37,8 @@ def gather(model: nn.Module) -> None:
     reshard(model)
     _make_whole(model)
     for module in list(_sharded_modules(model)):
-        # The class before, which fully_shard remembers by its place among the bases.
-        module.__class__ = type(module).__mro__[type(module)._orig_cls_mro_index]
+        # The class before, of which fully_shard made a subclass.
+        module.__class__ = next(base for base in type(module).__mro__ if not base.__module__.startswith(ORIGIN))
     for module in model.modules():
         _take_out(module)
 

@@ -45,7 +45,7 @@ def test_what_is_said_of_a_wrapped_model_names_what_is_inside(branching):
     assert verify(wrapped, early)[0].startswith("'second.inflation.factor' is in no optimizer")
     whole = nn.ModuleDict({"net": wrapped})
     assert verify(whole, early)[0].startswith("'net.second.inflation.factor' is in no optimizer")
-    with pytest.raises(InputError, match="nothing was searched in 'net.first'"):
+    with pytest.raises(InputError, match=r"nothing was searched in 'net\.first'"):
         freeze(whole)
 
 
