@@ -131,6 +131,14 @@ def _torch_norms() -> bool:
     return issubclass(nn.BatchNorm2d, _NormBase) and issubclass(nn.InstanceNorm2d, _NormBase)
 
 
+def _torch_fully_shard() -> bool:
+    from torch import nn
+    from torch.distributed._composable.contract import REGISTRY_KEY, STATE_KEY
+    from torch.distributed._composable_state import _module_state_mapping
+
+    return bool(STATE_KEY and REGISTRY_KEY) and nn.Identity() not in _module_state_mapping
+
+
 def _torchvision_kernels() -> bool:
     from torchvision.transforms.v2 import Transform
 
@@ -159,6 +167,7 @@ INTERFACES: dict[Callable[[], bool], tuple[tuple[str, ...], tuple[str, ...]]] = 
         ("methods/modules.py", "methods/pixelwise.py", "surgery/swap.py", "testing/*"),
     ),
     _torch_norms: (("_NormBase",), ("methods/held_statistics.py",)),
+    _torch_fully_shard: (("STATE_KEY", "REGISTRY_KEY", "_module_state_mapping"), ("surgery/sharding.py",)),
     _torchvision_kernels: (("_call_kernel",), ("data/augmentation.py",)),
 }
 """Whether it is as we know it, the names of it that we use, and our files that do."""

@@ -199,3 +199,6 @@ class Boaster:
 
     def search_state(self) -> None:
         return None
+
+    def search_progress(self) -> None:
+        return None

@@ -1,4 +1,4 @@
-"""What a module remembers of a training beside its parameters, as whole numbers in one tensor.
+"""What a module remembers of a training beside its parameters, as whole numbers in one tensor, and five others.
 
 No cast touches whole numbers, and most averages of a model's state copy them. One averages them too
 (``AveragedModel(use_buffers=True)``, which also rounds them to single precision), so the words are of two kinds:
@@ -7,6 +7,9 @@ No cast touches whole numbers, and most averages of a model's state copy them. O
   beside a mark that is 0 until it does; their ratio is the same in every weighted average of a training's states.
 * *exact* words hold the bits of doubles, which make a resumed search the uninterrupted one. An average destroys them,
   and a checksum tells.
+
+Other averages leave whole numbers alone, and would stay in the phase in which they were made. So the *milestones*, what
+evaluation needs, stand in a tensor of floating-point numbers too; where they are of a later phase, they are right.
 """
 
 import struct
@@ -14,6 +17,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 
 from autorf.errors import InputError
 
@@ -28,6 +32,9 @@ LARGEST = float(1 << 20)
 
 TOLERANCE = 0.01
 """By how much, as a share, rounding may change a constant that was averaged over and over."""
+
+LAG = 1e-3
+"""By how much an average may lag behind in how often a search was begun anew, to count as of the present one."""
 
 
 class Phase(StrEnum):
@@ -48,7 +55,7 @@ class Record:
         centre: of what is tried, such as ``log(dilation)``.
         value: that was fixed at the end.
         again: how often a search was begun anew.
-        progress: the share of the search, or of the training, that is done.
+        progress: the share of the search, or of a training that depends on it, that is done.
         heard: after how many steps something was learned of the options; negative where nobody counted.
         rest: the value while nothing is searched, 0 for the module's original one.
         profile: what is known of the options, see :mod:`autorf.methods.loss_profile`.
@@ -76,9 +83,7 @@ class Record:
 
 def encoded(record: Record, options: Sequence[float]) -> list[int]:
     """The words of ``record``, of a module that chooses among ``options``."""
-    constant = [VERSION, record.again, *options]
-    marked = [record.begun, record.begun * record.centre, record.ended, record.ended * record.value]
-    lasting = [_fixed_point(number) for number in (*constant, *marked)]
+    lasting = _fixed_points((VERSION, record.again, *options, *_marked(record)))
     exact = _bits([record.centre, record.value, record.progress, record.heard, record.rest, *record.profile])
     return [*lasting, _checksum([*lasting, *exact]), *exact]
 
@@ -107,9 +112,35 @@ def decoded(words: Sequence[int], options: Sequence[float], start: Record) -> Re
             tuple(profile),
         )  # fmt: skip
     if numbers[1]:
-        raise InputError(
-            "its state is an average over a search that was begun anew: average parameters only (use_buffers=False)"
-        )
+        raise _begun_anew()
+    return _of_average((begun, centre, ended, value), start)
+
+
+def milestones(record: Record) -> tuple[float, ...]:
+    """What of ``record`` an average of floating-point numbers keeps; see :func:`with_milestones`."""
+    return (float(record.again), *_marked(record))
+
+
+def with_milestones(record: Record, numbers: Sequence[float], start: Record) -> Record:
+    """``record``, or what the milestones ``numbers`` beside it say where they are of a later phase.
+
+    They are in an average that leaves whole numbers as they were when the copy was made. ``start`` is the module's
+    first record.
+
+    Raises:
+        InputError: for such an average over a search that was begun anew.
+    """
+    again, begun, _, ended, _ = numbers
+    if again > record.again + LAG:
+        raise _begun_anew()
+    # In an average that copies whole numbers, milestones of the search before fade only slowly.
+    least = 2 * LAG if record.again else 0.0
+    is_later = (begun > least and not record.begun) or (ended > least and not record.ended)
+    return _of_average(numbers[1:], start) if is_later and again > record.again - LAG else record
+
+
+def _of_average(marked: Sequence[float], start: Record) -> Record:
+    begun, centre, ended, value = marked
     return replace(
         start,
         begun=begun > 0,
@@ -118,6 +149,18 @@ def decoded(words: Sequence[int], options: Sequence[float], start: Record) -> Re
         value=value / ended if ended > 0 else start.value,
         heard=-1,
         whole=False,
+    )
+
+
+def _marked(record: Record) -> tuple[float, ...]:
+    """Numbers that do not exist from the start, each behind a mark that is 0 until it does."""
+    return (float(record.begun), record.begun * record.centre, float(record.ended), record.ended * record.value)
+
+
+def _begun_anew() -> InputError:
+    return InputError(
+        "its state is an average over a search that was begun anew: average parameters only (use_buffers=False), or "
+        "make the average anew"
     )
 
 
@@ -137,8 +180,10 @@ def listed(options: Sequence[float]) -> str:
     return ", ".join(f"{option:.4g}" for option in options)
 
 
-def _fixed_point(number: float) -> int:
-    return round(min(number, LARGEST) * ONE)
+@lru_cache(maxsize=256)
+def _fixed_points(numbers: tuple[float, ...]) -> tuple[int, ...]:
+    # Most steps change nothing of them.
+    return tuple(round(min(number, LARGEST) * ONE) for number in numbers)
 
 
 def _bits(numbers: Sequence[float]) -> list[int]:

@@ -21,7 +21,7 @@ from autorf.methods.labels import LabelAware
 from autorf.methods.modules import AdaptiveRegion, LearningRule
 from autorf.methods.passes import Sides
 from autorf.methods.processes import in_parallel, taking_part
-from autorf.methods.recorded import Recorded
+from autorf.methods.recorded import RECORD_BUFFERS, Recorded
 from autorf.methods.region import ConstantRegion, Resampling, factor_values, folded
 from autorf.methods.returning_clamp import returning_clamp
 from autorf.ops.inflation import Gradient, inflate, interpolate, scale_gradient
@@ -169,7 +169,7 @@ class InflationRegion(Recorded, LabelAware, AdaptiveRegion):
     run counted them: the inflated region must fit into the memory that is free, so it bounds ``f``.
     """
 
-    own: tuple[str, ...] = ("factor", "bookkeeping")
+    own: tuple[str, ...] = ("factor", *RECORD_BUFFERS)
     factor: nn.Parameter
 
     def __init__(self, method: Inflation, device: torch.device, values_per_position: float = 0.0) -> None:
@@ -315,7 +315,7 @@ class InflationRegion(Recorded, LabelAware, AdaptiveRegion):
         record = self.record
         # Once let go, f is not held again by a longer training or another one.
         ended = record.ended or progress >= self.method.hold
-        self.record = replace(record, begun=True, ended=ended, progress=progress)
+        self.record = replace(record, begun=True, ended=ended)
         self._keep_within_bounds()
 
     @property

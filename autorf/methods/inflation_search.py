@@ -27,8 +27,6 @@ HOLD, MEMORY = 0.1, 0.3
 class SearchedInflationRegion(OptionSearch, InflationRegion):
     """A region whose ``f`` is drawn anew for every batch while it searches; see ``search`` of :class:`Inflation`."""
 
-    own = ("factor", "bookkeeping")
-
     def __init__(self, method: Inflation, device: torch.device, values_per_position: float = 0.0) -> None:
         super().__init__(method, device, values_per_position)
         low, high = math.log(method.low), math.log(method.high)

@@ -19,6 +19,7 @@ from autorf.methods.convolutions import plain_convolution
 from autorf.methods.dilation import Rate
 from autorf.methods.modules import AdaptiveConv2d, SearchState
 from autorf.methods.option_search import OptionSearch, Schedule
+from autorf.methods.recorded import RECORD_BUFFERS
 from autorf.ops._dilations import whole_rates
 from autorf.ops.blended_dilation import blended_dilated_conv2d
 from autorf.ops.capture import real_dilated_conv2d
@@ -128,7 +129,7 @@ class LearnedDilationConv2d(OptionSearch, AdaptiveConv2d):
         group: the layers whose profiles are summed; the layer alone unless its method is ``shared``.
     """
 
-    own = ("bookkeeping",)
+    own = RECORD_BUFFERS
 
     def __init__(self, layer: nn.Conv2d, method: LearnedDilation, original: int) -> None:
         super().__init__(layer)

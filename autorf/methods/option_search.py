@@ -12,7 +12,7 @@ from autorf.errors import InputError
 from autorf.methods import loss_profile
 from autorf.methods.bookkeeping import Phase, Record
 from autorf.methods.modules import SearchProgress
-from autorf.methods.processes import NOT_TOLD, announce, in_parallel, meet, summed
+from autorf.methods.processes import NOT_TOLD, announce, in_parallel, summed
 from autorf.methods.recorded import Recorded
 
 
@@ -154,7 +154,10 @@ class OptionSearch(Recorded):
             raise InputError(f"a search goes on that this process was not advanced in: {NOT_TOLD}")
 
     def _profile_of_group(self) -> Tensor:
-        return torch.stack([module.profile for module in self.group]).sum(0)
+        profile = self.group[0].profile
+        for module in self.group[1:]:
+            profile += module.profile
+        return profile
 
     def _listen(self, done: float) -> None:
         """Take in what was drawn since the last step, in all processes, and let older steps fade."""
@@ -169,7 +172,7 @@ class OptionSearch(Recorded):
         if passed == 0 and (in_parallel() or not self._drawn):
             return
         # What was drawn is dropped with it, so that every forward pass counts once.
-        profile, steps = self._updated(self.profile)
+        profile, steps = self._updated(self.profile, done)
         self._drawn = []
         profile = loss_profile.faded(profile, passed / self.schedule.memory)
         self.record = replace(
@@ -179,7 +182,7 @@ class OptionSearch(Recorded):
             heard=_more(record.heard, steps),
         )
 
-    def _updated(self, profile: Tensor) -> tuple[Tensor, int]:
+    def _updated(self, profile: Tensor, done: float) -> tuple[Tensor, int]:
         """The profile with what the last backward passes of all processes said, and 1 if they said anything."""
         if not in_parallel():
             steps = self._add_drawn(profile)
@@ -187,8 +190,8 @@ class OptionSearch(Recorded):
         newest = torch.zeros_like(profile)
         steps = self._add_drawn(newest)
         # Every process must come to the same centre.
-        meet()
-        total = summed(torch.cat([newest.flatten(), newest.new_tensor([steps])]), self.bookkeeping.device)
+        heard = torch.cat([newest.flatten(), newest.new_tensor([steps])])
+        total = summed(heard, done, self.bookkeeping.device)
         return profile + total[:-1].view_as(profile), int(total[-1] > 0)
 
     def _add_drawn(self, profile: Tensor) -> int:

@@ -1,6 +1,7 @@
 """A dilation for every pixel, chosen among a few that share one kernel."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal, Self
 
 import torch
@@ -161,7 +162,11 @@ class PixelAdaptiveConv2d(PixelwiseConv2d):
     def temperature(self) -> float:
         """Of the Gumbel-softmax at this share of the training."""
         start, end = self.method.temperature
-        return float(start * (end / start) ** max(self.progress, 0.0))
+        return float(start * (end / start) ** self.record.progress)
+
+    def advance(self, progress: float) -> None:
+        """Leave the idle state, and cool down to what this share of the training asks for."""
+        self.record = replace(self.record, begun=True, progress=progress)
 
     def _adaptive(self, input: Tensor, received: Tensor | None) -> tuple[Tensor, Tensor | None]:
         logits = self.logits(input, None if received is None else resized(received, input))

@@ -11,11 +11,11 @@ from torch.nn import functional
 
 from autorf.methods.bookkeeping import Record
 from autorf.methods.modules import AdaptiveConv2d
-from autorf.methods.recorded import Recorded
+from autorf.methods.recorded import RECORD_BUFFERS, Recorded
 from autorf.methods.relay import MapRelay
 from autorf.ops.capture import dilated_form, strided
 
-BUFFERS = ("bookkeeping", "map_state")
+BUFFERS = (*RECORD_BUFFERS, "map_state")
 """The buffers that the state has beside the layer's parameters."""
 
 
@@ -67,11 +67,6 @@ class PixelwiseConv2d(Recorded, AdaptiveConv2d):
         """Whether training has not begun: the layer is the plain convolution."""
         return not self.record.begun
 
-    @property
-    def progress(self) -> float:
-        """The share of the training that is done."""
-        return self.record.progress
-
     def train(self, mode: bool = True) -> Self:
         """Begin to pool statistics anew."""
         # A module sets its mode while it is made, too.
@@ -80,8 +75,9 @@ class PixelwiseConv2d(Recorded, AdaptiveConv2d):
         return super().train(mode)
 
     def advance(self, progress: float) -> None:
-        """Leave the idle state, for this share of the training."""
-        self.record = replace(self.record, begun=True, progress=progress)
+        """Leave the idle state."""
+        if self.idle:
+            self.record = replace(self.record, begun=True)
 
     def forward(self, input: Tensor) -> Tensor:
         """The convolution with each pixel's own reach, ``(N, C_in, H, W)`` to ``(N, C_out, H, W)`` or half of that.

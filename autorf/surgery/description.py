@@ -10,6 +10,7 @@ from autorf.surgery.adaptation import adaptations
 from autorf.surgery.record import Adaptation
 from autorf.surgery.scopes import SCOPES
 from autorf.surgery.verification import notes, search_in_words
+from autorf.surgery.wrappers import submodule, unwrapped
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ def describe(model: nn.Module) -> Description:
         >>> print(autorf.describe(autorf.adapt(model, autorf.Dilation(targets="1", rate=4))))
         1  dilation  dilation 4  (rate=4)
     """
+    model = unwrapped(model)
     changes = tuple(change for adaptation in adaptations(model) for change in _changes(model, adaptation))
     return Description(changes, notes(model))
 
@@ -85,7 +87,7 @@ def _changes(model: nn.Module, adaptation: Adaptation) -> list[Change]:
 
 
 def _search(model: nn.Module, name: str) -> str:
-    module = model.get_submodule(name)
+    module = submodule(model, name)
     # A region lies within its first module.
     inside = next((child for child in module.modules() if isinstance(child, AdaptiveRegion)), module)
     return search_in_words(module) or search_in_words(inside)

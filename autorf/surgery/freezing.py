@@ -15,6 +15,7 @@ from autorf.surgery.dry_run import evaluation, random_like_parameters, run
 from autorf.surgery.frozen_state import mark_frozen
 from autorf.surgery.record import RECORD, Adaptation
 from autorf.surgery.scopes import SCOPES
+from autorf.surgery.sharding import gather, is_sharded
 from autorf.surgery.swap import put_back, rebind, swap
 from autorf.surgery.verification import check_finished
 from autorf.surgery.wrappers import named_modules, submodule, unwrapped
@@ -38,6 +39,9 @@ def freeze(model: nn.Module, example_input: Tensor | None = None, *, unfinished:
     Every pair is compared on random input first; the model is untouched after an error. The state of a frozen model has
     one more key, whose name says what to do where it does not belong; :func:`autorf.plain_state_dict` leaves it out.
 
+    A model that ``fully_shard`` spread over processes is gathered: call it in every process, and each holds the whole
+    plain model afterwards, sharded no more.
+
     Args:
         model: adapted, its training finished (``advance`` has reached the last step).
         example_input: ``(N, C, H, W)``; if given, the whole model's output is compared as well.
@@ -47,7 +51,8 @@ def freeze(model: nn.Module, example_input: Tensor | None = None, *, unfinished:
         The names of the modules that were folded, and of those whose method has no plain form, with the reason.
 
     Raises:
-        InputError: when a search is not over, a plain layer would give another output, or the model is sharded.
+        InputError: when a search is not over, a plain layer would give another output, or the model fails on
+            ``example_input``.
 
     Warns:
         TrainingWarning: once, where what is frozen was not trained as it should be; see :func:`verify`.
@@ -69,7 +74,9 @@ def freeze(model: nn.Module, example_input: Tensor | None = None, *, unfinished:
     """
     model = unwrapped(model)
     check_finished(model, unfinished=unfinished)
-    _refuse_sharded(model)
+    before = None if example_input is None else run(model, example_input)
+    if is_sharded(model):
+        gather(model)
     plain: dict[str, nn.Module] = {}
     left: dict[str, str] = {}
     for name, module in adaptive_modules(model).items():
@@ -79,22 +86,12 @@ def freeze(model: nn.Module, example_input: Tensor | None = None, *, unfinished:
             continue
         plain[name] = folded.train(module.training)
         _prove(name, module, folded)
-    before = None if example_input is None else run(model, example_input)
     undo = exchange(model, plain)
     if example_input is not None and (difference := _difference(before, run(model, example_input))):
         undo()
         raise InputError(f"freeze: the model's output differs by {difference:.3g}; nothing was changed")
     record_frozen(model, plain)
     return Frozen(tuple(plain), left)
-
-
-def _refuse_sharded(model: nn.Module) -> None:
-    for name, module in adaptive_modules(model).items():
-        if any(hasattr(parameter, "full_tensor") for parameter in module.parameters(recurse=False)):
-            raise InputError(
-                f"freeze: the parameters of {name!r} are sharded by fully_shard; write the model by "
-                "autorf.save(model, folder), which gathers them, and freeze autorf.load(build, folder)"
-            )
 
 
 def exchange(model: nn.Module, plain: Mapping[str, nn.Module]) -> Callable[[], None]:

@@ -8,7 +8,9 @@ from torch import nn
 from autorf.errors import InputError
 from autorf.methods.modules import AdaptiveModule, SearchState
 from autorf.surgery.adaptation import adaptive_modules
+from autorf.surgery.sharding import reshard
 from autorf.surgery.verification import note_advance
+from autorf.surgery.wrappers import unwrapped
 
 LISTED = ("f", "dilation")
 """Learned values that are listed one by one where a model has several."""
@@ -85,9 +87,12 @@ def advance(model: nn.Module, step: int, total_steps: int, optimizer: Any = None
     """
     if not 0 <= step <= total_steps or total_steps < 1:
         raise InputError(f"advance: step must lie in 0..total_steps, got step {step} of {total_steps}")
-    for module in adaptive_modules(model).values():
+    model = unwrapped(model)
+    reshard(model)
+    modules = list(adaptive_modules(model).values())
+    for module in modules:
         module.advance(step / total_steps)
-    note_advance(model, optimizer, last=step == total_steps)
+    note_advance(model, modules, optimizer, last=step == total_steps)
 
 
 def search_again(model: nn.Module) -> nn.Module:

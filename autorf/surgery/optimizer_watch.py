@@ -16,6 +16,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 
 from autorf.methods.bookkeeping import Phase
 from autorf.methods.modules import AdaptiveModule, LearningRule
+from autorf.surgery.wrappers import clean_names
 
 CLOSE = 1e-3
 """By how much, as a share, a learning rate may differ from what its rule says."""
@@ -40,7 +41,8 @@ class OwnParameter:
 
 def own_parameters(model: nn.Module) -> dict[str, OwnParameter]:
     """What methods added to ``model`` to be learned, by name; without what is kept from learning."""
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    clean = clean_names(model)
+    names = {id(parameter): clean(name) for name, parameter in model.named_parameters()}
     own = (
         OwnParameter(names[id(parameter)], parameter, rule, module)
         for module in model.modules()

@@ -11,6 +11,7 @@ from autorf.errors import SearchWarning, TrainingWarning
 from autorf.methods.bookkeeping import Phase
 from autorf.methods.modules import SEARCH_STEPS, AdaptiveModule, SearchProgress
 from autorf.surgery.optimizer_watch import Membership, OwnParameter, Watch, own_parameters
+from autorf.surgery.wrappers import named_modules
 
 PATIENCE = 10
 """Optimizer steps after which a parameter that is in no optimizer is said to be forgotten."""
@@ -89,7 +90,7 @@ def _about(kind: str, own: Sequence[OwnParameter], sentence: str) -> list[Proble
 def search_problems(model: nn.Module) -> list[Problem]:
     """What the searches in ``model`` lack: steps that they heard something in, or their end."""
     of_kind: dict[str, list[tuple[str, AdaptiveModule, SearchProgress]]] = {}
-    for name, module in model.named_modules():
+    for name, module in named_modules(model):
         progress = module.search_progress() if isinstance(module, AdaptiveModule) else None
         if progress is not None and (kind := _kind(progress)) is not None:
             of_kind.setdefault(kind, []).append((name, module, progress))
@@ -116,7 +117,8 @@ def _kind(progress: SearchProgress) -> str | None:
 
 SENTENCES: dict[str, Callable[[str, SearchProgress], str]] = {
     "idle": lambda names, _: (
-        f"nothing was searched in {names}: call autorf.advance(model, step, total_steps) before every optimizer step"
+        f"nothing was searched in {names}: call autorf.advance(model, step, total_steps) before every optimizer step; "
+        "an average of a model's parameters must take its buffers too"
     ),
     "unfinished": lambda names, progress: (
         f"the search of {names} is not over, {progress.done:.0%} of it is done: train on until autorf.advance has "
@@ -138,7 +140,7 @@ def deaf_searches(model: nn.Module) -> list[Problem]:
     """Searches that are not over whose modules are in evaluation mode while the model trains."""
     deaf = [
         (name, module)
-        for name, module in model.named_modules()
+        for name, module in named_modules(model)
         if isinstance(module, AdaptiveModule) and (progress := module.search_progress()) is not None
         if progress.phase is not Phase.FIXED and not progress.training
     ]

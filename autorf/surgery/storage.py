@@ -15,6 +15,7 @@ from autorf.surgery.frozen_state import mark_frozen
 from autorf.surgery.learning import in_present_format
 from autorf.surgery.record import CHANGED, Adaptation
 from autorf.surgery.scopes import SCOPES
+from autorf.surgery.sharding import is_sharded
 from autorf.surgery.sidecar import (
     SavedAdaptation,
     Sidecar,
@@ -27,7 +28,7 @@ from autorf.surgery.sidecar import (
 )
 from autorf.surgery.state_mark import MARK, is_mark, set_mark
 from autorf.surgery.verification import say_problems
-from autorf.surgery.weights_file import fingerprint, is_sharded, read_weights, tensors_of, weights_bytes
+from autorf.surgery.weights_file import fingerprint, read_weights, tensors_of, weights_bytes
 from autorf.surgery.wrappers import clean_names, named_modules, unwrapped
 
 WEIGHTS = "model.safetensors"
@@ -109,8 +110,8 @@ def load(build: Callable[[], nn.Module], folder: str | Path) -> nn.Module:
 
     Raises:
         InputError: for a missing, damaged or foreign file, a record of another version, weights that are a pickle, a
-            changed layer that the fresh model lacks, a model that has adapted itself in another way, or any difference
-            in names, shapes or geometry.
+            changed layer that the fresh model lacks, a model that has adapted itself in another way or is sharded, or
+            any difference in names, shapes or geometry.
 
     Examples:
         >>> import autorf, tempfile
@@ -127,6 +128,8 @@ def load(build: Callable[[], nn.Module], folder: str | Path) -> nn.Module:
     model = build()
     if not isinstance(model, nn.Module):
         raise InputError(f"load: build() must return a module, it returned a {type(model).__name__}")
+    if is_sharded(model):
+        raise InputError("load: build() returned a model sharded by fully_shard; shard the one that load returns")
     if adaptations(model):
         _freeze_as_saved(model, sidecar, str(source))
     else:

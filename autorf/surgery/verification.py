@@ -1,5 +1,6 @@
 """When it is said that something is not trained as it should be: on the way, at the end, and when asked."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -19,6 +20,8 @@ from autorf.surgery.problems import (
     say,
     search_problems,
 )
+from autorf.surgery.sharding import reshard
+from autorf.surgery.wrappers import unwrapped
 
 NOT_OVER = ("idle", "unfinished")
 """Kinds of problems of a search that has not ended."""
@@ -50,9 +53,11 @@ def verify(model: nn.Module, optimizer: Any) -> tuple[str, ...]:
         >>> autorf.verify(model, torch.optim.SGD(autorf.parameter_groups(model, lr=0.1), lr=0.1))
         ()
     """
+    model = unwrapped(model)
     if not any(isinstance(module, AdaptiveModule) for module in model.modules()):
         raise InputError("verify: the model has no method that learns; adapt it first, and verify before freeze")
     _check_optimizer("verify", optimizer)
+    reshard(model)
     seen = watch(model)
     seen.look(optimizer)
     members = seen.members()
@@ -66,11 +71,18 @@ def verify(model: nn.Module, optimizer: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(each.sentence for each in problems))
 
 
-def note_advance(model: nn.Module, optimizer: Any = None, *, last: bool) -> None:
-    """Say what is wrong, once, at the ``last`` step, where a search has just ended, or early in a training."""
+def note_advance(model: nn.Module, modules: Iterable[AdaptiveModule], optimizer: Any, *, last: bool) -> None:
+    """Say what is wrong, once, at the ``last`` step, where a search has just ended, or early in a training.
+
+    Args:
+        model: that was advanced.
+        modules: that methods put into it.
+        optimizer: that trains it, as far as it was given.
+        last: whether its training is over.
+    """
     seen = watch(model)
     new = optimizer is not None and _is_new(model, optimizer)
-    progresses = (each.search_progress() for each in model.modules() if isinstance(each, AdaptiveModule))
+    progresses = (module.search_progress() for module in modules)
     phases = tuple(progress.phase for progress in progresses if progress is not None)
     early = seen.looked_at < PATIENCE <= seen.steps
     if not (last or new or early or phases != seen.phases):

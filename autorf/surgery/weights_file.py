@@ -35,11 +35,6 @@ def tensors_of(model: nn.Module) -> dict[str, Tensor]:
     return tensors
 
 
-def is_sharded(model: nn.Module) -> bool:
-    """Whether every process holds a part of a parameter of ``model``, as ``fully_shard`` leaves it."""
-    return any(hasattr(parameter, "full_tensor") for parameter in model.parameters())
-
-
 def fingerprint(tensors: Mapping[str, Tensor]) -> str:
     """The SHA-256 of names, types, shapes and values."""
     digest = hashlib.sha256()

@@ -1,6 +1,6 @@
 """Wrappers around a model or a part of it: names without them, and what may still be changed inside."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
@@ -31,6 +31,7 @@ class Wrapper:
 _WRAP_LATER = "adapt first, wrap then"
 _SHARD_LATER = "adapt first, then shard"
 _AVERAGE_LATER = "adapt the model first, then make its average"
+_FLAT = Wrapper("_fsdp_wrapped_module", "nothing", "adapt first, then shard by torch.distributed.fsdp.fully_shard")
 
 WRAPPERS = {
     "torch._dynamo.eval_frame.OptimizedModule": Wrapper("_orig_mod", "anything", ""),
@@ -41,9 +42,7 @@ WRAPPERS = {
     "torch.nn.parallel.data_parallel.DataParallel": Wrapper(
         "module", "no new state", "wrap the adapted model in DistributedDataParallel instead, one process a device"
     ),
-    "torch.distributed.fsdp.fully_sharded_data_parallel.FullyShardedDataParallel": Wrapper(
-        "_fsdp_wrapped_module", "nothing", "adapt first, then shard by torch.distributed.fsdp.fully_shard"
-    ),
+    "torch.distributed.fsdp.fully_sharded_data_parallel.FullyShardedDataParallel": _FLAT,
     "torch.distributed.fsdp._fully_shard._fully_shard.FSDPModule": Wrapper("", "nothing", _SHARD_LATER),
     "torch.optim.swa_utils.AveragedModel": Wrapper("module", "nothing", _AVERAGE_LATER),
     "timm.utils.model_ema.ModelEmaV2": Wrapper("module", "nothing", _AVERAGE_LATER),
@@ -51,8 +50,6 @@ WRAPPERS = {
     "torch.jit._script.ScriptModule": Wrapper("", "nothing", "adapt and freeze it first, then script or trace it"),
 }
 """By qualified name of a class, so that no library is imported; subclasses count."""
-
-_FLAT = "torch.distributed.fsdp.fully_sharded_data_parallel.FullyShardedDataParallel"
 
 
 @cache
@@ -88,6 +85,8 @@ def unwrapped(model: nn.Module) -> nn.Module:
 def named_modules(model: nn.Module) -> list[tuple[str, nn.Module]]:
     """The modules of ``model`` by name, wrappers and their prefixes left out; the model itself under ``""``."""
     named = list(model.named_modules())
+    if not any(_attribute(module) for _, module in named):
+        return named
     clean = _cleaner(named)
     return [(clean(name), module) for name, module in named if not _attribute(module)]
 
@@ -120,12 +119,11 @@ def check_inside(model: nn.Module, name: str, method: str, *, new_state: bool) -
 
 def refuse_flat(model: nn.Module) -> None:
     """Raise ``InputError`` where parameters lie in the flat pieces of ``FullyShardedDataParallel``."""
-    for module in model.modules():
-        if any(f"{base.__module__}.{base.__qualname__}" == _FLAT for base in type(module).__mro__):
-            raise InputError(
-                "an adapted model cannot learn inside FullyShardedDataParallel, which cuts its parameters across; "
-                "shard it by torch.distributed.fsdp.fully_shard"
-            )
+    if any(_wrapper_of(_class(module)) is _FLAT for module in model.modules()):
+        raise InputError(
+            "an adapted model cannot learn inside FullyShardedDataParallel, which cuts its parameters across; "
+            "shard it by torch.distributed.fsdp.fully_shard"
+        )
 
 
 def _kind(module: nn.Module) -> str:
@@ -162,8 +160,7 @@ def _cleaner(named: list[tuple[str, nn.Module]]) -> Callable[[str], str]:
         return lambda name: name
 
     def clean(name: str) -> str:
-        parts: Iterator[tuple[int, str]] = enumerate(name.split("."), 1)
-        whole = name.split(".")
-        return ".".join(part for length, part in parts if ".".join(whole[:length]) not in steps)
+        parts = name.split(".")
+        return ".".join(part for length, part in enumerate(parts, 1) if ".".join(parts[:length]) not in steps)
 
     return clean

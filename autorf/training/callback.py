@@ -122,9 +122,13 @@ class ReceptiveFieldCallback(lightning.Callback):
         """Leave the model in its final state, and say what was found, or what is missing."""
         if _steps_done(trainer) >= self.total_steps:
             advance(pl_module, self.total_steps, self.total_steps)
-        if trainer.is_global_zero and adaptations(pl_module):
+        if not adaptations(pl_module):
+            return
+        # In every process: what a sharded model has learned takes all of them to read.
+        description = describe(pl_module)
+        if trainer.is_global_zero:
             say_problems(pl_module, stacklevel=2)
-            rank_zero_info(f"ReceptiveFieldCallback, after {_steps_done(trainer)} steps:\n{describe(pl_module)}")
+            rank_zero_info(f"ReceptiveFieldCallback, after {_steps_done(trainer)} steps:\n{description}")
 
 
 def _several(method: Method | Sequence[Method] | None) -> tuple[Method, ...]:

@@ -167,6 +167,20 @@ def ema_of_timm(name: str) -> str | None:
     return None
 
 
+def ema_of_floats(name: str) -> str | None:
+    """An average of the floating-point entries of the state, as YOLO trainers keep it."""
+    loop = Loop(adapted(name))
+    averaged = copy.deepcopy(loop.model)
+
+    def update() -> None:
+        for value, newest in zip(averaged.state_dict().values(), loop.model.state_dict().values(), strict=True):
+            if value.dtype.is_floating_point:
+                value.mul_(0.5).add_(newest, alpha=0.5)
+
+    _averaged(name, averaged, update, loop)
+    return None
+
+
 def swa(name: str) -> str | None:
     """The plain average of the last steps, and its batch normalisation afterwards."""
     loop = Loop(adapted(name))
@@ -504,6 +518,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "resume when fixed": resume_fixed,
     "EMA of torch": ema_of_torch,
     "EMA of timm": ema_of_timm,
+    "EMA of floats": ema_of_floats,
     "SWA": swa,
     "deepcopy": deepcopy,
     "pickle": pickled,

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import multiprocessing, nn
+from torch import Tensor, multiprocessing, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
@@ -16,7 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 import autorf
 from autorf.surgery import search_states
 from tests.matrix.loop import FOLDS, IMAGE, METHODS, SEARCHING, Loop, adapted, network, output, plain
-from tests.matrix.outcome import Outcome, expect, outcome, refusal
+from tests.matrix.outcome import Outcome, expect, outcome
 
 PROCESSES = 2
 DRAWS = (*SEARCHING, "pixel-adaptive")
@@ -63,27 +63,55 @@ def ddp_before(name: str) -> str | None:
     return None
 
 
-def fsdp2(name: str) -> str | None:
-    """``fully_shard`` of every block and of the whole; then ``save`` and ``load``."""
+def _sharded(name: str) -> nn.Module:
+    """The adapted network, of which each process holds a part of every block and of the rest."""
     model, mesh = adapted(name), init_device_mesh("cpu", (PROCESSES,))
     for block in (model[1], model[2], model):
         fully_shard(block, mesh=mesh)
+    return model
+
+
+def _evaluated(model: nn.Module) -> Tensor:
+    # Not a copy's: sharded models have none.
+    with torch.no_grad():
+        scores: Tensor = model.eval()(IMAGE)
+    return scores
+
+
+def fsdp2(name: str) -> str | None:
+    """``fully_shard`` of every block and of the whole; then ``save`` and ``load``."""
+    model = _sharded(name)
     _train(model, model, name)
     folder = _together(tempfile.mkdtemp() if dist.get_rank() == 0 else None)[0]
     autorf.save(model, folder)
     loaded = autorf.load(network, folder)
-    with torch.no_grad():
-        expect(torch.allclose(output(loaded), model.eval()(IMAGE), atol=1e-5), "the saved model gives another output")
-    if name not in FOLDS or name == "dilation":
-        return None
-    autorf.freeze(loaded)
-    return f"save gathers; freeze: {refusal(lambda: autorf.freeze(model))}"
+    expect(torch.allclose(output(loaded), _evaluated(model), atol=1e-5), "the saved model gives another output")
+    return None
+
+
+def fsdp2_frozen(name: str) -> str | None:
+    """``freeze`` of a model sharded by ``fully_shard``, and what one does with a frozen model."""
+    model = _sharded(name)
+    _train(model, model, name)
+    before = _evaluated(model)
+    frozen = autorf.freeze(model)
+    expect(bool(frozen.folded) == (name in FOLDS and name != "dilation"), f"what was folded: {frozen}")
+    expect(torch.allclose(output(model), before, atol=1e-5), "the frozen model gives another output")
+    whole = _together({key: value.tolist() for key, value in model.state_dict().items()})
+    expect(whole[0] == whole[1], "the processes hold different models")
+    folder = Path(tempfile.mkdtemp())
+    autorf.save(model, folder)
+    expect(torch.equal(output(autorf.load(network, folder)), output(model)), "the saved model gives another output")
+    program = torch.export.export(model, (IMAGE,)).module()
+    expect(torch.allclose(program(IMAGE), output(model), atol=1e-5), "the exported model gives another output")
+    return None
 
 
 BEHAVIOURS: dict[str, Callable[[str], str | None]] = {
     "DDP after adapt": ddp_after,
     "DDP before adapt": ddp_before,
     "FSDP2": fsdp2,
+    "FSDP2, frozen": fsdp2_frozen,
 }
 
 

@@ -7,7 +7,7 @@ import torch
 from torch.optim.swa_utils import get_ema_avg_fn, get_swa_avg_fn
 
 from autorf.errors import InputError
-from autorf.methods.bookkeeping import ONE, Phase, Record, decoded, encoded
+from autorf.methods.bookkeeping import ONE, Phase, Record, decoded, encoded, milestones, with_milestones
 
 OPTIONS = (1.0, 2.0, 3.5)
 START = Record(centre=0.7, profile=(0.0,) * 4)
@@ -54,6 +54,46 @@ def test_an_average_over_a_search_that_was_begun_anew_is_refused() -> None:
     again = Record(begun=True, again=1, profile=(0.0,) * 4)
     with pytest.raises(InputError, match=r"begun anew: average parameters only \(use_buffers=False\)"):
         averaged("moving", [FIXED, again, again])
+
+
+def beside(record: Record, others: list[Record], *, copied: bool, weight: float = 0.5) -> Record:
+    """What a moving average of the milestones comes to; its whole numbers are the newest, or those of ``record``."""
+    numbers = torch.tensor(milestones(record))
+    for other in others:
+        numbers.lerp_(torch.tensor(milestones(other)), weight)
+    return with_milestones(others[-1] if copied else record, numbers.tolist(), START)
+
+
+@pytest.mark.parametrize("weight", [0.5, 1e-4])
+@pytest.mark.parametrize("half", [False, True])
+def test_an_average_that_leaves_whole_numbers_alone_holds_what_was_fixed(weight: float, *, half: bool) -> None:
+    numbers = torch.tensor(milestones(START))
+    for other in [SEARCHING] * 5 + [FIXED] * 5:
+        numbers.lerp_(torch.tensor(milestones(other)), weight)
+    record = with_milestones(START, (numbers.half() if half else numbers).tolist(), START)
+    assert record.phase is Phase.FIXED
+    assert record.value == pytest.approx(3.0, rel=1e-2 if half else 1e-4)
+    assert not record.whole
+
+
+def test_whole_numbers_are_right_where_an_average_copies_them() -> None:
+    assert beside(START, [SEARCHING, FIXED], copied=True) == FIXED
+    again = Record(again=1, rest=3.0, profile=(0.0,) * 4)
+    for n in (1, 3, 9, 12, 40):
+        assert beside(FIXED, [again] * n, copied=True) == again
+        begun = Record(begun=True, again=1, centre=0.1, profile=(0.0,) * 4)
+        assert beside(FIXED, [*[again] * n, begun], copied=True) == begun
+
+
+def test_an_average_that_leaves_whole_numbers_alone_is_refused_over_a_search_begun_anew() -> None:
+    again = Record(begun=True, again=1, profile=(0.0,) * 4)
+    with pytest.raises(InputError, match=r"begun anew: .*make the average anew"):
+        beside(FIXED, [again], copied=False)
+
+
+def test_a_copy_made_after_a_search_was_begun_anew_follows_that_one() -> None:
+    idle, fixed = Record(again=1, profile=(0.0,) * 4), Record(True, True, 0.1, 2.0, again=1, profile=(0.0,) * 4)
+    assert beside(idle, [idle, fixed], copied=False).value == 2.0
 
 
 def test_another_layout_and_other_options_are_refused() -> None:

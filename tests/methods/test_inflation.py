@@ -45,7 +45,8 @@ def test_a_factor_of_one_leaves_the_output_to_the_last_bit() -> None:
 def test_original_keys_survive_and_the_original_checkpoint_still_loads() -> None:
     original = network().state_dict()
     model = adapted()
-    assert set(model.state_dict()) == {*original, "2.inflation.factor", "2.inflation.bookkeeping"}
+    own = {f"2.inflation.{name}" for name in ("factor", "bookkeeping", "milestones")}
+    assert set(model.state_dict()) == {*original, *own}
     model.load_state_dict(original)
     assert torch.equal(model.state_dict()["2.weight"], original["2.weight"])
 

@@ -81,8 +81,18 @@ def test_maps_keep_their_statistics_and_whether_training_had_begun(method: Metho
     model = adapted(method)
     model.load_state_dict(state, strict=True)
     assert model[0].idle == (progress < 0)
-    assert model[0].progress == max(progress, 0.0)
+    assert model[0].record.progress == max(progress, 0.0)
     assert torch.equal(model[0].map_state, statistics)
+
+
+@pytest.mark.parametrize("method", [DILATION, Inflation(start="0", end="0"), ScaleAdaptive(targets=("0",))])
+def test_a_state_without_milestones_loads(method: Method) -> None:
+    source, model = adapted(method), adapted(method)
+    advance(source, 10, 10)
+    state = {name: value for name, value in source.state_dict().items() if not name.endswith(".milestones")}
+    assert len(state) < len(source.state_dict())
+    model.load_state_dict(state, strict=True)
+    assert all(torch.equal(value, source.state_dict()[name]) for name, value in model.state_dict().items())
 
 
 def test_a_factor_without_axes_loads_and_so_does_its_optimizers_state() -> None:

@@ -32,7 +32,8 @@ def test_an_end_is_still_of_the_class_it_was_and_keeps_its_keys(branching):
     assert isinstance(branching.second, nn.Conv2d)
     assert (type(branching.second).__name__, type(branching.second).__module__) == ("Conv2d", nn.Conv2d.__module__)
     assert keys < set(branching.state_dict())
-    assert set(branching.state_dict()) - keys == {"second.inflation.factor", "second.inflation.bookkeeping"}
+    own = {f"second.inflation.{name}" for name in ("factor", "bookkeeping", "milestones")}
+    assert set(branching.state_dict()) - keys == own
     assert set(modules) < {id(module) for module in branching.modules()}
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in branching.modules())
 

@@ -52,8 +52,39 @@ def test_a_factor_that_is_held_or_drawn_is_not_moved_by_the_optimizer(
         assert factors[-1] != 1.0
 
 
-def test_a_search_that_one_process_is_advanced_in_alone_ends_in_an_error(results: list[dict[str, Any]]) -> None:
+@pytest.mark.parametrize("case", ["tried out", "later alone"])
+def test_a_process_that_is_advanced_alone_ends_in_an_error_soon(case: str, results: list[dict[str, Any]]) -> None:
+    assert results[0][case].startswith("refused: advance: another process ")
+    assert "was not advanced for 3 s: call autorf.advance(model, step, total_steps) with" in results[0][case]
+    assert results[1][case].startswith(("failed: ", "refused: a search goes on that this process"))
+
+
+def test_the_process_that_stays_out_may_be_the_first(results: list[dict[str, Any]]) -> None:
+    assert "was not advanced for 3 s" in results[1]["later the second alone"]
+    assert results[0]["later the second alone"].startswith("failed: ")
+
+
+def test_a_process_is_told_by_the_first_one_s_state_that_it_was_not_advanced(results: list[dict[str, Any]]) -> None:
     assert results[1]["alone"].startswith("refused: a search goes on that this process was not advanced in")
-    assert results[0]["alone"].startswith("failed: ")
-    assert results[0]["tried out"].startswith("refused: advance: another process was not advanced: call autorf.advance")
-    assert results[1]["tried out"].startswith("failed: ")
+    assert results[0]["alone"].startswith(("failed: ", "refused: advance: another process "))
+
+
+def test_processes_that_are_advanced_to_different_steps_are_told(results: list[dict[str, Any]]) -> None:
+    assert all(result["apart"].startswith(("refused: ", "failed: ")) for result in results)
+    assert any("was advanced to another step" in result["apart"] for result in results)
+
+
+def test_a_sharded_model_that_was_just_evaluated_is_taken_for_one(results: list[dict[str, Any]]) -> None:
+    assert [result["sharded"]["parts"] for result in results] == [True, True]
+    assert [result["sharded"]["verify"] for result in results] == [(), ()]
+    assert [result["sharded"]["written"] for result in results] == [["autorf.json", "model.safetensors"], []]
+    assert "shard the one that load returns" in results[0]["sharded"]["load"]
+
+
+def test_freeze_gathers_a_sharded_model(results: list[dict[str, Any]]) -> None:
+    first, second = (result["sharded"]["state"] for result in results)
+    assert first.keys() == second.keys()
+    assert all(type(value) is torch.Tensor and torch.equal(value, second[name]) for name, value in first.items())
+    kinds = results[0]["sharded"]["values"]
+    assert "ConstantRegion" in kinds
+    assert not any(kind.startswith("FSDP") for kind in kinds)

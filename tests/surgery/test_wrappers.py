@@ -9,7 +9,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from autorf.errors import InputError
 from autorf.methods import Dilation, Inflation, LearnedDilation
-from autorf.surgery import adapt, adaptations, advance, describe, freeze, load, plain_state_dict, save
+from autorf.surgery import adapt, adaptations, advance, describe, freeze, load, plain_state_dict, save, verify
 from autorf.surgery.adaptation import adaptive_modules
 from autorf.surgery.wrappers import clean_names, named_modules, submodule, unwrapped
 
@@ -36,6 +36,17 @@ def test_of_a_compiled_part_too(branching, tmp_path):
     assert submodule(whole, "net.first") is branching.first
     loaded = load(lambda: nn.ModuleDict({"net": Branching()}), save(whole, tmp_path))
     assert [done.names for done in adaptations(loaded)] == [("net.first",)]
+
+
+def test_what_is_said_of_a_wrapped_model_names_what_is_inside(branching):
+    wrapped = nn.DataParallel(adapt(branching, LEARNED, Inflation(start="second", end="third")))
+    assert [change.name for change in describe(wrapped).changes] == ["first", "second to third"]
+    early = torch.optim.SGD([branching.first.weight], lr=0.1)
+    assert verify(wrapped, early)[0].startswith("'second.inflation.factor' is in no optimizer")
+    whole = nn.ModuleDict({"net": wrapped})
+    assert verify(whole, early)[0].startswith("'net.second.inflation.factor' is in no optimizer")
+    with pytest.raises(InputError, match=r"nothing was searched in 'net\.first'"):
+        freeze(whole)
 
 
 def test_names_without_wrappers():

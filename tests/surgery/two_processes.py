@@ -4,19 +4,23 @@
 """
 
 import sys
+import time
 import warnings
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
 
 from autorf.errors import InputError
 from autorf.methods import Inflation, LearnedDilation, PixelAdaptive, ScaleAdaptive, processes
 from autorf.methods.base import Method
 from autorf.methods.recorded import Recorded
-from autorf.surgery import adapt, advance, learned_values, parameter_groups
+from autorf.surgery import adapt, advance, freeze, learned_values, load, parameter_groups, save, verify
 
 STEPS, BATCH = 12, 3
 METHODS: dict[str, Method] = {
@@ -63,8 +67,8 @@ def trained(method: Method, rank: int) -> dict[str, Any]:
     }
 
 
-def advanced_alone(rank: int, *, tried_out: bool) -> str:
-    """What happens where only the first process is told of the training.
+def advanced_by(rank: int, told: Callable[[int], int | None], *, tried_out: bool = False) -> str:
+    """What happens where this process is told at a step that it is at step ``told(step)``, or nothing where None.
 
     After a pass without gradients ``DistributedDataParallel`` does not copy the first process's state for the next one.
     """
@@ -75,8 +79,8 @@ def advanced_alone(rank: int, *, tried_out: bool) -> str:
             wrapped(torch.rand(BATCH, 3, 16, 16))
     try:
         for step in range(STEPS):
-            if rank == 0:
-                advance(model, step, STEPS)
+            if (at := told(step)) is not None:
+                advance(model, at, STEPS)
             wrapped(torch.rand(BATCH, 3, 16, 16)).square().mean().backward()
     except InputError as error:
         return f"refused: {error}"
@@ -85,25 +89,63 @@ def advanced_alone(rank: int, *, tried_out: bool) -> str:
     return "trained"
 
 
+def sharded(root: Path, rank: int) -> dict[str, Any]:
+    """What one does with a sharded model right after it was evaluated, which leaves its parameters whole."""
+    mesh = init_device_mesh("cpu", (2,))
+    model = fully_shard(network(METHODS["inflation"]), mesh=mesh)
+    optimizer = torch.optim.SGD(parameter_groups(model, lr=0.1))
+    with torch.no_grad():
+        model(torch.rand(BATCH, 3, 16, 16))
+    advance(model, 1, STEPS)
+    parts = all(hasattr(parameter, "full_tensor") for parameter in model.parameters())
+    with torch.no_grad():
+        model(torch.rand(BATCH, 3, 16, 16))
+    answers: dict[str, Any] = {"parts": parts, "verify": verify(model, optimizer)}
+    with torch.no_grad():
+        model(torch.rand(BATCH, 3, 16, 16))
+    folder = save(model, root / f"model of {rank}")
+    answers["written"] = sorted(file.name for file in folder.iterdir()) if folder.exists() else []
+    try:
+        load(lambda: fully_shard(network(METHODS["inflation"]), mesh=mesh), root / "model of 0")
+    except InputError as error:
+        answers["load"] = str(error)
+    freeze(model)
+    return {**answers, "state": model.state_dict(), "values": [type(each).__name__ for each in model.modules()]}
+
+
 def join(file: Path, rank: int) -> None:
     torch.distributed.init_process_group("gloo", file.as_uri(), timedelta(seconds=60), world_size=2, rank=rank)
 
 
-def after_a_try(root: Path, rank: int) -> str:
-    processes.PATIENCE = 2.0
-    join(root / "first", rank)
-    answer = advanced_alone(rank, tried_out=True)
-    torch.distributed.destroy_process_group()
-    return answer
+def misled(root: Path, rank: int) -> dict[str, str]:
+    """What happens in each case in which the processes are told different things, each in a group of its own."""
+    processes.PATIENCE = 3.0
+    cases: dict[str, Callable[[], str]] = {
+        "tried out": lambda: advanced_by(rank, lambda step: None if rank else step, tried_out=True),
+        "alone": lambda: advanced_by(rank, lambda step: None if rank else step),
+        "later alone": lambda: advanced_by(rank, lambda step: step if step < 3 or not rank else None),
+        "later the second alone": lambda: advanced_by(rank, lambda step: step if step < 3 or rank else None),
+        "apart": lambda: advanced_by(rank, lambda step: step + (step > 2) * rank),
+    }
+    answers: dict[str, str] = {}
+    for name, case in cases.items():
+        join(root / name, rank)
+        began = time.monotonic()
+        answers[name] = case()
+        assert time.monotonic() - began < 30, f"{name} took {time.monotonic() - began:.0f} s"
+        torch.distributed.destroy_process_group()
+    return answers
 
 
 def main(root: Path, rank: int) -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    results: dict[str, Any] = {"tried out": after_a_try(root, rank)}
-    join(root / "second", rank)
+    patience = processes.PATIENCE
+    results: dict[str, Any] = misled(root, rank)
+    processes.PATIENCE = patience
+    join(root / "together", rank)
     results |= {name: trained(method, rank) for name, method in METHODS.items()}
-    results["alone"] = advanced_alone(rank, tried_out=False)
+    results["sharded"] = sharded(root, rank)
     torch.save(results, root / f"{rank}.pt")
 
 

@@ -1,0 +1,176 @@
+"""What a training step of an adapted model costs, against another version of the library, method by method.
+
+    python benchmarks/step_cost.py BEFORE [AFTER] [--pairs 21] [--write]
+
+``BEFORE`` and ``AFTER`` are folders that hold the package `autorf`, such as a worktree of an earlier commit and this
+one. A process of each trains the same tiny network from the same seeds; the two take turns, and who goes first
+alternates. Both must come to the same losses, up to rounding, before their times are compared: processor seconds of the
+whole step, from ``advance`` to the optimizer's. The table says the median of the ratios of the pairs and the quartiles
+between which half of them lie. ``--write`` records it beside this script.
+"""
+
+import argparse
+import json
+import math
+import platform
+import statistics
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+STEPS = 20
+"""Of each phase of a training."""
+
+CASES: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
+    "learned_dilation": ("LearnedDilation", {"targets": ("1", "3"), "search": 0.5}, ("search", "fixed")),
+    "inflation": ("Inflation", {"start": "1", "end": "3"}, ("learning",)),
+    "inflation with search": (
+        "Inflation",
+        {"start": "1", "end": "3", "search": 0.5, "low": 0.5, "high": 2.0},
+        ("search", "learning"),
+    ),
+    "scale_adaptive": ("ScaleAdaptive", {"targets": ("1", "3")}, ("learning",)),
+    "pixel_adaptive": ("PixelAdaptive", {"targets": ("1", "3")}, ("learning",)),
+}
+"""By method: its class, its options, and the phases that its training has."""
+
+Answer = dict[str, list[float]]
+"""By phase: its processor seconds, then the losses of its steps."""
+
+
+def trained(case: str) -> Answer:
+    """Train the network by the method of that case, in the version that is imported."""
+    import torch
+    from torch import nn
+
+    import autorf
+
+    kind, options, phases = CASES[case]
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(width, 16, 3, padding=1) for width in (3, 16, 16)]
+    model = nn.Sequential(layers[0], layers[1], nn.ReLU(), layers[2], nn.ReLU(), nn.Conv2d(16, 2, 1))
+    autorf.adapt(model, getattr(autorf, kind)(**options))
+    optimizer = torch.optim.SGD(autorf.parameter_groups(model, lr=0.01), lr=0.01)
+    images = torch.rand(4, 3, 32, 40)
+    labels = (images.mean(1) > 0.5).long()
+    total, answer = STEPS * len(phases), {phase: [0.0] for phase in phases}
+    for step in range(total):
+        torch.manual_seed(step)
+        began = time.process_time()
+        autorf.advance(model, step, total)
+        loss = nn.functional.cross_entropy(model(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        phase = answer[phases[step // STEPS]]
+        phase[0] += time.process_time() - began
+        phase.append(loss.item())
+    return answer
+
+
+def work(folder: str) -> None:
+    """Answer requests, a case a line, with the version in ``folder``."""
+    sys.path.insert(0, folder)
+    import torch
+
+    import autorf
+
+    assert Path(autorf.__file__).is_relative_to(Path(folder).resolve()), f"autorf comes from {autorf.__file__}"
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    for line in sys.stdin:
+        print(json.dumps(trained(line.strip())), flush=True)
+
+
+class Version:
+    """A process that trains with the version of the library in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        command = [sys.executable, str(Path(__file__).resolve()), "--work", str(folder.resolve())]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def train(self, case: str) -> Answer:
+        """Have it train once."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{case}\n")
+        self._process.stdin.flush()
+        answer: Answer = json.loads(self._process.stdout.readline())
+        return answer
+
+    def close(self) -> None:
+        """End it."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def check_same(case: str, before: Answer, after: Answer) -> None:
+    """Raise unless both versions trained alike."""
+    for phase in before:
+        for step, (old, new) in enumerate(zip(before[phase][1:], after[phase][1:], strict=True)):
+            if not math.isclose(old, new, rel_tol=1e-4):
+                raise SystemExit(f"{case}, {phase}, step {step}: loss {new} after, {old} before")
+
+
+def compared(case: str, versions: tuple[Version, Version], pairs: int) -> list[str]:
+    """A row of the table for each phase of a case."""
+    runs: tuple[list[Answer], list[Answer]] = ([], [])
+    for pair in range(pairs + 1):
+        for which in (0, 1) if pair % 2 else (1, 0):
+            runs[which].append(versions[which].train(case))
+    for before, after in zip(*runs, strict=True):
+        check_same(case, before, after)
+    # The first pair warms both up.
+    return [row(case, phase, *[[run[phase][0] for run in each[1:]] for each in runs]) for phase in runs[0][0]]
+
+
+def row(case: str, phase: str, before: list[float], after: list[float]) -> str:
+    """The medians of a phase, in milliseconds a step, and the ratios of the pairs."""
+    ratios = [new / old for old, new in zip(before, after, strict=True)]
+    low, middle, high = statistics.quantiles(ratios, n=4)
+    old, new = (1e3 * statistics.median(seconds) / STEPS for seconds in (before, after))
+    line = f"| {case} | {phase} | {old:.3f} | {new:.3f} | {middle:.3f} | {low:.3f} to {high:.3f} |"
+    print(line, flush=True)
+    return line
+
+
+def main() -> None:
+    """Print the table, and record it with ``--write``."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("before", type=Path)
+    parser.add_argument("after", type=Path, nargs="?", default=ROOT)
+    parser.add_argument("--pairs", type=int, default=21)
+    parser.add_argument("--write", action="store_true")
+    given = parser.parse_args()
+    versions = Version(given.before), Version(given.after)
+    rows = [line for case in CASES for line in compared(case, versions, given.pairs)]
+    for version in versions:
+        version.close()
+    import torch
+
+    lines = [
+        "# Cost of a step against an earlier version",
+        "",
+        f"{platform.machine()}, 1 thread, torch {torch.__version__}, {given.pairs} interleaved pairs of {STEPS} steps "
+        "a phase, processor time; both versions come to the same losses. A network of four convolutions of 16 channels "
+        "on images of 32 x 40, so what a step costs beside the arithmetic weighs most. `python "
+        "benchmarks/step_cost.py BEFORE --write`, with the version before the state moved into one buffer.",
+        "",
+        "| method | phase | before, ms | after, ms | ratio, median | half of the ratios |",
+        "|---|---|---|---|---|---|",
+        *rows,
+    ]
+    if given.write:
+        (ROOT / "benchmarks" / "results" / "step_cost.md").write_text("\n".join([*lines, ""]))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--work"]:
+        work(sys.argv[2])
+    else:
+        main()
