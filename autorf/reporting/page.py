@@ -87,7 +87,7 @@ def _page(report: ReportData) -> Page:
         recommendation=report.comparison.recommendation.text if report.comparison.recommendation else "",
         sentence=report.comparison.verdict.sentence,
         running=running(report),
-        notes=(*_endings(report), *report.comparison.notes),
+        notes=(*_endings(report), *_same_images(report), *report.comparison.notes),
         picture=picture(report),
         facts=tuple(facts(report)),
         sections=sections(report),
