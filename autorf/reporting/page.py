@@ -101,6 +101,10 @@ def _endings(report: ReportData) -> Iterator[str]:
             yield line if len(report.studies) == 1 else f"{study.name}: {line}"
 
 
+def _same_images(report: ReportData) -> Iterator[str]:
+    return (images.sentence for images in report.comparison.validation_images)
+
+
 def _date() -> str:
     return f" on {datetime.datetime.now().astimezone():%Y-%m-%d at %H:%M %Z}"
 
