@@ -101,6 +101,6 @@ def _reading_rules(first: "StudyResults", other: "StudyResults") -> list[str]:
 
 def _reads_alike(name: str, mine: Any, theirs: Any) -> bool:
     """Whether two rules that both accepted a file have read the same in it."""
-    if name == "frame":
-        return mine == theirs or None in (mine, theirs)
-    return mine == theirs or {mine, theirs} == {"refuse", "pillow"}
+    strict = {"frame": None, "low_bits": "refuse"}
+    is_strict = name in strict and strict[name] in (mine, theirs)
+    return mine == theirs or is_strict or {mine, theirs} == {"refuse", "level"}

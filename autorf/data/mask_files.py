@@ -96,24 +96,34 @@ def _of_palette(file: Path, pixels: Image.Image, pictures: Pictures, legal: Lega
         legal.check(file, indices)
         return indices
     classes = levels[indices]
-    hint = ""
     if not legal.illegal(indices):
-        hint = (
-            "its palette is grey, and the levels that it shows are the classes; if the entries' numbers are, set "
-            "data.pictures.grey_palette: index"
-        )
-    legal.check(file, classes, hint)
+        if pictures.grey_palette == "refuse" and not legal.illegal(classes):
+            _check_no_ramp(file, indices, classes, levels)
+        hint = "if its palette's entries are, set data.pictures.grey_palette: index"
+        legal.check(file, classes, f"its palette is grey, whose levels are the classes; {hint}")
+    legal.check(file, classes)
     return classes
 
 
 def _grey_levels(pixels: Image.Image) -> Classes | None:
-    """The levels that a palette shows, ``(256,)``; None where an entry is a colour."""
+    """The levels that a palette shows, one for each entry; None where an entry is a colour."""
     entries = np.array(pixels.getpalette("RGB"), np.uint8).reshape(-1, 3)
-    if not (entries == entries[:, :1]).all():
-        return None
+    # Pixels behind the palette's end are black.
     levels = np.zeros(256, np.uint8)
     levels[: len(entries)] = entries[:, 0]
-    return levels
+    return levels if (entries == entries[:, :1]).all() else None
+
+
+def _check_no_ramp(file: Path, indices: Classes, classes: Classes, levels: Classes) -> None:
+    """Refuse an even ramp from black to white, such as those two alone: people paint classes with it by number."""
+    last = int(levels.argmax())
+    ramp = np.round(np.linspace(0, 255, last + 1)).astype(np.uint8)
+    if last and np.array_equal(levels[: last + 1], ramp) and not np.array_equal(indices, classes):
+        both = f"both the entries' numbers (to {indices.max()}) and levels (to {classes.max()})"
+        raise InputError(
+            f"{shown(file)}: has a palette from black to white, of which {both} are legal classes; set "
+            "data.pictures.grey_palette: index or level"
+        )
 
 
 def _of_low_bits(file: Path, picture: Picture, pictures: Pictures, legal: LegalClasses) -> Classes:

@@ -19,8 +19,9 @@ class Pictures(Specification):
             alpha channel that is opaque everywhere holds nothing and is never refused.
         frame: which page or frame is read of files that hold several, 0 for the first; None refuses such files.
         grey_palette: what the classes are in a palette mask whose palette is all grey: ``level``, the grey levels that
-            it shows, for so do optimisers write grey masks; or ``index``, the entries' numbers. Where the palette has
-            a colour they are always the numbers.
+            it shows, for so do optimisers write grey masks; ``index``, the entries' numbers; ``refuse``: the levels,
+            and refuse a file in which both are legal classes and whose palette goes evenly from black to white, as
+            people paint numbers. Where the palette has a colour they are always the numbers.
         low_bits: what the classes are in a grey mask of 1, 2 or 4 bits a pixel: ``sample``, the stored numbers;
             ``level``, the grey levels of 0 to 255 that they show, for optimisers make such files of 8-bit masks;
             ``refuse``: whichever of the two are legal classes, and refuse a file in which both are; ``pillow``: the
@@ -32,7 +33,7 @@ class Pictures(Specification):
 
     extra: Annotated[Literal["refuse", "drop"], Before("drop")] = "refuse"
     frame: Annotated[Annotated[int, Field(ge=0)] | None, Before(0)] = None
-    grey_palette: Annotated[Literal["level", "index"], Before("index")] = "level"
+    grey_palette: Annotated[Literal["refuse", "level", "index"], Before("index")] = "refuse"
     low_bits: Annotated[Literal["refuse", "sample", "level", "pillow"], Before("pillow")] = "refuse"
     names: Annotated[Literal["nfc", "bytes"], Before("bytes")] = "nfc"
     max_megapixels: PositiveFloat = 200.0

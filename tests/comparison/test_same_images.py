@@ -11,7 +11,7 @@ from autorf.errors import InputError
 from tests.comparison.builder import record, spec
 
 SPLIT = {"n": 4, "images": "i", "masks": "m", "times": "t"}
-STRICT = {"extra": "refuse", "frame": None, "grey_palette": "level", "low_bits": "refuse"}
+STRICT = {"extra": "refuse", "frame": None, "grey_palette": "refuse", "low_bits": "refuse"}
 BEFORE = {"extra": "drop", "frame": 0, "grey_palette": "level", "low_bits": "pillow"}
 
 
@@ -75,7 +75,13 @@ def test_rules_by_which_files_are_read_alike_leave_the_images_the_same() -> None
 
 
 @pytest.mark.parametrize(
-    ("rule", "mine", "theirs"), [("grey_palette", "level", "index"), ("low_bits", "sample", "level"), ("frame", 0, 1)]
+    ("rule", "mine", "theirs"),
+    [
+        ("grey_palette", "level", "index"),
+        ("grey_palette", "refuse", "index"),
+        ("low_bits", "sample", "level"),
+        ("frame", 0, 1),
+    ],
 )
 def test_files_read_by_other_rules_may_be_other_images(rule: str, mine: Any, theirs: Any) -> None:
     first, other = (

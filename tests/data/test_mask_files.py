@@ -52,6 +52,20 @@ def test_a_palette_whose_levels_are_no_classes_is_refused_as_the_plain_mask_is(t
     assert classes(tmp_path / "a.png", grey_palette="index") == [0, 1, 2]
 
 
+@pytest.mark.parametrize(("levels", "n"), [([0, 255], 2), ([0, 128, 255], 200)])
+def test_a_palette_from_black_to_white_is_refused_where_it_can_be_read_in_two_ways(
+    tmp_path: Path, levels: list[int], n: int
+) -> None:
+    file, painted = tmp_path / "a.png", np.minimum(PAINTED, len(levels) - 1)
+    save_palette(painted, grey(levels), file)
+    message = refused(file, n, 255)
+    assert "has a palette from black to white" in message
+    assert message.endswith("set data.pictures.grey_palette: index or level")
+    for rule, expected in (("index", painted), ("level", np.array(levels, np.uint8)[painted])):
+        read = read_classes(file, Pictures(grey_palette=rule), LegalClasses(n, 255))  # type: ignore[arg-type]
+        assert np.array_equal(read, expected)
+
+
 def test_a_palette_with_one_colour_has_its_entries_numbers(tmp_path: Path) -> None:
     save_palette(PAINTED, [*grey([0, 2, 1]), (128, 0, 0)], tmp_path / "a.png")
     assert classes(tmp_path / "a.png") == [0, 1, 2]

@@ -169,7 +169,7 @@ def test_how_pictures_are_read_may_not(pictures: Path, tmp_path: Path) -> None:
     spec = study(pictures)
     store = begun(tmp_path, spec)
     other = study(pictures, pictures={"grey_palette": "index"})
-    with pytest.raises(InputError, match=r"data\.pictures\.grey_palette: 'level' became 'index'"):
+    with pytest.raises(InputError, match=r"data\.pictures\.grey_palette: 'refuse' became 'index'"):
         store.register(other, grid(other, "tiny.yaml"))
 
 
