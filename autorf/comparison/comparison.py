@@ -34,6 +34,7 @@ from autorf.comparison.recommendation import Recommendation, recommendation_of
 from autorf.comparison.results import StudyResults, bare_results, check_comparable
 from autorf.comparison.rnorm import rnorm_maps
 from autorf.comparison.rows import Group, Row, groups_of, members_of, rows_of
+from autorf.comparison.same_images import SameImages, same_images
 from autorf.comparison.sufficient import MARGIN
 from autorf.comparison.verdict import Verdict, verdict_of
 from autorf.methods import method_class
@@ -66,6 +67,7 @@ class Comparison:
         label_groups: the F1 of merged classes, where the data set has any.
         multiscale: configurations evaluated over several sizes of the images, apart from all else.
         rnorm: the manual grids by image size, each with the line that fits its winners; empty for one size.
+        validation_images: of several studies: whether each later one saw the first one's.
     """
 
     study: str
@@ -87,6 +89,7 @@ class Comparison:
     label_groups: tuple[GroupRow, ...] = ()
     multiscale: tuple[MultiScaleGroup, ...] = ()
     rnorm: tuple[FieldMap, ...] = ()
+    validation_images: tuple[SameImages, ...] = ()
 
     @property
     def unit(self) -> str:
@@ -176,6 +179,7 @@ def compare_studies(studies: Sequence[StudyResults], *, margin: float | None = N
         means=mean_classes(studies),
         multiscale=multiscale_groups(studies, rows),
         rnorm=rnorm_maps(groups, rows, noise, lost),
+        validation_images=tuple(same_images(studies[0], other) for other in studies[1:]),
     )
 
 

@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from autorf.comparison.looks import Look, looks_of
+from autorf.comparison.same_images import PLACES, same_images, trained_on_others
 from autorf.data import Labels, labels_in
 from autorf.errors import InputError
 from autorf.store.store import Record, Store, newest_attempts
 from autorf.study.objectives import group_of
 
 _AT_MASKS = "Scores and object sizes are at the masks' own size, fields in pixels of the images."
+
+_READING = ("data.digest_gb", "data.pictures")
+"""How images are read and known: see :func:`autorf.comparison.same_images.same_images`."""
 
 _TRAIN_ONLY = ("n_train", "n_test", "augmentation", "train", "test", "groups", "half")
 """Settings of a data set that leave its validation split as it is, and the means over it."""
@@ -117,11 +121,18 @@ def check_comparable(studies: Sequence[StudyResults]) -> tuple[str, ...]:
                 "of two scales"
             )
         data.pop("data.score_at", None)
+        data = {name: text for name, text in data.items() if not name.startswith(_READING)}
+        images = same_images(first, other)
         free = (*_TRAIN_ONLY, "image_size") if scored_at_masks(first) else _TRAIN_ONLY
+        free = (*free, *PLACES) if images.same else free
         split = [text for name, text in data.items() if name.split(".")[1] not in free]
         if split:
             repair = "; data.score_at: mask makes image sizes comparable" if "data.image_size" in data else ""
             raise InputError(f"{where}: their validation images differ: {'; '.join(split)}{repair}")
+        if images.same is False:
+            raise InputError(f"{where}: {images.sentence} Search both on the same ones")
+        if trained_on_others(first, other):
+            notes.append(f"{first.name} and {other.name} were trained on other images.")
         rest = dict(data)
         for part in ("model", "training"):
             rest |= _differences(part, first.part(part), other.part(part))

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, SerializeAsAny, TypeAdapter, WrapValidator
 
+from autorf.data.picture_spec import Pictures
 from autorf.data.spec import (
     DATA,
     Augmentation,
@@ -30,6 +31,7 @@ __all__ = [
     "FolderData",
     "InMemory",
     "Labels",
+    "Pictures",
     "SegmentationSet",
     "Splits",
     "labels_in",

@@ -1,7 +1,8 @@
 """CamVid's street scenes as the SegNet tutorial lays them out."""
 
 from autorf.data.decoding import Decoder
-from autorf.data.pairs import find_pairs, require_folder
+from autorf.data.names import on_disk
+from autorf.data.pairs import Pair, find_pairs, require_folder
 from autorf.data.reading import read_splits
 from autorf.data.segmentation_set import SegmentationSet
 from autorf.data.spec import CamVidData
@@ -28,11 +29,18 @@ def camvid_sets(spec: CamVidData) -> dict[str, SegmentationSet]:
     Raises:
         InputError: when the layout or a file is not as it must be.
     """
+    decoder = Decoder(spec.image_size, len(CLASS_NAMES), IGNORE_INDEX, pictures=spec.pictures)
+    return read_splits(camvid_pairs(spec), decoder, own_masks=spec.score_at == "mask")
+
+
+def camvid_pairs(spec: CamVidData) -> dict[str, list[Pair]]:
+    """The files of every split.
+
+    Raises:
+        InputError: when the layout is not as it must be.
+    """
     layout = f"{spec.root}/{{train,val,test}} with images and {spec.root}/{{train,val,test}}annot with masks"
-    require_folder(spec.root, layout)
-    pairs = {
-        split: find_pairs(spec.root / split, spec.root / f"{split}annot", layout) for split in ("train", "val", "test")
-    }
-    return read_splits(
-        pairs, Decoder(spec.image_size, len(CLASS_NAMES), IGNORE_INDEX), own_masks=spec.score_at == "mask"
-    )
+    root = on_disk(spec.root)
+    require_folder(root, layout)
+    splits, names = ("train", "val", "test"), spec.pictures.names
+    return {split: find_pairs(root / split, root / f"{split}annot", layout, names) for split in splits}

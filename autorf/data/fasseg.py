@@ -1,7 +1,8 @@
 """FASSEG's frontal faces."""
 
 from autorf.data.decoding import Decoder
-from autorf.data.pairs import find_pairs, require_folder, split_off
+from autorf.data.names import on_disk
+from autorf.data.pairs import Pair, find_pairs, require_folder, split_off
 from autorf.data.reading import read_splits
 from autorf.data.segmentation_set import SegmentationSet
 from autorf.data.spec import FassegData
@@ -17,14 +18,21 @@ def fasseg_sets(spec: FassegData) -> dict[str, SegmentationSet]:
     Raises:
         InputError: when the layout or a file is not as it must be.
     """
+    decoder = Decoder(spec.image_size, len(CLASS_NAMES), pictures=spec.pictures)
+    return read_splits(fasseg_pairs(spec), decoder, own_masks=spec.score_at == "mask")
+
+
+def fasseg_pairs(spec: FassegData) -> dict[str, list[Pair]]:
+    """The files of every split.
+
+    Raises:
+        InputError: when the layout is not as it must be.
+    """
     layout = f"{spec.root}/{{train,test}}/{{images,labels}}"
-    require_folder(spec.root, layout)
+    root, names = on_disk(spec.root), spec.pictures.names
+    require_folder(root, layout)
     train, test = (
-        find_pairs(spec.root / split / "images", spec.root / split / "labels", layout) for split in ("train", "test")
+        find_pairs(root / split / "images", root / split / "labels", layout, names) for split in ("train", "test")
     )
-    train, val = split_off(train, spec.val_fraction)
-    return read_splits(
-        {"train": train, "val": val, "test": test},
-        Decoder(spec.image_size, len(CLASS_NAMES)),
-        own_masks=spec.score_at == "mask",
-    )
+    train, val = split_off(train, spec.val_fraction, names)
+    return {"train": train, "val": val, "test": test}

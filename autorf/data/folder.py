@@ -1,6 +1,7 @@
 """Images and masks of the user's own."""
 
 from autorf.data.decoding import Decoder
+from autorf.data.names import on_disk
 from autorf.data.pairs import Pair, find_pairs, require_folder, split_off
 from autorf.data.reading import read_splits
 from autorf.data.segmentation_set import SegmentationSet
@@ -13,22 +14,27 @@ def folder_sets(spec: FolderData) -> dict[str, SegmentationSet]:
     Raises:
         InputError: when the layout or a file is not as it must be.
     """
-    decoder = Decoder(spec.image_size, len(spec.class_names), spec.ignore_index, spec.fit)
-    return read_splits(_pairs(spec), decoder, own_masks=spec.score_at == "mask")
+    decoder = Decoder(spec.image_size, len(spec.class_names), spec.ignore_index, spec.fit, pictures=spec.pictures)
+    return read_splits(folder_pairs(spec), decoder, own_masks=spec.score_at == "mask")
 
 
-def _pairs(spec: FolderData) -> dict[str, list[Pair]]:
-    root, layout = spec.root, _layout(spec)
+def folder_pairs(spec: FolderData) -> dict[str, list[Pair]]:
+    """The files of every split.
+
+    Raises:
+        InputError: when the layout is not as it must be.
+    """
+    root, layout, names = on_disk(spec.root), _layout(spec), spec.pictures.names
     require_folder(root, layout)
-    flat = not (root / spec.train).is_dir() and (root / spec.images).is_dir()
+    flat = not on_disk(root / spec.train).is_dir() and on_disk(root / spec.images).is_dir()
     train_root = root if flat else root / spec.train
-    pairs = {"train": find_pairs(train_root / spec.images, train_root / spec.masks, layout)}
+    pairs = {"train": find_pairs(train_root / spec.images, train_root / spec.masks, layout, names)}
     for split, folder in (("val", spec.val), ("test", spec.test)):
         named = folder != FolderData.model_fields[split].default
-        if not flat and (named or (root / folder).is_dir()):
-            pairs[split] = find_pairs(root / folder / spec.images, root / folder / spec.masks, layout)
+        if not flat and (named or on_disk(root / folder).is_dir()):
+            pairs[split] = find_pairs(root / folder / spec.images, root / folder / spec.masks, layout, names)
     if "val" not in pairs:
-        pairs["train"], pairs["val"] = split_off(pairs["train"], spec.val_fraction)
+        pairs["train"], pairs["val"] = split_off(pairs["train"], spec.val_fraction, names)
     return pairs
 
 

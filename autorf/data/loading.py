@@ -1,14 +1,15 @@
 """From what a study file says to checked splits."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from autorf.data import camvid, digits, fasseg
-from autorf.data.camvid import camvid_sets
+from autorf.data.camvid import camvid_pairs, camvid_sets
 from autorf.data.digits import digit_sets
-from autorf.data.fasseg import fasseg_sets
-from autorf.data.folder import folder_sets
+from autorf.data.fasseg import fasseg_pairs, fasseg_sets
+from autorf.data.folder import folder_pairs, folder_sets
 from autorf.data.label_groups import check_labels
 from autorf.data.labelled import check_labelled, has_label
+from autorf.data.pairs import Pair
 from autorf.data.segmentation_set import FILL_INDEX, SegmentationSet, Splits
 from autorf.data.spec import CamVidData, DataSet, DigitsData, FassegData, FolderData, Labels
 
@@ -28,6 +29,25 @@ def load_splits(spec: AnyData, seed: int) -> Splits:
             return _splits(spec, fasseg_sets(spec), seed)
         case DataSet():
             return _splits(spec, spec.sets(), seed)
+
+
+def pairs_of(spec: AnyData) -> Mapping[str, Sequence[Pair]]:
+    """The files of every split of the data set that ``spec`` describes; none for one that is generated.
+
+    Raises:
+        InputError: when the layout is not as it must be.
+    """
+    match spec:
+        case DigitsData():
+            return {}
+        case FolderData():
+            return folder_pairs(spec)
+        case CamVidData():
+            return camvid_pairs(spec)
+        case FassegData():
+            return fasseg_pairs(spec)
+        case DataSet():
+            return spec.files()
 
 
 def class_names(spec: AnyData) -> tuple[str, ...]:

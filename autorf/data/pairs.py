@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from autorf.data.names import Names, check_file, check_name, on_disk, shown, spelled
 from autorf.errors import InputError
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -27,58 +28,80 @@ def require_folder(folder: Path, layout: str) -> None:
     """
     if not folder.is_dir():
         fault = "is no folder" if folder.exists() else "does not exist"
-        raise InputError(f"{folder}: {fault}; expected {layout}")
+        raise InputError(f"{shown(folder)}: {fault}; expected {layout}")
 
 
-def find_pairs(images: Path, masks: Path, layout: str) -> list[Pair]:
+def find_pairs(images: Path, masks: Path, layout: str, names: Names = "nfc") -> list[Pair]:
     """All images of a folder with the mask of the same stem, sorted by name.
 
+    Args:
+        images: the folder of the images.
+        masks: that of the masks.
+        layout: what is expected, for messages.
+        names: when two spellings are one name.
+
     Raises:
-        InputError: when a folder is missing or empty, or a file has no partner.
+        InputError: when a folder is missing or empty, a file has no partner, or what is called a picture is no file.
     """
+    images, masks = on_disk(images), on_disk(masks)
     for folder in (images, masks):
         require_folder(folder, layout)
-    image_files, mask_files = _by_stem(images, IMAGE_SUFFIXES), _by_stem(masks, MASK_SUFFIXES)
+    image_files, mask_files = _by_stem(images, IMAGE_SUFFIXES, names), _by_stem(masks, MASK_SUFFIXES, names)
     for stem, file in image_files.items():
         if stem not in mask_files:
-            raise InputError(f"{file}: has no mask; expected {masks / f'{stem}.png'}{_foreign(masks, stem)}")
+            expected = shown(masks / f"{file.stem}.png", 100)
+            raise InputError(f"{shown(file)}: has no mask; expected {expected}{_foreign(masks, stem, names)}")
     for stem, file in mask_files.items():
         if stem not in image_files:
-            raise InputError(f"{file}: has no image; expected {images / stem} with one of {', '.join(IMAGE_SUFFIXES)}")
+            expected = shown(images / file.stem, 80)
+            raise InputError(
+                f"{shown(file)}: has no image; expected {expected} with one of {', '.join(IMAGE_SUFFIXES)}"
+            )
     if not image_files:
-        raise InputError(f"{images}: holds no image ({', '.join(IMAGE_SUFFIXES)}); expected {layout}")
+        raise InputError(f"{shown(images)}: holds no image ({', '.join(IMAGE_SUFFIXES)}); expected {layout}")
+    for file in (*image_files.values(), *mask_files.values()):
+        check_file(file)
     return [Pair(file, mask_files[stem]) for stem, file in sorted(image_files.items())]
 
 
-def split_off(pairs: Sequence[Pair], fraction: float) -> tuple[list[Pair], list[Pair]]:
+def split_off(pairs: Sequence[Pair], fraction: float, names: Names = "nfc") -> tuple[list[Pair], list[Pair]]:
     """Two parts, ``1 - fraction`` and ``fraction`` of the pairs, neither empty; chosen by the hash of the file name.
 
     Raises:
         InputError: when there are fewer than two pairs.
     """
     if len(pairs) < 2:
-        raise InputError(f"{pairs[0].image.parent}: one image cannot be split into training and validation; add more")
-    by_hash = sorted(pairs, key=lambda pair: hashlib.sha256(pair.image.stem.encode()).digest())
+        folder = shown(pairs[0].image.parent)
+        raise InputError(f"{folder}: one image cannot be split into training and validation; add more")
+
+    def place(pair: Pair) -> bytes:
+        return hashlib.sha256(spelled(pair.image.stem, names).encode()).digest()
+
+    by_hash = sorted(pairs, key=place)
     count = min(max(round(fraction * len(pairs)), 1), len(pairs) - 1)
     return sorted(by_hash[count:]), sorted(by_hash[:count])
 
 
-def _by_stem(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
+def _by_stem(folder: Path, suffixes: Sequence[str], names: Names) -> dict[str, Path]:
     try:
         files = sorted(folder.iterdir())
     except OSError as error:
-        raise InputError(f"{folder}: cannot be listed: {error.strerror}") from None
+        raise InputError(f"{shown(folder)}: cannot be listed: {error.strerror}") from None
     by_stem: dict[str, Path] = {}
     for file in files:
         if file.suffix.lower() not in suffixes or file.name.startswith("."):
             continue
-        if file.stem in by_stem:
-            raise InputError(f"{file}: has the same stem as {by_stem[file.stem].name}; keep one of them")
-        by_stem[file.stem] = file
+        check_name(file)
+        stem = spelled(file.stem, names)
+        if stem in by_stem:
+            raise InputError(
+                f"{shown(file)}: has the same stem as {shown(Path(by_stem[stem].name), 60)}; keep one of them"
+            )
+        by_stem[stem] = file
     return by_stem
 
 
-def _foreign(masks: Path, stem: str) -> str:
+def _foreign(masks: Path, stem: str, names: Names) -> str:
     """A hint where the mask is there in a format that does not keep classes exactly."""
-    others = [file.name for file in sorted(masks.glob("*")) if file.stem == stem]
-    return f"; {others[0]} is no PNG: save masks as 8-bit PNG" if others else ""
+    others = [file for file in sorted(masks.glob("*")) if spelled(file.stem, names) == stem]
+    return f"; {shown(Path(others[0].name), 60)} is no PNG: save masks as 8-bit PNG" if others else ""

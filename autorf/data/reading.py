@@ -8,7 +8,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from autorf.data.decoding import Decoder, stored_size
+from autorf.data.decoding import Decoder
+from autorf.data.opening import stored_size
 from autorf.data.pairs import Pair
 from autorf.data.segmentation_set import InMemory, OwnMasks, SegmentationSet, Source
 
@@ -47,38 +48,32 @@ def read_splits(
         InputError: for the first file that cannot be used.
     """
     decoders = {split: replace(decoder, own_masks=own_masks and split != "train") for split in splits}
-    mask_sizes = {split: _mask_sizes(pairs, decoders[split]) for split, pairs in splits.items()}
-    needed = sum(_bytes(pairs, decoder, mask_sizes[split]) for split, pairs in splits.items())
-    fits = needed <= MEMORY_BOUND
-    return {
-        split: SegmentationSet(
-            _read(pairs, decoders[split], keep=fits), decoder.image_size, decoder.ignore_index, mask_sizes[split]
-        )
-        for split, pairs in splits.items()
-    }
+    fits = sum(_bytes(pairs, decoders[split]) for split, pairs in splits.items()) <= MEMORY_BOUND
+    return {split: _read(pairs, decoders[split], keep=fits) for split, pairs in splits.items()}
 
 
-def _mask_sizes(pairs: Sequence[Pair], decoder: Decoder) -> list[tuple[int, int]] | None:
-    return [stored_size(pair.mask) for pair in pairs] if decoder.own_masks else None
-
-
-def _bytes(pairs: Sequence[Pair], decoder: Decoder, mask_sizes: Sequence[tuple[int, int]] | None) -> int:
+def _bytes(pairs: Sequence[Pair], decoder: Decoder) -> int:
     """Of the decoded images and masks of a split."""
     height, width = decoder.image_size
-    masks = len(pairs) * height * width if mask_sizes is None else sum(h * w for h, w in mask_sizes)
-    return 3 * len(pairs) * height * width + masks
+    sizes = [stored_size(pair.mask) if decoder.own_masks else (height, width) for pair in pairs]
+    return 3 * len(pairs) * height * width + sum(h * w for h, w in sizes)
 
 
-def _read(pairs: Sequence[Pair], decoder: Decoder, *, keep: bool) -> Source:
+def _read(pairs: Sequence[Pair], decoder: Decoder, *, keep: bool) -> SegmentationSet:
     count = len(pairs) if keep else 0
     images = torch.empty((count, 3, *decoder.image_size), dtype=torch.uint8)
     masks: list[Tensor] = []
+    sizes: list[tuple[int, int]] = []
     # Pillow decodes without holding the interpreter's lock.
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         for i, (image, mask) in enumerate(pool.map(decoder, pairs)):
+            sizes.append((mask.shape[0], mask.shape[1]))
             if keep:
                 images[i] = image
                 masks.append(mask)
-    if not keep:
-        return OnDisk(pairs, decoder)
+    source = _kept(decoder, images, masks) if keep else OnDisk(pairs, decoder)
+    return SegmentationSet(source, decoder.image_size, decoder.ignore_index, sizes if decoder.own_masks else None)
+
+
+def _kept(decoder: Decoder, images: Tensor, masks: list[Tensor]) -> Source:
     return OwnMasks(images, masks) if decoder.own_masks else InMemory(images, torch.stack(masks))

@@ -1,7 +1,7 @@
 """What a study file may say about its data. Light to import: nothing here loads torch."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
@@ -10,9 +10,11 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from autorf import plugins
 from autorf.data.label_groups import Groups, Members, check_group, numbered
+from autorf.data.picture_spec import Pictures
 from autorf.specification import ImageSize, PositiveFloat, PositiveInt, Several, Specification
 
 if TYPE_CHECKING:
+    from autorf.data.pairs import Pair
     from autorf.data.segmentation_set import SegmentationSet
 
 SMALLEST_DIGIT = 8
@@ -20,6 +22,8 @@ SMALLEST_DIGIT = 8
 
 ScoreAt = Literal["training", "mask"]
 """The scale at which predictions are scored: that of the training images, or that of the masks as they are stored."""
+
+DigestGb = Annotated[float, Field(ge=0)]
 
 Half = Literal["a", "b"]
 """Which half of the training images; the two share none."""
@@ -149,6 +153,9 @@ class FolderData(Specification):
         score_at: where predictions meet the truth: ``training``, both at ``image_size``; ``mask``, predictions enlarged
             to each mask's own size. Scores at two scales are never compared.
         half: train on one half of the training images, ``a`` or ``b``, drawn at random once and for all; None for all.
+        pictures: how picture files are read.
+        digest_gb: the images are known by content up to so many GB (10^9 bytes) in all; beyond that by path, size, time
+            and first and last 64 kB. Validation masks always are by content.
     """
 
     name: Literal["folder"] = "folder"
@@ -168,6 +175,8 @@ class FolderData(Specification):
     augmentation: Augmentation = Augmentation()
     score_at: ScoreAt = "training"
     half: Half | None = None
+    pictures: Pictures = Pictures()
+    digest_gb: DigestGb = 2.0
 
     @model_validator(mode="after")
     def _check_scale(self) -> Self:
@@ -217,6 +226,9 @@ class CamVidData(Specification):
         score_at: where predictions meet the truth: ``training``, both at ``image_size``; ``mask``, predictions enlarged
             to each mask's own size. Scores at two scales are never compared.
         half: train on one half of the training images, ``a`` or ``b``, drawn at random once and for all; None for all.
+        pictures: how picture files are read.
+        digest_gb: the images are known by content up to so many GB (10^9 bytes) in all; beyond that by path, size, time
+            and first and last 64 kB. Validation masks always are by content.
     """
 
     name: Literal["camvid"] = "camvid"
@@ -225,6 +237,8 @@ class CamVidData(Specification):
     augmentation: Augmentation = Augmentation()
     score_at: ScoreAt = "training"
     half: Half | None = None
+    pictures: Pictures = Pictures()
+    digest_gb: DigestGb = 2.0
 
 
 class FassegData(Specification):
@@ -241,6 +255,9 @@ class FassegData(Specification):
         score_at: where predictions meet the truth: ``training``, both at ``image_size``; ``mask``, predictions enlarged
             to each mask's own size. Scores at two scales are never compared.
         half: train on one half of the training images, ``a`` or ``b``, drawn at random once and for all; None for all.
+        pictures: how picture files are read.
+        digest_gb: the images are known by content up to so many GB (10^9 bytes) in all; beyond that by path, size, time
+            and first and last 64 kB. Validation masks always are by content.
     """
 
     name: Literal["fasseg"] = "fasseg"
@@ -250,6 +267,8 @@ class FassegData(Specification):
     augmentation: Augmentation = Augmentation()
     score_at: ScoreAt = "training"
     half: Half | None = None
+    pictures: Pictures = Pictures()
+    digest_gb: DigestGb = 2.0
 
 
 @dataclass(frozen=True)
@@ -283,6 +302,8 @@ class DataSet(Specification):
         score_at: where predictions meet the truth: ``training``, both at ``image_size``; ``mask``, predictions enlarged
             to each mask's own size. Scores at two scales are never compared.
         half: train on one half of the training images, ``a`` or ``b``, drawn at random once and for all; None for all.
+        digest_gb: the files that :meth:`files` names are known by content up to so many GB (10^9 bytes) in all; beyond
+            that by path, size, time and first and last 64 kB.
     """
 
     own_masks: ClassVar[bool] = False
@@ -292,6 +313,7 @@ class DataSet(Specification):
     augmentation: Augmentation = Augmentation()
     score_at: ScoreAt = "training"
     half: Half | None = None
+    digest_gb: DigestGb = 2.0
 
     @model_validator(mode="after")
     def _check_scale(self) -> Self:
@@ -315,6 +337,10 @@ class DataSet(Specification):
         Raises:
             InputError: one line that names the file at fault, what is wrong with it and what is legal.
         """
+
+    def files(self) -> "Mapping[str, Sequence[Pair]]":
+        """The files of every split, by which a study knows its images; none for a data set that is generated."""
+        return {}
 
 
 def _problem(name: str, plugin: Any) -> str | None:

@@ -24,6 +24,7 @@ from autorf.executors import Event, Failure, make_local
 from autorf.files import write_atomically
 from autorf.running.evidence import Evidence, read_evidence, write_evidence
 from autorf.specification import parse
+from autorf.store.images import same_images
 from autorf.store.ranking import objective, trial_named, winner
 from autorf.store.record import Record
 from autorf.store.store import Store, open_store
@@ -123,6 +124,7 @@ def retrain(root: Path, study: str, options: Options, *, force: bool = False, qu
     configuration, seeds, note = _configuration_and_seeds(record, options)
     spec = _stripped(spec, options)
     splits = load(spec.data)
+    note = _joined(note, same_images(store, spec.data, root))
     spec = counted(spec, len(splits.train), f"study {study}")
     check_writable(target.parent)
     with _work_folder(target, {**asdict(options), "trial": record.key}, force) as work:
@@ -156,6 +158,10 @@ def _configuration_and_seeds(record: Record, options: Options) -> tuple[dict[str
         trial = replace(trial, method=trial.method.not_lengthened(), settings=settings)
     seeds = (record.seed,) if options.seeds is None else options.seeds
     return trial.configuration, seeds, note
+
+
+def _joined(*notes: str | None) -> str | None:
+    return "; ".join(note for note in notes if note is not None) or None
 
 
 def _best_first(jobs: Sequence[Job], spec: StudySpec, options: Options) -> list[Job]:

@@ -14,6 +14,7 @@ from autorf.driver.scheduler import Scheduler
 from autorf.driver.study_trials import StudyTrials
 from autorf.errors import InputError, StorageLostError
 from autorf.executors import make
+from autorf.store.images import StudyImages
 from autorf.store.store import Store, beginning, study_folder
 from autorf.store.versions import remember_versions
 from autorf.study.scale import scored
@@ -70,7 +71,10 @@ def search(
     planned = plan(spec, source, root, defaults)
     check_writable(root)
     store = Store(study_folder(root, spec.name), spec.name, spec.storage)
+    images = StudyImages(store, spec.data, root)
+    images.check()
     store.register(spec, planned.trials, planned.listed, drawn=planned.listed is None)
+    caution = images.remember()
     store.recover()
     if retry_failed:
         store.retry_failed()
@@ -98,7 +102,7 @@ def search(
         total=len(records),
         end=end.get("reason"),
         saved=end.get("saved"),
-        warnings=planned.warnings,
+        warnings=planned.warnings if caution is None else (*planned.warnings, caution),
     )
 
 

@@ -87,7 +87,7 @@ def _page(report: ReportData) -> Page:
         recommendation=report.comparison.recommendation.text if report.comparison.recommendation else "",
         sentence=report.comparison.verdict.sentence,
         running=running(report),
-        notes=(*_endings(report), *report.comparison.notes),
+        notes=(*_endings(report), *_same_images(report), *report.comparison.notes),
         picture=picture(report),
         facts=tuple(facts(report)),
         sections=sections(report),
@@ -99,6 +99,10 @@ def _endings(report: ReportData) -> Iterator[str]:
     for study in report.studies:
         for line in ending(study.notes):
             yield line if len(report.studies) == 1 else f"{study.name}: {line}"
+
+
+def _same_images(report: ReportData) -> Iterator[str]:
+    return (images.sentence for images in report.comparison.validation_images)
 
 
 def _date() -> str:

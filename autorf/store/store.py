@@ -119,6 +119,17 @@ class Store(StudyReader):
             self._remember_axes(spec, begins=before is None)
             self._enqueue_new(trials, records)
 
+    def note_once(self, name: str, value: object) -> Any:
+        """Remember something that never changes; returns what is remembered, by whoever was first."""
+        return self._patiently(lambda: self._note_once(f"note:{name}", value))
+
+    def _note_once(self, name: str, value: object) -> Any:
+        with self._opened.exclusive():
+            stored = self._study.user_attrs.get(name)
+            if stored is None:
+                self._study.set_user_attr(name, value)
+            return value if stored is None else stored
+
     def add(self, trials: Iterable[Trial]) -> None:
         """Enqueue those of ``trials`` that the storage does not have yet."""
         listed = tuple(trials)

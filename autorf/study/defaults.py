@@ -14,8 +14,11 @@ from autorf.study.spec import StudySpec
 PARTS = ("data", "model", "training", "search")
 """The parts of a study file that results depend on."""
 
-MAY_CHANGE = ("training.seeds", "search.budget", "search.stop", "search.controls", "search.margin")
-"""What only says how much to run, or how it is judged, and may change while a study goes on."""
+MAY_CHANGE = (
+    "training.seeds", "search.budget", "search.stop", "search.controls", "search.margin", "data.digest_gb",
+    "data.pictures.max_megapixels",
+)  # fmt: skip
+"""What only says how much to run or to read, or how it is judged, and may change while a study goes on."""
 
 
 def method_defaults() -> dict[str, dict[str, Any]]:
