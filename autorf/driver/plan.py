@@ -8,12 +8,13 @@ from typing import Any
 
 from torch import nn
 
-from autorf.driver.cautions import scale_cautions, statistics_caution
+from autorf.driver.cautions import scale_cautions, statistics_caution, weights_cautions
 from autorf.driver.default import baseline_of, default_first
 from autorf.driver.prior import candidates, nearest_first, prior_rnorm
 from autorf.errors import InputError
 from autorf.methods import Method, method_class
 from autorf.methods.modules import SEARCH_STEPS
+from autorf.networks.checkpoint import notes_kept
 from autorf.running.maps import dead_dilation, dead_options, map_sizes
 from autorf.running.multiscale import check_scales
 from autorf.study.defaults import Defaults
@@ -103,13 +104,15 @@ def plan(spec: StudySpec, source: str, root: Path, defaults: Defaults | None = N
     spaces = [space for space in spaces if method_class(space.method).trained]
     splits = load(spec.data)
     classes = splits.class_names
-    try:
-        model = build(spec.model, classes)
-        check_scales(model, spec.data.image_size, spec.evaluation)
-    except InputError as error:
-        raise InputError(f"{source}: {error}") from None
-    warnings = _check_methods(spec, source, listed, model, classes)
+    with notes_kept():
+        try:
+            model = build(spec.model, classes)
+            check_scales(model, spec.data.image_size, spec.evaluation)
+        except InputError as error:
+            raise InputError(f"{source}: {error}") from None
+        warnings = _check_methods(spec, source, listed, model, classes)
     warnings += (*scale_cautions(spec, source, listed), *statistics_caution(spec, source, listed, model))
+    warnings += tuple(weights_cautions(spec, source, listed))
     spec = counted(spec, len(splits.train), source)
     warnings += _short_searches(spec, source, listed, len(splits.train))
     ordered = default_first([] if drawn else listed, spaces, model, seed)

@@ -19,6 +19,7 @@ from autorf.data import DataSpec, Splits, load
 from autorf.errors import SearchWarning
 from autorf.fields import receptive_field
 from autorf.networks import build
+from autorf.networks.checkpoint import notes_kept
 from autorf.running.cost import PeakMemory, costs
 from autorf.running.evidence import Evidence, write_evidence
 from autorf.running.evidence_collector import EvidenceCollector
@@ -166,7 +167,8 @@ def trial_model(spec: StudySpec, trial: Trial, classes: int | Sequence[str]) -> 
     ``spec`` is the study as the trial has it, see :func:`autorf.study.trial.spec_of`.
     """
     torch.manual_seed(trial.seed)
-    model = build(spec.model, classes)
+    with notes_kept():
+        model = build(spec.model, classes)
     return adapt(model, trial.method) if trial.method.trained else model
 
 
