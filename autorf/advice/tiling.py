@@ -16,7 +16,7 @@ class Tiling:
 
     ``halo`` is the context to cut off on each side of a tile's output, ``multiple`` what tile positions and sides are
     multiples of, ``tile`` a side that wastes no more than half on context. ``exact`` is False where global paths read
-    the whole image, so that no halo suffices.
+    the whole image, or circular padding the opposite border, so that no halo suffices.
     """
 
     halo: tuple[int, int]
@@ -49,7 +49,7 @@ def tiling(field: ReceptiveField) -> Tiling:
         halo=(halo[0], halo[1]),
         multiple=(multiple[0], multiple[1]),
         tile=(tile[0], tile[1]),
-        exact=not field.global_context and all(field.exact),
+        exact=not field.global_context and not field.wraps and all(field.exact),
     )
 
 

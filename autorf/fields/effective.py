@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from autorf.errors import InputError
-from autorf.fields.graph import Output, explained, pick_output
+from autorf.fields.field import receptive_field, widest
+from autorf.fields.graph import Output, explained, main_key, output_maps, pick_output
 
 ENERGIES = (0.2, 0.3, 0.5, 0.99)
 """Shares of the gradient's energy whose areas are reported."""
@@ -84,6 +85,7 @@ def effective_receptive_field(
     n_images = 0
     with _frozen_evaluation(model):
         for batch in _batches(model, images):
+            output = _widest(model, batch[:1]) if output is None and not n_images else output
             maps = _gradients(model, batch, output, channels, centre)
             if totals is not None and totals[0].shape != maps[0].shape:
                 raise InputError(f"images differ in size: {tuple(totals[0].shape)} and {tuple(maps[0].shape)}")
@@ -93,6 +95,16 @@ def effective_receptive_field(
         raise InputError("images: none given")
     fields = [_measured(total, n_images) for total in totals]
     return EffectiveField(fields[0].map, fields[0].areas, fields[0].sides, n_images, tuple(fields[1:]))
+
+
+def _widest(model: nn.Module, image: Tensor) -> Output:
+    """The output that :func:`receptive_field` measures, where a model returns several maps and scores none of them."""
+    with torch.no_grad():
+        maps = output_maps(_run(model, image))
+    if len(maps) < 2 or main_key(maps) is not None:
+        return None
+    name = widest(receptive_field(model, (image.shape[2], image.shape[3]), in_channels=image.shape[1]).outputs)
+    return next(key for key in maps if str(key) == name)
 
 
 def _gradients(
