@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
 from torch import nn
 
 from autorf.driver.cautions import scale_cautions, statistics_caution, weights_cautions
 from autorf.driver.default import baseline_of, default_first
 from autorf.driver.prior import candidates, nearest_first, prior_rnorm
-from autorf.errors import InputError
+from autorf.errors import InputError, TrainingWarning
 from autorf.methods import Method, method_class
 from autorf.methods.modules import SEARCH_STEPS
 from autorf.networks.checkpoint import notes_kept
@@ -189,7 +190,6 @@ def _check_methods(
 ) -> tuple[str, ...]:
     """Put every method into every network once; what is wrong is an error, what is useless a warning."""
     from autorf.networks import build
-    from autorf.surgery import adapt
 
     warnings: dict[str, None] = {}
     first: dict[tuple[Method, Settings], Trial] = {}
@@ -205,7 +205,7 @@ def _check_methods(
             if own.data.image_size != image_size:
                 image_size = own.data.image_size
                 sizes = _sizes_at(image_size, model, network.name)
-            adapted = adapt(build(own.model, classes), method)
+            adapted = _adapted(build(own.model, classes), method)
             method.check_classes(len(classes))
             if problem := dead_dilation(adapted, model, sizes):
                 raise InputError(f"{trial.method.method} ({trial.setting}): {problem}")
@@ -214,3 +214,15 @@ def _check_methods(
     except InputError as error:
         raise InputError(f"{source}: {error}") from None
     return tuple(warnings)
+
+
+def _adapted(model: nn.Module, method: Method) -> nn.Module:
+    """``model`` adapted; a target that the forward pass does not call is an error here."""
+    from autorf.surgery import adapt
+
+    with catch_warnings():
+        simplefilter("error", TrainingWarning)
+        try:
+            return adapt(model, method)
+        except TrainingWarning as unused:
+            raise InputError(str(unused)) from None

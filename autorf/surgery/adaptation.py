@@ -1,5 +1,6 @@
 """Put methods into a model."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -7,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from autorf.errors import InputError
+from autorf.errors import InputError, TrainingWarning
 from autorf.methods.base import Method
 from autorf.methods.modules import AdaptiveModule
 from autorf.methods.region import Region
@@ -19,6 +20,7 @@ from autorf.surgery.repetition import all_done, may_repeat
 from autorf.surgery.scopes import SCOPES, Exchange
 from autorf.surgery.state_mark import watch_loading
 from autorf.surgery.swap import first_leaf, put_back, swap
+from autorf.surgery.unused import unused_on_any_image, uses_of
 from autorf.surgery.wrappers import check_inside, named_modules, refuse_flat, submodule, unwrapped
 
 
@@ -42,12 +44,17 @@ def adapt(model: nn.Module, method: Method, *methods: Method, example_input: Ten
         method: what to do, a specification.
         methods: further ones, on disjoint targets, applied in order.
         example_input: ``(N, C, H, W)``; if given, the adapted model is run once without gradients to check shapes.
-            A region's method always takes dry runs, on a random image where no example is given.
+            Without one the model is run on a random image, if it takes one, to see that the targets run; a region's
+            method always takes dry runs.
 
     Raises:
         InputError: when a target matches nothing, a matched layer cannot be treated, targets overlap each other or an
             earlier adaptation, something goes around a region, the dry run changes the output's shape, or a target lies
-            inside a wrapper that would not take notice of the change.
+            inside a wrapper that would not take notice of the change. With an ``example_input`` also when the forward
+            pass does not call a target.
+
+    Warns:
+        TrainingWarning: where the forward pass on a random image does not call a target, so that nothing changes.
 
     Examples:
         >>> import autorf
@@ -70,13 +77,31 @@ def adapt(model: nn.Module, method: Method, *methods: Method, example_input: Ten
         example_input = runnable_input(model, None)
     before = None if example_input is None else shapes(run(model, example_input))
 
-    def check_shapes() -> None:
-        if example_input is not None and (after := shapes(run(model, example_input))) != before:
+    unused: list[str] = []
+
+    def check() -> None:
+        layers = _layers(plans)
+        if example_input is None:
+            unused.extend(filter(None, [unused_on_any_image(model, layers)]))
+            return
+        with uses_of(layers) as uses:
+            after = shapes(run(model, example_input))
+        if after != before:
             folds = "; fold needs a network that resizes to its input's size at the end" if _folds(plans) else ""
             raise InputError(f"the adapted model's output has shape {after} instead of {before}{folds}")
+        if (problem := uses.problem()) is not None:
+            raise InputError(f"adapt: {problem}")
 
-    carry_out(model, plans, check_shapes)
+    carry_out(model, plans, check)
+    for problem in unused:
+        warnings.warn(f"adapt: {problem}", TrainingWarning, stacklevel=2)
     return wrapped
+
+
+def _layers(plans: Sequence[Plan]) -> dict[str, nn.Module]:
+    """What methods put in the place of single layers; that a region runs is proven as it is made."""
+    changes = [plan.exchange.replacements for plan in plans if plan.exchange.region is None]
+    return {name: layer for replacements in changes for name, layer in replacements.items()}
 
 
 def _check_wrappers(wrapped: nn.Module, method: Method, names: Sequence[str], *, new_state: bool) -> None:

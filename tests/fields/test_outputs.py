@@ -62,7 +62,7 @@ def test_of_a_single_output_none_is_listed() -> None:
 
 def test_of_several_outputs_one_that_cannot_be_traced_is_no_reason_to_take_a_narrower_one() -> None:
     model = Several(lambda x: [x, torch.fft.fft(x).real])
-    with pytest.raises(InputError, match="aten.fft_fft"):
+    with pytest.raises(InputError, match=r"aten\.fft_fft"):
         receptive_field(model, 32)
     assert receptive_field(model, 32, output=0).size == (3, 3)
 
