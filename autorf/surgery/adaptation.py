@@ -1,7 +1,7 @@
 """Put methods into a model."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,6 +14,7 @@ from autorf.methods.modules import AdaptiveModule
 from autorf.methods.region import Region
 from autorf.methods.region_ends import place
 from autorf.surgery.dry_run import run, runnable_input, shapes
+from autorf.surgery.fusing import try_fusing_first
 from autorf.surgery.optimizer_watch import watch
 from autorf.surgery.record import CHANGED, RECORD, Adaptation
 from autorf.surgery.repetition import all_done, may_repeat
@@ -128,11 +129,20 @@ def adaptations(model: nn.Module) -> tuple[Adaptation, ...]:
         >>> [(done.method.method, done.names) for done in autorf.adaptations(model)]
         [('dilation', ('0',))]
     """
-    return tuple(
+    named = named_modules(model)
+    present = {name for name, _ in named}
+    done = (
         Adaptation(adaptation.method, _within(prefix, adaptation.names), _within(prefix, adaptation.frozen))
-        for prefix, module in named_modules(model)
+        for prefix, module in named
         for adaptation in getattr(module, RECORD, ())
     )
+    # What was fused into another layer for deployment is there no more.
+    return tuple(adaptation for each in done if (adaptation := _of_those(each, present)).names)
+
+
+def _of_those(adaptation: Adaptation, present: Collection[str]) -> Adaptation:
+    names, frozen = ([name for name in names if name in present] for names in (adaptation.names, adaptation.frozen))
+    return Adaptation(adaptation.method, tuple(names), tuple(frozen))
 
 
 def _within(prefix: str, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -157,6 +167,7 @@ def carry_out(model: nn.Module, plans: Sequence[Plan], check: Callable[[], None]
     setattr(model, RECORD, (*getattr(model, RECORD, ()), *done))
     watch_loading(model)
     watch(model)
+    try_fusing_first(model, [name for plan in plans for name in plan.adaptation.names])
     for plan in plans:
         for name in plan.adaptation.names:
             setattr(submodule(model, name), CHANGED, plan.adaptation.method.method)
