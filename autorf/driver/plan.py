@@ -16,6 +16,7 @@ from autorf.errors import InputError, TrainingWarning
 from autorf.methods import Method, method_class
 from autorf.methods.modules import SEARCH_STEPS
 from autorf.networks.checkpoint import notes_kept
+from autorf.running.first_step import check_scores
 from autorf.running.maps import dead_dilation, dead_options, map_sizes
 from autorf.running.multiscale import check_scales
 from autorf.study.defaults import Defaults
@@ -174,11 +175,20 @@ def _ends(spec: StudySpec, spaces: Sequence[Space]) -> list[Trial]:
     return list(dict.fromkeys(trials))
 
 
-def _sizes_at(image_size: tuple[int, int], model: nn.Module, name: str) -> dict[str, tuple[int, int]]:
-    """The model's maps for images of a size; an error names the size where the model does not take it."""
+def _sizes_at(image_size: tuple[int, int], model: nn.Module, name: str, n_classes: int) -> dict[str, tuple[int, int]]:
+    """The model's maps for images of a size; an error names the size where the model does not take it.
+
+    Raises:
+        InputError: also for a model that does not score every pixel.
+    """
+    outputs: list[Any] = []
     try:
-        return map_sizes(model, image_size)
+        sizes = map_sizes(model, image_size, outputs.append)
+        check_scores(outputs[0], name, n_classes)
+        return sizes
     except InputError as error:
+        if outputs:
+            raise
         height, width = image_size
         raise InputError(
             f"data.image_size: {name} does not take images of {height} x {width} pixels: {error}"
@@ -204,7 +214,7 @@ def _check_methods(
                 model, network, image_size = build(own.model, classes), own.model, None
             if own.data.image_size != image_size:
                 image_size = own.data.image_size
-                sizes = _sizes_at(image_size, model, network.name)
+                sizes = _sizes_at(image_size, model, network.name, len(classes))
             adapted = _adapted(build(own.model, classes), method)
             method.check_classes(len(classes))
             if problem := dead_dilation(adapted, model, sizes):
