@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from autorf.errors import InputError
 from autorf.fields.field import receptive_field, widest
 from autorf.fields.graph import Output, explained, main_key, output_maps, pick_output
+from autorf.ops._arguments import check_module, check_tensor, kind_of, whole_number
 
 ENERGIES = (0.2, 0.3, 0.5, 0.99)
 """Shares of the gradient's energy whose areas are reported."""
@@ -78,9 +79,14 @@ def effective_receptive_field(
         >>> field.n_images, field.sides[0.99] <= 9  # at most the receptive field
         (2, True)
     """
-    if centre < 1:
-        raise InputError(f"centre must be at least 1 output position, got {centre}")
-    channels: list[int | None] = [None, *(classes or ())]
+    name = "effective_receptive_field"
+    check_module(name, model)
+    centre = whole_number(name, "centre", centre)
+    if not isinstance(classes, Sequence | None) or isinstance(classes, str | bytes):
+        raise InputError(f"{name}: classes must be a list of the output's channels, got {kind_of(classes)}")
+    if not isinstance(images, Iterable) or isinstance(images, str | bytes):
+        raise InputError(f"{name}: images must be tensors (N, C, H, W), got {kind_of(images)}")
+    channels: list[int | None] = [None, *(whole_number(name, "classes", index, 0) for index in classes or ())]
     totals: list[Tensor] | None = None
     n_images = 0
     with _frozen_evaluation(model):
@@ -155,6 +161,9 @@ def _measured(total: Tensor, n_images: int) -> EffectiveField:
 def _batches(model: nn.Module, images: Iterable[Tensor]) -> Iterator[Tensor]:
     like = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0))
     for batch in images:
+        check_tensor("effective_receptive_field", "an image", batch)
+        if not batch.is_floating_point():
+            raise InputError(f"effective_receptive_field: an image must be floating-point, got {batch.dtype}")
         stacked = batch[None] if batch.dim() == 3 else batch
         if stacked.dim() != 4:
             raise InputError(f"images: expected (N, C, H, W) or (C, H, W), got shape {tuple(batch.shape)}")

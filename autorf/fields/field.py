@@ -12,8 +12,12 @@ from autorf.errors import InputError
 from autorf.fields.graph import main_key
 from autorf.fields.measure import map_dim, measure, tidy
 from autorf.fields.views import View, settled_views, view
+from autorf.ops._arguments import check_module, image_sides, kind_of, whole_number
 
 Pair = tuple[float, float]
+
+MOST_CHANNELS = 2**16
+"""Of an input."""
 
 
 @dataclass(frozen=True)
@@ -135,8 +139,11 @@ def receptive_field(
         >>> field.size, field.stride, round(field.rnorm, 3)
         ((19, 19), (2, 2), 0.297)
     """
-    size = _checked_size(image_size)
-    _check_channels(in_channels)
+    check_module("receptive_field", model)
+    size = image_sides("receptive_field", image_size)
+    in_channels = whole_number("receptive_field", "in_channels", in_channels, most=MOST_CHANNELS)
+    if isinstance(output, bool) or not isinstance(output, str | int | None):
+        raise InputError(f"receptive_field: output must be a key, an index or a module's name, got {kind_of(output)}")
     first = view(model, size, output, in_channels)
     if not first.local_outputs:
         _check_local(first, output)
@@ -235,15 +242,3 @@ def _check_map(views: Sequence[View], output: str | int | None) -> None:
     if None in dims or dims[0] == dims[1]:
         shape = tuple(views[0].trace.output.shape)
         raise InputError(f"output {output!r} of shape {shape} is no map with rows and columns; choose one with output=")
-
-
-def _checked_size(image_size: tuple[int, int] | int) -> tuple[int, int]:
-    sides = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
-    if len(sides) != 2 or not all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in sides):
-        raise InputError(f"image_size must be a positive side or (height, width) in pixels, got {image_size!r}")
-    return sides[0], sides[1]
-
-
-def _check_channels(in_channels: int) -> None:
-    if not isinstance(in_channels, int) or in_channels < 1:
-        raise InputError(f"in_channels must be a positive integer, got {in_channels!r}")

@@ -5,7 +5,6 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import torch
 from torch import Tensor, nn
 
 from autorf.errors import InputError, TrainingWarning
@@ -13,6 +12,7 @@ from autorf.methods.base import Method
 from autorf.methods.modules import AdaptiveModule
 from autorf.methods.region import Region
 from autorf.methods.region_ends import place
+from autorf.ops._arguments import check_module, check_tensor, kind_of
 from autorf.surgery.dry_run import run, runnable_input, shapes
 from autorf.surgery.fusing import try_fusing_first
 from autorf.surgery.optimizer_watch import watch
@@ -65,10 +65,9 @@ def adapt(model: nn.Module, method: Method, *methods: Method, example_input: Ten
         >>> model[1].dilation, model[1].padding
         ((4, 4), (4, 4))
     """
-    if not isinstance(model, nn.Module) or isinstance(model, torch.jit.ScriptModule):
-        raise InputError(
-            f"adapt takes a torch.nn.Module that is not compiled by torch.jit, got a {type(model).__name__}"
-        )
+    check_module("adapt", model)
+    if example_input is not None:
+        check_tensor("adapt", "example_input", example_input)
     wrapped, model = model, unwrapped(model)
     if may_repeat(model) and all_done((method, *methods), [done.method for done in adaptations(model)]):
         return wrapped
@@ -129,6 +128,7 @@ def adaptations(model: nn.Module) -> tuple[Adaptation, ...]:
         >>> [(done.method.method, done.names) for done in autorf.adaptations(model)]
         [('dilation', ('0',))]
     """
+    check_module("adaptations", model)
     named = named_modules(model)
     present = {name for name, _ in named}
     done = (
@@ -179,7 +179,7 @@ def _plans(wrapped: nn.Module, method: Method, owners: dict[str, str], example_i
     model = unwrapped(wrapped)
     scope = SCOPES.get(getattr(method, "scope", None))
     if scope is None:
-        raise InputError(f"adapt takes methods such as Dilation(...), got {method!r}")
+        raise InputError(f"adapt takes methods such as Dilation(...), got {kind_of(method)}")
     plans: list[Plan] = []
     for placed, names in scope.places(model, method):
         _claim(placed, names, owners)
