@@ -23,6 +23,8 @@ def adjustable_layers(model: nn.Module, field: ReceptiveField, names: Sequence[s
     offered = names if names is not None else getattr(model, "receptive_field_layers", None)
     modules = dict(model.named_modules())
     if offered is not None:
+        if not offered or isinstance(offered, str | bytes) or not isinstance(offered, Sequence):
+            raise InputError(f"layers must be a list of the names of convolutions, got {offered!r}")
         for name in offered:
             if name not in modules:
                 raise InputError(f"layers: the model has no module {name!r}{near_names(name, modules)}")

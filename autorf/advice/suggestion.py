@@ -14,6 +14,7 @@ from autorf.advice.tiling import Tiling, tiling
 from autorf.errors import InputError
 from autorf.fields.dilated import dilated
 from autorf.fields.field import ReceptiveField, receptive_field
+from autorf.ops._arguments import image_sides, positive_number
 
 FACTORS = (0.25, 4.0)
 """Legal inflation factors (Wei et al. 2018)."""
@@ -122,6 +123,7 @@ def advise(
         >>> advice.layers, advice.dilation, [option.dilation for option in advice.options]
         (('1',), 4.0, [2, 3, 4, 5, 6, 8])
     """
+    image_size = image_sides("advise", image_size)
     current = receptive_field(model, image_size, output, in_channels)
     target = _target(current.image_size, object_size, rnorm)
     adjusted = adjustable_layers(model, current, layers)
@@ -155,11 +157,9 @@ def advise(
 def _target(image_size: tuple[int, int], object_size: float | None, rnorm: float | None) -> float:
     if (object_size is None) == (rnorm is None):
         raise InputError("give either object_size (pixels) or rnorm (receptive field over image side), one of the two")
-    value = object_size if object_size is not None else rnorm
-    assert value is not None
-    if not 0 < value < math.inf:
-        raise InputError(f"{'rnorm' if object_size is None else 'object_size'} must be positive, got {value}")
-    return value if object_size is not None else value * min(image_size)
+    if object_size is not None:
+        return positive_number("advise", "object_size", object_size)
+    return positive_number("advise", "rnorm", rnorm) * min(image_size)
 
 
 def _dilations(target: float, map_side: int) -> list[int]:

@@ -4,7 +4,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from autorf.errors import InputError
 from autorf.fields.field import ReceptiveField
+from autorf.ops._arguments import kind_of
 
 _HALOS = 4
 """Tile sides in halos: half of each side is then output, the rest context."""
@@ -16,7 +18,7 @@ class Tiling:
 
     ``halo`` is the context to cut off on each side of a tile's output, ``multiple`` what tile positions and sides are
     multiples of, ``tile`` a side that wastes no more than half on context. ``exact`` is False where global paths read
-    the whole image, so that no halo suffices.
+    the whole image, or circular padding the opposite border, so that no halo suffices.
     """
 
     halo: tuple[int, int]
@@ -42,6 +44,8 @@ def tiling(field: ReceptiveField) -> Tiling:
         >>> tiles.halo, tiles.multiple, tiles.tile, tiles.exact
         ((4, 4), (2, 2), (16, 16), True)
     """
+    if not isinstance(field, ReceptiveField):
+        raise InputError(f"tiling takes what autorf.receptive_field gives, got {kind_of(field)}")
     multiple = [max(1, math.ceil(period)) for period in field.period]
     halo = [_rounded_up(max(reach), step) for reach, step in zip(field.reach, multiple, strict=True)]
     tile = [max(_HALOS * around, step) for around, step in zip(halo, multiple, strict=True)]
@@ -49,7 +53,7 @@ def tiling(field: ReceptiveField) -> Tiling:
         halo=(halo[0], halo[1]),
         multiple=(multiple[0], multiple[1]),
         tile=(tile[0], tile[1]),
-        exact=not field.global_context and all(field.exact),
+        exact=not field.global_context and not field.wraps and all(field.exact),
     )
 
 

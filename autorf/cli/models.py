@@ -183,6 +183,9 @@ def _print_field(model: str, field: ReceptiveField, *, every_layer: bool) -> Non
     console.print("\n".join(lines), highlight=False, soft_wrap=True)
     if field.note:
         console.print(f"  note             {field.note}", highlight=False, soft_wrap=True)
+    for output in field.outputs:
+        place = f"{_pair(output.size)} px, stride {_pair(output.stride)}, map {_pair(output.shape[2:])}"
+        console.print(f"  output {output.name:<9} receptive field {place}", highlight=False, soft_wrap=True)
     shown = field.layers if every_layer else _widening(field.layers)
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in ("layer", "kind", "rf", "stride", "map"):

@@ -6,6 +6,7 @@ from torch import nn
 
 from autorf.methods.held_statistics import batch_norms, never_seen_data
 from autorf.methods.inflation import Inflation
+from autorf.networks.checkpoint import note_of
 from autorf.study.spec import StudySpec
 from autorf.study.trial import Trial, spec_of
 from autorf.training.gradient_scale import scale_caution
@@ -41,3 +42,11 @@ def statistics_caution(spec: StudySpec, source: str, trials: Sequence[Trial], mo
             f"{source}: training.freeze_batch_norm: {len(fresh)} of {len(norms)} batch norms, such as {fresh[-1]!r}, "
             "have never seen data and stay at mean 0 and variance 1; give model.weights of a trained network"
         )
+
+
+def weights_cautions(spec: StudySpec, source: str, trials: Iterable[Trial]) -> Iterator[str]:
+    """Say what was taken off the names of the weights that trials begin with, once their networks were built."""
+    paths = dict.fromkeys([spec.model.weights, *(spec_of(spec, trial).model.weights for trial in trials)])
+    for path in paths:
+        if path is not None and (note := note_of(path)):
+            yield f"{source}: model.weights: {path}: {note}"

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from autorf.data import Splits, load
-from autorf.errors import InputError
+from autorf.errors import InputError, in_one_line
 from autorf.running.cost import PeakMemory
+from autorf.running.first_step import batch_sizes, evaluate, step, step_failed
 from autorf.running.runner import trial_model
 from autorf.study.settings import Settings
 from autorf.study.spec import StudySpec
 from autorf.study.trial import Trial, spec_of
-from autorf.surgery import advance
 from autorf.training.module import SegmentationModule
 from autorf.training.spec import TrainingSpec
 
@@ -85,35 +85,32 @@ def _estimate(study: StudySpec, trial: Trial, splits: Splits) -> Estimate:
     try:
         if not trial.method.trained:
             return Estimate(0.0, _evaluation(module, image) / len(image), memory.megabytes())
-        # The first run of anything is slow.
-        _step(module, image[:2], mask[:2], progress=0)
+        # The first run of anything is slow; the smallest batch that there will be may be the one that fails.
+        smallest = batch_sizes(spec.training, len(splits.train))[-1]
+        _step(module, image[:smallest], mask[:smallest], progress=0)
         searching = float(getattr(trial.method, "search", 0.0))
         # The search first: once over, it is never open again.
         train = searching * _step(module, image, mask, progress=20 * searching) if searching else 0.0
         train += (1 - searching) * _step(module, image, mask, progress=99)
         return Estimate(train / len(image), _evaluation(module, image) / len(image), memory.megabytes())
     except (RuntimeError, ValueError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{trial.label}: a step on one batch of {size} images failed: {reason}") from None
+        failed = step_failed(error, trial, size, len(splits.train))
+        if failed is error:
+            failed = InputError(f"{trial.label}: a step on a batch of {size} failed: {in_one_line(error, 200)}")
+        raise failed from None
 
 
 def _step(module: SegmentationModule, image: Tensor, mask: Tensor, progress: float) -> float:
     """Seconds of forward and backward at ``progress`` percent of a training."""
-    module.train()
-    advance(module, int(progress), 100)
     since = _now(image)
-    module.training_step((image, mask), 0).backward()
-    taken = _now(image) - since
-    module.zero_grad()
-    return taken
+    step(module, image, mask, progress)
+    return _now(image) - since
 
 
 def _evaluation(module: SegmentationModule, image: Tensor) -> float:
-    module.eval()
-    with torch.no_grad():
-        since = _now(image)
-        module(image)
-        return _now(image) - since
+    since = _now(image)
+    evaluate(module, image)
+    return _now(image) - since
 
 
 def _now(like: Tensor) -> float:

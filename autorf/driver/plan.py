@@ -5,16 +5,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
 from torch import nn
 
-from autorf.driver.cautions import scale_cautions, statistics_caution
+from autorf.driver.cautions import scale_cautions, statistics_caution, weights_cautions
 from autorf.driver.default import baseline_of, default_first
 from autorf.driver.ordered_grid import ordered_grid
 from autorf.driver.prior import candidates, nearest_first, prior_rnorm
-from autorf.errors import InputError
+from autorf.errors import InputError, TrainingWarning
 from autorf.methods import Method, method_class
 from autorf.methods.modules import SEARCH_STEPS
+from autorf.networks.checkpoint import notes_kept
+from autorf.running.first_step import check_scores
 from autorf.running.maps import dead_dilation, dead_options, map_sizes
 from autorf.running.multiscale import check_scales
 from autorf.study.defaults import Defaults
@@ -111,13 +114,15 @@ def plan(spec: StudySpec, source: str, root: Path, defaults: Defaults | None = N
     spaces = [space for space in spaces if method_class(space.method).trained]
     splits = load(spec.data)
     classes = splits.class_names
-    try:
-        model = build(spec.model, classes)
-        check_scales(model, spec.data.image_size, spec.evaluation)
-    except InputError as error:
-        raise InputError(f"{source}: {error}") from None
-    warnings = _check_methods(spec, source, listed, model, classes)
+    with notes_kept():
+        try:
+            model = build(spec.model, classes)
+            check_scales(model, spec.data.image_size, spec.evaluation)
+        except InputError as error:
+            raise InputError(f"{source}: {error}") from None
+        warnings = _check_methods(spec, source, listed, model, classes)
     warnings += (*scale_cautions(spec, source, listed), *statistics_caution(spec, source, listed, model))
+    warnings += tuple(weights_cautions(spec, source, listed))
     spec = counted(spec, len(splits.train), source)
     warnings += _short_searches(spec, source, listed, len(splits.train))
     ordered = default_first([] if drawn else listed, spaces, model, seed)
@@ -183,11 +188,20 @@ def _ends(spec: StudySpec, spaces: Sequence[Space]) -> list[Trial]:
     return list(dict.fromkeys(trials))
 
 
-def _sizes_at(image_size: tuple[int, int], model: nn.Module, name: str) -> dict[str, tuple[int, int]]:
-    """The model's maps for images of a size; an error names the size where the model does not take it."""
+def _sizes_at(image_size: tuple[int, int], model: nn.Module, name: str, n_classes: int) -> dict[str, tuple[int, int]]:
+    """The model's maps for images of a size; an error names the size where the model does not take it.
+
+    Raises:
+        InputError: also for a model that does not score every pixel.
+    """
+    outputs: list[Any] = []
     try:
-        return map_sizes(model, image_size)
+        sizes = map_sizes(model, image_size, outputs.append)
+        check_scores(outputs[0], name, n_classes)
+        return sizes
     except InputError as error:
+        if outputs:
+            raise
         height, width = image_size
         raise InputError(
             f"data.image_size: {name} does not take images of {height} x {width} pixels: {error}"
@@ -199,7 +213,6 @@ def _check_methods(
 ) -> tuple[str, ...]:
     """Put every method into every network once; what is wrong is an error, what is useless a warning."""
     from autorf.networks import build
-    from autorf.surgery import adapt
 
     warnings: dict[str, None] = {}
     first: dict[tuple[Method, Settings], Trial] = {}
@@ -214,8 +227,8 @@ def _check_methods(
                 model, network, image_size = build(own.model, classes), own.model, None
             if own.data.image_size != image_size:
                 image_size = own.data.image_size
-                sizes = _sizes_at(image_size, model, network.name)
-            adapted = adapt(build(own.model, classes), method)
+                sizes = _sizes_at(image_size, model, network.name, len(classes))
+            adapted = _adapted(build(own.model, classes), method)
             method.check_classes(len(classes))
             if problem := dead_dilation(adapted, model, sizes):
                 raise InputError(f"{trial.method.method} ({trial.setting}): {problem}")
@@ -224,3 +237,15 @@ def _check_methods(
     except InputError as error:
         raise InputError(f"{source}: {error}") from None
     return tuple(warnings)
+
+
+def _adapted(model: nn.Module, method: Method) -> nn.Module:
+    """``model`` adapted; a target that the forward pass does not call is an error here."""
+    from autorf.surgery import adapt
+
+    with catch_warnings():
+        simplefilter("error", TrainingWarning)
+        try:
+            return adapt(model, method)
+        except TrainingWarning as unused:
+            raise InputError(str(unused)) from None

@@ -1,20 +1,23 @@
 """Run a study, or what is missing of it."""
 
 import tempfile
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from autorf.driver.listeners import Listener, Listeners, MirrorListener
+from autorf.driver.first_steps import NOTE, take_first_steps, untried
+from autorf.driver.listeners import Listeners, MirrorListener
 from autorf.driver.loop import TrialLoop
-from autorf.driver.plan import plan
+from autorf.driver.plan import StudyPlan, plan
 from autorf.driver.progress import open_progress
 from autorf.driver.scheduler import Scheduler
 from autorf.driver.study_trials import StudyTrials
 from autorf.errors import InputError, StorageLostError
-from autorf.executors import make
+from autorf.executors import Executor, make
 from autorf.store.images import StudyImages
+from autorf.store.record import Record
 from autorf.store.store import Store, beginning, study_folder
 from autorf.store.versions import remember_versions
 from autorf.study.scale import scored
@@ -63,37 +66,44 @@ def search(
         json_lines: takes one JSON object an event, instead of what is printed.
 
     Raises:
-        InputError: for anything wrong with the study file, its data or its model, before anything is written.
+        InputError: for anything wrong with the study file, its data or its model, or a first step that fails, before
+            anything is written.
         KeyboardInterrupt: on Ctrl-C, after leaving the study resumable.
     """
     defaults = beginning(root, spec)
     spec = defaults.completed(scored(spec, source))
     planned = plan(spec, source, root, defaults)
     check_writable(root)
-    store = Store(study_folder(root, spec.name), spec.name, spec.storage)
-    images = StudyImages(store, spec.data, root)
-    images.check()
-    store.register(spec, planned.trials, planned.listed, drawn=planned.listed is None)
-    caution = images.remember()
-    store.recover()
-    if retry_failed:
-        store.retry_failed()
-    finished = {record.row for record in store.records() if record.finished}
-    spec = counted(spec, planned.n_train, source)
-    scheduler = Scheduler(spec, store, planned)
-    mirrored = open_mirror(spec, root, store.identity)
-    due = scheduler.due()
-    expected = (planned.n_configurations or 0) * len(planned.seeds) if due else 0
-    shown = open_progress(spec, store.records(), expected=expected, quiet=quiet, json_lines=json_lines)
-    with mirrored as mirror, shown as progress:
-        mirror.begin(store.records())
-        try:
-            if due:
-                remember_versions(store)
-                _run(spec, store, scheduler, Listeners(progress, MirrorListener(mirror)))
-        finally:
-            with suppress(StorageLostError):
-                mirror.close(store.records())
+    with ExitStack() as closing:
+        executor, tried = _first_steps(spec, source, root, planned, closing)
+        store = Store(study_folder(root, spec.name), spec.name, spec.storage)
+        images = StudyImages(store, spec.data, root)
+        images.check()
+        store.register(spec, planned.trials, planned.listed, drawn=planned.listed is None)
+        caution = images.remember()
+        if tried:
+            store.note(NOTE, sorted({*store.notes().get(NOTE, ()), *tried}))
+        store.recover()
+        if retry_failed:
+            store.retry_failed()
+        finished = {record.row for record in store.records() if record.finished}
+        spec = counted(spec, planned.n_train, source)
+        scheduler = Scheduler(spec, store, planned)
+        mirrored = open_mirror(spec, root, store.identity)
+        due = scheduler.due()
+        expected = (planned.n_configurations or 0) * len(planned.seeds) if due else 0
+        shown = open_progress(spec, store.records(), expected=expected, quiet=quiet, json_lines=json_lines)
+        with mirrored as mirror, shown as progress:
+            mirror.begin(store.records())
+            try:
+                if due:
+                    remember_versions(store)
+                    executor = executor or _executor(spec, store.folder, planned, store.records())
+                    listener = Listeners(progress, MirrorListener(mirror))
+                    TrialLoop(executor, StudyTrials(spec, store, scheduler, listener), listener).run()
+            finally:
+                with suppress(StorageLostError):
+                    mirror.close(store.records())
     records = store.records()
     end = store.notes().get("end") or {}
     return Outcome(
@@ -117,9 +127,44 @@ def check_writable(root: Path) -> None:
         ) from None
 
 
-def _run(spec: StudySpec, store: Store, scheduler: Scheduler, listener: Listener) -> None:
-    waiting = sum(not record.finished for record in store.records())
+def _first_steps(
+    spec: StudySpec, source: str, root: Path, planned: StudyPlan, closing: ExitStack
+) -> tuple[Executor | None, list[str]]:
+    """Take the first steps that nobody has taken, before a new study is written anywhere.
+
+    Args:
+        spec: the study.
+        source: where it was read from.
+        root: the folder of all studies.
+        planned: what is to run.
+        closing: what is closed when the search ends.
+
+    Returns:
+        The executor they were taken on, for the trials, and the kinds; None where there was none to take.
+
+    Raises:
+        InputError: when a step fails; of a new study nothing is left then.
+    """
+    folder = study_folder(root, spec.name)
+    store = Store(folder, spec.name, spec.storage) if spec.storage.url or (folder / "study.db").is_file() else None
+    records = [] if store is None else store.records()
+    due = untried(planned, records, () if store is None else store.notes().get(NOTE, ()))
+    if not due:
+        return None, []
+    if not folder.exists():
+        closing.callback(_remove_empty, folder)
+    executor = _executor(spec, folder, planned, records)
+    closing.callback(executor.close)
+    return executor, take_first_steps(counted(spec, planned.n_train, source), source, folder, due, executor)
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def _executor(spec: StudySpec, folder: Path, planned: StudyPlan, records: Sequence[Record]) -> Executor:
+    waiting = len(planned.trials) if not records else sum(not record.finished for record in records)
     # Where trials are drawn or promoted, or controls follow, those that wait now are not all.
-    growing = scheduler.planned.spaces or spec.search.pruning is not None or spec.search.controls
-    executor = make(spec, store.folder, None if growing else max(1, waiting))
-    TrialLoop(executor, StudyTrials(spec, store, scheduler, listener), listener).run()
+    growing = planned.spaces or planned.bisected or spec.search.pruning is not None or spec.search.controls
+    return make(spec, folder, None if growing else max(1, waiting))

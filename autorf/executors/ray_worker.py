@@ -33,6 +33,7 @@ def config_of(job: Job) -> dict[str, Any]:
         "folder": str(job.folder.resolve()),
         "rungs": list(job.rungs),
         "reached": job.reached,
+        "first_step": job.first_step,
         "started_in": str(Path.cwd()),
     }
 
@@ -40,9 +41,8 @@ def config_of(job: Job) -> dict[str, Any]:
 def _job_from(config: dict[str, Any], folder: Path) -> Job:
     spec = StudySpec.model_validate(config["spec"]).with_n_train(config["n_train"])
     rungs = tuple(config["rungs"])
-    return Job(
-        config["row"], config["key"], config["configuration"], config["seed"], spec, folder, rungs, config["reached"]
-    )
+    own = config["row"], config["key"], config["configuration"], config["seed"]
+    return Job(*own, spec, folder, rungs, config["reached"], first_step=config["first_step"])
 
 
 def make_trainable(run_trial: RunTrial | None, file_server: Any, probe: Path | None, processes: Processes) -> Any:

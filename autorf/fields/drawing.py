@@ -11,6 +11,7 @@ import numpy as np
 
 from autorf.errors import InputError
 from autorf.fields.effective import EffectiveField
+from autorf.ops._arguments import kind_of, positive_number
 
 _COLUMNS = 3
 _PANEL, _LONE_PANEL, _GAP = 300, 640, 70
@@ -52,6 +53,14 @@ def figure(
     """
     from plotly.subplots import make_subplots
 
+    if not isinstance(field, EffectiveField):
+        raise InputError(f"figure takes what effective_receptive_field gives, got {kind_of(field)}")
+    if names is not None and (isinstance(names, str) or not isinstance(names, Sequence)):
+        raise InputError(f"figure: names must be a list of the classes' names, got {kind_of(names)}")
+    if rf is not None:
+        if not isinstance(rf, Sequence) or len(rf) != 2:
+            raise InputError(f"figure: rf must be (height, width) in pixels, got {kind_of(rf)}")
+        rf = (positive_number("figure", "rf", rf[0]), positive_number("figure", "rf", rf[1]))
     fields = (field, *field.per_class)
     titles = ["all classes", *(names if names is not None else map("class {}".format, range(len(fields) - 1)))]
     if len(titles) != len(fields):

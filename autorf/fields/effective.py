@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from autorf.errors import InputError
-from autorf.fields.graph import Output, explained, pick_output
+from autorf.fields.field import receptive_field, widest
+from autorf.fields.graph import Output, explained, main_key, output_maps, pick_output
+from autorf.ops._arguments import check_module, check_tensor, kind_of, whole_number
 
 ENERGIES = (0.2, 0.3, 0.5, 0.99)
 """Shares of the gradient's energy whose areas are reported."""
@@ -77,13 +79,19 @@ def effective_receptive_field(
         >>> field.n_images, field.sides[0.99] <= 9  # at most the receptive field
         (2, True)
     """
-    if centre < 1:
-        raise InputError(f"centre must be at least 1 output position, got {centre}")
-    channels: list[int | None] = [None, *(classes or ())]
+    name = "effective_receptive_field"
+    check_module(name, model)
+    centre = whole_number(name, "centre", centre)
+    if not isinstance(classes, Sequence | None) or isinstance(classes, str | bytes):
+        raise InputError(f"{name}: classes must be a list of the output's channels, got {kind_of(classes)}")
+    if not isinstance(images, Iterable) or isinstance(images, str | bytes):
+        raise InputError(f"{name}: images must be tensors (N, C, H, W), got {kind_of(images)}")
+    channels: list[int | None] = [None, *(whole_number(name, "classes", index, 0) for index in classes or ())]
     totals: list[Tensor] | None = None
     n_images = 0
     with _frozen_evaluation(model):
         for batch in _batches(model, images):
+            output = _widest(model, batch[:1]) if output is None and not n_images else output
             maps = _gradients(model, batch, output, channels, centre)
             if totals is not None and totals[0].shape != maps[0].shape:
                 raise InputError(f"images differ in size: {tuple(totals[0].shape)} and {tuple(maps[0].shape)}")
@@ -93,6 +101,16 @@ def effective_receptive_field(
         raise InputError("images: none given")
     fields = [_measured(total, n_images) for total in totals]
     return EffectiveField(fields[0].map, fields[0].areas, fields[0].sides, n_images, tuple(fields[1:]))
+
+
+def _widest(model: nn.Module, image: Tensor) -> Output:
+    """The output that :func:`receptive_field` measures, where a model returns several maps and scores none of them."""
+    with torch.no_grad():
+        maps = output_maps(_run(model, image))
+    if len(maps) < 2 or main_key(maps) is not None:
+        return None
+    name = widest(receptive_field(model, (image.shape[2], image.shape[3]), in_channels=image.shape[1]).outputs)
+    return next(key for key in maps if str(key) == name)
 
 
 def _gradients(
@@ -143,6 +161,9 @@ def _measured(total: Tensor, n_images: int) -> EffectiveField:
 def _batches(model: nn.Module, images: Iterable[Tensor]) -> Iterator[Tensor]:
     like = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0))
     for batch in images:
+        check_tensor("effective_receptive_field", "an image", batch)
+        if not batch.is_floating_point():
+            raise InputError(f"effective_receptive_field: an image must be floating-point, got {batch.dtype}")
         stacked = batch[None] if batch.dim() == 3 else batch
         if stacked.dim() != 4:
             raise InputError(f"images: expected (N, C, H, W) or (C, H, W), got shape {tuple(batch.shape)}")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, fx
-from torch.export import ExportedProgram
 
 from autorf.errors import InputError
 from autorf.fields import joining, layout, markers, mixing, windows
+from autorf.fields.graph import Captured
 from autorf.fields.hull import Field, input_field
 from autorf.fields.liveness import changes_in_place, live_nodes, storage_roots
 from autorf.fields.measure import is_map, steps_along
@@ -43,14 +43,17 @@ class Trace:
     """The largest step of any tensor on the way, in input pixels a position: the period of the field's phases."""
     flattens: bool
     """Whether rows and columns were flattened into one dimension, which makes hulls as large as maps."""
+    outputs: Mapping[str, Field] = field(default_factory=dict)
+    """By key or position, where the graph returns several; ``output`` is the first of them."""
 
 
-def trace(program: ExportedProgram) -> Trace:
-    """The fields of a captured network's output and of its geometric operators.
+def trace(captured: Captured) -> Trace:
+    """The fields of a captured network's output, or outputs, and of its geometric operators.
 
     Raises:
         InputError: for an operator without a rule, named with the layer it runs in.
     """
+    program, keys = captured
     inputs = set(program.graph_signature.user_inputs)
     fields = [
         input_field(_shape(node)) if node.name in inputs else Field(_shape(node))
@@ -58,8 +61,10 @@ def trace(program: ExportedProgram) -> Trace:
         if node.op == "placeholder"
     ]
     notes = _WalkNotes()
-    output = _Walk(program.graph_module, notes).run(fields)[0]
-    return Trace(output, notes.last_map, tuple(notes.steps), (notes.coarsest[0], notes.coarsest[1]), notes.flattens)
+    returned = _Walk(program.graph_module, notes).run(fields)
+    outputs = dict(zip(keys, returned, strict=True)) if keys else {}
+    coarsest = notes.coarsest[0], notes.coarsest[1]
+    return Trace(returned[0], notes.last_map, tuple(notes.steps), coarsest, notes.flattens, outputs)
 
 
 class _WalkNotes:

@@ -9,10 +9,15 @@ from typing import Any
 from torch import nn
 
 from autorf.errors import InputError
+from autorf.fields.graph import main_key
 from autorf.fields.measure import map_dim, measure, tidy
 from autorf.fields.views import View, settled_views, view
+from autorf.ops._arguments import check_module, image_sides, kind_of, whole_number
 
 Pair = tuple[float, float]
+
+MOST_CHANNELS = 2**16
+"""Of an input."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,9 @@ class ReceptiveField:
     after which phases repeat. Global paths (global or adaptive pooling,
     squeeze-and-excitation, attention over the whole map) are left out, and ``global_context`` says that there are
     any. Where ``exact`` is False on an axis the network allows no image larger than its field, ``size`` is a lower
-    bound. ``note`` says what limits the image, or which map was measured where the output is none.
+    bound. ``note`` says what limits the image, or which map was measured where the output is none. ``outputs`` lists
+    every map that the model returns, by key or position, where these are several. ``wraps`` says that outputs at the
+    border also read the opposite border, as circular padding has them do; ``size`` is that of all others.
     """
 
     model: str
@@ -61,6 +68,8 @@ class ReceptiveField:
     parameters: int
     exact: tuple[bool, bool] = (True, True)
     note: str | None = None
+    outputs: tuple[LayerField, ...] = ()
+    wraps: bool = False
 
     @property
     def rnorm_per_axis(self) -> Pair:
@@ -88,6 +97,7 @@ class ReceptiveField:
             "exact": list(self.exact),
             "note": self.note,
             "parameters": self.parameters,
+            "outputs": [output.to_dict() for output in self.outputs],
             "layers": [layer.to_dict() for layer in self.layers],
         }
 
@@ -108,8 +118,8 @@ def receptive_field(
         model: any module that ``torch.export`` can trace; it is left unchanged.
         image_size: ``(height, width)`` in pixels, or one side for both.
         output: which output, where there are several: a key, an index, or the name of a module (its output). By
-            default ``"out"`` or ``"logits"`` where there is such a key, else the first. Of a classifier the last map
-            before the global pooling is measured, and ``note`` says so.
+            default ``"out"`` or ``"logits"`` where there is such a key, else the one with the widest field. Of a
+            classifier the last map before the global pooling is measured, and ``note`` says so.
         in_channels: channels of the input ``(1, in_channels, height, width)``.
 
     Returns:
@@ -129,11 +139,19 @@ def receptive_field(
         >>> field.size, field.stride, round(field.rnorm, 3)
         ((19, 19), (2, 2), 0.297)
     """
-    size = _checked_size(image_size)
-    _check_channels(in_channels)
+    check_module("receptive_field", model)
+    size = image_sides("receptive_field", image_size)
+    in_channels = whole_number("receptive_field", "in_channels", in_channels, most=MOST_CHANNELS)
+    if isinstance(output, bool) or not isinstance(output, str | int | None):
+        raise InputError(f"receptive_field: output must be a key, an index or a module's name, got {kind_of(output)}")
     first = view(model, size, output, in_channels)
-    _check_local(first, output)
+    if not first.local_outputs:
+        _check_local(first, output)
     views = settled_views(model, first, output, in_channels)
+    outputs = _outputs(first, views)
+    if outputs:
+        output = main_key(each.name for each in outputs) or widest(outputs)
+        first, views = first.of(output), (views[0].of(output), views[1].of(output))
     _check_map(views, output)
     height, width = (seen.extent(axis) for axis, seen in enumerate(views))
     return ReceptiveField(
@@ -148,12 +166,40 @@ def receptive_field(
         layers=_rows(first, views),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         exact=(height.settled, width.settled),
-        note=_note(views[0], size, settled=height.settled and width.settled),
+        note=_note(views[0], size, outputs, output, settled=height.settled and width.settled),
+        outputs=outputs,
+        wraps=height.wraps or width.wraps,
     )
 
 
-def _note(seen: View, size: tuple[int, int], *, settled: bool) -> str | None:
+def _outputs(first: View, views: Sequence[View]) -> tuple[LayerField, ...]:
+    """Every output that is a map with a local path, where a model returns several."""
+    return tuple(_output(key, first, [seen.of(key) for seen in views]) for key in first.local_outputs)
+
+
+def _output(key: str, first: View, views: Sequence[View]) -> LayerField:
+    height, width = (seen.extent(axis) for axis, seen in enumerate(views))
+    shape = first.trace.outputs[key].shape
+    return LayerField(key, "output", (height.size, width.size), (height.stride, width.stride), shape)
+
+
+def widest(outputs: Sequence[LayerField]) -> str:
+    """The name of the output with the largest field."""
+
+    def area(output: LayerField) -> float:
+        assert output.size is not None
+        return output.size[0] * output.size[1]
+
+    return max(outputs, key=area).name
+
+
+def _note(
+    seen: View, size: tuple[int, int], outputs: Sequence[LayerField], output: str | int | None, *, settled: bool
+) -> str | None:
     notes = []
+    if outputs:
+        which = "the scored one" if main_key([str(output)]) else "the one with the widest field"
+        notes.append(f"the model returns {len(outputs)} maps; measured is {which}, {output!r}")
     if seen.measured_layer is not None:
         notes.append(f"the output is no map; measured is the last map before its global paths, {seen.measured_layer}")
     if not settled:
@@ -196,15 +242,3 @@ def _check_map(views: Sequence[View], output: str | int | None) -> None:
     if None in dims or dims[0] == dims[1]:
         shape = tuple(views[0].trace.output.shape)
         raise InputError(f"output {output!r} of shape {shape} is no map with rows and columns; choose one with output=")
-
-
-def _checked_size(image_size: tuple[int, int] | int) -> tuple[int, int]:
-    sides = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
-    if len(sides) != 2 or not all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in sides):
-        raise InputError(f"image_size must be a positive side or (height, width) in pixels, got {image_size!r}")
-    return sides[0], sides[1]
-
-
-def _check_channels(in_channels: int) -> None:
-    if not isinstance(in_channels, int) or in_channels < 1:
-        raise InputError(f"in_channels must be a positive integer, got {in_channels!r}")

@@ -6,10 +6,10 @@ import linecache
 import logging
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,20 +22,41 @@ Output = str | int | None
 _TORCH = str(Path(torch.__file__).parent)
 
 
-def capture(model: nn.Module, image_size: tuple[int, int], output: Output, in_channels: int) -> ExportedProgram:
+MAIN = ("out", "logits")
+"""Keys of the output that is scored, where a model returns several by name."""
+
+
+class Captured(NamedTuple):
+    """A graph, and the keys or positions of the maps it returns where these are several."""
+
+    program: ExportedProgram
+    keys: tuple[str, ...] = ()
+
+
+def capture(
+    model: nn.Module, image_size: tuple[int, int], output: Output, in_channels: int, *, every: bool = False
+) -> Captured:
     """The graph of ``model`` in evaluation mode on an input ``(1, in_channels, *image_size)``.
 
     Modules with a ``receptive_field_form`` run it in place of their forward. The model is left as it was.
+
+    Args:
+        model: to capture.
+        image_size: height and width.
+        output: which one the graph returns.
+        in_channels: of the input.
+        every: whether the graph returns every map that the model does, where no ``output`` is asked for.
 
     Raises:
         InputError: if the model refuses this input or cannot be traced.
     """
     image = _example(model, image_size, in_channels)
-    chosen = _Chosen(model, output)
+    keys: dict[str, None] = {}
+    chosen = _Chosen(model, output, keys.update if every and output is None else None)
     replaced = _forward_replaced(_forms(model))
     with _evaluation_mode(model), replaced, _own_checks(model), chosen.watching(), _quiet(), torch.no_grad():
         try:
-            return torch.export.export(chosen, (image,), strict=False)
+            return Captured(torch.export.export(chosen, (image,), strict=False), tuple(keys))
         except InputError:
             raise
         except Exception as error:
@@ -60,22 +81,29 @@ class _Stopped(Exception):  # noqa: N818
 
 
 class _Chosen(nn.Module):
-    """The model with one output map picked out of whatever it returns."""
+    """The model with one output map, or every one, picked out of whatever it returns."""
 
-    def __init__(self, model: nn.Module, output: Output) -> None:
+    def __init__(self, model: nn.Module, output: Output, note_keys: Callable[[Any], None] | None) -> None:
         super().__init__()
         self.model = model
-        self._output = output
+        # Not kept here: torch.export takes back whatever a forward pass changes in the module.
+        self._output, self._note_keys = output, note_keys
         self._module = dict(model.named_modules()).get(output) if isinstance(output, str) else None
         self._seen: list[Any] = []
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:
         try:
             result: Any = self.model(image)
         except Exception as error:
             # torch.export prints the graph so far for some errors of the model; not for one it does not know.
             raise _Stopped(error) from error
         if self._module is None:
+            maps = {} if self._output is not None else output_maps(result)
+            if len(maps) > 1 and self._note_keys is not None:
+                self._note_keys(dict.fromkeys(map(str, maps)))
+                return tuple(maps.values())
+            if len(maps) > 1 and main_key(maps) is None:
+                raise InputError("output: the model returns several maps; choose one with output=")
             return pick_output(self.model, result, self._output)
         if not self._seen:
             raise InputError(f"output: module {self._output!r} does not run")
@@ -107,6 +135,23 @@ class _Chosen(nn.Module):
         return tolerant
 
 
+def output_maps(result: Any) -> dict[str | int, Tensor]:
+    """The maps ``(N, C, H, W)`` in what a model returned, by key or position; empty for a single tensor."""
+    if isinstance(result, Mapping):
+        named = dict(result)
+    elif isinstance(result, (list, tuple)):
+        named = dict(enumerate(result))
+    else:
+        return {}
+    return {key: value for key, value in named.items() if isinstance(value, Tensor) and value.dim() == 4}
+
+
+def main_key(keys: Iterable[str | int]) -> str | None:
+    """The key of the output that is scored, where one of several is."""
+    named = set(keys)
+    return next((key for key in MAIN if key in named), None)
+
+
 def pick_output(model: nn.Module, result: Any, output: Output) -> Tensor:
     """The tensor that ``output`` names in what ``model`` returned: by key, by position, or the only one.
 
@@ -133,7 +178,7 @@ def _pick_named(result: Any, output: Output, modules: Sequence[str]) -> Tensor:
     named = dict(result) if isinstance(result, Mapping) else {}
     if isinstance(output, int):
         named, output = {str(i): value for i, value in enumerate(named.values())}, str(output)
-    key = output if output is not None else next((k for k in ("out", "logits") if k in named), next(iter(named), None))
+    key = output if output is not None else next((k for k in MAIN if k in named), next(iter(named), None))
     if key not in named:
         choices = [*named, *modules]
         outputs = ", ".join(map(str, named)) or "a single output"

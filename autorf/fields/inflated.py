@@ -2,7 +2,7 @@
 
 import math
 
-from autorf.errors import InputError
+from autorf.ops._arguments import positive_number, whole_number
 
 
 def inflated_kernel(kernel: int, dilation: int, factor: float) -> int:
@@ -24,10 +24,9 @@ def inflated_kernel(kernel: int, dilation: int, factor: float) -> int:
         >>> inflated_kernel(kernel=4, dilation=4, factor=2.0)  # 13 pixels wide before
         7
     """
-    if kernel < 1 or dilation < 1 or not 0 < factor < math.inf:
-        raise InputError(
-            f"kernel and dilation must be at least 1 and factor positive, got {kernel}, {dilation} and {factor}"
-        )
+    kernel = whole_number("inflated_kernel", "kernel", kernel)
+    dilation = whole_number("inflated_kernel", "dilation", dilation)
+    factor = positive_number("inflated_kernel", "factor", factor)
     effective = (kernel - 1) * dilation + 1
     return effective if factor == 1 else math.ceil((effective + 1) / factor)
 
@@ -46,6 +45,6 @@ def inflated_field(rf_in: int, stride: int, kernel: int, dilation: int, factor: 
         >>> inflated_field(rf_in=212, stride=8, kernel=4, dilation=4, factor=2.0)
         260
     """
-    if rf_in < 1 or stride < 1:
-        raise InputError(f"rf_in and stride must be at least 1 pixel, got {rf_in} and {stride}")
+    rf_in = whole_number("inflated_field", "rf_in", rf_in)
+    stride = whole_number("inflated_field", "stride", stride)
     return rf_in + stride * (inflated_kernel(kernel, dilation, factor) - 1)

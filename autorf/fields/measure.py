@@ -11,6 +11,8 @@ from autorf.fields.hull import Array, Field, Hull
 
 _EQUAL = 1e-6
 _SAMPLE = 65
+_LONGER = 1.5
+"""How much longer than usual the interval of a position is that may have wrapped around the image."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,8 @@ class Extent:
 
     ``reach`` is how far it extends beyond the pixels that an output position covers, before and after them.
     ``settled`` says that the positions untouched by padding span two periods of the coarsest stride, so that every
-    phase of the field was seen; otherwise ``size`` is only what the image shows, a lower bound.
+    phase of the field was seen; otherwise ``size`` is only what the image shows, a lower bound. ``wraps`` says that
+    positions at the border also read the opposite one, which ``size`` leaves out.
     """
 
     size: float
@@ -27,6 +30,7 @@ class Extent:
     offset: float
     reach: tuple[float, float]
     settled: bool
+    wraps: bool = False
 
 
 def map_dim(field: Field, axis: int) -> int | None:
@@ -67,8 +71,10 @@ def measure(field: Field, axis: int, side: int, coarsest: float) -> Extent | Non
     if map_dim(field, axis) is None:
         return Extent(0.0, 0.0, 0.0, (0.0, 0.0), settled=False)
     lo, hi, cut = bounds(field, axis)
+    torn, certain = _torn(lo, hi, cut, side)
+    lo, hi = np.where(torn, np.inf, lo), np.where(torn, -np.inf, hi)
     whole = np.flatnonzero(~cut & (lo <= hi))
-    if len(whole) > 1 and (lo[whole[-1]] + hi[whole[-1]] - lo[whole[0]] - hi[whole[0]]) / 2 >= 2 * coarsest:
+    if certain and len(whole) > 1 and (lo[whole[-1]] + hi[whole[-1]] - lo[whole[0]] - hi[whole[0]]) / 2 >= 2 * coarsest:
         size, settled = (hi - lo)[whole].max() + 1, True
         shown = np.arange(whole[0], whole[-1] + 1)
     else:
@@ -77,10 +83,31 @@ def measure(field: Field, axis: int, side: int, coarsest: float) -> Extent | Non
     if not len(shown):
         return Extent(0.0, 0.0, 0.0, (0.0, 0.0), settled=False)
     ratio = side / len(lo)
-    stride, offset = _line((lo[shown] + hi[shown]) / 2, int(shown[0]), ratio, coarsest)
+    stride, offset = _line(_centre(lo[shown], hi[shown]), int(shown[0]), ratio, coarsest)
+    # Some positions of a transposed convolution with holes depend on no pixel.
+    shown = shown[lo[shown] <= hi[shown]]
     # Position i covers the pixels from i * ratio up to (i + 1) * ratio - 1: what the field adds on either end of these.
     reach = max(0.0, (shown * ratio - lo[shown]).max()), max(0.0, (hi[shown] - (shown + 1) * ratio + 1).max())
-    return Extent(tidy(size), tidy(stride), tidy(offset), (tidy(reach[0]), tidy(reach[1])), settled)
+    ends = tidy(reach[0]), tidy(reach[1])
+    # What is cut by zeros is shorter than the field; what circular padding cut off reads the other border instead.
+    wraps = bool(torn.any()) or bool((cut & (hi - lo + 1 > size + _EQUAL)).any())
+    return Extent(tidy(size), tidy(stride), tidy(offset), ends, settled, wraps)
+
+
+def _torn(lo: Array, hi: Array, cut: Array, side: int) -> tuple[Array, bool]:
+    """Which positions read both ends of the image because something wraps around it, and whether that can be told.
+
+    Maps that are concatenated as circular padding would let a few positions at the border read the opposite one, which
+    an interval takes for all that lies between. Circular padding itself is known to be one, and cuts.
+    """
+    length = hi - lo + 1
+    uncut = ~cut & (lo <= hi)
+    usual = float(np.median(length[uncut])) if uncut.any() else 0.0
+    longer = uncut & (length > _LONGER * usual)
+    if not longer.any():
+        return longer, True
+    # What wraps around reads pixels that lie within a field's length of either end.
+    return longer & (length > side - 2 * usual), 4 * usual < side
 
 
 def steps_along(hull: Hull) -> list[float]:
@@ -99,12 +126,17 @@ def _median_step(hull: Hull, dim: int, walked: list[int]) -> float:
     def centre(index: Array) -> Array:
         # Other walks are held at their middle, where padding has cut least; constant dimensions have one entry.
         at = tuple(index if d == dim else hull.shape[d] // 2 if d in walked else 0 for d in range(len(hull.shape)))
-        lo, hi = hull.lo[at], hull.hi[at]
-        return np.where(lo <= hi, lo, np.nan) + np.where(lo <= hi, hi, np.nan)
+        return _centre(hull.lo[at], hull.hi[at])
 
-    steps = np.abs(centre(starts + 1) - centre(starts)) / 2
+    steps = np.abs(centre(starts + 1) - centre(starts))
     steps = steps[np.isfinite(steps)]
     return float(np.median(steps)) if len(steps) else np.nan
+
+
+def _centre(lo: Array, hi: Array) -> Array:
+    """The middle of each interval; nan where it is empty."""
+    filled = lo <= hi
+    return (np.where(filled, lo, np.nan) + np.where(filled, hi, np.nan)) / 2
 
 
 def tidy(value: float) -> float:
@@ -130,13 +162,18 @@ def _flattened(hull: Hull, dim: int | None) -> tuple[Array, Array, Array]:
 def _line(centre: Array, first: int, side_ratio: float, coarsest: float) -> tuple[float, float]:
     """Stride and offset of the centres ``offset + stride i``, averaged over one period of phases.
 
-    Resizing with aligned corners has no period; its stride is the ratio of the sides.
+    Centres that are nan, of positions that depend on no pixel, count in no mean. Resizing with aligned corners has no
+    period; its stride is the ratio of the sides.
     """
     longest = min(len(centre) // 2, round(coarsest / side_ratio) + 1)
     for period in range(1, longest + 1):
         steps = centre[period:] - centre[:-period]
-        if np.ptp(steps) < _EQUAL:
+        empty = np.isnan(centre)
+        if (empty[period:] != empty[:-period]).any() or empty.all():
+            continue
+        steps = steps[~np.isnan(steps)]
+        if len(steps) and np.ptp(steps) < _EQUAL:
             stride = float(steps[0]) / period
             index = first + np.arange(period)
-            return stride, float((centre[:period] - stride * index).mean())
-    return side_ratio, float((centre - side_ratio * (first + np.arange(len(centre)))).mean())
+            return stride, float(np.nanmean(centre[:period] - stride * index))
+    return side_ratio, float(np.nanmean(centre - side_ratio * (first + np.arange(len(centre)))))

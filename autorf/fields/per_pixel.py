@@ -9,6 +9,7 @@ from torch.nn import functional
 from autorf.errors import InputError
 from autorf.fields.dilated import dilated
 from autorf.fields.field import receptive_field
+from autorf.ops._arguments import check_module, check_tensor
 
 
 def field_map(model: nn.Module, image: Tensor) -> Tensor:
@@ -37,6 +38,8 @@ def field_map(model: nn.Module, image: Tensor) -> Tensor:
         >>> field_map(model, torch.rand(1, 3, 16, 16)).shape
         torch.Size([1, 1, 16, 16])
     """
+    check_module("field_map", model)
+    check_tensor("field_map", "image", image, dims=4)
     layers = [module for module in model.modules() if hasattr(module, "dilation_map")]
     _run(model, image)
     maps = [layer.dilation_map for layer in layers]

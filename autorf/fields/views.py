@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from torch import nn
@@ -10,7 +11,7 @@ from autorf.errors import InputError
 from autorf.fields.engine import Trace, trace
 from autorf.fields.graph import OTHER_IMAGE, Output, RefusedImageError, capture
 from autorf.fields.hull import Field
-from autorf.fields.measure import Extent, measure
+from autorf.fields.measure import Extent, is_map, measure
 
 Size = tuple[int, int]
 
@@ -28,6 +29,21 @@ class View:
 
     trace: Trace
     size: Size
+    every: bool = True
+
+    def of(self, key: str) -> View:
+        """The same view of one of several outputs."""
+        return replace(self, trace=replace(self.trace, output=self.trace.outputs[key], outputs={}))
+
+    @property
+    def local_outputs(self) -> list[str]:
+        """The keys of those of several outputs that are maps with a local path."""
+        return [key for key, field in self.trace.outputs.items() if is_map(field)]
+
+    def settled(self, axis: int) -> bool:
+        """Whether every phase of each output's field along ``axis`` is seen."""
+        views = [self.of(key) for key in self.local_outputs] or [self]
+        return all(each.extent(axis).settled for each in views)
 
     @property
     def output(self) -> Field:
@@ -56,13 +72,26 @@ def view(model: nn.Module, size: Size, output: Output, in_channels: int) -> View
         InputError: if the model refuses the image; a near size that works is named where there is one.
     """
     try:
-        return View(trace(capture(model, size, output, in_channels)), size)
+        return _all_or_main(model, size, output, in_channels)
     except RefusedImageError as error:
         near = _accepted_size(model, size, output, in_channels)
         if near is None:
             raise
         repair = f"use image_size {near[0]}x{near[1]}, which works"
         raise InputError(str(error).replace(OTHER_IMAGE, repair)) from error
+
+
+def _all_or_main(model: nn.Module, size: Size, output: Output, in_channels: int) -> View:
+    """A view of every output; of the one that is scored where another one cannot be traced."""
+    try:
+        return View(trace(capture(model, size, output, in_channels, every=True)), size)
+    except RefusedImageError:
+        raise
+    except InputError:
+        if output is None:
+            with suppress(InputError):
+                return View(trace(capture(model, size, output, in_channels)), size, every=False)
+        raise
 
 
 def settled_views(model: nn.Module, first: View, output: Output, in_channels: int) -> tuple[View, View]:
@@ -72,10 +101,10 @@ def settled_views(model: nn.Module, first: View, output: Output, in_channels: in
     views = [first, first]
     for axes in rounds:
         side = max(_GROWTH * max(first.size), _FIRST_LARGER_SIDE if len(axes) == 2 else 0)
-        while side <= _LARGEST_SIDE and (growing := [a for a in axes if not views[a].extent(a).settled]):
+        while side <= _LARGEST_SIDE and (growing := [a for a in axes if not views[a].settled(a)]):
             size = _grown(first.size, growing, side)
             try:
-                larger = View(trace(capture(model, size, output, in_channels)), size)
+                larger = View(trace(capture(model, size, output, in_channels, every=first.every)), size, first.every)
             except InputError:
                 break
             for axis in growing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -117,8 +118,21 @@ def _padding(call: Call) -> Field:
     for i in range(len(amounts) // 2):
         dim = ndim - 1 - i
         taps = padding_taps(field.shape[dim], amounts[2 * i], amounts[2 * i + 1], mode)
-        result = _gather(result, dim, taps)
+        padded = _gather(result, dim, taps)
+        if mode == "circular":
+            zeros = padding_taps(field.shape[dim], amounts[2 * i], amounts[2 * i + 1], "constant")
+            padded = _cut_as(padded, _gather(result, dim, zeros))
+        result = padded
     return result.reshaped(call.shape)
+
+
+def _cut_as(field: Field, other: Field) -> Field:
+    """``field`` with the positions cut that ``other``, which has the same hulls elsewhere, has cut."""
+    axes = [
+        tuple(replace(hull, cut=like.cut) for hull, like in zip(hulls, alike, strict=True))
+        for hulls, alike in zip(field.axes, other.axes, strict=True)
+    ]
+    return replace(field, axes=(axes[0], axes[1]))
 
 
 @rule("im2col", geometric=True)

@@ -76,7 +76,8 @@ def check_convolution(
         raise InputError(
             f"layer {name!r} is a {class_name(layer)}, whose weight and padding are unknown here; known are {supported}"
         )
-    if reason := _stride_obstacle(layer, stride_2) or _obstacle(layer, even_kernels, any_padding):
+    obstacle = _replaced_forward(layer) or _stride_obstacle(layer, stride_2)
+    if reason := obstacle or _obstacle(layer, even_kernels, any_padding):
         raise InputError(f"layer {name!r} {reason}")
     return layer
 
@@ -84,6 +85,16 @@ def check_convolution(
 def _inside(name: str, layer: nn.Module) -> str:
     convolutions = [f"{name}.{inner}" for inner, module in layer.named_modules() if isinstance(module, nn.Conv2d)]
     return f"; inside it are {', '.join(convolutions[:3])}" if convolutions else ""
+
+
+def _replaced_forward(layer: nn.Module) -> str | None:
+    if "forward" not in vars(layer):
+        return None
+    # The replacement's own forward would go the old layer's way, or without what was put there.
+    return (
+        "has had its forward replaced on the instance, as hooks that offload weights, adapters and profilers do; take "
+        "that off (accelerate: remove_hook_from_module), adapt, then put it on again"
+    )
 
 
 def _stride_obstacle(layer: nn.Conv2d, stride_2: bool) -> str | None:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from autorf.errors import InputError
+from autorf.ops._arguments import check_module, check_tensor
 
 
 class LabelAware(nn.Module):
@@ -55,6 +56,8 @@ def labels(model: nn.Module, target: Tensor) -> Iterator[None]:
         ...     loss = nn.functional.cross_entropy(model(images), target)
         >>> loss.backward()
     """
+    check_module("labels", model)
+    check_tensor("labels", "target", target)
     if target.dim() != 3 or target.is_floating_point():
         raise InputError(f"labels: expected integers (N, H, W), got {target.dtype} of shape {tuple(target.shape)}")
     aware = [module for module in model.modules() if isinstance(module, LabelAware)]

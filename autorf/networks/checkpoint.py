@@ -1,38 +1,89 @@
 """Weights of a whole model from a file."""
 
+import argparse
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from autorf.errors import InputError
+from autorf.errors import InputError, in_one_line
+from autorf.networks.trainer_names import Weights, fit, places
 
-INSIDE = ("state_dict", "model", "model_state_dict")
-"""Where checkpoints that hold more than weights keep them."""
+_NOTES: dict[Path, str] = {}
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
     """Load a checkpoint of the whole, unadapted ``model``: safetensors, or a file of ``torch.save`` without code in it.
 
+    Names may be wrapped as trainers wrap them: ``module.`` of data parallel training, ``_orig_mod.`` of
+    ``torch.compile``, ``model.`` of a Lightning module, several of them, or any other one that all names share; in a
+    file that holds more than weights they are looked for under ``state_dict``, ``model``, ``model_state_dict``,
+    ``net``, ``state_dict_ema`` and the like. Counters of batches of batch norm may be missing.
+
     Raises:
         InputError: for a file that is missing or damaged, that would run code, or whose keys or shapes are not the
             model's; the model is then unchanged.
+
+    Warns:
+        UserWarning: once a file, that says what was taken off the names, and what was left out.
     """
-    weights = _read(path)
-    own = model.state_dict()
+    content, own = _read(path), model.state_dict()
+    try:
+        fitting = fit(content, own)
+    except InputError as error:
+        raise InputError(f"model.weights: {path} {error}") from None
+    if fitting is None:
+        raise _unfitting(content, own, path)
+    before, _NOTES[path] = _NOTES.get(path), fitting.note
+    if fitting.note and fitting.note != before:
+        warnings.warn(f"model.weights: {path}: {fitting.note}", stacklevel=3)
+    model.load_state_dict(fitting.weights)
+
+
+def note_of(path: Path) -> str:
+    """What was last taken off the names in a file, or left out of it; empty where nothing was."""
+    return _NOTES.get(path, "")
+
+
+@contextmanager
+def notes_kept() -> Iterator[None]:
+    """Models are built without a warning of what was taken off names: whoever builds them says :func:`note_of`."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "model.weights: ", UserWarning)
+        yield
+
+
+def _unfitting(content: Any, own: Weights, path: Path) -> InputError:
+    """The first names that do not fit, of the place that fits best."""
+    listed = [weights for _, weights in places(content)]
+    if not listed:
+        return InputError(f"model.weights: {path} holds no mapping of names to tensors{_keys(content)}")
+    weights = max(listed, key=lambda each: len(each.keys() & own.keys()))
     missing, unknown = [key for key in own if key not in weights], [key for key in weights if key not in own]
     shapes = [key for key, value in weights.items() if key in own and own[key].shape != value.shape]
-    for problem, keys in (("lacks", missing), ("has unknown", unknown), ("has other shapes of", shapes)):
-        if keys:
-            more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
-            raise InputError(
-                f"model.weights: {path} {problem} {keys[0]!r}{more}; it must be a checkpoint of this very model, "
-                "before any method changed it"
-            )
-    model.load_state_dict(weights)
+    problems = [("lacks", missing), ("has unknown", unknown), ("has other shapes of", shapes)]
+    words = [f"{problem} {_first(keys)}" for problem, keys in problems if keys]
+    return InputError(
+        f"model.weights: {path} {' and '.join(words)}; it must be a checkpoint of this very model, before any method "
+        "changed it"
+    )
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def _keys(content: Any) -> str:
+    names = ", ".join(str(name)[:40] for name in list(content)[:5]) if isinstance(content, Mapping) else ""
+    return f", only {names}" if names else ""
+
+
+def _first(keys: list[str]) -> str:
+    more = f" (and {len(keys) - 1} more)" if len(keys) > 1 else ""
+    return f"{keys[0]!r}{more}"
+
+
+def _read(path: Path) -> Any:
     if not path.is_file():
         raise InputError(f"model.weights: {path}: no such file")
     try:
@@ -40,14 +91,22 @@ def _read(path: Path) -> dict[str, Tensor]:
             from safetensors.torch import load_file
 
             return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        # The arguments of a command line are plain values, and trainers put them beside the weights.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        reason = _foreign_classes(path) or in_one_line(error, 200)
         raise InputError(
             f"model.weights: {path} cannot be read as weights ({reason}); save them as safetensors"
         ) from None
-    while isinstance(content, dict) and any(isinstance(content.get(name), dict) for name in INSIDE):
-        content = next(content[name] for name in INSIDE if isinstance(content.get(name), dict))
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise InputError(f"model.weights: {path} holds no mapping of names to tensors")
-    return content
+
+
+def _foreign_classes(path: Path) -> str:
+    """What a file holds beside tensors and plain values that only code could make; empty where that is not known."""
+    try:
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            names = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
+    except Exception:
+        return ""
+    listed = ", ".join(sorted(names)[:3])
+    return f"it holds {listed}, which only code could make; keep the state_dict alone" if names else ""

@@ -1,6 +1,7 @@
 """Build a model from its name."""
 
 from collections.abc import Callable, Sequence
+from reprlib import repr as in_short
 from typing import Any
 
 from torch import nn
@@ -14,6 +15,9 @@ from autorf.networks.spec import MODELS, ModelSpec
 from autorf.networks.upsampling import upsample_last_stage
 from autorf.networks.vgg import DilatedVGG
 from autorf.networks.weights import fetching, one_line
+from autorf.ops._arguments import kind_of, whole_number
+
+MOST_CLASSES = 2**16
 
 
 def build(spec: ModelSpec | str, classes: int | Sequence[str] = 21) -> nn.Module:
@@ -35,6 +39,9 @@ def build(spec: ModelSpec | str, classes: int | Sequence[str] = 21) -> nn.Module
         torch.Size([1, 5, 64, 64])
     """
     spec = ModelSpec(name=spec) if isinstance(spec, str) else spec
+    if not isinstance(spec, ModelSpec):
+        raise InputError(f"build takes a model's name or a ModelSpec, got {kind_of(spec)}")
+    classes = _checked_classes(classes)
     family, _, rest = spec.name.partition(":")
     if spec.paths is not None:
         names = [] if isinstance(classes, int) else list(classes)
@@ -46,6 +53,20 @@ def build(spec: ModelSpec | str, classes: int | Sequence[str] = 21) -> nn.Module
     if spec.weights is not None:
         load_weights(model, spec.weights)
     return model
+
+
+def _checked_classes(classes: Any) -> int | list[str]:
+    """The number of classes, or their names.
+
+    Raises:
+        InputError: for anything else.
+    """
+    names = isinstance(classes, Sequence) and not isinstance(classes, str | bytes)
+    if names and classes and all(isinstance(name, str) for name in classes):
+        return list(classes)
+    if names:
+        raise InputError(f"build: classes must be a number or names, got {in_short(classes)}")
+    return whole_number("build", "classes", classes, most=MOST_CLASSES)
 
 
 def check_name(spec: ModelSpec) -> None:

@@ -31,7 +31,8 @@ class ModelSpec(Specification):
             ``torchvision:NAME``, ``hf:NAME`` or ``paper:NAME`` (the per-pixel papers' networks); or a family that an
             installed package adds, such as ``theirs:SIZE`` or just ``theirs``.
         pretrained: load the backbone's published weights; needs a network the first time.
-        weights: a checkpoint of the whole model to begin with, such as a trained baseline; see
+        weights: a checkpoint of the whole model to begin with, such as a trained baseline; what trainers
+            put in front of names (``module.``, ``_orig_mod.``, ``model.``) is taken off; see
             :func:`autorf.networks.checkpoint.load_weights`.
         stage: ``largefov``: the backbone's feature stage to cut at, from 0; None for the last.
         output_stride: limit the backbone's stride to 8 or 16 by dilating later stages, where the backbone can.

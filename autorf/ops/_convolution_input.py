@@ -6,15 +6,21 @@ import torch
 from torch import Tensor
 
 from autorf.errors import InputError
+from autorf.ops._arguments import check_tensor, whole_number
 
 
 def check_convolution(name: str, input: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> None:
     """Raise ``InputError`` unless the tensors describe a stride-1 convolution with an odd kernel."""
+    check_tensor(name, "input", input)
+    check_tensor(name, "weight", weight)
+    if bias is not None:
+        check_tensor(name, "bias", bias)
+    whole_number(name, "groups", groups)
     if input.dim() != 4 or not input.is_floating_point():
         raise InputError(f"{name}: input must be floating-point (N, C, H, W), got {input.dtype} {tuple(input.shape)}")
     if weight.dim() != 4 or weight.shape[2] % 2 == 0 or weight.shape[3] % 2 == 0:
         raise InputError(f"{name}: weight must be (C_out, C_in / groups, odd, odd), got shape {tuple(weight.shape)}")
-    if groups < 1 or input.shape[1] != weight.shape[1] * groups or weight.shape[0] % groups:
+    if input.shape[1] != weight.shape[1] * groups or weight.shape[0] % groups:
         raise InputError(
             f"{name}: {input.shape[1]} input channels in {groups} groups do not fit a weight of {tuple(weight.shape)}; "
             f"C_in must be {weight.shape[1]} x groups and C_out divisible by groups"
@@ -25,6 +31,7 @@ def check_convolution(name: str, input: Tensor, weight: Tensor, bias: Tensor | N
 
 def check_map(name: str, what: str, value: Tensor, channels: int, input: Tensor) -> None:
     """Raise ``InputError`` unless ``value`` is a floating-point ``(N, channels, H, W)`` map that covers ``input``."""
+    check_tensor(name, what, value)
     shape = (input.shape[0], channels, *input.shape[2:])
     if value.shape != shape:
         raise InputError(f"{name}: {what} must have shape {tuple(shape)} for this input, got {tuple(value.shape)}")

@@ -1,13 +1,18 @@
 """A convolution whose dilation lies, image by image, between two of several options."""
 
 from collections.abc import Sequence
+from numbers import Integral
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from autorf.errors import InputError
+from autorf.ops._arguments import check_tensor, kind_of
+from autorf.ops._convolution_input import check_convolution
 from autorf.ops._dilations import whole_rates
+
+_NAME = "blended_dilated_conv2d"
 
 
 def blended_dilated_conv2d(
@@ -48,8 +53,10 @@ def blended_dilated_conv2d(
         True
     """
     rates = whole_rates(rates)
-    if weight.shape[2] % 2 == 0 or weight.shape[3] % 2 == 0:
-        raise InputError(f"kernel sides must be odd, got {tuple(weight.shape[2:])}")
+    check_convolution(_NAME, input, weight, bias, groups)
+    check_tensor(_NAME, "blend", blend, dims=1)
+    if not isinstance(lower, Sequence) or not all(isinstance(index, Integral) for index in lower):
+        raise InputError(f"{_NAME}: lower must be a list of whole numbers, one an image, got {kind_of(lower)}")
     if len(lower) != len(input) or blend.shape != (len(input),):
         raise InputError(f"lower and blend need one value an image: {len(input)} images, {len(lower)}, {len(blend)}")
     if not all(0 <= index < len(rates) - 1 for index in lower):

@@ -5,12 +5,14 @@ Papers: Wei et al., *Learning adaptive receptive fields for deep image parsing n
 """
 
 from collections.abc import Sequence
+from reprlib import repr as in_short
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from autorf.errors import InputError
+from autorf.ops._arguments import MOST_PIXELS, check_tensor
 
 Gradient = Literal["exact", "paper"]
 Factor = Tensor | float | tuple[float, float]
@@ -40,9 +42,8 @@ def inflate(input: Tensor, factor: Factor, *, gradient: Gradient = "exact") -> T
     """
     height, width = factor_pair(factor)
     _check_map(input)
-    return interpolate(
-        input, factor, (inflated_side(input.shape[2], height), inflated_side(input.shape[3], width)), gradient=gradient
-    )
+    size = (inflated_side(input.shape[2], height), inflated_side(input.shape[3], width))
+    return interpolate(input, factor, size, gradient=gradient)
 
 
 def interpolate(input: Tensor, factor: Factor, size: Sequence[int], *, gradient: Gradient = "exact") -> Tensor:
@@ -70,8 +71,12 @@ def interpolate(input: Tensor, factor: Factor, size: Sequence[int], *, gradient:
     """
     _check_map(input)
     factor_pair(factor)
-    if not isinstance(size, Sequence) or len(size) != 2 or min(size) < 1:
-        raise InputError(f"interpolate: size must be two positive integers (height, width), got {size!r}")
+    # Of tracers and compilers, sides are objects of their own.
+    whole = isinstance(size, Sequence) and all(hasattr(side, "__index__") for side in size)
+    if not whole or isinstance(size, str | bytes) or len(size) != 2 or min(size) < 1:
+        raise InputError(f"interpolate: size must be two positive integers (height, width), got {in_short(size)}")
+    if isinstance(size[0], int) and isinstance(size[1], int) and size[0] * size[1] > MOST_PIXELS:
+        raise InputError(f"interpolate: a map of {size[0]:.4g} x {size[1]:.4g} has more than {MOST_PIXELS} pixels")
     if gradient not in ("exact", "paper"):
         raise InputError(f"gradient must be 'exact' or 'paper', got {gradient!r}")
     factors = torch.as_tensor(factor, dtype=torch.double, device=input.device)
@@ -99,10 +104,13 @@ def factor_pair(factor: Factor) -> tuple[float, float]:
     else:
         given = factor if isinstance(factor, tuple | list) else (factor,)
         if not all(hasattr(value, "__float__") for value in given):
-            raise InputError(f"factor must be one or two positive finite numbers, got {factor!r}")
-        values = [float(value) for value in given]
+            raise InputError(f"factor must be one or two positive finite numbers, got {in_short(factor)}")
+        try:
+            values = [float(value) for value in given]
+        except (OverflowError, TypeError, ValueError, RuntimeError):
+            raise InputError(f"factor must be one or two positive finite numbers, got {in_short(factor)}") from None
     if len(values) not in (1, 2) or not all(0 < value < float("inf") for value in values):
-        raise InputError(f"factor must be one or two positive finite numbers, got {values}")
+        raise InputError(f"factor must be one or two positive finite numbers, got {in_short(values)}")
     return values[0], values[-1]
 
 
@@ -137,7 +145,6 @@ def scale_gradient(value: Tensor, scale: float) -> Tensor:
 
 
 def _check_map(input: Tensor) -> None:
-    if not isinstance(input, Tensor):
-        raise InputError(f"expected a floating-point map (N, C, H, W), got a {type(input).__name__}")
+    check_tensor("inflate and interpolate", "input", input)
     if input.dim() != 4 or not input.is_floating_point():
         raise InputError(f"expected a floating-point map (N, C, H, W), got {input.dtype} of shape {tuple(input.shape)}")

@@ -6,7 +6,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from autorf.errors import InputError
+from autorf.ops._arguments import check_tensor
+from autorf.ops._convolution_input import check_convolution
 from autorf.ops._dilations import whole_rates
+
+_NAME = "windowed_dilated_conv2d"
 
 
 def windowed_dilated_conv2d(
@@ -45,8 +49,8 @@ def windowed_dilated_conv2d(
         True
     """
     rates = whole_rates(rates)
-    if weight.shape[2] % 2 == 0 or weight.shape[3] % 2 == 0:
-        raise InputError(f"kernel sides must be odd, got {tuple(weight.shape[2:])}")
+    check_convolution(_NAME, input, weight, bias, groups)
+    check_tensor(_NAME, "probabilities", probabilities)
     if probabilities.shape != (len(rates),):
         raise InputError(f"probabilities must have shape ({len(rates)},), got {tuple(probabilities.shape)}")
     terms = (_same_conv2d(input, weight, rate, groups) for rate in rates)

@@ -1,7 +1,8 @@
 """Feature maps against dilations: a dilation as large as the map sees nothing but padding."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -12,8 +13,15 @@ from autorf.surgery.dry_run import input_channels, random_like_parameters, run
 Sizes = Mapping[str, tuple[int, int]]
 
 
-def map_sizes(model: nn.Module, image_size: tuple[int, int]) -> dict[str, tuple[int, int]]:
+def map_sizes(
+    model: nn.Module, image_size: tuple[int, int], see: Callable[[Any], None] = lambda output: None
+) -> dict[str, tuple[int, int]]:
     """Height and width of the map that each convolution reads, by name, for one image ``(H, W)``.
+
+    Args:
+        model: run once in evaluation mode.
+        image_size: ``(H, W)``.
+        see: gets what the model returns.
 
     Raises:
         InputError: when the model does not take an image of that size.
@@ -29,7 +37,7 @@ def map_sizes(model: nn.Module, image_size: tuple[int, int]) -> dict[str, tuple[
         if isinstance(module, nn.Conv2d)
     ]
     try:
-        run(model, random_like_parameters(model, (1, input_channels(model), *image_size)))
+        see(run(model, random_like_parameters(model, (1, input_channels(model), *image_size))))
     finally:
         for handle in handles:
             handle.remove()

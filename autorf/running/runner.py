@@ -19,6 +19,7 @@ from autorf.data import DataSpec, Splits, load
 from autorf.errors import SearchWarning
 from autorf.fields import receptive_field
 from autorf.networks import build
+from autorf.networks.checkpoint import notes_kept
 from autorf.running.cost import PeakMemory, costs
 from autorf.running.evidence import Evidence, write_evidence
 from autorf.running.evidence_collector import EvidenceCollector
@@ -67,6 +68,8 @@ def run(
     torch.set_num_threads(spec.training.threads)
     memory = PeakMemory()
     splits = _splits(spec.data)
+    if job.first_step:
+        return _first_step(job, splits)
     if job.with_val:
         splits = splits.val_joined()
     shard = own_shard()
@@ -103,6 +106,13 @@ def run(
         save(model, job.folder)
     fused_scores = [multiscale_scores(seen, splits, spec.evaluation) for seen in fused_evidence if seen is not None]
     return _result(module, checkpoint, field, running_costs, next(iter(fused_scores), None))
+
+
+def _first_step(job: Job, splits: Splits) -> TrialResult:
+    from autorf.running.first_step import check_first_step
+
+    check_first_step(job.spec, job.trial, splits)
+    return TrialResult(metrics={}, field=Field((0.0, 0.0), 0.0), epochs=job.epochs)
 
 
 def _multiscale(spec: StudySpec, splits: Splits) -> list[MultiScaleEvaluation]:
@@ -166,7 +176,8 @@ def trial_model(spec: StudySpec, trial: Trial, classes: int | Sequence[str]) -> 
     ``spec`` is the study as the trial has it, see :func:`autorf.study.trial.spec_of`.
     """
     torch.manual_seed(trial.seed)
-    model = build(spec.model, classes)
+    with notes_kept():
+        model = build(spec.model, classes)
     return adapt(model, trial.method) if trial.method.trained else model
 
 

@@ -23,6 +23,7 @@ class Job:
         rungs: numbers of epochs (of validations, where training is counted in steps) after which the trial waits until
             what it reported was seen: a stop that answers it comes before the next epoch.
         reached: how many epochs earlier attempts finished; the checkpoints are expected to say so too.
+        first_step: take the first step only, whose result says nothing but that it could be taken.
         with_val: train on the validation split too, as ``autorf retrain --with-val`` does; nothing is held out then.
     """
 
@@ -35,6 +36,7 @@ class Job:
     rungs: tuple[int, ...] = ()
     reached: int = 0
     with_val: bool = False
+    first_step: bool = False
 
     @cached_property
     def trial(self) -> Trial:

@@ -1,24 +1,27 @@
 """Put methods into a model."""
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import torch
 from torch import Tensor, nn
 
-from autorf.errors import InputError
+from autorf.errors import InputError, TrainingWarning
 from autorf.methods.base import Method
 from autorf.methods.modules import AdaptiveModule
 from autorf.methods.region import Region
 from autorf.methods.region_ends import place
+from autorf.ops._arguments import check_module, check_tensor, kind_of
 from autorf.surgery.dry_run import run, runnable_input, shapes
+from autorf.surgery.fusing import try_fusing_first
 from autorf.surgery.optimizer_watch import watch
 from autorf.surgery.record import CHANGED, RECORD, Adaptation
 from autorf.surgery.repetition import all_done, may_repeat
 from autorf.surgery.scopes import SCOPES, Exchange
 from autorf.surgery.state_mark import watch_loading
 from autorf.surgery.swap import first_leaf, put_back, swap
+from autorf.surgery.unused import unused_on_any_image, uses_of
 from autorf.surgery.wrappers import check_inside, named_modules, refuse_flat, submodule, unwrapped
 
 
@@ -42,12 +45,17 @@ def adapt(model: nn.Module, method: Method, *methods: Method, example_input: Ten
         method: what to do, a specification.
         methods: further ones, on disjoint targets, applied in order.
         example_input: ``(N, C, H, W)``; if given, the adapted model is run once without gradients to check shapes.
-            A region's method always takes dry runs, on a random image where no example is given.
+            Without one the model is run on a random image, if it takes one, to see that the targets run; a region's
+            method always takes dry runs.
 
     Raises:
         InputError: when a target matches nothing, a matched layer cannot be treated, targets overlap each other or an
             earlier adaptation, something goes around a region, the dry run changes the output's shape, or a target lies
-            inside a wrapper that would not take notice of the change.
+            inside a wrapper that would not take notice of the change. With an ``example_input`` also when the forward
+            pass does not call a target.
+
+    Warns:
+        TrainingWarning: where the forward pass on a random image does not call a target, so that nothing changes.
 
     Examples:
         >>> import autorf
@@ -57,10 +65,9 @@ def adapt(model: nn.Module, method: Method, *methods: Method, example_input: Ten
         >>> model[1].dilation, model[1].padding
         ((4, 4), (4, 4))
     """
-    if not isinstance(model, nn.Module) or isinstance(model, torch.jit.ScriptModule):
-        raise InputError(
-            f"adapt takes a torch.nn.Module that is not compiled by torch.jit, got a {type(model).__name__}"
-        )
+    check_module("adapt", model)
+    if example_input is not None:
+        check_tensor("adapt", "example_input", example_input)
     wrapped, model = model, unwrapped(model)
     if may_repeat(model) and all_done((method, *methods), [done.method for done in adaptations(model)]):
         return wrapped
@@ -70,13 +77,31 @@ def adapt(model: nn.Module, method: Method, *methods: Method, example_input: Ten
         example_input = runnable_input(model, None)
     before = None if example_input is None else shapes(run(model, example_input))
 
-    def check_shapes() -> None:
-        if example_input is not None and (after := shapes(run(model, example_input))) != before:
+    unused: list[str] = []
+
+    def check() -> None:
+        layers = _layers(plans)
+        if example_input is None:
+            unused.extend(filter(None, [unused_on_any_image(model, layers)]))
+            return
+        with uses_of(layers) as uses:
+            after = shapes(run(model, example_input))
+        if after != before:
             folds = "; fold needs a network that resizes to its input's size at the end" if _folds(plans) else ""
             raise InputError(f"the adapted model's output has shape {after} instead of {before}{folds}")
+        if (problem := uses.problem()) is not None:
+            raise InputError(f"adapt: {problem}")
 
-    carry_out(model, plans, check_shapes)
+    carry_out(model, plans, check)
+    for problem in unused:
+        warnings.warn(f"adapt: {problem}", TrainingWarning, stacklevel=2)
     return wrapped
+
+
+def _layers(plans: Sequence[Plan]) -> dict[str, nn.Module]:
+    """What methods put in the place of single layers; that a region runs is proven as it is made."""
+    changes = [plan.exchange.replacements for plan in plans if plan.exchange.region is None]
+    return {name: layer for replacements in changes for name, layer in replacements.items()}
 
 
 def _check_wrappers(wrapped: nn.Module, method: Method, names: Sequence[str], *, new_state: bool) -> None:
@@ -103,11 +128,21 @@ def adaptations(model: nn.Module) -> tuple[Adaptation, ...]:
         >>> [(done.method.method, done.names) for done in autorf.adaptations(model)]
         [('dilation', ('0',))]
     """
-    return tuple(
+    check_module("adaptations", model)
+    named = named_modules(model)
+    present = {name for name, _ in named}
+    done = (
         Adaptation(adaptation.method, _within(prefix, adaptation.names), _within(prefix, adaptation.frozen))
-        for prefix, module in named_modules(model)
+        for prefix, module in named
         for adaptation in getattr(module, RECORD, ())
     )
+    # What was fused into another layer for deployment is there no more.
+    return tuple(adaptation for each in done if (adaptation := _of_those(each, present)).names)
+
+
+def _of_those(adaptation: Adaptation, present: Collection[str]) -> Adaptation:
+    names, frozen = ([name for name in names if name in present] for names in (adaptation.names, adaptation.frozen))
+    return Adaptation(adaptation.method, tuple(names), tuple(frozen))
 
 
 def _within(prefix: str, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -132,6 +167,7 @@ def carry_out(model: nn.Module, plans: Sequence[Plan], check: Callable[[], None]
     setattr(model, RECORD, (*getattr(model, RECORD, ()), *done))
     watch_loading(model)
     watch(model)
+    try_fusing_first(model, [name for plan in plans for name in plan.adaptation.names])
     for plan in plans:
         for name in plan.adaptation.names:
             setattr(submodule(model, name), CHANGED, plan.adaptation.method.method)
@@ -143,7 +179,7 @@ def _plans(wrapped: nn.Module, method: Method, owners: dict[str, str], example_i
     model = unwrapped(wrapped)
     scope = SCOPES.get(getattr(method, "scope", None))
     if scope is None:
-        raise InputError(f"adapt takes methods such as Dilation(...), got {method!r}")
+        raise InputError(f"adapt takes methods such as Dilation(...), got {kind_of(method)}")
     plans: list[Plan] = []
     for placed, names in scope.places(model, method):
         _claim(placed, names, owners)

@@ -6,6 +6,7 @@ from typing import Any
 from torch import nn
 
 from autorf.methods.modules import AdaptiveRegion
+from autorf.ops._arguments import check_module
 from autorf.surgery.adaptation import adaptations
 from autorf.surgery.record import Adaptation
 from autorf.surgery.scopes import SCOPES
@@ -71,6 +72,7 @@ def describe(model: nn.Module) -> Description:
         >>> print(autorf.describe(autorf.adapt(model, autorf.Dilation(targets="1", rate=4))))
         1  dilation  dilation 4  (rate=4)
     """
+    check_module("describe", model)
     model = unwrapped(model)
     changes = tuple(change for adaptation in adaptations(model) for change in _changes(model, adaptation))
     return Description(changes, notes(model))

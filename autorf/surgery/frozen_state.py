@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from autorf.errors import InputError
+from autorf.ops._arguments import check_module
 from autorf.surgery.adaptation import adaptive_modules
 from autorf.surgery.record import RECORD, Adaptation
 from autorf.surgery.scopes import SCOPES
@@ -40,6 +41,7 @@ def plain_state_dict(model: nn.Module) -> dict[str, Any]:
         >>> sorted(autorf.plain_state_dict(model))
         ['0.bias', '0.weight']
     """
+    check_module("plain_state_dict", model)
     for name, module in adaptive_modules(model).items():
         raise InputError(
             f"plain_state_dict: {name!r} is a {type(module).__name__}, no plain layer; call autorf.freeze(model) first "

@@ -1,12 +1,15 @@
 """What a training loop needs of an adapted model: optimizer groups, the schedule, the learned values."""
 
 from collections.abc import Mapping
+from numbers import Real
+from reprlib import repr as in_short
 from typing import Any
 
 from torch import nn
 
 from autorf.errors import InputError
 from autorf.methods.modules import AdaptiveModule, SearchState
+from autorf.ops._arguments import check_module, positive_number
 from autorf.surgery.adaptation import adaptive_modules
 from autorf.surgery.sharding import reshard
 from autorf.surgery.verification import note_advance
@@ -40,8 +43,9 @@ def parameter_groups(model: nn.Module, lr: float, *, weight_decay: float = 0.01)
         [(2, 0.01), (2, 0.0)]
         >>> optimizer = torch.optim.AdamW(groups)
     """
-    if not lr > 0 or not weight_decay >= 0:
-        raise InputError(f"lr must be > 0 and weight_decay >= 0, got lr={lr}, weight_decay={weight_decay}")
+    check_module("parameter_groups", model)
+    lr = positive_number("parameter_groups", "lr", lr)
+    weight_decay = positive_number("parameter_groups", "weight_decay", weight_decay, zero=True)
     groups: list[dict[str, Any]] = []
     taken: set[int] = set()
     for module in adaptive_modules(model).values():
@@ -85,14 +89,20 @@ def advance(model: nn.Module, step: int, total_steps: int, optimizer: Any = None
         >>> model[0].search_state() is None  # the search phase is over
         True
     """
-    if not 0 <= step <= total_steps or total_steps < 1:
-        raise InputError(f"advance: step must lie in 0..total_steps, got step {step} of {total_steps}")
+    check_module("advance", model)
+    if not _is_step(step) or not _is_step(total_steps) or not 0 <= step <= total_steps or total_steps < 1:
+        got = f"step {in_short(step)} of {in_short(total_steps)}"
+        raise InputError(f"advance: step must lie in 0..total_steps, got {got}")
     model = unwrapped(model)
     reshard(model)
     modules = list(adaptive_modules(model).values())
     for module in modules:
         module.advance(step / total_steps)
     note_advance(model, modules, optimizer, last=step == total_steps)
+
+
+def _is_step(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def search_again(model: nn.Module) -> nn.Module:
@@ -117,6 +127,7 @@ def search_again(model: nn.Module) -> nn.Module:
         >>> model[0].searching
         True
     """
+    check_module("search_again", model)
     modules = [module for module in adaptive_modules(model).values() if module.searches]
     if not modules:
         raise InputError("search_again: the model has no method that searches, or its modules are frozen")
@@ -146,6 +157,7 @@ def learned_values(model: nn.Module) -> dict[str, float]:
         >>> autorf.learned_values(autorf.adapt(model, autorf.LearnedDilation(targets="0")))
         {'dilation': 1.0}
     """
+    check_module("learned_values", model)
     gathered: dict[str, list[float]] = {}
     apart: dict[str, list[float]] = {}
     for module in adaptive_modules(model).values():
@@ -169,6 +181,7 @@ def search_states(model: nn.Module) -> list[SearchState]:
 
     Layers that share one search are listed once.
     """
+    check_module("search_states", model)
     return [
         state
         for module in adaptive_modules(model).values()

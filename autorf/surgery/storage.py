@@ -9,6 +9,7 @@ from torch import Tensor, nn
 import autorf
 from autorf.errors import InputError, near_names
 from autorf.files import write_atomically
+from autorf.ops._arguments import check_module, check_path, kind_of
 from autorf.surgery.adaptation import Plan, adaptations, carry_out
 from autorf.surgery.freezing import exchange, record_frozen
 from autorf.surgery.frozen_state import mark_frozen
@@ -64,6 +65,8 @@ def save(model: nn.Module, folder: str | Path) -> Path:
         ...     sorted(file.name for file in autorf.save(model, folder).iterdir())
         ['autorf.json', 'model.safetensors']
     """
+    check_module("save", model)
+    check_path("save", "folder", folder)
     folder, model = Path(folder), unwrapped(model)
     _refuse_part(model)
     say_problems(model)
@@ -123,6 +126,9 @@ def load(build: Callable[[], nn.Module], folder: str | Path) -> nn.Module:
         ...     autorf.load(build, folder)[0].dilation
         (2, 2)
     """
+    check_path("load", "folder", folder)
+    if not callable(build):
+        raise InputError(f"load: build must be a function that gives a model, got {kind_of(build)}")
     source = Path(folder) / SIDECAR
     sidecar, weights = _read(Path(folder))
     model = build()

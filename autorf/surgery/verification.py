@@ -10,6 +10,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from autorf.errors import InputError
 from autorf.methods.modules import SEARCH_STEPS, AdaptiveModule
+from autorf.ops._arguments import check_module
 from autorf.surgery.optimizer_watch import watch, watched
 from autorf.surgery.problems import (
     PATIENCE,
@@ -53,6 +54,7 @@ def verify(model: nn.Module, optimizer: Any) -> tuple[str, ...]:
         >>> autorf.verify(model, torch.optim.SGD(autorf.parameter_groups(model, lr=0.1), lr=0.1))
         ()
     """
+    check_module("verify", model)
     model = unwrapped(model)
     if not any(isinstance(module, AdaptiveModule) for module in model.modules()):
         raise InputError("verify: the model has no method that learns; adapt it first, and verify before freeze")

@@ -11,6 +11,7 @@ from torch import nn
 
 from autorf.errors import InputError
 from autorf.methods.base import Method
+from autorf.ops._arguments import kind_of, whole_number
 from autorf.surgery import adapt, adaptations, advance, describe, learned_values
 from autorf.surgery.repetition import all_done, allow_repetition
 from autorf.surgery.verification import say_problems
@@ -56,7 +57,10 @@ class ReceptiveFieldCallback(lightning.Callback):
         if isinstance(method, int):
             method, steps = None, method
         self.methods: tuple[Method, ...] = _several(method)
-        self.steps, self.module = steps, module
+        self.steps = None if steps is None else whole_number("ReceptiveFieldCallback", "steps", steps)
+        if not isinstance(module, str):
+            raise InputError(f"ReceptiveFieldCallback: module must be a name, got {kind_of(module)}")
+        self.module = module
 
     def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         """Adapt the model, before the module's own ``setup`` and its optimizers."""
@@ -132,6 +136,8 @@ class ReceptiveFieldCallback(lightning.Callback):
 
 
 def _several(method: Method | Sequence[Method] | None) -> tuple[Method, ...]:
+    if not isinstance(method, Method | Sequence | None) or isinstance(method, str | bytes):
+        raise InputError(f"ReceptiveFieldCallback takes methods such as LearnedDilation(...), got {kind_of(method)}")
     methods = () if method is None else (method,) if isinstance(method, Method) else tuple(method)
     for each in methods:
         if not isinstance(each, Method):

@@ -1,12 +1,13 @@
 """Multi-scale fusion at test time."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from autorf.errors import InputError
+from autorf.ops._arguments import kind_of, positive_number, whole_number
 from autorf.training.outputs import class_scores
 
 
@@ -42,9 +43,15 @@ class MultiScale(nn.Module):
         multiple: int = 1,
     ) -> None:
         super().__init__()
-        if not scales or min(scales) <= 0 or multiple < 1:
-            raise InputError(f"MultiScale: scales must be positive and multiple >= 1, got {list(scales)}, {multiple}")
-        self.model, self.scales, self.flip, self.multiple = model, tuple(scales), flip, multiple
+        if not isinstance(scales, Iterable) or isinstance(scales, str | bytes):
+            raise InputError(f"MultiScale: scales must be a list of positive numbers, got {kind_of(scales)}")
+        factors = tuple(positive_number("MultiScale", "scales", scale) for scale in scales)
+        if not factors:
+            raise InputError("MultiScale: scales is empty; give at least one, such as 1.0")
+        if not callable(model):
+            raise InputError(f"MultiScale: model must be a torch.nn.Module, got {kind_of(model)}")
+        multiple = whole_number("MultiScale", "multiple", multiple)
+        self.model, self.scales, self.flip, self.multiple = model, factors, bool(flip), multiple
 
     @torch.no_grad()
     def forward(self, image: Tensor) -> Tensor:

@@ -160,6 +160,7 @@ class Timed(Pretended):
 
 
 def run(root: Path, monkeypatch: pytest.MonkeyPatch, spec: StudySpec, executor: Pretended | None = None) -> Outcome:
+    monkeypatch.setattr(module, "take_first_steps", lambda *_: [])
     monkeypatch.setattr(module, "make", lambda *_, **__: executor or Timed())
     monkeypatch.setattr(module, "open_mirror", lambda *_: nullcontext(Silent()))
     return search(spec, "f", root, quiet=True)

@@ -75,6 +75,7 @@ def run(
     spaces = [{"method": "dilation", "rate": [1, 2, 3, 4, 5, 6, 7, 8, 9]}]
     spec = parse_study({**TINY, "search_space": spaces, "training": {"epochs": 9}, "search": settings}, "f")
     executor = executor or Pretended()
+    monkeypatch.setattr(module, "take_first_steps", lambda *_: [])
     monkeypatch.setattr(module, "make", lambda *_, **__: executor)
     monkeypatch.setattr(module, "open_mirror", lambda *_: nullcontext(Silent()))
     return search(spec, "f", root, quiet=True, json_lines=json_lines), executor.trained
