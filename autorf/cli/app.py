@@ -1,5 +1,6 @@
 """The commands, their options, and how errors become exit codes."""
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -114,7 +115,7 @@ def search(
     from autorf.cli import studies
 
     changes = list(overrides or [])
-    changes += [f"executor.kind={executor}"] if executor is not None else []
+    changes += [f"executor.kind={json.dumps(executor)}"] if executor is not None else []
     changes += [f"executor.workers={workers}"] if workers is not None else []
     if dry_run:
         return studies.dry_run(study, root, changes)

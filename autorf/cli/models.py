@@ -20,7 +20,7 @@ from autorf.data.pairs import IMAGE_SUFFIXES
 from autorf.data.segmentation_set import normalise
 from autorf.errors import InputError, shown
 from autorf.fields import EffectiveField, LayerField, ReceptiveField, effective_receptive_field, figure, receptive_field
-from autorf.files import write_atomically
+from autorf.files import check_output, write_atomically
 from autorf.networks import ModelSpec, build
 from autorf.specification import MOST_PIXELS, parse
 from autorf.study.plain_yaml import parse_yaml
@@ -51,8 +51,8 @@ def inspect(
     """Print the receptive field, stride and rnorm of a model and of its layers."""
     check_format(format)
     size = parse_size(image_size, "--image-size")
-    if effective is not None and effective.figure is not None and effective.figure.exists() and not effective.force:
-        raise InputError(f"--figure {effective.figure}: exists; name another file, or overwrite it with --force")
+    if effective is not None and effective.figure is not None:
+        check_output(effective.figure, "--figure", replace=effective.force)
     built, spec = build_model(model, options)
     field = _quietly(lambda: receptive_field(built, size))
     measured = None if effective is None else _quietly(lambda: _effective(built, size, effective))

@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,7 +39,6 @@ def search(
     """Run what is missing of a study, then show the comparison."""
     from autorf.driver.progress import write_object
     from autorf.driver.search import search as run
-    from autorf.tracking import shown_uri
 
     spec, source = read_study(study, overrides)
     if json_lines:
@@ -52,13 +53,27 @@ def search(
     _print_endings([store])
     for warning in outcome.warnings:
         print(f"autorf: warning: {warning}", file=sys.stderr)
-    where = "" if root == Path("runs") else f" --root {root}"
-    mirror = shown_uri(spec.tracking.uri or f"sqlite:///{root / 'mlflow.db'}")
-    opened = mirror if mirror.startswith("http") else f"mlflow ui --backend-store-uri {mirror}"
-    print(f"\nNext: autorf compare {spec.name}{where} --format json   the same as data")
-    print(f"      autorf report {spec.name}{where}   one page with figures")
-    print(f"      {opened}   curves of every trial")
+    print(f"\n{_next_commands(spec, root)}")
     return _status(outcome)
+
+
+def _next_commands(spec: StudySpec, root: Path) -> str:
+    from autorf.tracking import shown_uri
+
+    where = "" if root == Path("runs") else f" --root {shlex.quote(str(root))}"
+    uri = spec.tracking.uri
+    if uri is None and re.fullmatch(r"[\w/.~-]+", str(root), re.ASCII):
+        opened = f"mlflow ui --backend-store-uri sqlite:///{root / 'mlflow.db'}"
+    elif uri is None:
+        # From inside the folder its name is of no matter: MLflow reads some signs of a path in its own way.
+        opened = f"cd {shlex.quote(str(root))} && mlflow ui --backend-store-uri sqlite:///mlflow.db"
+    else:
+        opened = shown_uri(uri) if uri.startswith("http") else f"mlflow ui --backend-store-uri {shown_uri(uri)}"
+    return (
+        f"Next: autorf compare {spec.name}{where} --format json   the same as data\n"
+        f"      autorf report {spec.name}{where}   one page with figures\n"
+        f"      {opened}   curves of every trial"
+    )
 
 
 def _status(outcome: "Outcome") -> int:

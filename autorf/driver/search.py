@@ -1,19 +1,20 @@
 """Run a study, or what is missing of it."""
 
+import shutil
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from autorf.driver.listeners import Listener, Listeners, MirrorListener
+from autorf.driver.listeners import Listeners, MirrorListener
 from autorf.driver.loop import TrialLoop
-from autorf.driver.plan import plan
+from autorf.driver.plan import StudyPlan, plan
 from autorf.driver.progress import open_progress
 from autorf.driver.scheduler import Scheduler
 from autorf.driver.study_trials import StudyTrials
 from autorf.errors import InputError, StorageLostError
-from autorf.executors import make
+from autorf.executors import Executor, check_address, make
 from autorf.store.store import Store, beginning, study_folder
 from autorf.store.versions import remember_versions
 from autorf.study.scale import scored
@@ -65,11 +66,34 @@ def search(
         InputError: for anything wrong with the study file, its data or its model, before anything is written.
         KeyboardInterrupt: on Ctrl-C, after leaving the study resumable.
     """
+    folder = study_folder(root, spec.name)
+    check_name(folder)
+    check_address(spec.executor)
     defaults = beginning(root, spec)
     spec = defaults.completed(scored(spec, source))
     planned = plan(spec, source, root, defaults)
     check_writable(root)
-    store = Store(study_folder(root, spec.name), spec.name, spec.storage)
+    is_new = not folder.exists()
+    store = Store(folder, spec.name, spec.storage)
+    try:
+        return _carry_out(spec, source, root, store, planned, retry_failed, quiet, json_lines)
+    except InputError:
+        if is_new and not (folder / "trials").exists():
+            # What could not begin, such as at an executor's address, leaves nothing behind.
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _carry_out(
+    spec: StudySpec,
+    source: str,
+    root: Path,
+    store: Store,
+    planned: StudyPlan,
+    retry_failed: bool,
+    quiet: bool,
+    json_lines: TextIO | None,
+) -> Outcome:
     store.register(spec, planned.trials, planned.listed, drawn=planned.listed is None)
     store.recover()
     if retry_failed:
@@ -77,16 +101,19 @@ def search(
     finished = {record.row for record in store.records() if record.finished}
     spec = counted(spec, planned.n_train, source)
     scheduler = Scheduler(spec, store, planned)
-    mirrored = open_mirror(spec, root, store.identity)
     due = scheduler.due()
+    # Before the mirror: where trials cannot run, nothing is to be mirrored.
+    executor = _executor(spec, store, scheduler) if due else None
+    mirrored = open_mirror(spec, root, store.identity)
     expected = (planned.n_configurations or 0) * len(planned.seeds) if due else 0
     shown = open_progress(spec, store.records(), expected=expected, quiet=quiet, json_lines=json_lines)
     with mirrored as mirror, shown as progress:
         mirror.begin(store.records())
         try:
-            if due:
+            if executor is not None:
                 remember_versions(store)
-                _run(spec, store, scheduler, Listeners(progress, MirrorListener(mirror)))
+                listener = Listeners(progress, MirrorListener(mirror))
+                TrialLoop(executor, StudyTrials(spec, store, scheduler, listener), listener).run()
         finally:
             with suppress(StorageLostError):
                 mirror.close(store.records())
@@ -102,6 +129,17 @@ def search(
     )
 
 
+def check_name(folder: Path) -> None:
+    """Raise ``InputError`` where a new study would take a place under the root that is not for studies."""
+    name = folder.name.casefold()
+    if (name in _NOT_STUDIES or name.startswith("mlflow.db")) and not (folder / "study.db").is_file():
+        raise InputError(f"name: {folder.name!r} under {folder.parent} is not for studies; give the study another name")
+
+
+_NOT_STUDIES = ("cache", "mlartifacts")
+"""Folders that the root holds beside those of studies, and ``mlflow.db``."""
+
+
 def check_writable(root: Path) -> None:
     """Raise ``InputError`` unless files can be made under ``root``, which is made if it is missing."""
     try:
@@ -113,9 +151,8 @@ def check_writable(root: Path) -> None:
         ) from None
 
 
-def _run(spec: StudySpec, store: Store, scheduler: Scheduler, listener: Listener) -> None:
+def _executor(spec: StudySpec, store: Store, scheduler: Scheduler) -> Executor:
     waiting = sum(not record.finished for record in store.records())
     # Where trials are drawn or promoted, or controls follow, those that wait now are not all.
     growing = scheduler.planned.spaces or spec.search.pruning is not None or spec.search.controls
-    executor = make(spec, store.folder, None if growing else max(1, waiting))
-    TrialLoop(executor, StudyTrials(spec, store, scheduler, listener), listener).run()
+    return make(spec, store.folder, None if growing else max(1, waiting))

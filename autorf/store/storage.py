@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import os
 import sqlite3
 import time
 import warnings
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import optuna
 import sqlalchemy
@@ -51,6 +53,7 @@ class Storage:
 
     Attributes:
         one_machine: whether only drivers on one machine can share it.
+        read_only: whether the folder of a study in SQLite may be read only; nothing is made there then.
         label: names the storage to people; without passwords.
 
     Raises:
@@ -59,18 +62,16 @@ class Storage:
 
     def __init__(self, folder: Path, name: str, url: str | None = None) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{folder}: cannot be made ({error.strerror}); use another name or --root") from None
         self.one_machine = url is None
+        self.read_only = url is None and (folder / "study.db").is_file() and not _may_write(folder)
         self.name, self._folder, self._made = name, folder, False
         self._lock = folder / "study.lock"
-        self._url = url or f"sqlite:///{(folder / 'study.db').resolve()}"
+        self._url = url or sqlite_url(folder / "study.db", read_only=self.read_only)
         self.label = hide_passwords(url) if url else str(folder / "study.db")
         self._settings = {"connect_args": {"timeout": 60}} if url is None else _POSTGRES
         _check_place(folder, name, url)
         if url is None:
+            _make_folder(folder)
             _check_whole(folder)
         try:
             self._engine = sqlalchemy.create_engine(self._url, pool_size=2, **self._settings)
@@ -91,6 +92,8 @@ class Storage:
             raise InputError(_opening_problem(self.label, url, error)) from None
         weakref.finalize(self, _dispose, self.rdb.engine, self._engine)
         if url is not None:
+            # Only now: a server that does not answer leaves nothing here.
+            _make_folder(folder)
             _leave_pointer(folder, url)
 
     def now(self) -> float:
@@ -103,6 +106,9 @@ class Storage:
     @contextmanager
     def exclusive(self) -> Iterator[None]:
         """Keep every other driver of this study out; ends with the process, however it dies."""
+        if self.read_only:
+            yield
+            return
         if self.one_machine:
             self.check_there()
             with self._lock.open("a") as file:
@@ -130,12 +136,47 @@ class Storage:
                 raise InputError(
                     f"{self.label}: holds study {study_names[0]!r}, not {self.name!r}; use another name or --root"
                 )
-            study = optuna.create_study(study_name=self.name, storage=rdb, direction="maximize", load_if_exists=True)
+            if self.read_only:
+                if not study_names:
+                    raise InputError(f"{self.label}: holds no study, and may not be written")
+                study = optuna.load_study(study_name=self.name, storage=rdb)
+            else:
+                study = optuna.create_study(
+                    study_name=self.name, storage=rdb, direction="maximize", load_if_exists=True
+                )
             _check_ours(self.label, study)
         except BaseException:
             rdb.engine.dispose()
             raise
         return rdb, study
+
+
+def sqlite_url(path: Path, *, read_only: bool = False) -> str:
+    """The URL of a database, for SQLAlchemy, whatever signs its path has.
+
+    >>> sqlalchemy.engine.make_url(sqlite_url(Path("/data/a?b/study.db"))).database
+    'file:///data/a%3Fb/study.db'
+    """
+    # SQLAlchemy itself ends a path at ?, and Optuna fills {...} in: neither is left in a file's URI.
+    uri = path.resolve().as_uri()
+    if sqlalchemy.engine.make_url(f"sqlite:///{uri}%20").database != f"{uri}%20":
+        # SQLAlchemy from 2.1 on decodes what SQLite is to decode.
+        uri = quote(uri, safe="/:")
+    return f"sqlite:///{uri}?{'mode=ro&' if read_only else ''}uri=true"
+
+
+def _may_write(folder: Path) -> bool:
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return False
+    files = (folder / "study.db", folder / "study.lock")
+    return all(os.access(file, os.W_OK) for file in files if file.exists())
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made ({error.strerror}); use another name or --root") from None
 
 
 def attributes_at(url: str, name: str) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def parse_yaml(text: str, place: str) -> Any:
         ...     parse_yaml("{rate: 1, rate: 2}", "a.yaml")
         ... except InputError as error:
         ...     print(error)
-        a.yaml: rate (line 1): this key occurs twice; keep one
+        a.yaml: rate: this key occurs twice; keep one
     """
     place = shown_place(place)
     if len(text) > MOST_CHARACTERS:
@@ -78,7 +78,7 @@ def parse_yaml(text: str, place: str) -> Any:
         return None if node is None else _Values(loader).of(node, (), 0)
     except _RefusedError as error:
         key = shown_place(".".join(error.path))
-        line = f"(line {error.line})" if error.line else ""
+        line = f"(line {error.line})" if error.line and "\n" in text else ""
         where = " ".join(part for part in (key, line) if part)
         raise InputError(f"{place}: {where}{': ' if where else ''}{error}") from None
     except yaml.YAMLError as error:
