@@ -14,7 +14,7 @@ from autorf.cli.exit_codes import DONE, FAILED_TRIALS
 from autorf.cli.json_stdout import json_stdout
 from autorf.comparison import compare_studies, results_of
 from autorf.comparison.ending import ending
-from autorf.errors import InputError
+from autorf.errors import InputError, in_short
 from autorf.store.storage import remember
 from autorf.store.store import Store, open_store
 from autorf.study import builtin
@@ -97,6 +97,7 @@ def compare(studies: list[str], root: Path, format: str, shown: Shown, margin: f
     if format not in FORMATS:
         raise InputError(f"--format {format}: one of {', '.join(FORMATS)}")
     stores = _stores(studies, root)
+    _warn_of_damage(stores)
     comparison = compare_studies([results_of(store) for store in stores], margin=margin)
     if format == "json":
         print(comparison.to_json())
@@ -118,8 +119,25 @@ def report(studies: list[str], root: Path, output: Path | None, *, force: bool) 
     """Write the report of studies as they stand and print its path."""
     from autorf.reporting import write_report
 
-    print(write_report(_stores(studies, root), output, force=force))
+    stores = _stores(studies, root)
+    _warn_of_damage(stores)
+    print(write_report(stores, output, force=force))
     return DONE
+
+
+_MOST_WARNINGS = 3
+
+
+def _warn_of_damage(stores: Sequence[Store]) -> None:
+    """Name the files of finished trials that are there and left out, for intervals and pictures lack them."""
+    from autorf.running.evidence import FILE, unreadable_evidence
+
+    places = [store.folder / "trials" / r.key for store in stores for r in store.records() if r.state == "complete"]
+    damaged = [f"{place / FILE}: {why}, and left out" for place in places if (why := unreadable_evidence(place))]
+    for line in damaged[:_MOST_WARNINGS]:
+        print(f"autorf: warning: {in_short(line)}", file=sys.stderr)
+    if len(damaged) > _MOST_WARNINGS:
+        print(f"autorf: warning: and {len(damaged) - _MOST_WARNINGS} more such files", file=sys.stderr)
 
 
 def _stores(studies: list[str], root: Path) -> list[Store]:

@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from contextlib import suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -107,7 +107,7 @@ def _carry_out(
     mirrored = open_mirror(spec, root, store.identity)
     expected = (planned.n_configurations or 0) * len(planned.seeds) if due else 0
     shown = open_progress(spec, store.records(), expected=expected, quiet=quiet, json_lines=json_lines)
-    with mirrored as mirror, shown as progress:
+    with closing(executor) if executor is not None else nullcontext(), mirrored as mirror, shown as progress:
         mirror.begin(store.records())
         try:
             if executor is not None:

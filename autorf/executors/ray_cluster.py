@@ -18,7 +18,6 @@ from autorf.study.spec import ExecutorSpec
 NODE_SECONDS = 3.0
 """How long a node may take to answer before it counts as dead."""
 
-_LAUNCHER_SETTINGS = "ray_bootstrap_config.yaml"
 _NO_CLUSTERS = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -77,7 +76,7 @@ class Cluster:
     def _start(self) -> None:
         """Start a node; its API server answers health checks on loopback, with neither pages nor jobs."""
         assert self._scratch is not None
-        with _loopback_only(), _no_cloud(self._scratch.path):
+        with _loopback_only(), _no_cloud():
             import ray
 
             ray.init(
@@ -145,24 +144,26 @@ def _loopback_only() -> Iterator[None]:
         del os.environ[_NO_CLUSTERS]
 
 
-@contextmanager
-def _no_cloud(folder: Path) -> Iterator[None]:
-    """Have Ray's API server not ask the metadata servers of three clouds, two addresses and a name, where it runs.
+_NOWHERE = {"http_proxy": "http://127.0.0.1:9", "no_proxy": "localhost,127.0.0.1,::1"}
+"""Of the environment of Ray's API server. Nobody listens at the discard port; loopback is reached without a proxy."""
 
-    It asks, whether or not usage is to be reported, unless its home holds the settings of Ray's own cluster launcher;
-    an empty file of them is enough, in a home that no other process has.
+
+@contextmanager
+def _no_cloud() -> Iterator[None]:
+    """Have Ray's API server not ask the metadata servers of three clouds, at an address and a name, where it runs.
+
+    It asks even where usage is not to be reported, and has no setting for that; nothing else of it leaves loopback.
     """
     from ray._private import ray_constants, services
 
-    (folder / _LAUNCHER_SETTINGS).touch()
     start = services.start_ray_process
 
-    def start_at_home(command: list[str], process_type: str, *arguments: Any, **options: Any) -> Any:
+    def start_without_cloud(command: list[str], process_type: str, *arguments: Any, **options: Any) -> Any:
         if process_type == ray_constants.PROCESS_TYPE_DASHBOARD:
-            options["env_updates"] = {**(options.get("env_updates") or {}), "HOME": str(folder)}
+            options["env_updates"] = {**(options.get("env_updates") or {}), **_NOWHERE}
         return start(command, process_type, *arguments, **options)
 
-    services.start_ray_process = start_at_home
+    services.start_ray_process = start_without_cloud
     try:
         yield
     finally:

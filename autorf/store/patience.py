@@ -38,10 +38,10 @@ class Patience:
             try:
                 answer = action()
             except (StorageInternalError, DBAPIError) as error:
+                self._check_there()
                 if not _may_come_back(error):
                     self._give_up(error)
                     raise
-                self._check_there()
                 if time.monotonic() - began + pause > 60 * self.minutes:
                     raise StorageLostError(
                         f"storage {self.label} could not be reached for {self.minutes:g} min ({problem(error)}); "

@@ -82,10 +82,17 @@ def parse_yaml(text: str, place: str) -> Any:
         where = " ".join(part for part in (key, line) if part)
         raise InputError(f"{place}: {where}{': ' if where else ''}{error}") from None
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" (line {mark.line + 1})" if mark else ""
-        problem = getattr(error, "problem", None) or "cannot be parsed"
-        raise InputError(f"{place}: no valid YAML{where}: {problem}; quote texts that hold : # [ {{ & * or !") from None
+        raise InputError(f"{place}: no valid YAML{_problem(error, text)}") from None
+
+
+def _problem(error: yaml.YAMLError, text: str) -> str:
+    if isinstance(error, yaml.reader.ReaderError):
+        line = text.count("\n", 0, error.position) + 1
+        return f" (line {line}): holds the control character {shown(chr(int(error.character)))}; remove it"
+    mark = getattr(error, "problem_mark", None)
+    where = f" (line {mark.line + 1})" if mark else ""
+    problem = getattr(error, "problem", None) or "cannot be parsed"
+    return f"{where}: {problem}; quote texts that hold : # [ {{ & * or !"
 
 
 class _Values:
