@@ -1,8 +1,8 @@
-"""Everything that people give, given wrong: study files, options, stores, calls and pictures, with a fixed seed.
+"""Everything that people give, given wrong, with a fixed seed: study files, options, stores, calls and pictures.
 
-Each is given to the command line's ``main`` or to a public function, in this process. Right is an answer in one printable
-line of at most 300 characters and exit code 0 or 2, within seconds, after which nothing is left behind; a traceback or
-what the command line calls a defect is wrong. Prints the table of ``benchmarks/results/fuzz.md``, and what was wrong.
+Each is given to the command line's ``main`` or to a public function, in this process. Right is an answer in one
+printable line of at most 300 characters and exit code 0 or 2, within seconds, after which nothing is left behind; a
+traceback or what the command line calls a defect is wrong. Prints the table of ``benchmarks/results/fuzz.md``, and what was wrong.
 
     python benchmarks/fuzz.py            # all
     python benchmarks/fuzz.py 0.02       # a share of it, as the tests take
@@ -84,7 +84,7 @@ def at_most(seconds: int) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def asked(kind: str, given: str, arguments: Sequence[str], folder: Path, leaves: Sequence[str] = ()) -> Answer:
+def asked(kind: str, given: str, arguments: Sequence[str], folder: Path, leaves: Sequence[str] | None = ()) -> Answer:
     """The command line's answer to ``arguments``, given in ``folder``.
 
     Args:
@@ -92,7 +92,7 @@ def asked(kind: str, given: str, arguments: Sequence[str], folder: Path, leaves:
         given: see :class:`Answer`.
         arguments: of the command.
         folder: in which it runs.
-        leaves: names of files that it may leave there.
+        leaves: endings of the names of files that it may leave there; None for any.
     """
     from autorf.cli import main
 
@@ -114,7 +114,8 @@ def asked(kind: str, given: str, arguments: Sequence[str], folder: Path, leaves:
     finally:
         os.chdir(here)
         sys.argv = arguments_before
-    left = sorted(name for name in listed(folder) - before if not name.endswith(tuple(leaves) or ("\0",)))
+    new = sorted(listed(folder) - before)
+    left = [] if leaves is None else [name for name in new if not name.endswith(tuple(leaves))]
     lines = err.getvalue().strip().splitlines() or out.getvalue().strip().splitlines() or [""]
     return Answer(kind, given, lines[-1], code, _problem(code, err.getvalue(), left))
 
@@ -260,11 +261,14 @@ def make_pictures(root: Path) -> None:
 
 VALUES = (
     "", " ", "0", "-1", "1", "1.5", "1e308", "nan", "inf", "9" * 5000, "99999999999999999999", "many", "x" * 4000,
-    "\x1b[31m", "a\nb", "日本", "../x", "/", "/dev/null", "/dev/full", "/proc/1/mem", "mlflow.db", "[", "{", "a=b", "=",
+    "\x1b[31m", "a\nb", "日本", "../x", "/", "/dev/null", "/dev/full", "/proc/1/mem", "mlflow.db", "[", "{", "a=b",
+    "=",
     "a.b=1", "." * 50, "0x0", "512x", "1000000x1000000", "0,0", "0,1,", "1,1", "json", "table", "onnx", "~", "\udc80",
-    "training.epochs=0", "model.paths=[[a]]", "a" * 300 + "=1", ".".join("a" * 3000) + "=1", "timm:", "python:os:getcwd",
+    "training.epochs=0", "model.paths=[[a]]", "a" * 300 + "=1", ".".join("a" * 3000) + "=1", "timm:",
+    "python:os:getcwd",
     "timm:nothing", "smp:Unet", "hf:x/y", "paper:none", "torchvision:x", "python:./none.py:make", "dilation rate=0",
-    "{method: [dilation]}", "search_space=[]", "data.root=/dev", "name=cache", "name=mlflow.db", "model.name=timm:resnet18",
+    "{method: [dilation]}", "search_space=[]", "data.root=/dev", "name=cache", "name=mlflow.db",
+    "model.name=timm:resnet18",
 )  # fmt: skip
 
 MODEL = "timm:test_byobnet"
@@ -297,7 +301,7 @@ def option_values(count: int, seed: int, folder: Path) -> Iterator[Answer]:
         arguments, options = COMMANDS[command]
         option, value = draw.choice(options), draw.choice(VALUES)
         given = (value, *arguments[1:]) if option == "STUDY" else (*arguments, f"{option}={value}")
-        leaves = (".html",) if command == "report" else ()
+        leaves = None if option == "--output" else (".html",)
         yield asked("option values", f"{command} {option} {value[:40]!r}", [command, *given], folder, leaves)
 
 
@@ -321,7 +325,8 @@ def _gathered(folder: Path) -> None:
 
 JUNK = (
     "{", "null", '"x"', "[]", "{}", "0", "-1", "1e999", "NaN", "Infinity", '{"epoch": "x"}', "true", '[["a"]]',
-    '{"miou": {"a": 1}}', "9" * 400, '"' + "x" * 5000 + '"', '{"method": "nothing"}', '{"method": "dilation", "rate": -1}',
+    '{"miou": {"a": 1}}', "9" * 400, '"' + "x" * 5000 + '"', '{"method": "nothing"}',
+    '{"method": "dilation", "rate": -1}',
     '{"format": 99}', "99", "\x00", "", '{"dilation": null}', '"\\ud800"', '{"a": NaN}', "[null]",
 )  # fmt: skip
 
@@ -333,7 +338,8 @@ def damaged_stores(count: int, seed: int, folder: Path) -> Iterator[Answer]:
     good = folder / "good"
     (folder / "runs").rename(good)
     damages: tuple[Callable[[random.Random, Path], str], ...] = (
-        _bytes, _bytes, _row, _row, _row, _row, _study_row, _study_row, _table, _score, _evidence, _pointer, _version, _gone,
+        _bytes, _bytes, _row, _row, _row, _row, _study_row, _study_row, _table, _score, _evidence, _pointer, _version,
+        _gone,
     )  # fmt: skip
     commands = (
         ("compare", "stored"), ("compare", "stored", "--format", "json"), ("compare", "stored", "--per-class"),
@@ -458,6 +464,15 @@ KINDS: dict[str, Callable[[int, int, Path], Iterator[Answer]]] = {
 }  # fmt: skip
 
 
+@contextmanager
+def work_folder() -> Iterator[Path]:
+    """A folder, in which and beside which files may be left."""
+    with tempfile.TemporaryDirectory() as around:
+        folder = Path(around) / "work"
+        folder.mkdir()
+        yield folder
+
+
 def answers(share: float = 1.0, seed: int = SEED, kinds: Sequence[str] = ()) -> Iterator[Answer]:
     """The answers to a share of everything, kind by kind.
 
@@ -468,12 +483,12 @@ def answers(share: float = 1.0, seed: int = SEED, kinds: Sequence[str] = ()) -> 
     """
     for kind, count in COUNTS.items():
         if not kinds or kind in kinds:
-            with tempfile.TemporaryDirectory() as folder:
-                yield from KINDS[kind](max(1, round(share * count)), seed, Path(folder))
+            with work_folder() as folder:
+                yield from KINDS[kind](max(1, round(share * count)), seed, folder)
     for kind, (module, count) in OTHERS.items():
         if (Path(__file__).parent / f"{module}.py").is_file() and (not kinds or kind in kinds):
-            with tempfile.TemporaryDirectory() as folder:
-                yield from import_module(module).answers(max(1, round(share * count)), seed, Path(folder))
+            with work_folder() as folder:
+                yield from import_module(module).answers(max(1, round(share * count)), seed, folder)
 
 
 def table(given: Sequence[Answer], seconds: float) -> str:

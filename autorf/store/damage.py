@@ -31,7 +31,12 @@ def rows_with_damage(storage: RDBStorage, study: int) -> list[FrozenTrial]:
 def _row(
     storage: RDBStorage, connection: sqlalchemy.Connection, row: int, number: int, state: str, ended: Any
 ) -> FrozenTrial:
-    stored = connection.execute(sqlalchemy.text(_VALUES), {"trial": row}).all()
+    try:
+        stored = connection.execute(sqlalchemy.text(_VALUES), {"trial": row}).all()
+    except sqlalchemy.exc.DBAPIError as error:
+        # Such as a text that is none: of one row, where the file as a whole can be read.
+        values: dict[str, Any] = {DAMAGED: [f"row {row}: {error.orig}"]}
+        return FrozenTrial(number, TrialState.FAIL, None, None, None, {}, {}, values, {}, {}, row)
     values, unreadable = _decoded(stored)
     # As if null had been written: whoever needs the value says that it is missing.
     values |= dict.fromkeys(unreadable)

@@ -1,5 +1,6 @@
 """Waiting for a storage that went away."""
 
+import sqlite3
 import sys
 import time
 from collections.abc import Callable
@@ -39,7 +40,7 @@ class Patience:
                 answer = action()
             except (StorageInternalError, DBAPIError) as error:
                 self._check_there()
-                if not _may_come_back(error):
+                if not may_come_back(error):
                     self._give_up(error)
                     raise
                 if time.monotonic() - began + pause > 60 * self.minutes:
@@ -63,7 +64,7 @@ class Patience:
             raise StorageLostError(f"{self.label}: {reason}; make room, the same command continues") from None
         if _READ_ONLY in reason:
             raise InputError(f"{self.label}: may not be written; give yourself the permission, or use --root") from None
-        if any(sign in reason for sign in _DAMAGED):
+        if isinstance(_original(error), sqlite3.Error):
             raise InputError(
                 f"{self.label}: cannot be read ({reason}); restore it from a backup, or give the study another name"
             ) from None
@@ -73,12 +74,22 @@ class Patience:
 
 
 _FULL, _READ_ONLY = "disk is full", "readonly database"
-_DAMAGED = ("malformed", "not a database", "no such table", "no such column", "UNIQUE constraint", "has no column")
-"""What SQLite says where waiting helps nothing."""
+_PASSING = ("locked", "busy", "unable to open", "disk I/O")
+"""What SQLite says where it may help to wait; it says much else of a file that is damaged."""
 
 
-def _may_come_back(error: BaseException) -> bool:
-    if any(sign in problem(error) for sign in (_FULL, _READ_ONLY, *_DAMAGED)):
-        return False
-    cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+def may_come_back(error: BaseException) -> bool:
+    """Whether a storage that failed so may answer later."""
+    if isinstance(_original(error), sqlite3.Error):
+        return any(sign in problem(error) for sign in _PASSING)
+    cause = _cause(error)
     return isinstance(cause, OperationalError | InterfaceError) or bool(getattr(cause, "connection_invalidated", False))
+
+
+def _cause(error: BaseException) -> BaseException | None:
+    return error.__cause__ if isinstance(error, StorageInternalError) else error
+
+
+def _original(error: BaseException) -> BaseException | None:
+    """What the database's own module raised."""
+    return getattr(_cause(error), "orig", None)

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial
+from sqlalchemy.exc import DBAPIError
 
 from autorf.store.damage import rows_with_damage, study_values
-from autorf.store.patience import Patience
+from autorf.store.patience import Patience, may_come_back
 from autorf.store.record import Record, newest_attempts, record_from
 from autorf.store.scored_anew import LabelledClasses, scored_anew
 from autorf.store.storage import Storage
@@ -129,6 +131,10 @@ class StudyReader:
             return self._study.get_trials(deepcopy=False)
         except (AssertionError, ValueError, LookupError, TypeError):
             # Optuna stops at a value that is no JSON, a score that is no number, or a state that there is not.
+            return rows_with_damage(self._storage, self._study._study_id)
+        except (StorageInternalError, DBAPIError) as error:
+            if may_come_back(error):
+                raise
             return rows_with_damage(self._storage, self._study._study_id)
 
     def _attributes(self) -> dict[str, Any]:
