@@ -1,5 +1,6 @@
 """Run a study, or what is missing of it."""
 
+import shutil
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
@@ -15,7 +16,7 @@ from autorf.driver.progress import open_progress
 from autorf.driver.scheduler import Scheduler
 from autorf.driver.study_trials import StudyTrials
 from autorf.errors import InputError, StorageLostError
-from autorf.executors import Executor, make
+from autorf.executors import Executor, check_address, make
 from autorf.store.images import StudyImages
 from autorf.store.record import Record
 from autorf.store.store import Store, beginning, study_folder
@@ -70,40 +71,65 @@ def search(
             anything is written.
         KeyboardInterrupt: on Ctrl-C, after leaving the study resumable.
     """
+    folder = study_folder(root, spec.name)
+    check_name(folder)
+    check_address(spec.executor)
     defaults = beginning(root, spec)
     spec = defaults.completed(scored(spec, source))
     planned = plan(spec, source, root, defaults)
     check_writable(root)
-    with ExitStack() as closing:
-        executor, tried = _first_steps(spec, source, root, planned, closing)
-        store = Store(study_folder(root, spec.name), spec.name, spec.storage)
-        images = StudyImages(store, spec.data, root)
-        images.check()
-        store.register(spec, planned.trials, planned.listed, drawn=planned.listed is None)
-        caution = images.remember()
-        if tried:
-            store.note(NOTE, sorted({*store.notes().get(NOTE, ()), *tried}))
-        store.recover()
-        if retry_failed:
-            store.retry_failed()
-        finished = {record.row for record in store.records() if record.finished}
-        spec = counted(spec, planned.n_train, source)
-        scheduler = Scheduler(spec, store, planned)
-        mirrored = open_mirror(spec, root, store.identity)
-        due = scheduler.due()
-        expected = (planned.n_configurations or 0) * len(planned.seeds) if due else 0
-        shown = open_progress(spec, store.records(), expected=expected, quiet=quiet, json_lines=json_lines)
-        with mirrored as mirror, shown as progress:
-            mirror.begin(store.records())
-            try:
-                if due:
-                    remember_versions(store)
-                    executor = executor or _executor(spec, store.folder, planned, store.records())
-                    listener = Listeners(progress, MirrorListener(mirror))
-                    TrialLoop(executor, StudyTrials(spec, store, scheduler, listener), listener).run()
-            finally:
-                with suppress(StorageLostError):
-                    mirror.close(store.records())
+    is_new = not folder.exists()
+    try:
+        with ExitStack() as closing:
+            return _carry_out(spec, source, root, planned, closing, retry_failed, quiet, json_lines)
+    except InputError:
+        if is_new and not (folder / "trials").exists():
+            # What could not begin, such as at an executor's address, leaves nothing behind.
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _carry_out(
+    spec: StudySpec,
+    source: str,
+    root: Path,
+    planned: StudyPlan,
+    closing: ExitStack,
+    retry_failed: bool,
+    quiet: bool,
+    json_lines: TextIO | None,
+) -> Outcome:
+    executor, tried = _first_steps(spec, source, root, planned, closing)
+    store = Store(study_folder(root, spec.name), spec.name, spec.storage)
+    images = StudyImages(store, spec.data, root)
+    images.check()
+    store.register(spec, planned.trials, planned.listed, drawn=planned.listed is None)
+    caution = images.remember()
+    if tried:
+        store.note(NOTE, sorted({*store.notes().get(NOTE, ()), *tried}))
+    store.recover()
+    if retry_failed:
+        store.retry_failed()
+    finished = {record.row for record in store.records() if record.finished}
+    spec = counted(spec, planned.n_train, source)
+    scheduler = Scheduler(spec, store, planned)
+    due = scheduler.due()
+    # Before the mirror: where trials cannot run, nothing is to be mirrored.
+    if due and executor is None:
+        executor = _executor(spec, store.folder, planned, store.records(), closing)
+    mirrored = open_mirror(spec, root, store.identity)
+    expected = (planned.n_configurations or 0) * len(planned.seeds) if due else 0
+    shown = open_progress(spec, store.records(), expected=expected, quiet=quiet, json_lines=json_lines)
+    with mirrored as mirror, shown as progress:
+        mirror.begin(store.records())
+        try:
+            if due and executor is not None:
+                remember_versions(store)
+                listener = Listeners(progress, MirrorListener(mirror))
+                TrialLoop(executor, StudyTrials(spec, store, scheduler, listener), listener).run()
+        finally:
+            with suppress(StorageLostError):
+                mirror.close(store.records())
     records = store.records()
     end = store.notes().get("end") or {}
     return Outcome(
@@ -114,6 +140,17 @@ def search(
         saved=end.get("saved"),
         warnings=planned.warnings if caution is None else (*planned.warnings, caution),
     )
+
+
+def check_name(folder: Path) -> None:
+    """Raise ``InputError`` where a new study would take a place under the root that is not for studies."""
+    name = folder.name.casefold()
+    if (name in _NOT_STUDIES or name.startswith("mlflow.db")) and not (folder / "study.db").is_file():
+        raise InputError(f"name: {folder.name!r} under {folder.parent} is not for studies; give the study another name")
+
+
+_NOT_STUDIES = ("cache", "mlartifacts")
+"""Folders that the root holds beside those of studies, and ``mlflow.db``."""
 
 
 def check_writable(root: Path) -> None:
@@ -153,8 +190,7 @@ def _first_steps(
         return None, []
     if not folder.exists():
         closing.callback(_remove_empty, folder)
-    executor = _executor(spec, folder, planned, records)
-    closing.callback(executor.close)
+    executor = _executor(spec, folder, planned, records, closing)
     return executor, take_first_steps(counted(spec, planned.n_train, source), source, folder, due, executor)
 
 
@@ -163,8 +199,13 @@ def _remove_empty(folder: Path) -> None:
         folder.rmdir()
 
 
-def _executor(spec: StudySpec, folder: Path, planned: StudyPlan, records: Sequence[Record]) -> Executor:
+def _executor(
+    spec: StudySpec, folder: Path, planned: StudyPlan, records: Sequence[Record], closing: ExitStack
+) -> Executor:
+    """Where trials run, closed when the search ends."""
     waiting = len(planned.trials) if not records else sum(not record.finished for record in records)
     # Where trials are drawn or promoted, or controls follow, those that wait now are not all.
     growing = planned.spaces or planned.bisected or spec.search.pruning is not None or spec.search.controls
-    return make(spec, folder, None if growing else max(1, waiting))
+    executor = make(spec, folder, None if growing else max(1, waiting))
+    closing.callback(executor.close)
+    return executor
