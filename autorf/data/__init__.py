@@ -5,17 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, SerializeAsAny, TypeAdapter, WrapValidator
 
+from autorf.data.data_set import DATA, DataSet, Labels
 from autorf.data.picture_spec import Pictures
-from autorf.data.spec import (
-    DATA,
-    Augmentation,
-    CamVidData,
-    DataSet,
-    DigitsData,
-    FassegData,
-    FolderData,
-    Labels,
-)
+from autorf.data.spec import Augmentation, CamVidData, DigitsData, FassegData, FolderData
 from autorf.specification import parse
 
 if TYPE_CHECKING:

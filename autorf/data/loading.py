@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from autorf.data import camvid, digits, fasseg
 from autorf.data.camvid import camvid_pairs, camvid_sets
+from autorf.data.data_set import DataSet, Labels
 from autorf.data.digits import digit_sets
 from autorf.data.fasseg import fasseg_pairs, fasseg_sets
 from autorf.data.folder import folder_pairs, folder_sets
@@ -11,7 +12,7 @@ from autorf.data.label_groups import check_labels
 from autorf.data.labelled import check_labelled, has_label
 from autorf.data.pairs import Pair
 from autorf.data.segmentation_set import FILL_INDEX, SegmentationSet, Splits
-from autorf.data.spec import CamVidData, DataSet, DigitsData, FassegData, FolderData, Labels
+from autorf.data.spec import CamVidData, DigitsData, FassegData, FolderData
 
 AnyData = DigitsData | FolderData | CamVidData | FassegData | DataSet
 

@@ -61,11 +61,20 @@ def check_file(path: Path) -> None:
 
 def on_disk(path: Path) -> Path:
     """``path`` as the disk spells it, where only another spelling of its accents is there."""
-    if os.path.lexists(path) or not path.name:
-        return path
-    parent = on_disk(path.parent)
+    there = Path(path.anchor)
+    for part in path.relative_to(there).parts:
+        entry = _entry(there, part)
+        if entry is None:
+            return path
+        there = entry
+    return there
+
+
+def _entry(folder: Path, name: str) -> Path | None:
+    if os.path.lexists(folder / name):
+        return folder / name
     try:
-        alike = [entry for entry in parent.iterdir() if spelled(entry.name) == spelled(path.name)]
+        alike = [entry for entry in folder.iterdir() if spelled(entry.name) == spelled(name)]
     except OSError:
-        return path
-    return alike[0] if alike else path
+        return None
+    return alike[0] if alike else None

@@ -1,12 +1,13 @@
 """Images and their masks, matched by stem."""
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from autorf.data.names import Names, check_file, check_name, on_disk, shown, spelled
-from autorf.errors import InputError
+from autorf.errors import InputError, in_one_line
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 MASK_SUFFIXES = (".png",)
@@ -26,9 +27,18 @@ def require_folder(folder: Path, layout: str) -> None:
     Raises:
         InputError: naming the folder and the ``layout`` expected.
     """
-    if not folder.is_dir():
-        fault = "is no folder" if folder.exists() else "does not exist"
-        raise InputError(f"{shown(folder)}: {fault}; expected {layout}")
+    if not os.path.isdir(folder):  # noqa: PTH112 (Path's own raises for a path that is too long or behind a closed door)
+        raise InputError(f"{shown(folder)}: {_fault(folder)}; expected {layout}")
+
+
+def _fault(folder: Path) -> str:
+    try:
+        folder.stat()
+    except FileNotFoundError:
+        return "does not exist"
+    except (OSError, ValueError) as error:
+        return f"cannot be opened ({getattr(error, 'strerror', None) or in_one_line(error)})"
+    return "is no folder"
 
 
 def find_pairs(images: Path, masks: Path, layout: str, names: Names = "nfc") -> list[Pair]:

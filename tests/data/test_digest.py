@@ -6,14 +6,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
-from autorf.data import DigitsData, FolderData, digest
+from autorf.data import DataSet, DigitsData, FolderData, Labels, digest
 from autorf.data.digest import DataDigest, digest_of
 from autorf.data.digest_cache import DigestCache
 from autorf.data.image_changes import changes
+from autorf.data.pairs import Pair, find_pairs
 from autorf.errors import InputError
 from tests.data.conftest import WritePair
 
@@ -118,6 +119,17 @@ def test_beyond_the_bound_files_are_known_by_size_time_and_ends_but_validation_m
     assert "the validation mask 2.png is changed" in told(before, digested(large))
 
 
+@pytest.mark.parametrize("at", [0, -1])
+def test_both_ends_of_a_large_file_are_looked_at(data: FolderData, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    monkeypatch.setattr(digest, "_END", 16)
+    before, file = digested(data, "ends"), data.root / "train" / "images" / "1.png"
+    content = bytearray(file.read_bytes())
+    content[at] ^= 1
+    file.write_bytes(bytes(content))
+    os.utime(file, (LONG_AGO, LONG_AGO))
+    assert "the training image 1.png is changed" in told(before, digested(data, "ends"))
+
+
 def test_a_file_of_two_ends_that_overlap_is_digested_too(data: FolderData) -> None:
     before = digested(data, "ends")
     edit(data.root / "val" / "images" / "1.png")
@@ -127,6 +139,45 @@ def test_a_file_of_two_ends_that_overlap_is_digested_too(data: FolderData) -> No
 def test_generated_data_has_no_digest(tmp_path: Path) -> None:
     assert digest_of(DigitsData(n_train=4, n_val=2), tmp_path) is None
     assert not list(tmp_path.iterdir())
+
+
+class Theirs(DataSet):
+    """A data set of another package, which names its files where ``folder`` says so."""
+
+    name: Literal["theirs"] = "theirs"
+    image_size: tuple[int, int] = (8, 8)
+    folder: Path | None = None
+
+    def labels(self) -> Labels:
+        return Labels(("a", "b", "c"))
+
+    def sets(self) -> dict[str, Any]:
+        return {}
+
+    def files(self) -> dict[str, list[Pair]]:
+        if self.folder is None:
+            return super().files()  # type: ignore[return-value]
+        return {"val": find_pairs(self.folder / "images", self.folder / "masks", "")}
+
+
+def test_a_data_set_of_others_is_known_by_the_files_that_it_names(data: FolderData, tmp_path: Path) -> None:
+    assert digest_of(Theirs(), tmp_path / "cache") is None
+    named = digest_of(Theirs(folder=data.root / "val"), tmp_path / "cache")
+    assert named is not None
+    assert named.summary()["splits"]["val"] == digested(data).summary()["splits"]["val"]
+
+
+def test_files_of_one_name_in_two_folders_are_two(data: FolderData, tmp_path: Path) -> None:
+    class Both(Theirs):
+        def files(self) -> dict[str, list[Pair]]:
+            pairs = [
+                find_pairs(data.root / split / "images", data.root / split / "masks", "") for split in ("train", "val")
+            ]
+            return {"val": pairs[0] + pairs[1]}
+
+    both = digest_of(Both(), tmp_path / "cache")
+    assert both is not None
+    assert len(both.files["val"]["images"]) == 7
 
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
@@ -175,11 +226,12 @@ def test_a_damaged_cache_is_made_anew(data: FolderData, content: bytes | None) -
     assert json.loads(cache.read_bytes())["version"] == 1
 
 
-def test_entries_of_another_shape_are_not_believed(data: FolderData) -> None:
+@pytest.mark.parametrize("entry", [["x"], 5, None, "abcd"])
+def test_entries_of_another_shape_are_not_believed(data: FolderData, entry: object) -> None:
     first = digested(data)
     (cache,) = (data.root.parent / "cache").iterdir()
     content = json.loads(cache.read_bytes())
-    content["files"] = {key: ["x"] for key in content["files"]}
+    content["files"] = dict.fromkeys(content["files"], entry)
     cache.write_text(json.dumps(content))
     assert digested(data).summary() == first.summary()
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from autorf.data import FassegData, FolderData, Pictures, load
+from autorf.data import CamVidData, FassegData, FolderData, Pictures, load
 from autorf.data.names import on_disk, shown, spelled
-from autorf.data.pairs import Pair, find_pairs, split_off
+from autorf.data.pairs import Pair, find_pairs, require_folder, split_off
 from autorf.errors import InputError
 from tests.data.conftest import WritePair
 
@@ -118,3 +118,31 @@ def test_of_a_long_path_the_end_is_shown_for_it_names_the_file(tmp_path: Path, w
 def test_a_path_is_shown_as_it_is_where_it_can_be() -> None:
     assert shown(Path("a b/ü.png")) == "a b/ü.png"
     assert shown(Path("x" * 200)) == f"...{'x' * 137}"
+
+
+@pytest.mark.parametrize("root", ["x" * 5000, "a/" * 3000, "a\0b", "a\nb", "\x1b[31m", ""])
+@pytest.mark.parametrize("kind", [FolderData, FassegData, CamVidData])
+def test_a_root_that_no_disk_could_have_is_one_line(root: str, kind: type) -> None:
+    values = {"classes": 3} if kind is FolderData else {}
+    with pytest.raises(InputError) as error:
+        load(kind(root=root, image_size=(8, 8), **values))
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) < 480
+    assert "expected " in str(error.value)
+
+
+def test_a_folder_behind_a_closed_door_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(path: object, **_: object) -> os.stat_result:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os.path, "isdir", lambda _: False)
+    monkeypatch.setattr(Path, "stat", closed)
+    with pytest.raises(InputError, match=r"x: cannot be opened \(Permission denied\); expected it"):
+        require_folder(tmp_path / "x", "it")
+
+
+@pytest.mark.parametrize("part", ["train", "val", "images", "masks"])
+def test_a_folder_s_name_that_no_disk_could_have_is_one_line(tmp_path: Path, write_pair: WritePair, part: str) -> None:
+    data = folder(tmp_path, write_pair).model_copy(update={part: "x" * 5000})
+    with pytest.raises(InputError, match="cannot be opened"):
+        load(data)

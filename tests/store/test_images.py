@@ -120,7 +120,10 @@ def test_a_study_that_is_refused_has_learned_nothing_of_other_images(pictures: P
     assert summary_in(store.notes()) == before
 
 
-def test_two_processes_that_begin_at_once_on_other_images_do_not_both_begin(pictures: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("at_the_same_moment", [False, True])
+def test_two_processes_that_begin_at_once_on_other_images_do_not_both_begin(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_the_same_moment: bool
+) -> None:
     spec = study(pictures)
     store = Store(tmp_path / "tiny", "tiny")
     first, second = (StudyImages(store, spec.data, tmp_path) for _ in range(2))
@@ -128,11 +131,17 @@ def test_two_processes_that_begin_at_once_on_other_images_do_not_both_begin(pict
     paint(pictures / "val" / "masks" / "0.png", side=20)
     second.check()
     assert first.remember() is None
+    if at_the_same_moment:
+        # As read before the first one wrote.
+        monkeypatch.setattr(Store, "notes", lambda _: {})
     with pytest.raises(InputError, match="began on other images"):
         second.remember()
 
 
-@pytest.mark.parametrize("damage", [b"", b"{}", b"[]", b"\xff", None])
+ANOTHERS = b'{"val": {"images": {"zzz.png": "0"}, "masks": {}}}'
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}", b"[]", b"\xff", ANOTHERS, None])
 def test_without_the_list_of_files_a_study_still_knows_its_images(
     pictures: Path, tmp_path: Path, damage: bytes | None
 ) -> None:
