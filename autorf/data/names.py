@@ -6,7 +6,7 @@ import unicodedata
 from pathlib import Path
 from typing import Literal
 
-from autorf.errors import InputError
+from autorf.errors import InputError, printable
 
 Names = Literal["nfc", "bytes"]
 """Whether two spellings of a name that look alike are one name."""
@@ -34,9 +34,7 @@ def shown(path: Path, most: int = _LONGEST) -> str:
     >>> shown(Path("a\\nb.png"))
     'a\\\\nb.png'
     """
-    text = str(path)
-    if not text.isprintable():
-        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    text = printable(str(path))
     return text if len(text) <= most else f"...{text[3 - most :]}"
 
 

@@ -112,6 +112,14 @@ def _is_end(value: Any) -> bool:
     return isinstance(value, Mapping) and all(isinstance(value.get(name), str | None) for name in ("reason", "saved"))
 
 
+def _is_grid(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(_is_count(value.get(name)) for name in ("configurations", "seeds"))
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
 def _is_versions(value: Any) -> bool:
     return isinstance(value, list) and _is_mapping_of_mappings(dict(enumerate(value)))
 
@@ -130,6 +138,7 @@ _SHAPES: dict[str, Callable[[Any], bool]] = {
     "file_defaults": lambda value: isinstance(value, Mapping),
     "identity": lambda value: isinstance(value, str) and bool(re.fullmatch(r"[0-9a-f]{1,64}", value)),
     "note:end": _is_end,
+    "note:grid": _is_grid,
     "note:versions": _is_versions,
     "note:busy:.*": _is_span,
     "retrain:.*": _is_retrain,

@@ -131,7 +131,7 @@ class Store(StudyReader):
 
     def _note_once(self, name: str, value: object) -> Any:
         with self._opened.exclusive():
-            stored = self._study.user_attrs.get(name)
+            stored = self._attributes().get(name)
             if stored is None:
                 self._study.set_user_attr(name, value)
             return value if stored is None else stored
