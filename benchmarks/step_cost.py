@@ -6,7 +6,8 @@
 one. A process of each trains the same tiny network from the same seeds; the two take turns, and who goes first
 alternates. Both must come to the same losses, up to rounding, before their times are compared: processor seconds of the
 whole step, from ``advance`` to the optimizer's. The table says the median of the ratios of the pairs and the quartiles
-between which half of them lie. ``--write`` records it beside this script.
+between which half of them lie. Where other work shares the machine that is coarse, so what a step does beside the
+network's arithmetic is also timed alone; ``--pairs 0`` does only that. ``--write`` records it beside this script.
 """
 
 import argparse
@@ -24,6 +25,9 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 STEPS = 20
 """Of each phase of a training."""
+
+BESIDE = 400
+"""Steps of each phase without the network's arithmetic."""
 
 CASES: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "learned_dilation": ("LearnedDilation", {"targets": ("1", "3"), "search": 0.5}, ("search", "fixed")),
@@ -72,6 +76,29 @@ def trained(case: str) -> Answer:
     return answer
 
 
+def beside(case: str) -> Answer:
+    """Microseconds of ``advance`` and of the optimizer's step in each phase, without the network's arithmetic."""
+    import torch
+    from torch import nn
+
+    import autorf
+
+    kind, options, phases = CASES[case]
+    layers = [nn.Conv2d(width, 16, 3, padding=1) for width in (3, 16, 16)]
+    model = nn.Sequential(layers[0], layers[1], nn.ReLU(), layers[2], nn.ReLU(), nn.Conv2d(16, 2, 1))
+    autorf.adapt(model, getattr(autorf, kind)(**options))
+    optimizer = torch.optim.SGD(autorf.parameter_groups(model, lr=0.01), lr=0.01)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    total, answer = BESIDE * len(phases), {phase: list[float]() for phase in phases}
+    for step in range(total):
+        began = time.process_time()
+        autorf.advance(model, step, total)
+        optimizer.step()
+        answer[phases[step // BESIDE]].append(1e6 * (time.process_time() - began))
+    return {phase: [statistics.median(taken)] for phase, taken in answer.items()}
+
+
 def work(folder: str) -> None:
     """Answer requests, a case a line, with the version in ``folder``."""
     sys.path.insert(0, folder)
@@ -83,7 +110,11 @@ def work(folder: str) -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     for line in sys.stdin:
-        print(json.dumps(trained(line.strip())), flush=True)
+        measure, case = line.strip().split(maxsplit=1)
+        print(json.dumps(MEASURES[measure](case)), flush=True)
+
+
+MEASURES = {"train": trained, "beside": beside}
 
 
 class Version:
@@ -93,11 +124,11 @@ class Version:
         command = [sys.executable, str(Path(__file__).resolve()), "--work", str(folder.resolve())]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    def train(self, case: str) -> Answer:
-        """Have it train once."""
+    def measured(self, case: str, measure: str = "train") -> Answer:
+        """Have it train once, or do what is beside the arithmetic."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(f"{case}\n")
+        self._process.stdin.write(f"{measure} {case}\n")
         self._process.stdin.flush()
         answer: Answer = json.loads(self._process.stdout.readline())
         return answer
@@ -122,7 +153,7 @@ def compared(case: str, versions: tuple[Version, Version], pairs: int) -> list[s
     runs: tuple[list[Answer], list[Answer]] = ([], [])
     for pair in range(pairs + 1):
         for which in (0, 1) if pair % 2 else (1, 0):
-            runs[which].append(versions[which].train(case))
+            runs[which].append(versions[which].measured(case))
     for before, after in zip(*runs, strict=True):
         check_same(case, before, after)
     # The first pair warms both up.
@@ -139,6 +170,18 @@ def row(case: str, phase: str, before: list[float], after: list[float]) -> str:
     return line
 
 
+def rows_beside(versions: tuple[Version, Version], rounds: int = 5) -> list[str]:
+    """A row for each phase of each case: what it costs beside the arithmetic, the least of some interleaved rounds."""
+    rows = []
+    for case in CASES:
+        taken = [[version.measured(case, "beside") for version in versions] for _ in range(rounds)]
+        for phase in taken[0][0]:
+            old, new = (min(each[which][phase][0] for each in taken) for which in (0, 1))
+            rows.append(f"| {case} | {phase} | {old:.0f} | {new:.0f} | {new - old:+.0f} |")
+            print(rows[-1], flush=True)
+    return rows
+
+
 def main() -> None:
     """Print the table, and record it with ``--write``."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -148,7 +191,8 @@ def main() -> None:
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
     versions = Version(given.before), Version(given.after)
-    rows = [line for case in CASES for line in compared(case, versions, given.pairs)]
+    least = rows_beside(versions)
+    rows = [line for case in CASES for line in compared(case, versions, given.pairs)] if given.pairs else []
     for version in versions:
         version.close()
     import torch
@@ -164,6 +208,12 @@ def main() -> None:
         "| method | phase | before, ms | after, ms | ratio, median | half of the ratios |",
         "|---|---|---|---|---|---|",
         *rows,
+        "",
+        f"Without the arithmetic: `advance` and the optimizer's step alone, the least of five medians of {BESIDE}.",
+        "",
+        "| method | phase | before, us | after, us | more |",
+        "|---|---|---|---|---|",
+        *least,
     ]
     if given.write:
         (ROOT / "benchmarks" / "results" / "step_cost.md").write_text("\n".join([*lines, ""]))

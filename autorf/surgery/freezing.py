@@ -40,8 +40,8 @@ def freeze(model: nn.Module, example_input: Tensor | None = None, *, unfinished:
     Every pair is compared on random input first; the model is untouched after an error. The state of a frozen model has
     one more key, whose name says what to do where it does not belong; :func:`autorf.plain_state_dict` leaves it out.
 
-    A model that ``fully_shard`` spread over processes is gathered: call it in every process, and each holds the whole
-    plain model afterwards, sharded no more.
+    A model that ``fully_shard`` spread over processes is gathered first: call it in every process, and each holds the
+    whole plain model afterwards, sharded no more.
 
     Args:
         model: adapted, its training finished (``advance`` has reached the last step).

@@ -72,7 +72,8 @@ def advance(model: nn.Module, step: int, total_steps: int, optimizer: Any = None
         optimizer: that trains the model, anything with ``param_groups``. Those of ``torch.optim`` are seen anyway.
 
     Raises:
-        InputError: for a step out of range, or an optimizer without groups.
+        InputError: for a step out of range, or an optimizer without groups; of several processes, while a search goes
+            on, where another one is not advanced within five minutes, or to another step.
 
     Warns:
         TrainingWarning: once, where the optimizer does not train what a method added as it should, or a search heard

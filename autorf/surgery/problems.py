@@ -91,7 +91,9 @@ def search_problems(model: nn.Module) -> list[Problem]:
     """What the searches in ``model`` lack: steps that they heard something in, or their end."""
     of_kind: dict[str, list[tuple[str, AdaptiveModule, SearchProgress]]] = {}
     for name, module in named_modules(model):
-        progress = module.search_progress() if isinstance(module, AdaptiveModule) else None
+        if not isinstance(module, AdaptiveModule):
+            continue
+        progress = module.search_progress()
         if progress is not None and (kind := _kind(progress)) is not None:
             of_kind.setdefault(kind, []).append((name, module, progress))
     return [

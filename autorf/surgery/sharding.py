@@ -52,16 +52,16 @@ def _is_of_fsdp(kind: type) -> bool:
 
 
 def _make_whole(model: nn.Module) -> None:
-    whole: dict[int, nn.Parameter] = {}
+    whole: dict[nn.Parameter, nn.Parameter] = {}
     for module in model.modules():
         for name, part in module._parameters.items():
             if part is None or not hasattr(part, "full_tensor"):
                 continue
-            if id(part) not in whole:
+            if part not in whole:
                 # A copy: a parameter that one process holds alone is not copied by gathering it.
                 values = gathered(part.detach()).clone()
-                whole[id(part)] = nn.Parameter(values, requires_grad=part.requires_grad)
-            module._parameters[name] = whole[id(part)]
+                whole[part] = nn.Parameter(values, requires_grad=part.requires_grad)
+            module._parameters[name] = whole[part]
 
 
 def _take_out(module: nn.Module) -> None:

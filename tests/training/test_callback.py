@@ -207,3 +207,14 @@ def test_what_is_no_method_and_no_module_is_named() -> None:
         ReceptiveFieldCallback(["learned_dilation"])  # type: ignore[list-item]
     with pytest.raises(InputError, match="the Theirs has no module 'net' yet; build the network in __init__"):
         fitted(Theirs(), ReceptiveFieldCallback(METHOD, module="net"))
+
+
+def test_what_was_found_is_read_in_every_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    described: list[nn.Module] = []
+    monkeypatch.setattr("autorf.training.callback.describe", described.append)
+    module, callback = Theirs(), ReceptiveFieldCallback(METHOD, module="model")
+    trainer = fitted(module, callback)
+    described.clear()
+    monkeypatch.setattr(type(trainer), "is_global_zero", False)
+    callback.on_train_end(trainer, module)
+    assert described == [module]
