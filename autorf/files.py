@@ -1,8 +1,11 @@
 """Writing files so that a reader sees the old content or the new, never a part."""
 
 import os
+import stat
 import tempfile
 from pathlib import Path
+
+from autorf.errors import InputError, shown_place
 
 # There is no way to ask for it without setting it, and setting it later would be seen by other threads.
 _UMASK = os.umask(0o077)
@@ -12,8 +15,15 @@ os.umask(_UMASK)
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Write ``content`` to a temporary name beside ``path``, flush it to disk, and rename it over ``path``.
 
-    The file may be read by whom the umask lets, as any new file; temporary files are the owner's alone.
+    The file may be read by whom the umask lets, as any new file; temporary files are the owner's alone. What a link
+    leads to is replaced, not the link.
+
+    Raises:
+        InputError: where there is something else than a file; it stays.
+        OSError: naming ``path``, where the system refuses.
     """
+    path = path.resolve() if path.is_symlink() else path
+    check_replaceable(path)
     data = content.encode() if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -31,6 +41,44 @@ def write_atomically(path: Path, content: bytes | str) -> None:
             # A full disk is noticed by a write, which knows no name.
             error.filename = str(path)
         raise
+
+
+def check_replaceable(path: Path, option: str = "") -> None:
+    """Raise ``InputError`` where ``path`` is a folder, a device, a pipe or a socket, which no file may replace.
+
+    Args:
+        path: that is to be written; there need be nothing.
+        option: that named it, for the message.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    kind = next((name for is_kind, name in _KINDS if is_kind(mode)), None)
+    if kind is not None:
+        raise InputError(f"{option}{' ' * bool(option)}{shown_place(str(path))}: is a {kind}; name a file")
+
+
+_KINDS = (
+    (stat.S_ISDIR, "folder"),
+    (stat.S_ISFIFO, "pipe"),
+    (stat.S_ISCHR, "device"),
+    (stat.S_ISBLK, "device"),
+    (stat.S_ISSOCK, "socket"),
+)
+
+
+def check_output(path: Path, option: str, *, replace: bool) -> None:
+    """Raise ``InputError`` unless ``path`` may be written: it is a file only if ``replace``, and never anything else.
+
+    Args:
+        path: that a command is to write.
+        option: that named it, such as ``--output``.
+        replace: whether a file that exists is replaced.
+    """
+    check_replaceable(path, option)
+    if path.exists() and not replace:
+        raise InputError(f"{option} {shown_place(str(path))}: exists; name another file, or overwrite it with --force")
 
 
 def flush_folder(folder: Path) -> None:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, to_jsonable_python
 
-from autorf.errors import InputError, hide_passwords, near_names
+from autorf.errors import InputError, hide_passwords, near_names, shown, shown_place
 
 if TYPE_CHECKING:
     # Type checkers know pydantic's metaclass, and check calls by the fields; ours would let every call pass.
@@ -112,17 +112,27 @@ def _no_bool(value: object) -> object:
     return value
 
 
-PositiveInt = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
+PositiveInt = Annotated[int, BeforeValidator(_no_bool), Field(ge=1, lt=2**31)]
 PositiveFloat = Annotated[float, BeforeValidator(_no_bool), Field(gt=0)]
 ClassNumber = Annotated[int, BeforeValidator(_no_bool), Field(ge=0)]
+
+
+MOST_PIXELS = 2**27
+"""Of an image that a network sees: more than any machine trains on, and few enough to be counted."""
 
 
 def _pair(value: object) -> object:
     return (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-ImageSize = Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_pair)]
-"""``[height, width]`` in pixels; a single number is a square."""
+def _few_pixels(size: tuple[int, int]) -> tuple[int, int]:
+    if size[0] * size[1] > MOST_PIXELS:
+        raise ValueError(f"at most {MOST_PIXELS} pixels (height x width)")
+    return size
+
+
+ImageSize = Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_pair), AfterValidator(_few_pixels)]
+"""``[height, width]`` in pixels, 2**27 in all at most; a single number is a square."""
 
 Url = Annotated[str, PlainSerializer(hide_passwords)]
 """A URL whose password is left out of dumps and messages; use ``Field(repr=False)`` for logs."""
@@ -137,11 +147,11 @@ def parse(kind: type[Parsed], values: object, source: str) -> Parsed:
         InputError: naming the source, the field, the value and what is legal.
     """
     if not isinstance(values, Mapping):
-        raise InputError(f"{source}: expected keys and values, got {values!r}")
+        raise InputError(f"{shown_place(source)}: expected keys and values, got {shown(values)}")
     try:
         return kind.model_validate(dict(values))
     except ValidationError as error:
-        raise InputError(f"{source}: {_sentences(kind, error)}") from None
+        raise InputError(f"{shown_place(source)}: {_sentences(kind, error)}") from None
 
 
 _WORDS = (
@@ -156,13 +166,18 @@ _WORDS = (
 """Pydantic's phrases and ours, in the order they are replaced."""
 
 
+_MOST_PROBLEMS = 3
+
+
 def _sentences(kind: type[BaseModel], error: ValidationError) -> str:
-    return "; ".join(_sentence(kind, detail) for detail in error.errors(include_url=False))
+    details = error.errors(include_url=False)
+    more = [f"and {len(details) - _MOST_PROBLEMS} more"] if len(details) > _MOST_PROBLEMS else []
+    return "; ".join([_sentence(kind, detail) for detail in details[:_MOST_PROBLEMS]] + more)
 
 
 def _sentence(kind: type[BaseModel], detail: ErrorDetails) -> str:
     location, allowed = _place(kind, detail["loc"])
-    field = ".".join(location) or "(top level)"
+    field = shown_place(".".join(location)) or "(top level)"
     context = detail.get("ctx", {})
     match detail["type"]:
         case "extra_forbidden":
@@ -174,19 +189,19 @@ def _sentence(kind: type[BaseModel], detail: ErrorDetails) -> str:
             if "error" not in context:
                 return detail["msg"]
             # Of a whole part of a file its keys are known; repeating them all would hide the message.
-            got = "" if isinstance(detail["input"], Mapping) else f" (got {detail['input']!r})"
+            got = "" if isinstance(detail["input"], Mapping) else f" (got {shown(detail['input'])})"
             return f"{field}: {context['error']}{got}" if location else f"{context['error']}{got}"
         case "union_tag_invalid":
             tag, expected = str(context["tag"]), str(context["expected_tags"])
             names = [name.strip(" '") for name in expected.split(",")]
             key = str(context["discriminator"]).strip("'")
-            return f"{field}: unknown {key} {tag!r}{near_names(tag, names)}; one of {expected}"
+            return f"{field}: unknown {key} {shown(tag)}{near_names(tag, names)}; one of {expected}"
         case "union_tag_not_found":
             return f"{field}: the key {context['discriminator']} is required"
     message = detail["msg"]
     for theirs, ours in _WORDS:
         message = message.replace(theirs, ours)
-    return f"{field}: {message}, got {detail['input']!r}"
+    return f"{field}: {message}, got {shown(detail['input'])}"
 
 
 def _place(kind: type[BaseModel], location: Iterable[int | str]) -> tuple[list[str], list[str]]:

@@ -1,16 +1,18 @@
 """The commands, their options, and how errors become exit codes."""
 
+import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.exceptions import TyperException
 
 from autorf import __version__
 from autorf.cli.exit_codes import BAD_INPUT, DONE, FAILED_TRIALS, INTERRUPTED
-from autorf.errors import InputError, StorageLostError
+from autorf.errors import InputError, StorageLostError, in_one_line, in_short, what_the_system_said
+from autorf.streams import guard_streams, problem_of, unwritable
 
 app = typer.Typer(
     help="Search and learn the receptive field of segmentation networks.",
@@ -31,7 +33,18 @@ Options = Annotated[
 ]
 ImageSide = Annotated[str, typer.Option(help="Side of the image in pixels, or HEIGHTxWIDTH.")]
 ModelFormat = Annotated[str, typer.Option(help="table or json.")]
-Root = Annotated[Path, typer.Option(help="Folder of all studies and of mlflow.db.")]
+
+
+def _path(text: str | Path) -> Path:
+    # A default comes as it is.
+    if isinstance(text, str) and not text.strip():
+        raise typer.BadParameter("is empty; name a file or folder, or leave the option out")
+    return Path(text)
+
+
+_DIR: dict[str, Any] = {"parser": _path, "metavar": "DIR"}
+_FILE: dict[str, Any] = {"parser": _path, "metavar": "FILE"}
+Root = Annotated[Path, typer.Option(**_DIR, help="Folder of all studies and of mlflow.db.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="A.B=C", help="Override a value of the study file; repeatable.")
 ]
@@ -42,12 +55,15 @@ RUNS = Path("runs")
 
 def main() -> None:
     """Run the command line; every error is one line on stderr and an exit code."""
+    guard_streams()
     try:
         status = app(standalone_mode=False)
         sys.stdout.flush()
         if status == INTERRUPTED:
             # Typer answers Ctrl-C itself, without a word.
             raise KeyboardInterrupt
+        if problem := problem_of(sys.stdout):
+            _stop(unwritable(problem), BAD_INPUT)
         sys.exit(status or DONE)
     except InputError as error:
         _stop(str(error), BAD_INPUT)
@@ -60,17 +76,18 @@ def main() -> None:
     except TyperException as error:
         _stop(f"{error.format_message()} (autorf --help shows the commands)", BAD_INPUT)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(DONE)
     except Exception as error:
         if os.environ.get("AUTORF_DEBUG"):
             raise
-        line = " ".join(str(error).split())[:300]
+        if isinstance(error, OSError) and error.strerror:
+            _stop(what_the_system_said(error), BAD_INPUT)
+        line = in_one_line(error, 200)
         _stop(f"{type(error).__name__}: {line} (a defect of autorf: AUTORF_DEBUG=1 shows where)", FAILED_TRIALS)
 
 
 def _stop(message: str, code: int) -> None:
-    print(f"autorf: {message}", file=sys.stderr)
+    print(f"autorf: {in_short(message)}", file=sys.stderr)
     sys.exit(code)
 
 
@@ -88,7 +105,7 @@ def search(
     root: Root = RUNS,
     overrides: Overrides = None,
     executor: Annotated[str | None, typer.Option(help="Where trials run: local or ray.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Trials at once.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, max=1024, help="Trials at once.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the trials and train nothing.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed trials again.")] = False,
     quiet: Quiet = False,
@@ -98,8 +115,8 @@ def search(
     from autorf.cli import studies
 
     changes = list(overrides or [])
-    changes += [f"executor.kind={executor}"] if executor else []
-    changes += [f"executor.workers={workers}"] if workers else []
+    changes += [f"executor.kind={json.dumps(executor)}"] if executor is not None else []
+    changes += [f"executor.workers={workers}"] if workers is not None else []
     if dry_run:
         return studies.dry_run(study, root, changes)
     return studies.search(study, root, changes, retry_failed=retry_failed, quiet=quiet, json_lines=json_lines)
@@ -129,7 +146,8 @@ def report(
     studies: Annotated[list[str], typer.Argument(help="Study files or names; several are compared with each other.")],
     root: Root = RUNS,
     output: Annotated[
-        Path | None, typer.Option(help="The HTML file; report.html in the study's folder without.")
+        Path | None,
+        typer.Option(**_FILE, help="The HTML file; report.html in the study's folder without."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
 ) -> int:
@@ -144,7 +162,7 @@ def retrain(
     study: Study,
     root: Root = RUNS,
     trial: TrialKey = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs; the trial's own without.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, max=2**31 - 1, help="Epochs; the trial's own without.")] = None,
     seeds: Annotated[str | None, typer.Option(help="Seeds, such as 0,1,2; the trial's own without.")] = None,
     with_val: Annotated[bool, typer.Option("--with-val", help="Train on the validation images too.")] = False,
     best: Annotated[bool, typer.Option("--best", help="The highest score, not the recommended field.")] = False,
@@ -166,7 +184,7 @@ def export(
     root: Root = RUNS,
     trial: TrialKey = None,
     format: Annotated[str, typer.Option(help="onnx or torch.")] = "onnx",
-    output: Annotated[Path | None, typer.Option(help="The file; beside the weights without.")] = None,
+    output: Annotated[Path | None, typer.Option(**_FILE, help="The file; beside the weights without.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
 ) -> int:
     """Write the retrained model, or a trial's, as ONNX or torch.export, checked against the original."""
@@ -182,9 +200,12 @@ def inspect(
     options: Options = None,
     layers: Annotated[bool, typer.Option("--layers", help="Every layer, not only those that widen the field.")] = False,
     effective: Annotated[bool, typer.Option("--effective", help="Measure the effective receptive field too.")] = False,
-    images: Annotated[Path | None, typer.Option(help="Folder of pictures for --effective; noise without.")] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(**_DIR, help="Folder of pictures for --effective; noise without."),
+    ] = None,
     per_class: Annotated[str | None, typer.Option(help="Classes for --effective to measure too, such as 0,3.")] = None,
-    figure: Annotated[Path | None, typer.Option(help="HTML file for the figure of --effective.")] = None,
+    figure: Annotated[Path | None, typer.Option(**_FILE, help="HTML file for the figure of --effective.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the figure.")] = False,
     format: ModelFormat = "table",
 ) -> int:

@@ -3,16 +3,16 @@
 import json
 from typing import Any
 
-import yaml
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from autorf.cli.exit_codes import DONE
 from autorf.cli.models import build_model, check_format, parse_size
-from autorf.errors import InputError
+from autorf.errors import InputError, shown
 from autorf.running.bench import Bench, Speed
 from autorf.running.bench import bench as measure
+from autorf.study.plain_yaml import parse_yaml
 from autorf.study.search_space import split
 from autorf.surgery import adapt
 
@@ -53,16 +53,13 @@ def bench(
 
 def _values(text: str) -> dict[str, Any]:
     """``dilation rate=4`` or ``{method: dilation, rate: 4}`` as a configuration."""
-    try:
-        values = yaml.safe_load(text)
-        if isinstance(values, str):
-            name, *fields = values.split()
-            pairs = [field.partition("=") for field in fields]
-            values = {"method": name, **{key: yaml.safe_load(value) for key, _, value in pairs}}
-    except yaml.YAMLError:
-        values = None
+    values = parse_yaml(text, "--method")
+    if isinstance(values, str):
+        name, *fields = values.split() or [""]
+        pairs = [field.partition("=") for field in fields]
+        values = {"method": name, **{key: parse_yaml(value, f"--method {key}") for key, _, value in pairs}}
     if not isinstance(values, dict):
-        raise InputError(f"--method {text[:80]}: a method and its fields, such as 'dilation rate=4'")
+        raise InputError(f"--method {shown(text)}: a method and its fields, such as 'dilation rate=4'")
     return values
 
 

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+from autorf.errors import InputError
+from autorf.streams import patient_stream, problem_of, unwritable
+
 
 @contextmanager
 def json_stdout() -> Iterator[TextIO]:
@@ -13,10 +16,13 @@ def json_stdout() -> Iterator[TextIO]:
     sys.stdout.flush()
     kept = os.dup(1)
     os.dup2(2, 1)
+    stream = patient_stream(kept)
     try:
-        with os.fdopen(os.dup(kept), "w", encoding="utf-8") as stream:
-            yield stream
+        yield stream
     finally:
+        stream.flush()
         sys.stdout.flush()
         os.dup2(kept, 1)
         os.close(kept)
+    if problem := problem_of(stream):
+        raise InputError(unwritable(problem))

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -19,11 +18,12 @@ from autorf.cli.exit_codes import DONE
 from autorf.data.decoding import read_image
 from autorf.data.pairs import IMAGE_SUFFIXES
 from autorf.data.segmentation_set import normalise
-from autorf.errors import InputError
+from autorf.errors import InputError, shown
 from autorf.fields import EffectiveField, LayerField, ReceptiveField, effective_receptive_field, figure, receptive_field
-from autorf.files import write_atomically
+from autorf.files import check_output, write_atomically
 from autorf.networks import ModelSpec, build
-from autorf.specification import parse
+from autorf.specification import MOST_PIXELS, parse
+from autorf.study.plain_yaml import parse_yaml
 
 FORMATS = ("table", "json")
 NOISE_IMAGES, MOST_IMAGES = 8, 64
@@ -51,8 +51,8 @@ def inspect(
     """Print the receptive field, stride and rnorm of a model and of its layers."""
     check_format(format)
     size = parse_size(image_size, "--image-size")
-    if effective is not None and effective.figure is not None and effective.figure.exists() and not effective.force:
-        raise InputError(f"--figure {effective.figure}: exists; name another file, or overwrite it with --force")
+    if effective is not None and effective.figure is not None:
+        check_output(effective.figure, "--figure", replace=effective.force)
     built, spec = build_model(model, options)
     field = _quietly(lambda: receptive_field(built, size))
     measured = None if effective is None else _quietly(lambda: _effective(built, size, effective))
@@ -117,8 +117,8 @@ def parse_classes(text: str | None) -> tuple[int, ...]:
     if text is None:
         return ()
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdigit() for part in parts):
-        raise InputError(f"--per-class {text}: class indices separated by commas, such as 0,3")
+    if not all(part.isdecimal() and len(part) < 10 for part in parts):
+        raise InputError(f"--per-class {shown(text)}: class indices separated by commas, such as 0,3")
     return tuple(int(part) for part in parts)
 
 
@@ -141,7 +141,7 @@ def build_model(name: str, options: list[str]) -> tuple[nn.Module, ModelSpec]:
         key, separator, text = option.partition("=")
         if not separator:
             raise InputError(f"--set {option}: expected KEY=VALUE, such as output_stride=8")
-        values[key] = yaml.safe_load(text)
+        values[key] = parse_yaml(text, f"--set {key}")
     spec = parse(ModelSpec, values, "MODEL")
     torch.manual_seed(0)  # random weights, but the same ones each time
     model = _quietly(lambda: build(spec).eval())
@@ -156,9 +156,13 @@ def parse_size(text: str, option: str) -> tuple[int, int]:
         InputError: for anything else.
     """
     sides = text.lower().split("x")
-    if len(sides) not in (1, 2) or not all(side.isdigit() and int(side) > 0 for side in sides):
-        raise InputError(f"{option} {text}: one side or HEIGHTxWIDTH in pixels, such as 512 or 480x640")
-    return int(sides[0]), int(sides[-1])
+    # Nine digits are too many pixels already; of thousands Python makes no number.
+    if len(sides) not in (1, 2) or not all(side.isdecimal() and len(side) < 10 and int(side) > 0 for side in sides):
+        raise InputError(f"{option} {shown(text)}: one side or HEIGHTxWIDTH in pixels, such as 512 or 480x640")
+    height, width = int(sides[0]), int(sides[-1])
+    if height * width > MOST_PIXELS:
+        raise InputError(f"{option} {text}: at most {MOST_PIXELS} pixels (height x width)")
+    return height, width
 
 
 def _quietly(action: Callable[[], Any]) -> Any:

@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +14,7 @@ from autorf.cli.exit_codes import DONE, FAILED_TRIALS
 from autorf.cli.json_stdout import json_stdout
 from autorf.comparison import compare_studies, results_of
 from autorf.comparison.ending import ending
-from autorf.errors import InputError
+from autorf.errors import InputError, in_short
 from autorf.store.storage import remember
 from autorf.store.store import Store, open_store
 from autorf.study import builtin
@@ -37,7 +39,6 @@ def search(
     """Run what is missing of a study, then show the comparison."""
     from autorf.driver.progress import write_object
     from autorf.driver.search import search as run
-    from autorf.tracking import shown_uri
 
     spec, source = read_study(study, overrides)
     if json_lines:
@@ -52,13 +53,27 @@ def search(
     _print_endings([store])
     for warning in outcome.warnings:
         print(f"autorf: warning: {warning}", file=sys.stderr)
-    where = "" if root == Path("runs") else f" --root {root}"
-    mirror = shown_uri(spec.tracking.uri or f"sqlite:///{root / 'mlflow.db'}")
-    opened = mirror if mirror.startswith("http") else f"mlflow ui --backend-store-uri {mirror}"
-    print(f"\nNext: autorf compare {spec.name}{where} --format json   the same as data")
-    print(f"      autorf report {spec.name}{where}   one page with figures")
-    print(f"      {opened}   curves of every trial")
+    print(f"\n{_next_commands(spec, root)}")
     return _status(outcome)
+
+
+def _next_commands(spec: StudySpec, root: Path) -> str:
+    from autorf.tracking import shown_uri
+
+    where = "" if root == Path("runs") else f" --root {shlex.quote(str(root))}"
+    uri = spec.tracking.uri
+    if uri is None and re.fullmatch(r"[\w/.~-]+", str(root), re.ASCII):
+        opened = f"mlflow ui --backend-store-uri sqlite:///{root / 'mlflow.db'}"
+    elif uri is None:
+        # From inside the folder its name is of no matter: MLflow reads some signs of a path in its own way.
+        opened = f"cd {shlex.quote(str(root))} && mlflow ui --backend-store-uri sqlite:///mlflow.db"
+    else:
+        opened = shown_uri(uri) if uri.startswith("http") else f"mlflow ui --backend-store-uri {shown_uri(uri)}"
+    return (
+        f"Next: autorf compare {spec.name}{where} --format json   the same as data\n"
+        f"      autorf report {spec.name}{where}   one page with figures\n"
+        f"      {opened}   curves of every trial"
+    )
 
 
 def _status(outcome: "Outcome") -> int:
@@ -82,6 +97,7 @@ def compare(studies: list[str], root: Path, format: str, shown: Shown, margin: f
     if format not in FORMATS:
         raise InputError(f"--format {format}: one of {', '.join(FORMATS)}")
     stores = _stores(studies, root)
+    _warn_of_damage(stores)
     comparison = compare_studies([results_of(store) for store in stores], margin=margin)
     if format == "json":
         print(comparison.to_json())
@@ -103,8 +119,25 @@ def report(studies: list[str], root: Path, output: Path | None, *, force: bool) 
     """Write the report of studies as they stand and print its path."""
     from autorf.reporting import write_report
 
-    print(write_report(_stores(studies, root), output, force=force))
+    stores = _stores(studies, root)
+    _warn_of_damage(stores)
+    print(write_report(stores, output, force=force))
     return DONE
+
+
+_MOST_WARNINGS = 3
+
+
+def _warn_of_damage(stores: Sequence[Store]) -> None:
+    """Name the files of finished trials that are there and left out, for intervals and pictures lack them."""
+    from autorf.running.evidence import FILE, unreadable_evidence
+
+    places = [store.folder / "trials" / r.key for store in stores for r in store.records() if r.state == "complete"]
+    damaged = [f"{place / FILE}: {why}, and left out" for place in places if (why := unreadable_evidence(place))]
+    for line in damaged[:_MOST_WARNINGS]:
+        print(f"autorf: warning: {in_short(line)}", file=sys.stderr)
+    if len(damaged) > _MOST_WARNINGS:
+        print(f"autorf: warning: and {len(damaged) - _MOST_WARNINGS} more such files", file=sys.stderr)
 
 
 def _stores(studies: list[str], root: Path) -> list[Store]:

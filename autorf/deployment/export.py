@@ -1,5 +1,7 @@
 """A trained trial as one file that runs without autorf, compared with the original before it is kept."""
 
+import errno
+import io
 import logging
 import tempfile
 import warnings
@@ -16,7 +18,8 @@ from torch import Tensor, nn
 from autorf.data.loading import class_names
 from autorf.deployment.retrain import RETRAINED, chosen_trial, study_spec
 from autorf.driver.search import check_writable
-from autorf.errors import InputError
+from autorf.errors import InputError, in_one_line
+from autorf.files import check_output, write_atomically
 from autorf.running.runner import trained_model
 from autorf.store.store import open_store
 from autorf.study.trial import spec_of, trial_from
@@ -97,8 +100,7 @@ def export(
     folders = (store.folder / RETRAINED / record.key, store.folder / "trials" / record.key)
     source = next((folder for folder in folders if (folder / SIDECAR).is_file()), folders[-1])
     path = output or source / f"model{SUFFIXES[format]}"
-    if path.exists() and not force:
-        raise InputError(f"{path}: exists already; --force replaces it")
+    check_output(path, "--output", replace=force)
     model = trained_model(spec, class_names(spec.data), source).eval()
     check_writable(path.parent)
     image = torch.randn(3, 3, *spec.data.image_size, generator=torch.Generator().manual_seed(0))
@@ -133,20 +135,31 @@ def _written(scores: nn.Module, image: Tensor, format: str, path: Path) -> tuple
     try:
         run, runtime = write(scores, image[:2], ({0: torch.export.Dim.DYNAMIC},), path)
         return run, True, runtime
-    except Exception:
+    except Exception as error:
+        _pass_on(error)
         # Some layers bound their memory by the batch's size, which must be known then.
         try:
             run, runtime = write(scores, image[:1], None, path)
         except Exception as error:
-            line = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+            _pass_on(error)
+            line = in_one_line(error, 200)
             raise InputError(f"export: this model cannot be exported to {format}: {line}") from None
         return run, False, runtime
+
+
+def _pass_on(error: Exception) -> None:
+    """Raise what says nothing of the model: that the disk is full."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        raise error
 
 
 def _write_torch(scores: nn.Module, image: Tensor, shapes: Any, path: Path) -> tuple[Callable[[Tensor], Tensor], str]:
     with _quiet():
         program = torch.export.export(scores, (image,), dynamic_shapes=shapes)
-        torch.export.save(program, path)
+        content = io.BytesIO()
+        # PyTorch's own writer ends the process where the disk is full.
+        torch.export.save(program, content)
+        write_atomically(path, content.getvalue())
         return torch.export.load(path).module(), "torch"
 
 

@@ -1,8 +1,8 @@
 """Run a study, or what is missing of it."""
 
+import shutil
 import tempfile
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -15,8 +15,7 @@ from autorf.driver.progress import open_progress
 from autorf.driver.scheduler import Scheduler
 from autorf.driver.study_trials import StudyTrials
 from autorf.errors import InputError, StorageLostError
-from autorf.executors import Executor, make
-from autorf.store.record import Record
+from autorf.executors import Executor, check_address, make
 from autorf.store.store import Store, beginning, study_folder
 from autorf.store.versions import remember_versions
 from autorf.study.scale import scored
@@ -69,37 +68,64 @@ def search(
             anything is written.
         KeyboardInterrupt: on Ctrl-C, after leaving the study resumable.
     """
+    folder = study_folder(root, spec.name)
+    check_name(folder)
+    check_address(spec.executor)
     defaults = beginning(root, spec)
     spec = defaults.completed(scored(spec, source))
     planned = plan(spec, source, root, defaults)
     check_writable(root)
-    with ExitStack() as closing:
-        executor, tried = _first_steps(spec, source, root, planned, closing)
-        store = Store(study_folder(root, spec.name), spec.name, spec.storage)
-        store.register(spec, planned.trials, planned.listed, drawn=planned.listed is None)
-        if tried:
-            store.note(NOTE, sorted({*store.notes().get(NOTE, ()), *tried}))
-        store.recover()
-        if retry_failed:
-            store.retry_failed()
-        finished = {record.row for record in store.records() if record.finished}
-        spec = counted(spec, planned.n_train, source)
-        scheduler = Scheduler(spec, store, planned)
-        mirrored = open_mirror(spec, root, store.identity)
-        due = scheduler.due()
-        expected = (planned.n_configurations or 0) * len(planned.seeds) if due else 0
-        shown = open_progress(spec, store.records(), expected=expected, quiet=quiet, json_lines=json_lines)
-        with mirrored as mirror, shown as progress:
-            mirror.begin(store.records())
-            try:
-                if due:
-                    remember_versions(store)
-                    executor = executor or _executor(spec, store.folder, planned, store.records())
-                    listener = Listeners(progress, MirrorListener(mirror))
-                    TrialLoop(executor, StudyTrials(spec, store, scheduler, listener), listener).run()
-            finally:
-                with suppress(StorageLostError):
-                    mirror.close(store.records())
+    is_new = not folder.exists()
+    try:
+        with ExitStack() as ended:
+            executor, tried = _first_steps(spec, source, folder, planned, ended)
+            store = Store(folder, spec.name, spec.storage)
+            store.register(spec, planned.trials, planned.listed, drawn=planned.listed is None)
+            if tried:
+                store.note(NOTE, sorted({*store.notes().get(NOTE, ()), *tried}))
+            return _carry_out(spec, source, root, store, planned, executor, retry_failed, quiet, json_lines)
+    except InputError:
+        if is_new and not (folder / "trials").exists():
+            # What could not begin, such as at an executor's address, leaves nothing behind.
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _carry_out(
+    spec: StudySpec,
+    source: str,
+    root: Path,
+    store: Store,
+    planned: StudyPlan,
+    executor: Executor | None,
+    retry_failed: bool,
+    quiet: bool,
+    json_lines: TextIO | None,
+) -> Outcome:
+    store.recover()
+    if retry_failed:
+        store.retry_failed()
+    finished = {record.row for record in store.records() if record.finished}
+    spec = counted(spec, planned.n_train, source)
+    scheduler = Scheduler(spec, store, planned)
+    due = scheduler.due()
+    if due and executor is None:
+        # Before the mirror: where trials cannot run, nothing is to be mirrored.
+        waiting = sum(not record.finished for record in store.records())
+        executor = _executor(spec, store.folder, planned, waiting)
+    mirrored = open_mirror(spec, root, store.identity)
+    expected = (planned.n_configurations or 0) * len(planned.seeds) if due else 0
+    shown = open_progress(spec, store.records(), expected=expected, quiet=quiet, json_lines=json_lines)
+    with closing(executor) if executor is not None else nullcontext(), mirrored as mirror, shown as progress:
+        mirror.begin(store.records())
+        try:
+            if due and executor is not None:
+                remember_versions(store)
+                listener = Listeners(progress, MirrorListener(mirror))
+                TrialLoop(executor, StudyTrials(spec, store, scheduler, listener), listener).run()
+        finally:
+            with suppress(StorageLostError):
+                mirror.close(store.records())
     records = store.records()
     end = store.notes().get("end") or {}
     return Outcome(
@@ -110,6 +136,17 @@ def search(
         saved=end.get("saved"),
         warnings=planned.warnings,
     )
+
+
+def check_name(folder: Path) -> None:
+    """Raise ``InputError`` where a new study would take a place under the root that is not for studies."""
+    name = folder.name.casefold()
+    if (name in _NOT_STUDIES or name.startswith("mlflow.db")) and not (folder / "study.db").is_file():
+        raise InputError(f"name: {folder.name!r} under {folder.parent} is not for studies; give the study another name")
+
+
+_NOT_STUDIES = ("cache", "mlartifacts")
+"""Folders that the root holds beside those of studies, and ``mlflow.db``."""
 
 
 def check_writable(root: Path) -> None:
@@ -124,43 +161,35 @@ def check_writable(root: Path) -> None:
 
 
 def _first_steps(
-    spec: StudySpec, source: str, root: Path, planned: StudyPlan, closing: ExitStack
+    spec: StudySpec, source: str, folder: Path, planned: StudyPlan, ended: ExitStack
 ) -> tuple[Executor | None, list[str]]:
-    """Take the first steps that nobody has taken, before a new study is written anywhere.
+    """Take the first steps that nobody has taken, before anything of the study is registered.
 
     Args:
         spec: the study.
         source: where it was read from.
-        root: the folder of all studies.
+        folder: of the study.
         planned: what is to run.
-        closing: what is closed when the search ends.
+        ended: what is closed when the search ends.
 
     Returns:
         The executor they were taken on, for the trials, and the kinds; None where there was none to take.
 
     Raises:
-        InputError: when a step fails; of a new study nothing is left then.
+        InputError: when a step fails.
     """
-    folder = study_folder(root, spec.name)
     store = Store(folder, spec.name, spec.storage) if spec.storage.url or (folder / "study.db").is_file() else None
     records = [] if store is None else store.records()
     due = untried(planned, records, () if store is None else store.notes().get(NOTE, ()))
     if not due:
         return None, []
-    if not folder.exists():
-        closing.callback(_remove_empty, folder)
-    executor = _executor(spec, folder, planned, records)
-    closing.callback(executor.close)
+    finished = {record.trial for record in records if record.finished}
+    executor = _executor(spec, folder, planned, sum(trial not in finished for trial in planned.trials))
+    ended.callback(executor.close)
     return executor, take_first_steps(counted(spec, planned.n_train, source), source, folder, due, executor)
 
 
-def _remove_empty(folder: Path) -> None:
-    with suppress(OSError):
-        folder.rmdir()
-
-
-def _executor(spec: StudySpec, folder: Path, planned: StudyPlan, records: Sequence[Record]) -> Executor:
-    waiting = len(planned.trials) if not records else sum(not record.finished for record in records)
+def _executor(spec: StudySpec, folder: Path, planned: StudyPlan, waiting: int) -> Executor:
     # Where trials are drawn or promoted, or controls follow, those that wait now are not all.
     growing = planned.spaces or spec.search.pruning is not None or spec.search.controls
     return make(spec, folder, None if growing else max(1, waiting))

@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 from autorf.executors.base import Event, Executor, Failure, RunTrial
-from autorf.study.spec import EXECUTORS, StudySpec
+from autorf.study.spec import EXECUTORS, ExecutorSpec, StudySpec
 
-__all__ = ["Event", "Executor", "Failure", "RunTrial", "make", "make_local", "worker_count"]
+__all__ = ["Event", "Executor", "Failure", "RunTrial", "check_address", "make", "make_local", "worker_count"]
 
 
 def make(spec: StudySpec, folder: Path, jobs: int | None) -> Executor:
@@ -25,6 +25,14 @@ def make(spec: StudySpec, folder: Path, jobs: int | None) -> Executor:
         return make_local(spec, jobs)
     executor: Executor = EXECUTORS[spec.executor.kind](spec, folder, jobs)
     return executor
+
+
+def check_address(spec: ExecutorSpec) -> None:
+    """Raise ``InputError`` where nobody answers at the address of a Ray cluster, before anything is written."""
+    if spec.kind == "ray" and spec.address not in (None, "auto"):
+        from autorf.executors.knocking import knock
+
+        knock(str(spec.address))
 
 
 def make_local(spec: StudySpec, jobs: int | None) -> Executor:

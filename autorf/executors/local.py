@@ -13,6 +13,7 @@ from multiprocessing.process import BaseProcess
 
 from autorf.executors.base import Event, Failure, RunTrial, ended
 from autorf.interruption import held_back
+from autorf.streams import guard_streams
 from autorf.study.job import Job
 from autorf.training.results import EpochReport
 
@@ -138,6 +139,8 @@ def _death(exit_code: int | None) -> str:
 def _work(pipe: Connection, run_trial: RunTrial | None) -> None:
     """A worker's life: run jobs until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # What a trial prints must not end it where nobody reads any more.
+    guard_streams()
     threading.Thread(target=_die_with_parent, daemon=True).start()
     run = run_trial or default_runner()
     while True:

@@ -8,15 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from autorf.errors import InputError
+from autorf.executors.knocking import ANSWER_SECONDS, knock
 from autorf.executors.ray_worker import Processes
 from autorf.executors.scratch import Scratch
 from autorf.study.spec import ExecutorSpec
-
-ANSWER_SECONDS = 10
-"""How long a cluster may take to answer."""
 
 NODE_SECONDS = 3.0
 """How long a node may take to answer before it counts as dead."""
@@ -79,7 +76,7 @@ class Cluster:
     def _start(self) -> None:
         """Start a node; its API server answers health checks on loopback, with neither pages nor jobs."""
         assert self._scratch is not None
-        with _loopback_only():
+        with _loopback_only(), _no_cloud():
             import ray
 
             ray.init(
@@ -147,6 +144,32 @@ def _loopback_only() -> Iterator[None]:
         del os.environ[_NO_CLUSTERS]
 
 
+_NOWHERE = {"http_proxy": "http://127.0.0.1:9", "no_proxy": "localhost,127.0.0.1,::1"}
+"""Of the environment of Ray's API server. Nobody listens at the discard port; loopback is reached without a proxy."""
+
+
+@contextmanager
+def _no_cloud() -> Iterator[None]:
+    """Have Ray's API server not ask the metadata servers of three clouds, at an address and a name, where it runs.
+
+    It asks even where usage is not to be reported, and has no setting for that; nothing else of it leaves loopback.
+    """
+    from ray._private import ray_constants, services
+
+    start = services.start_ray_process
+
+    def start_without_cloud(command: list[str], process_type: str, *arguments: Any, **options: Any) -> Any:
+        if process_type == ray_constants.PROCESS_TYPE_DASHBOARD:
+            options["env_updates"] = {**(options.get("env_updates") or {}), **_NOWHERE}
+        return start(command, process_type, *arguments, **options)
+
+    services.start_ray_process = start_without_cloud
+    try:
+        yield
+    finally:
+        services.start_ray_process = start
+
+
 def _quiet() -> dict[str, Any]:
     return {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
 
@@ -160,7 +183,7 @@ def _join(address: str) -> None:
     import ray
 
     if address != "auto":
-        _knock(address)
+        knock(address)
     os.environ.setdefault("RAY_gcs_rpc_server_connect_timeout_s", str(ANSWER_SECONDS))
     try:
         ray.init(address=address, **_quiet())
@@ -170,24 +193,3 @@ def _join(address: str) -> None:
             f"executor.address {address!r}: no Ray cluster answers ({line}); start one with 'ray start --head', "
             "or leave the address out for one on this machine"
         ) from None
-
-
-def _knock(address: str) -> None:
-    try:
-        parts = urlsplit(f"//{address.removeprefix('ray://')}")
-        with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=ANSWER_SECONDS) as line:
-            spoken = "RAY_USE_TLS" in os.environ or _speaks_grpc(line)
-        problem = None if spoken else "what listens there is not Ray"
-    except (OSError, ValueError) as error:
-        problem = f"nobody answers ({getattr(error, 'strerror', None) or error})"
-    if problem:
-        raise InputError(
-            f"executor.address {address!r}: {problem}; give the host:port that 'ray start --head' printed, or leave "
-            "the address out for a cluster on this machine"
-        )
-
-
-def _speaks_grpc(line: socket.socket) -> bool:
-    """Whether a server greets as HTTP/2 does, with a frame of its settings; Ray would try others for minutes."""
-    line.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
-    return line.recv(9)[3:4] == b"\x04"

@@ -18,12 +18,14 @@ class Scratch:
     Args:
         parent: where it lies.
         prefix: of its name.
+        resolved: whether ``path`` is without links, as Ray wants it, or begins with ``parent`` as it was given.
     """
 
-    def __init__(self, parent: Path, prefix: str) -> None:
+    def __init__(self, parent: Path, prefix: str, *, resolved: bool = True) -> None:
         for left in parent.glob(f"{prefix}*"):
             _remove_ownerless(left)
-        self.path = Path(tempfile.mkdtemp(dir=parent, prefix=prefix)).resolve()
+        made = Path(tempfile.mkdtemp(dir=parent, prefix=prefix))
+        self.path = made.resolve() if resolved else made
         # Under its name only once it is held, so that nobody takes it for a dead owner's.
         unnamed = self.path / f"{_LOCK}.new"
         self._lock: int | None = os.open(unnamed, os.O_RDWR | os.O_CREAT)

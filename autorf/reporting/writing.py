@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from autorf.comparison import results_of
-from autorf.errors import InputError
-from autorf.files import write_atomically
+from autorf.errors import InputError, shown_place
+from autorf.files import check_output, write_atomically
 from autorf.reporting.page import GENERATOR, report_page
 from autorf.store.store import Store
 
@@ -29,20 +29,15 @@ def write_report(stores: Sequence[Store], output: Path | None = None, *, force: 
     if output is None and len(stores) > 1:
         raise InputError("several studies have no folder in common: say where the report goes with --output FILE")
     path = output or stores[0].folder / NAME
-    _check(path, replace=force or (output is None and _is_report(path)))
+    if path.is_dir():
+        raise InputError(f"--output {path}: is a folder; name a file in it, such as {path / NAME}")
+    check_output(path, "--output", replace=force or (output is None and _is_report(path)))
     page = report_page([results_of(store) for store in stores])
     try:
         write_atomically(path, page)
     except OSError as error:
-        raise InputError(f"--output {path}: cannot be written: {error.strerror}") from None
+        raise InputError(f"--output {shown_place(str(path))}: cannot be written: {error.strerror}") from None
     return path
-
-
-def _check(path: Path, *, replace: bool) -> None:
-    if path.is_dir():
-        raise InputError(f"--output {path}: is a folder; name a file in it, such as {path / NAME}")
-    if path.exists() and not replace:
-        raise InputError(f"--output {path}: exists; choose another name or overwrite it with --force")
 
 
 def _is_report(path: Path) -> bool:

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from autorf.errors import shown
 from autorf.files import write_atomically
 
 FILE = "evidence.safetensors"
@@ -146,8 +147,13 @@ _TENSORS = (
 _OPTIONAL = ("maps", "image_scales")
 
 
-def write_evidence(folder: Path, evidence: Evidence) -> None:
+def write_evidence(folder: Path, evidence: Evidence, trial: str | None = None) -> None:
     """Write a trial's evidence into its folder, whole or not at all.
+
+    Args:
+        folder: of the trial, here or on the machine that trains it.
+        evidence: to keep.
+        trial: its key, by which another trial's file in its place is known.
 
     Raises:
         OSError: naming the file, when the disk does not take it.
@@ -159,6 +165,7 @@ def write_evidence(folder: Path, evidence: Evidence) -> None:
     tensors |= {name: tensor.contiguous() for name, tensor in optional.items() if tensor is not None}
     facts = {
         "format": FORMAT,
+        "trial": trial,
         "class_names": evidence.class_names,
         "ignore_index": evidence.ignore_index,
         "n_images": evidence.n_images,
@@ -223,14 +230,35 @@ def read_evidence(folder: Path) -> Evidence | None:
     )
 
 
+def unreadable_evidence(folder: Path) -> str | None:
+    """Why a trial's evidence, which is there, is left out; None where it can be read, or there is none."""
+    if not (folder / FILE).exists():
+        return None
+    try:
+        with safe_open(folder / FILE, "pt") as file:
+            facts = json.loads((file.metadata() or {})["autorf"])
+            anothers = _is_anothers(folder, facts)
+            missing = set(_TENSORS) - set(file.keys())
+    except (OSError, SafetensorError, KeyError, ValueError, AttributeError):
+        return "is damaged"
+    if anothers:
+        return f"is of trial {shown(facts['trial'])}"
+    return "lacks a part" if missing else None
+
+
+def _is_anothers(folder: Path, facts: Mapping[str, Any]) -> bool:
+    # Elsewhere a trial's folder has other names: on a machine of a cluster, or while it is retrained.
+    return folder.parent.name == "trials" and facts.get("trial") not in (None, folder.name)
+
+
 def _read(folder: Path, names: Sequence[str]) -> tuple[Mapping[str, Any], dict[str, Tensor]] | None:
     try:
         with safe_open(folder / FILE, "pt") as file:
             facts: Mapping[str, Any] = json.loads((file.metadata() or {})["autorf"])
-            if facts["format"] != FORMAT:
+            if facts["format"] != FORMAT or _is_anothers(folder, facts):
                 return None
             stored = set(file.keys())
             tensors = {name: file.get_tensor(name) for name in names if name in stored or name not in _OPTIONAL}
-    except (OSError, SafetensorError, KeyError, ValueError):
+    except (OSError, SafetensorError, KeyError, ValueError, AttributeError, TypeError):
         return None
     return facts, {**tensors, "cells": tensors["cells"].long(), "counts": tensors["counts"].long()}

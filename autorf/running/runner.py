@@ -102,7 +102,7 @@ def run(
         return _result(module, checkpoint, field, running_costs, None)
     if len(checkpoint.history) == (spec.training.validations if trained else 0):
         assert evidence is not None
-        write_evidence(job.folder, evidence)
+        write_evidence(job.folder, evidence, job.key)
         save(model, job.folder)
     fused_scores = [multiscale_scores(seen, splits, spec.evaluation) for seen in fused_evidence if seen is not None]
     return _result(module, checkpoint, field, running_costs, next(iter(fused_scores), None))

@@ -9,7 +9,7 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from autorf import interruption
-from autorf.errors import StorageLostError
+from autorf.errors import InputError, StorageLostError
 from autorf.store.storage import problem
 
 Answer = TypeVar("Answer")
@@ -38,9 +38,10 @@ class Patience:
             try:
                 answer = action()
             except (StorageInternalError, DBAPIError) as error:
-                if not _may_come_back(error):
-                    raise
                 self._check_there()
+                if not _may_come_back(error):
+                    self._give_up(error)
+                    raise
                 if time.monotonic() - began + pause > 60 * self.minutes:
                     raise StorageLostError(
                         f"storage {self.label} could not be reached for {self.minutes:g} min ({problem(error)}); "
@@ -55,10 +56,29 @@ class Patience:
                     self._say("is back; the study goes on")
                 return answer
 
+    def _give_up(self, error: BaseException) -> None:
+        """Raise what says in one line why no waiting helps, where that is known."""
+        reason = problem(error)
+        if _FULL in reason:
+            raise StorageLostError(f"{self.label}: {reason}; make room, the same command continues") from None
+        if _READ_ONLY in reason:
+            raise InputError(f"{self.label}: may not be written; give yourself the permission, or use --root") from None
+        if any(sign in reason for sign in _DAMAGED):
+            raise InputError(
+                f"{self.label}: cannot be read ({reason}); restore it from a backup, or give the study another name"
+            ) from None
+
     def _say(self, what: str) -> None:
         print(f"storage {self.label} {what}", file=sys.stderr, flush=True)
 
 
+_FULL, _READ_ONLY = "disk is full", "readonly database"
+_DAMAGED = ("malformed", "not a database", "no such table", "no such column", "UNIQUE constraint", "has no column")
+"""What SQLite says where waiting helps nothing."""
+
+
 def _may_come_back(error: BaseException) -> bool:
+    if any(sign in problem(error) for sign in (_FULL, _READ_ONLY, *_DAMAGED)):
+        return False
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
     return isinstance(cause, OperationalError | InterfaceError) or bool(getattr(cause, "connection_invalidated", False))

@@ -1,6 +1,6 @@
 """Reading a study: its trials as records, and what is known of it as a whole."""
 
-import json
+import sys
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from autorf.store.damage import rows_with_damage
+from autorf.store.damage import rows_with_damage, study_values
 from autorf.store.patience import Patience
 from autorf.store.record import Record, newest_attempts, record_from
 from autorf.store.scored_anew import LabelledClasses, scored_anew
@@ -34,15 +34,20 @@ class StudyReader:
         folder: of the study.
         name: of the study.
         spec: where the storage is, and how long to wait for silent drivers and for the storage itself.
+        exists: whether there must be such a study already.
+
+    Attributes:
+        damaged: names of what the study knows of itself that cannot be read; it is left out, and told once.
     """
 
-    def __init__(self, folder: Path, name: str, spec: StorageSpec | None = None) -> None:
+    def __init__(self, folder: Path, name: str, spec: StorageSpec | None = None, *, exists: bool = False) -> None:
         self.folder, self.name, self._spec = folder, name, spec or StorageSpec()
         self.driver = uuid.uuid4().hex[:12]
-        self._opened = Storage(folder, name, self._spec.url)
+        self._opened = Storage(folder, name, self._spec.url, exists=exists)
         self._study, self._storage = self._opened.study, self._opened.rdb
         self._defaults: Defaults | None = None
         self._seen: dict[int, Record] = {}
+        self.damaged: tuple[str, ...] = ()
         self._labelled = LabelledClasses(folder)
         self._patiently = Patience(self._opened.label, self._spec.patience_minutes, self._opened.check_there)
 
@@ -58,7 +63,7 @@ class StudyReader:
     @property
     def spec(self) -> dict[str, Any] | None:
         """The study file as it was when the study began, or None before."""
-        stored = self._patiently(lambda: self._study.user_attrs.get("spec"))
+        stored = self._patiently(self._attributes).get("spec")
         return None if stored is None else restored_spec(stored)
 
     @property
@@ -69,7 +74,7 @@ class StudyReader:
     @property
     def identity(self) -> str:
         """Tells this study from every other, those of the same name too; empty before :meth:`register`."""
-        return str(self._patiently(lambda: self._study.user_attrs.get("identity", "")))
+        return str(self._patiently(self._attributes).get("identity", ""))
 
     def note(self, name: str, value: object) -> None:
         """Remember something about the study as a whole: plain JSON by name."""
@@ -77,7 +82,7 @@ class StudyReader:
 
     def notes(self) -> dict[str, Any]:
         """What :meth:`note` has remembered."""
-        attributes = self._patiently(lambda: self._study.user_attrs)
+        attributes = self._patiently(self._attributes)
         return {name.removeprefix("note:"): value for name, value in attributes.items() if name.startswith("note:")}
 
     def attempts(self) -> list[Record]:
@@ -102,13 +107,13 @@ class StudyReader:
         """What was retrained, by trial key: ``seconds`` in all, ``epochs``, ``seeds``, ``with_val``, ``fixed``."""
         return {
             name.removeprefix("retrain:"): value
-            for name, value in self._patiently(lambda: self._study.user_attrs).items()
+            for name, value in self._patiently(self._attributes).items()
             if name.startswith("retrain:")
         }
 
     def _known_defaults(self) -> Defaults:
         if self._defaults is None or not self._defaults.methods:
-            self._defaults = defaults_in(self._study.user_attrs)
+            self._defaults = defaults_in(self._attributes())
         return self._defaults
 
     def _read(self) -> list[Record]:
@@ -122,9 +127,17 @@ class StudyReader:
     def _rows(self) -> list[FrozenTrial]:
         try:
             return self._study.get_trials(deepcopy=False)
-        except (json.JSONDecodeError, AssertionError, ValueError):
-            # Optuna stops at a value that is no JSON, or at a score that is no number.
-            return rows_with_damage(self._storage, self._study._study_id, self._opened.label)
+        except (AssertionError, ValueError, LookupError, TypeError):
+            # Optuna stops at a value that is no JSON, a score that is no number, or a state that there is not.
+            return rows_with_damage(self._storage, self._study._study_id)
+
+    def _attributes(self) -> dict[str, Any]:
+        """What the study knows of itself, without what is damaged."""
+        values, damaged = study_values(self._storage, self._study._study_id)
+        if new := [name for name in damaged if name not in self.damaged]:
+            self.damaged = tuple(damaged)
+            print(f"autorf: {self._opened.label}: damaged and left out: {', '.join(new)[:120]}", file=sys.stderr)
+        return values
 
     def _record(self, row: FrozenTrial, defaults: Defaults) -> Record:
         before = self._seen.get(row._trial_id)

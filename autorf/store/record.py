@@ -1,15 +1,17 @@
 """What the storage knows of one attempt at a trial."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from optuna.trial import FrozenTrial, TrialState
 
-from autorf.errors import InputError
+from autorf.errors import in_one_line
+from autorf.store.damage import DAMAGED
 from autorf.study.control import Control
 from autorf.study.defaults import Defaults
-from autorf.study.trial import Trial, trial_from
+from autorf.study.trial import Trial, key_of, trial_from
 from autorf.training.results import DamagedError, EpochReport, TrialResult
 
 State = Literal["waiting", "running", "complete", "pruned", "failed"]
@@ -116,7 +118,8 @@ def record_from(row: FrozenTrial, defaults: Defaults, before: Record | None = No
         defaults: those that the study began with.
         before: what was read of this row earlier: its configuration stays what it is and is not decoded again.
     """
-    attributes, problems = row.user_attrs, list[str]()
+    attributes = row.user_attrs
+    problems = [str(problem) for problem in attributes.get(DAMAGED) or ()]
     configuration, seed = attributes.get("configuration"), attributes.get("seed")
     if before is not None:
         configuration = before.configuration
@@ -124,8 +127,9 @@ def record_from(row: FrozenTrial, defaults: Defaults, before: Record | None = No
         configuration = defaults.to_today(configuration)
     if not isinstance(configuration, dict):
         problems.append("configuration: holds no names and values")
-    if not isinstance(seed, int):
+    if not isinstance(seed, int) or isinstance(seed, bool):
         problems.append("seed: is no whole number")
+    key = _key(attributes, row._trial_id)
     trial = None
     if before is not None and before.trial is not None:
         trial = before.trial
@@ -137,21 +141,49 @@ def record_from(row: FrozenTrial, defaults: Defaults, before: Record | None = No
     notes = "; ".join(result.notes) if result is not None else None
     return Record(
         row=row._trial_id,
-        key=str(attributes.get("key", f"row {row._trial_id}")),
+        key=key,
         configuration=configuration if isinstance(configuration, dict) else {},
         seed=seed if isinstance(seed, int) else 0,
         state="failed" if problems else _STATES[row.state],
-        attempt=attributes.get("attempt") or 1,
+        attempt=_count(attributes.get("attempt")) or 1,
         trial=trial,
         result=result,
         history=history,
-        reason=f"cannot be read: {'; '.join(problems)}" if problems else attributes.get("reason") or notes or None,
-        lease=attributes.get("lease") or {},
+        reason=_reason(problems, attributes.get("reason"), notes),
+        lease=_lease(attributes.get("lease")),
         ended=row.datetime_complete.timestamp() if row.datetime_complete else None,
-        crashes=attributes.get("crashes") or 0,
-        again=not problems and attributes.get("again", False),
+        crashes=_count(attributes.get("crashes")),
+        again=not problems and attributes.get("again") is True,
         control=_control(attributes, defaults) if before is None else before.control,
     )
+
+
+def _key(attributes: Mapping[str, Any], row: int) -> str:
+    """The trial's key, which becomes a folder's name; a damaged one follows from what it is the hash of."""
+    key, configuration, seed = (attributes.get(name) for name in ("key", "configuration", "seed"))
+    if isinstance(key, str) and re.fullmatch(r"[A-Za-z0-9_-]{1,64}", key):
+        return key
+    if isinstance(configuration, dict) and isinstance(seed, int):
+        return key_of(configuration, seed, Control.from_json(attributes.get("control")))
+    return f"row {row}"
+
+
+def _count(stored: object) -> int:
+    return stored if isinstance(stored, int) and stored >= 0 else 0
+
+
+def _reason(problems: list[str], stored: object, notes: str | None) -> str | None:
+    if problems:
+        more = f"; and {len(problems) - 2} more" if len(problems) > 2 else ""
+        return f"cannot be read: {'; '.join(problems[:2])}{more}"
+    return (stored if isinstance(stored, str) else None) or notes or None
+
+
+def _lease(stored: object) -> dict[str, Any]:
+    """A lease as it was written; a damaged one is nobody's."""
+    if not isinstance(stored, dict) or not isinstance(stored.get("host"), str):
+        return {}
+    return stored if all(isinstance(stored.get(name), int | float) for name in ("pid", "time")) else {}
 
 
 def _control(attributes: Mapping[str, Any], defaults: Defaults) -> Control | None:
@@ -162,8 +194,9 @@ def _control(attributes: Mapping[str, Any], defaults: Defaults) -> Control | Non
 def _trial(configuration: Mapping[str, Any], seed: int, problems: list[str]) -> Trial | None:
     try:
         return trial_from(configuration, seed)
-    except InputError as error:
-        problems.append(str(error))
+    # An edited configuration may hold anything.
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        problems.append(in_one_line(error, 120))
         return None
 
 

@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import os
 import sqlite3
 import time
 import warnings
@@ -10,14 +11,17 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import optuna
 import sqlalchemy
 from optuna.exceptions import OptunaError
 from sqlalchemy.exc import SQLAlchemyError
 
-from autorf.errors import InputError, StorageLostError, hide_passwords
+from autorf.errors import InputError, StorageLostError, hide_passwords, shown, shown_place
 from autorf.files import write_atomically
+from autorf.store.damage import study_values
+from autorf.study.spec import StorageSpec
 
 FORMAT = 1
 """Version of what is stored; a newer one is refused."""
@@ -48,49 +52,53 @@ class Storage:
         folder: of the study; made if it is missing. Without a URL the database is ``study.db`` in it.
         name: of the study.
         url: ``postgresql+psycopg://...``, or None.
+        exists: whether there must be such a study already; it is made otherwise.
 
     Attributes:
         one_machine: whether only drivers on one machine can share it.
+        read_only: whether the folder of a study in SQLite may be read only; nothing is made there then.
         label: names the storage to people; without passwords.
 
     Raises:
         InputError: when it cannot be reached, holds another study, or was written by a newer version.
     """
 
-    def __init__(self, folder: Path, name: str, url: str | None = None) -> None:
+    def __init__(self, folder: Path, name: str, url: str | None = None, *, exists: bool = False) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{folder}: cannot be made ({error.strerror}); use another name or --root") from None
         self.one_machine = url is None
-        self.name, self._folder, self._made = name, folder, False
+        self.read_only = url is None and (folder / "study.db").is_file() and not _may_write(folder)
+        self.name, self._folder, self._made, self._exists = name, folder, False, exists
         self._lock = folder / "study.lock"
-        self._url = url or f"sqlite:///{(folder / 'study.db').resolve()}"
+        self._url = url or sqlite_url(folder / "study.db", read_only=self.read_only)
         self.label = hide_passwords(url) if url else str(folder / "study.db")
         self._settings = {"connect_args": {"timeout": 60}} if url is None else _POSTGRES
         _check_place(folder, name, url)
         if url is None:
+            _make_folder(folder)
             _check_whole(folder)
         try:
             self._engine = sqlalchemy.create_engine(self._url, pool_size=2, **self._settings)
+        except ModuleNotFoundError:
+            message = "storage.url: PostgreSQL needs psycopg; run: pip install 'autorf-torch[postgres]'"
+            raise InputError(message) from None
+        try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 # Two drivers that begin together must not both make the tables or the study.
                 with self.exclusive():
                     self.rdb, self.study = self._open()
             self._made = True
-        except ModuleNotFoundError:
-            message = "storage.url: PostgreSQL needs psycopg; run: pip install 'autorf-torch[postgres]'"
-            raise InputError(message) from None
-        except InputError:
+        except (InputError, OSError):
             self._engine.dispose()
             raise
-        except (OptunaError, SQLAlchemyError, RuntimeError) as error:
+        # A database that was damaged or edited makes Optuna and SQLAlchemy raise whatever there is.
+        except Exception as error:
             self._engine.dispose()
             raise InputError(_opening_problem(self.label, url, error)) from None
         weakref.finalize(self, _dispose, self.rdb.engine, self._engine)
         if url is not None:
+            # Only now: a server that does not answer leaves nothing here.
+            _make_folder(folder)
             _leave_pointer(folder, url)
 
     def now(self) -> float:
@@ -103,6 +111,9 @@ class Storage:
     @contextmanager
     def exclusive(self) -> Iterator[None]:
         """Keep every other driver of this study out; ends with the process, however it dies."""
+        if self.read_only:
+            yield
+            return
         if self.one_machine:
             self.check_there()
             with self._lock.open("a") as file:
@@ -130,12 +141,49 @@ class Storage:
                 raise InputError(
                     f"{self.label}: holds study {study_names[0]!r}, not {self.name!r}; use another name or --root"
                 )
-            study = optuna.create_study(study_name=self.name, storage=rdb, direction="maximize", load_if_exists=True)
+            if self._exists and self.name not in study_names:
+                raise InputError(
+                    f"{self.label}: holds no study {self.name!r}; restore it from a backup, or run it anew"
+                )
+            if self.read_only:
+                study = optuna.load_study(study_name=self.name, storage=rdb)
+            else:
+                study = optuna.create_study(
+                    study_name=self.name, storage=rdb, direction="maximize", load_if_exists=True
+                )
             _check_ours(self.label, study)
         except BaseException:
             rdb.engine.dispose()
             raise
         return rdb, study
+
+
+def sqlite_url(path: Path, *, read_only: bool = False) -> str:
+    """The URL of a database, for SQLAlchemy, whatever signs its path has.
+
+    >>> sqlalchemy.engine.make_url(sqlite_url(Path("/data/a?b/study.db"))).database
+    'file:///data/a%3Fb/study.db'
+    """
+    # SQLAlchemy itself ends a path at ?, and Optuna fills {...} in: neither is left in a file's URI.
+    uri = path.resolve().as_uri()
+    if sqlalchemy.engine.make_url(f"sqlite:///{uri}%20").database != f"{uri}%20":
+        # SQLAlchemy from 2.1 on decodes what SQLite is to decode.
+        uri = quote(uri, safe="/:")
+    return f"sqlite:///{uri}?{'mode=ro&' if read_only else ''}uri=true"
+
+
+def _may_write(folder: Path) -> bool:
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return False
+    files = (folder / "study.db", folder / "study.lock")
+    return all(os.access(file, os.W_OK) for file in files if file.exists())
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made ({error.strerror}); use another name or --root") from None
 
 
 def attributes_at(url: str, name: str) -> dict[str, Any]:
@@ -160,13 +208,23 @@ def _dispose(*engines: sqlalchemy.Engine) -> None:
 
 
 def _check_ours(label: str, study: optuna.Study) -> None:
-    stored = study.user_attrs.get("format")
-    if stored is None and any("key" not in trial.user_attrs for trial in study.get_trials(deepcopy=False)):
-        raise InputError(f"{label}: study {study.study_name!r} there is another program's; give yours another name")
-    if stored is not None and not isinstance(stored, int):
-        raise InputError(f"{label}: its format {stored!r} is none of autorf's; restore it from a backup")
-    if stored is not None and stored > FORMAT:
-        raise InputError(f"{label}: was written by a newer autorf (format {stored}); upgrade autorf")
+    name, rdb = study.study_name, study._storage
+    stored, _ = study_values(getattr(rdb, "_backend", rdb), study._study_id)
+    number = stored.get("format")
+    if number is None and not stored.keys() & {"identity", "spec"} and _is_foreign(study):
+        raise InputError(f"{label}: study {name!r} there is another program's; give yours another name")
+    if number is not None and not isinstance(number, int):
+        raise InputError(f"{label}: its format {shown(number)} is none of autorf's; restore it from a backup")
+    if number is not None and number > FORMAT:
+        raise InputError(f"{label}: was written by a newer autorf (format {shown(number)}); upgrade autorf")
+
+
+def _is_foreign(study: optuna.Study) -> bool:
+    try:
+        return any("key" not in trial.user_attrs for trial in study.get_trials(deepcopy=False))
+    except (AssertionError, ValueError, LookupError, TypeError):
+        # Damaged rows are told when they are read.
+        return False
 
 
 def _check_place(folder: Path, name: str, url: str | None) -> None:
@@ -174,7 +232,7 @@ def _check_place(folder: Path, name: str, url: str | None) -> None:
     pointer = folder / POINTER
     if url is None and pointer.is_file() and not (folder / "study.db").is_file():
         raise InputError(
-            f"study {name!r} lives in {pointer.read_text().strip()}: set storage.url, or give the study another name"
+            f"study {name!r} lives in {shown_place(_pointed(folder) or '')}: set storage.url, or give it another name"
         )
     if url is not None and (folder / "study.db").is_file():
         raise InputError(
@@ -223,11 +281,27 @@ def stored_url(folder: Path) -> str | None:
 
     Without a password, unless this process was told the whole URL, see :func:`remember`.
     """
+    plain = _pointed(folder)
+    return None if plain is None else _remembered.get(plain, plain)
+
+
+def _pointed(folder: Path) -> str | None:
+    """What the pointer says; None where there is none.
+
+    Raises:
+        InputError: where that is no address of a database.
+    """
     pointer = folder / POINTER
     if not pointer.is_file():
         return None
-    plain = pointer.read_text(encoding="utf-8").strip()
-    return _remembered.get(plain, plain)
+    plain = pointer.read_bytes()[:2000].decode("utf-8", "replace").strip()
+    try:
+        return str(StorageSpec(url=plain).url)
+    except InputError:
+        raise InputError(
+            f"{shown_place(str(pointer))}: holds {shown(plain)}, no address of a database; restore it from a backup, "
+            "or set storage.url"
+        ) from None
 
 
 _remembered: dict[str, str] = {}

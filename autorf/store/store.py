@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 
 from autorf.errors import InputError, near_names
 from autorf.store.changes import check_none_gone, check_unchanged
+from autorf.store.damage import ESSENTIAL
 from autorf.store.lease import is_stale, new_lease
 from autorf.store.parameters import Axes, axis_values, study_axes, waiting_row
 from autorf.store.reader import StudyReader, defaults_in
@@ -54,7 +55,7 @@ def open_store(root: Path, name: str, storage: StorageSpec | None = None) -> "St
         study_names = sorted({path.parent.name for kind in ("study.db", POINTER) for path in root.glob(f"*/{kind}")})
         hint = f"{near_names(name, study_names)}; studies there: {', '.join(study_names) or 'none'}"
         raise InputError(f"no study {name!r} under {root.resolve()}{hint}; run it first: autorf search {name}")
-    return Store(folder, name, (storage or StorageSpec()).model_copy(update={"url": url}))
+    return Store(folder, name, (storage or StorageSpec()).model_copy(update={"url": url}), exists=True)
 
 
 def beginning(root: Path, spec: StudySpec) -> Defaults:
@@ -100,7 +101,12 @@ class Store(StudyReader):
     def _register(self, spec: StudySpec, trials: Sequence[Trial], allowed: Collection[Trial] | None) -> None:
         with self._opened.exclusive():
             records = self._read()
-            before = self._study.user_attrs.get("spec")
+            before = self._attributes().get("spec")
+            if lost := [name for name in self.damaged if name in ESSENTIAL]:
+                raise InputError(
+                    f"{self._opened.label}: what study {self.name!r} is cannot be read: {', '.join(lost)}; restore it "
+                    "from a backup, or give the study another name"
+                )
             if before is not None:
                 check_unchanged(before, spec)
                 if allowed is not None:
@@ -111,7 +117,7 @@ class Store(StudyReader):
                     f"nothing of; restore that, or remove {self.folder / 'trials'} to begin anew"
                 )
             self._study.set_user_attr("format", FORMAT)
-            if "identity" not in self._study.user_attrs:
+            if "identity" not in self._attributes():
                 self._study.set_user_attr("identity", uuid.uuid4().hex[:12])
             if before is None:
                 self._study.set_user_attr("file_defaults", file_defaults(spec))
@@ -152,21 +158,21 @@ class Store(StudyReader):
 
     def _remember_defaults(self) -> None:
         """Keep what configurations mean by what they leave out, of methods that were not there before too."""
-        stored, today = self._study.user_attrs.get("defaults", {}), method_defaults()
+        stored, today = self._attributes().get("defaults", {}), method_defaults()
         if not today.keys() <= stored.keys():
             self._study.set_user_attr("defaults", {**today, **stored})
             self._defaults = None
 
     def _remember_axes(self, spec: StudySpec, *, begins: bool) -> None:
         """Keep the axes of a study that begins, and those that are added to it: Optuna's parameters do not change."""
-        stored = self._study.user_attrs.get("axes")
+        stored = self._attributes().get("axes")
         if begins or stored is not None:
             self._study.set_user_attr("axes", {**study_axes(spec), **(stored or {})})
         self._axes = None
 
     def _known_axes(self) -> Axes | None:
         if self._axes is None:
-            self._axes = self._study.user_attrs.get("axes")
+            self._axes = self._attributes().get("axes")
         return self._axes
 
     def _key(self, trial: Trial, control: Control | None = None) -> str:

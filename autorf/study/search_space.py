@@ -1,5 +1,6 @@
 """A search space: a method, and for each of its fields, or of the study file's keys, a value, choices or a range."""
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,13 +9,16 @@ from typing import Any, Self, get_args, get_origin
 
 from pydantic import model_validator
 
-from autorf.errors import InputError
+from autorf.errors import InputError, shown, shown_place
 from autorf.methods import METHODS, Method
 from autorf.specification import PositiveFloat, Specification, parse
 from autorf.study.builtin import locate
 from autorf.study.defaults import Defaults
 from autorf.study.settings import IMAGE_SIZE, axis_annotation, differing, is_setting
 from autorf.study.spec import StudySpec, read_yaml
+
+MOST_CONFIGURATIONS = 10_000
+"""Of a space that is listed whole."""
 
 
 class Range(Specification):
@@ -36,6 +40,8 @@ class Range(Specification):
     def _check(self) -> Self:
         if self.low > self.high:
             raise ValueError(f"low {self.low:g} must not exceed high {self.high:g}")
+        if self.step is not None and (self.high - self.low) / self.step >= MOST_CONFIGURATIONS:
+            raise ValueError(f"a step of {self.step:g} makes more than {MOST_CONFIGURATIONS} values; give a larger one")
         if self.log and (self.low <= 0 or self.step is not None):
             raise ValueError("log needs low > 0 and no step")
         return self
@@ -94,15 +100,36 @@ class Space:
                     "or set search.sampler to random or tpe"
                 )
         choices = [axis.choices for axis in self.axes.values()]
+        count = math.prod(map(len, choices))
+        if count > MOST_CONFIGURATIONS:
+            raise InputError(
+                f"{shown_place(self.source)}: {self.method}: {count:.3g} combinations; a grid lists at most "
+                f"{MOST_CONFIGURATIONS}; list fewer values, or set search.sampler to random or tpe"
+            )
         combinations = [
             {"method": self.method, **dict(zip(self.axes, values, strict=True))} for values in product(*choices)
         ]
-        # Compared, not hashed: choices may be lists.
-        repeated = next((latter for at, latter in enumerate(combinations) if latter in combinations[:at]), None)
+        repeated = _repeated(combinations)
         if repeated:
-            shown = {name: value for name, value in repeated.items() if name != "method"}
-            raise InputError(f"{self.source}: {shown} occurs twice; give every choice once")
+            values = {name: value for name, value in repeated.items() if name != "method"}
+            raise InputError(f"{self.source}: {values} occurs twice; give every choice once")
         return combinations
+
+
+def _repeated(combinations: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
+    """The first combination that occurred before, or None."""
+    seen: set[str] = set()
+    for combination in combinations:
+        # Choices may be lists, which cannot be hashed; a written 1.0 is 1.
+        text = json.dumps({name: _whole(value) for name, value in combination.items()}, sort_keys=True)
+        if text in seen:
+            return combination
+        seen.add(text)
+    return None
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def read_spaces(
@@ -179,7 +206,7 @@ def own_fields(method: Method) -> dict[str, Any]:
 
 def _method_class(space: Mapping[str, Any], source: str) -> type[Method]:
     name = space.get("method")
-    if name not in METHODS:
+    if not isinstance(name, str) or name not in METHODS:
         raise InputError(f"{source}: method: {METHODS.unknown(name)}")
     return METHODS[str(name)]
 
@@ -227,7 +254,7 @@ def _range_axis(name: str, value: Mapping[str, Any], types: set[Any], source: st
     elif types and not types & {int, float}:
         raise InputError(f"{source}: {name}: takes no numbers, so no range; list its choices")
     if whole and not (span.low.is_integer() and span.high.is_integer()):
-        raise InputError(f"{source}: {name} (a range): low and high must be whole numbers, got {dict(value)}")
+        raise InputError(f"{source}: {name} (a range): low and high must be whole numbers, got {shown(dict(value))}")
     return Axis(name, range=span, whole=whole)
 
 

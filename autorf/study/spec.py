@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
-import yaml
 from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from autorf import plugins
 from autorf.data import DataSpec
-from autorf.errors import InputError, near_names
+from autorf.errors import InputError, near_names, shown, shown_place
 from autorf.networks.spec import ModelSpec
 from autorf.specification import PositiveFloat, PositiveInt, Specification, Url, parse
 from autorf.study.evaluation_spec import EvaluationSpec
 from autorf.study.objectives import group_of, parse_constraint
+from autorf.study.plain_yaml import MOST_CHARACTERS, parse_yaml
 from autorf.study.search_spec import SearchSpec
 from autorf.training.spec import TrainingSpec, steps_per_epoch
 
@@ -220,17 +220,14 @@ def read_yaml(path: Path) -> dict[str, Any]:
         InputError: when the file cannot be read, is no YAML, or holds no mapping.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        with path.open(encoding="utf-8") as file:
+            text = file.read(MOST_CHARACTERS + 1)
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8 text'}") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" (line {mark.line + 1})" if mark else ""
-        raise InputError(
-            f"{path}: no valid YAML{where}: {getattr(error, 'problem', None) or 'cannot be parsed'}"
-        ) from None
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise InputError(f"{shown_place(str(path))}: cannot be read: {reason}") from None
+    content = parse_yaml(text, str(path))
     if not isinstance(content, dict):
-        raise InputError(f"{path}: expected keys and values, got {type(content).__name__}")
+        raise InputError(f"{shown_place(str(path))}: expected keys and values, got {type(content).__name__}")
     return content
 
 
@@ -319,20 +316,20 @@ def _check_pruning(spec: StudySpec, source: str) -> None:
         )
 
 
+_MOST_KEYS = 20
+"""Of a dotted key; no study file is as deep."""
+
+
 def _override(values: Mapping[str, Any], override: str) -> dict[str, Any]:
     path, separator, text = override.partition("=")
     keys = path.strip().split(".")
-    if not separator or not all(keys):
-        raise InputError(f"--set {override}: expected KEY=VALUE with a dotted key, such as training.epochs=4")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise InputError(f"--set {override}: the value is no valid YAML; quote it") from None
-    return _with(values, keys, value, override)
+    if not separator or not all(keys) or len(keys) > _MOST_KEYS:
+        raise InputError(f"--set {shown_place(override)}: expected KEY=VALUE with a dotted key, as training.epochs=4")
+    return _with(values, keys, parse_yaml(text, f"--set {path.strip()}"), override)
 
 
 def _with(values: Any, keys: list[str], value: Any, override: str) -> dict[str, Any]:
     if not isinstance(values, Mapping):
-        raise InputError(f"--set {override}: {keys[0]!r} lies inside a value that has no keys")
+        raise InputError(f"--set {shown(override)}: {keys[0]!r} lies inside a value that has no keys")
     inner = value if len(keys) == 1 else _with(values.get(keys[0]) or {}, keys[1:], value, override)
     return {**values, keys[0]: inner}

@@ -139,7 +139,7 @@ def configurations(spec: StudySpec, spaces: Sequence[Space]) -> list[Trial]:
     Raises:
         InputError: for a range without a step, or one configuration in two spaces.
     """
-    trials: list[Trial] = []
+    trials: dict[Trial, None] = {}
     for space in spaces:
         for configuration in space.configurations():
             trial = trial_from(configuration, spec.training.seeds[0], spec, space.source)
@@ -147,8 +147,8 @@ def configurations(spec: StudySpec, spaces: Sequence[Space]) -> list[Trial]:
                 raise InputError(
                     f"{space.source}: {trial.method.method} ({trial.setting}) is in two search spaces; keep one"
                 )
-            trials.append(trial)
-    return trials
+            trials[trial] = None
+    return list(trials)
 
 
 def under_every_seed(trials: Sequence[Trial], seeds: Sequence[int]) -> list[Trial]:

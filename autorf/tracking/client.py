@@ -1,14 +1,19 @@
 """Reaching MLflow: where it is, and how long its client may wait for an answer."""
 
+import atexit
 import logging
 import os
+import re
 import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from autorf.executors.scratch import Scratch
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -29,7 +34,22 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 def tracking_uri(uri: str | None, root: Path) -> str:
     """The given URI, or the SQLite file under ``root``."""
-    return uri or f"sqlite:///{(root / 'mlflow.db').resolve()}"
+    if uri is not None:
+        return uri
+    folder = root.resolve()
+    if not re.fullmatch(r"[\w/.~-]+", str(folder), re.ASCII):
+        folder = _plainly_named(folder)
+    return f"sqlite:///{folder / 'mlflow.db'}"
+
+
+@cache
+def _plainly_named(folder: Path) -> Path:
+    """Another name of a folder, for this process: MLflow and SQLAlchemy read a URI's ``?`` and ``%`` in their ways."""
+    scratch = Scratch(Path(tempfile.gettempdir()), "autorf-mlflow-")
+    atexit.register(scratch.remove)
+    link = scratch.path / "root"
+    link.symlink_to(folder, target_is_directory=True)
+    return link
 
 
 def shown_uri(uri: str) -> str:
@@ -88,11 +108,15 @@ def _make_whole(uri: str) -> None:
     from mlflow.store.db.utils import _initialize_tables
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".mlflow-") as folder:
-        fresh = Path(folder) / path.name
+    # Of a process that was killed here, the next one removes it.
+    scratch = Scratch(path.parent, ".mlflow-", resolved=False)
+    try:
+        fresh = scratch.path / path.name
         engine = sqlalchemy.create_engine(f"sqlite:///{fresh}")
         _initialize_tables(engine)
         engine.dispose()
         # Another driver may have been faster; its file stays.
         with suppress(FileExistsError):
             os.link(fresh, path)
+    finally:
+        scratch.remove()

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import posixpath
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from autorf.comparison import StudyResults, compare_studies
 from autorf.comparison.rnorm import best_line
+from autorf.errors import in_short
 from autorf.store.store import Record
 from autorf.store.traces import KEPT_APART
 from autorf.study.objectives import sign
@@ -26,6 +28,7 @@ Entry = TypeVar("Entry")
 LONGEST_VALUE = 5_000
 """Characters of a tag or parameter; MLflow refuses more than 6 000."""
 
+_PER_CLASS = "per_class_"
 _FINAL_COSTS = ("parameters", "peak_memory_mb")
 
 
@@ -134,7 +137,7 @@ def final_metrics(record: Record) -> "list[Metric]":
         }
     for score, by_class in (("iou", result.iou_per_class), ("f1", result.f1_per_class)):
         # Without a slash: MLflow's page would show them as a section before all curves.
-        changed |= {f"per_class_{score}.{name}": value for name, value in by_class.items()}
+        changed |= {f"{_PER_CLASS}{score}.{name}": value for name, value in by_class.items()}
     return metrics(changed, 0 if last is None else last.epoch)
 
 
@@ -170,16 +173,40 @@ def metrics(values: Mapping[str, Any], step: int) -> "list[Metric]":
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
-    return [
-        Metric(metric_name(name), float(value), now, step)
-        for name, value in values.items()
-        if isinstance(value, int | float) and math.isfinite(value)
-    ]
+    numbers = {name: v for name, v in values.items() if isinstance(v, int | float) and math.isfinite(v)}
+    names = metric_names(numbers)
+    return [Metric(names[name], float(value), now, step) for name, value in numbers.items()]
+
+
+def metric_names(names: Iterable[str]) -> dict[str, str]:
+    """Under which name MLflow has each of ``names``: no two the same, though it stores fewer characters than we.
+
+    >>> metric_names(["f1.tree", "f1.a?", "f1.a!"])
+    {'f1.tree': 'f1.tree', 'f1.a?': 'f1.a_', 'f1.a!': 'f1.a_ 2'}
+    """
+    mirrored: dict[str, str] = {}
+    for name in names:
+        plain = metric_name(name)
+        same = sum(metric_name(other) == plain for other in mirrored)
+        mirrored[name] = f"{plain} {same + 1}" if same else plain
+    return mirrored
 
 
 def metric_name(name: str) -> str:
-    """``name`` with ``_`` for every character that MLflow refuses."""
-    return re.sub(r"[^A-Za-z0-9_\-./: ]", "_", name)[:200]
+    """``name`` with ``_`` for what MLflow refuses: other characters, and what would lead out of a folder in a path."""
+    plain = re.sub(r"[^A-Za-z0-9_\-./: ]", "_", name)[:200]
+    return plain if posixpath.normpath(plain) == plain and plain[:1] not in "/." else re.sub(r"[/.]", "_", plain)
+
+
+def renamed_classes(class_names: Iterable[str]) -> str | None:
+    """What to say of classes whose names MLflow cannot store; None where it stores them all."""
+    before = f"{_PER_CLASS}iou."
+    names = metric_names(f"{before}{name}" for name in class_names)
+    renamed = {name: mirrored for name, mirrored in names.items() if name != mirrored}
+    listed = [
+        f"{name.removeprefix(before)!r} as {mirrored.removeprefix(before)!r}" for name, mirrored in renamed.items()
+    ]
+    return in_short(f"MLflow has other names for {len(listed)} classes: {', '.join(listed)}") if listed else None
 
 
 def chunks(entries: "list[Entry]", size: int = 1000) -> "Iterable[list[Entry]]":

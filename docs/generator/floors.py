@@ -8,7 +8,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[2] / "autorf"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "files", "statistics", "specification", "metrics", "text", "interruption", "plugins"),
+    ("errors", "files", "statistics", "specification", "metrics", "text", "interruption", "plugins", "streams"),
     ("ops",),
     ("methods",),
     ("data", "fields"),

@@ -19,7 +19,8 @@ import pytest
 from autorf.errors import InputError
 from autorf.executors import Event
 from autorf.executors.base import ended
-from autorf.executors.ray_cluster import Cluster, _knock
+from autorf.executors.knocking import knock
+from autorf.executors.ray_cluster import Cluster
 from autorf.executors.ray_files import TrialFileServer
 from autorf.executors.ray_tune import TuneBridge, _death
 from autorf.executors.ray_worker import _job_from, config_of
@@ -379,5 +380,5 @@ def test_an_address_where_no_ray_answers_is_refused_within_seconds(address: str 
     with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         with pytest.raises(InputError, match=rf"executor\.address .*{problem}.*give the host:port"):
-            _knock(address or f"127.0.0.1:{server.server_port}")
+            knock(address or f"127.0.0.1:{server.server_port}")
         server.shutdown()
