@@ -88,7 +88,7 @@ def test_whole_numbers_of_other_libraries_are_taken() -> None:
 
 WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "a step": (lambda: autorf.advance(network(), "a", 3), "step must lie in 0..total_steps, got step 'a' of 3"),  # type: ignore[arg-type]
-    "a rate": (lambda: autorf.parameter_groups(network(), float("nan")), "lr must be a finite number above 0, got nan"),
+    "a rate": (lambda: autorf.parameter_groups(network(), float("nan")), "lr must be positive, got nan"),
     "a decay": (lambda: autorf.parameter_groups(network(), 1, weight_decay=None), "weight_decay must be"),  # type: ignore[arg-type]
     "a folder": (lambda: autorf.save(network(), None), "folder must be a path, got None"),  # type: ignore[arg-type]
     "a builder": (lambda: autorf.load(network().state_dict(), "x"), "build must be a function"),  # type: ignore[arg-type]
@@ -104,13 +104,13 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "class names": (lambda: autorf.build("largefov:test_resnet", [1, 2]), "classes must be a number or names"),  # type: ignore[list-item]
     "a spec": (lambda: autorf.build(None), "build takes a model's name or a ModelSpec, got None"),  # type: ignore[arg-type]
     "scales": (lambda: autorf.MultiScale(network(), scales=1.0), "scales must be a list"),  # type: ignore[arg-type]
-    "a scale": (lambda: autorf.MultiScale(network(), scales=["a"]), "scales must be a finite number"),  # type: ignore[list-item]
+    "a scale": (lambda: autorf.MultiScale(network(), scales=["a"]), "scales must be positive"),  # type: ignore[list-item]
     "steps": (lambda: autorf.ReceptiveFieldCallback(steps=0), "steps must be a whole number from 1"),
     "a callback's method": (lambda: autorf.ReceptiveFieldCallback("inflation"), "takes methods such as"),  # type: ignore[arg-type]
     "a kernel": (lambda: fields.inflated_kernel(3.5, 1, 2.0), "kernel must be a whole number"),  # type: ignore[arg-type]
     "a field": (lambda: advice.tiling(None), "tiling takes what autorf.receptive_field gives, got None"),  # type: ignore[arg-type]
     "images": (lambda: fields.effective_receptive_field(network(), None), "images must be tensors"),  # type: ignore[arg-type]
-    "object size": (lambda: advice.advise(network(), 32, object_size="9"), "object_size must be a finite number"),  # type: ignore[arg-type]
+    "object size": (lambda: advice.advise(network(), 32, object_size="9"), "object_size must be positive"),  # type: ignore[arg-type]
     "a map": (lambda: ops.inflate(None, 2.0), "input must be a tensor, got None"),  # type: ignore[arg-type]
     "a size": (lambda: ops.interpolate(torch.rand(1, 1, 4, 4), 1.0, (2.5, 2)), "size must be two positive integers"),  # type: ignore[arg-type]
     "a weight": (
