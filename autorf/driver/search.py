@@ -184,9 +184,17 @@ def _first_steps(
     if not due:
         return None, []
     finished = {record.trial for record in records if record.finished}
+    # Ray keeps its own files there while it runs.
+    folder.mkdir(parents=True, exist_ok=True)
+    ended.callback(_remove_empty, folder)
     executor = _executor(spec, folder, planned, sum(trial not in finished for trial in planned.trials))
     ended.callback(executor.close)
     return executor, take_first_steps(counted(spec, planned.n_train, source), source, folder, due, executor)
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _executor(spec: StudySpec, folder: Path, planned: StudyPlan, waiting: int) -> Executor:
