@@ -4,7 +4,7 @@
 
 Every call is right but for one argument, or two. It may work, for not everything odd is wrong, or raise ``InputError``
 in one line of at most 300 characters. Any other error, a longer answer, or one that takes longer than :data:`PATIENCE`
-seconds is a fault, and an exit code of 1.
+seconds is wrong, and the exit code is 1 then.
 """
 
 import argparse
@@ -36,16 +36,25 @@ class Call:
     """One call and how it was answered.
 
     Attributes:
-        kind: the function's name.
-        description: the call, its odd arguments spelt out.
-        answer: the error, or ``"returned a TYPE"``.
-        ok: whether that is a right answer.
+        function: its name.
+        given: the call, its odd arguments spelt out.
+        text: the error, or what kind of value came back.
+        code: 0 for a value, 2 for ``InputError``, 1 for any other error.
+        problem: what is wrong with the answer; empty where nothing is.
+        kind: as ``fuzz.py`` calls all of these.
     """
 
-    kind: str
-    description: str
-    answer: str
-    ok: bool
+    function: str
+    given: str
+    text: str
+    code: int
+    problem: str = ""
+    kind: str = "library calls"
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong with it."""
+        return not self.problem
 
 
 def network() -> nn.Module:
@@ -97,7 +106,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], Arguments]] = {
         autorf.receptive_field,
         {"model": network, "image_size": lambda: 16, "output": lambda: None, "in_channels": lambda: 3},
     ),
-    "save": (autorf.save, {"model": network, "folder": lambda: tempfile.mkdtemp()}),
+    "save": (autorf.save, {"model": network, "folder": lambda: "model"}),
     "search_again": (autorf.search_again, {"model": adapted}),
     "search_states": (search_states, {"model": adapted}),
     "verify": (autorf.verify, {"model": adapted, "optimizer": lambda: _sgd(network())}),
@@ -234,7 +243,7 @@ ODD: dict[str, Callable[[], Any]] = {
     "a scripted model": _scripted,
     "a quantised model": _quantised,
     "a half model": lambda: network().half(),
-    "a frozen dataclass": lambda: Call("", "", "", ok=True),
+    "a frozen dataclass": lambda: Call("", "", "", 0),
     "a method": lambda: autorf.LearnedDilation(targets="1"),
     "a path": lambda: Path("/nowhere/at/all"),
     "an optimizer": lambda: _sgd(network()),
@@ -242,52 +251,53 @@ ODD: dict[str, Callable[[], Any]] = {
 """Values of other kinds, by how they are written."""
 
 
-def library_calls(count: int, seed: int) -> Iterator[Call]:
+def library_calls(count: int, seed: int, folder: Path) -> Iterator[Call]:
     """Make ``count`` calls, always the same ones for a ``seed``, and yield how each was answered.
 
-    Nothing is left behind: what ``save`` writes goes to a temporary folder.
+    What ``save`` writes goes to ``folder``.
     """
     draw = random.Random(seed)
     torch.manual_seed(seed)
-    with tempfile.TemporaryDirectory() as folder:
-        before, tempfile.tempdir = tempfile.tempdir, folder
-        try:
-            for _ in range(count):
-                yield _call(draw, Path(folder))
-        finally:
-            tempfile.tempdir = before
+    for _ in range(count):
+        yield _call(draw, folder)
+
+
+answers = library_calls
+"""As ``fuzz.py`` knows the calls."""
 
 
 def _call(draw: random.Random, folder: Path) -> Call:
-    kind = draw.choice(list(FUNCTIONS))
-    function, arguments = FUNCTIONS[kind]
-    odd = {
-        name: draw.choice(list(ODD))
-        for name in draw.sample(list(arguments), min(len(arguments), draw.choice((1, 1, 2))))
-    }
-    given = {name: ODD[odd[name]]() if name in odd else make() for name, make in arguments.items()}
-    if kind == "save" and isinstance(given["folder"], str | Path) and "folder" in odd:
-        given["folder"] = type(given["folder"])(f"{folder}/{given['folder']}")
-    description = f"{kind}({', '.join(f'{name}={text}' for name, text in odd.items())})"
-    answer, ok = _answer(function, given)
-    return Call(kind, description, answer, ok)
-
-
-def _answer(function: Callable[..., Any], given: Mapping[str, Any]) -> tuple[str, bool]:
+    function = draw.choice(list(FUNCTIONS))
+    call, arguments = FUNCTIONS[function]
+    chosen = draw.sample(list(arguments), min(len(arguments), draw.choice((1, 1, 2))))
+    odd = {name: draw.choice(list(ODD)) for name in chosen}
+    values = {name: ODD[odd[name]]() if name in odd else make() for name, make in arguments.items()}
+    if function == "save" and isinstance(values["folder"], str | Path):
+        # Whatever it is called, inside: even an absolute path.
+        values["folder"] = f"{folder}/saved/{values['folder']}" if str(values["folder"]) else ""
+    given = f"{function}({', '.join(f'{name}={text}' for name, text in odd.items())})"
     began = time.monotonic()
+    text, code, problem = _answer(call, values)
+    seconds = time.monotonic() - began
+    if seconds > PATIENCE:
+        problem = problem or f"answered after {seconds:.0f} seconds"
+    return Call(function, given, text, code, problem)
+
+
+def _answer(call: Callable[..., Any], values: Mapping[str, Any]) -> tuple[str, int, str]:
+    """What came back, the exit code that it stands for, and what is wrong with it."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            result = function(**given)
+            result = call(**values)
     except autorf.InputError as error:
         text = str(error)
-        answer, ok = f"InputError: {text}", len(text) <= LONGEST and text.isprintable()
+        problem = "" if len(text) <= LONGEST and text.isprintable() else "longer than a short printable line"
+        return text, 2, problem
     except Exception as error:
-        answer, ok = f"{type(error).__name__}: {error}", False
-    else:
-        answer, ok = f"returned a {type(result).__name__}", True
-    seconds = time.monotonic() - began
-    return (answer, ok) if seconds <= PATIENCE else (f"{answer} (after {seconds:.0f} s)", False)
+        text = " ".join(str(error).split())[:LONGEST]
+        return text, 1, f"raised {type(error).__name__}"
+    return f"a {type(result).__name__}", 0, ""
 
 
 def main() -> int:
@@ -296,18 +306,19 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    calls = list(library_calls(options.count, options.seed))
-    print("| function | calls | worked | refused | faults |\n|---|---|---|---|---|")
-    for kind in FUNCTIONS:
-        own = [call for call in calls if call.kind == kind]
-        worked = sum(call.answer.startswith("returned") for call in own)
-        faults = sum(not call.ok for call in own)
-        print(f"| {kind} | {len(own)} | {worked} | {len(own) - worked - faults} | {faults} |")
-    wrong = [call for call in calls if not call.ok]
-    for call in wrong:
-        print(f"{call.description}: {' '.join(call.answer.split())[:200]}", file=sys.stderr)
-    print(f"\n{len(calls)} calls, {len(wrong)} faults")
-    return 1 if wrong else 0
+    with tempfile.TemporaryDirectory() as folder:
+        calls = list(library_calls(options.count, options.seed, Path(folder)))
+    print("| function | calls | worked | refused | wrong |\n|---|---|---|---|---|")
+    for function in FUNCTIONS:
+        own = [call for call in calls if call.function == function]
+        codes = [call.code for call in own]
+        wrong = sum(not call.ok for call in own)
+        print(f"| {function} | {len(own)} | {codes.count(0)} | {codes.count(2)} | {wrong} |")
+    faults = [call for call in calls if not call.ok]
+    for call in faults:
+        print(f"{call.given}: {call.problem}: {call.text[:200]}", file=sys.stderr)
+    print(f"\n{len(calls)} calls, {len(faults)} wrong")
+    return 1 if faults else 0
 
 
 if __name__ == "__main__":

@@ -145,6 +145,12 @@ def _torchvision_kernels() -> bool:
     return _parameters(Transform._call_kernel)[:3] == ["self", "functional", "inpt"]
 
 
+def _torch_compiled_calls() -> bool:
+    from torch import nn
+
+    return nn.Identity()._compiled_call_impl is None
+
+
 _TORCH_DICTIONARIES = ("_parameters", "_buffers", "_forward_hooks", "_forward_pre_hooks")
 
 INTERFACES: dict[Callable[[], bool], tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -168,6 +174,7 @@ INTERFACES: dict[Callable[[], bool], tuple[tuple[str, ...], tuple[str, ...]]] = 
     ),
     _torch_norms: (("_NormBase",), ("methods/held_statistics.py",)),
     _torch_fully_shard: (("STATE_KEY", "REGISTRY_KEY", "_module_state_mapping"), ("surgery/sharding.py",)),
+    _torch_compiled_calls: (("_compiled_call_impl",), ("surgery/unused.py",)),
     _torchvision_kernels: (("_call_kernel",), ("data/augmentation.py",)),
 }
 """Whether it is as we know it, the names of it that we use, and our files that do."""

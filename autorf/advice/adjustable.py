@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from autorf.errors import InputError, near_names
+from autorf.errors import InputError, near_names, shown
 from autorf.fields.field import ReceptiveField
 
 
@@ -23,8 +23,9 @@ def adjustable_layers(model: nn.Module, field: ReceptiveField, names: Sequence[s
     offered = names if names is not None else getattr(model, "receptive_field_layers", None)
     modules = dict(model.named_modules())
     if offered is not None:
-        if not offered or isinstance(offered, str | bytes) or not isinstance(offered, Sequence):
-            raise InputError(f"layers must be a list of the names of convolutions, got {offered!r}")
+        listed = isinstance(offered, Sequence) and not isinstance(offered, str | bytes)
+        if not listed or not offered or not all(isinstance(name, str) for name in offered):
+            raise InputError(f"layers must be a list of the names of convolutions, got {shown(offered)}")
         for name in offered:
             if name not in modules:
                 raise InputError(f"layers: the model has no module {name!r}{near_names(name, modules)}")

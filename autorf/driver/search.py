@@ -2,9 +2,8 @@
 
 import shutil
 import tempfile
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, closing, nullcontext, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
@@ -18,7 +17,6 @@ from autorf.driver.study_trials import StudyTrials
 from autorf.errors import InputError, StorageLostError
 from autorf.executors import Executor, check_address, make
 from autorf.store.images import StudyImages
-from autorf.store.record import Record
 from autorf.store.store import Store, beginning, study_folder
 from autorf.store.versions import remember_versions
 from autorf.study.scale import scored
@@ -80,8 +78,17 @@ def search(
     check_writable(root)
     is_new = not folder.exists()
     try:
-        with ExitStack() as closing:
-            return _carry_out(spec, source, root, planned, closing, retry_failed, quiet, json_lines)
+        with ExitStack() as ended:
+            executor, tried = _first_steps(spec, source, folder, planned, ended)
+            store = Store(folder, spec.name, spec.storage)
+            images = StudyImages(store, spec.data, root)
+            images.check()
+            store.register(spec, planned.trials, planned.listed, drawn=planned.listed is None)
+            caution = images.remember()
+            if tried:
+                store.note(NOTE, sorted({*store.notes().get(NOTE, ()), *tried}))
+            outcome = _carry_out(spec, source, root, store, planned, executor, retry_failed, quiet, json_lines)
+            return outcome if caution is None else replace(outcome, warnings=(*outcome.warnings, caution))
     except InputError:
         if is_new and not (folder / "trials").exists():
             # What could not begin, such as at an executor's address, leaves nothing behind.
@@ -93,20 +100,13 @@ def _carry_out(
     spec: StudySpec,
     source: str,
     root: Path,
+    store: Store,
     planned: StudyPlan,
-    closing: ExitStack,
+    executor: Executor | None,
     retry_failed: bool,
     quiet: bool,
     json_lines: TextIO | None,
 ) -> Outcome:
-    executor, tried = _first_steps(spec, source, root, planned, closing)
-    store = Store(study_folder(root, spec.name), spec.name, spec.storage)
-    images = StudyImages(store, spec.data, root)
-    images.check()
-    store.register(spec, planned.trials, planned.listed, drawn=planned.listed is None)
-    caution = images.remember()
-    if tried:
-        store.note(NOTE, sorted({*store.notes().get(NOTE, ()), *tried}))
     store.recover()
     if retry_failed:
         store.retry_failed()
@@ -114,13 +114,14 @@ def _carry_out(
     spec = counted(spec, planned.n_train, source)
     scheduler = Scheduler(spec, store, planned)
     due = scheduler.due()
-    # Before the mirror: where trials cannot run, nothing is to be mirrored.
     if due and executor is None:
-        executor = _executor(spec, store.folder, planned, store.records(), closing)
+        # Before the mirror: where trials cannot run, nothing is to be mirrored.
+        waiting = sum(not record.finished for record in store.records())
+        executor = _executor(spec, store.folder, planned, waiting)
     mirrored = open_mirror(spec, root, store.identity)
     expected = (planned.n_configurations or 0) * len(planned.seeds) if due else 0
     shown = open_progress(spec, store.records(), expected=expected, quiet=quiet, json_lines=json_lines)
-    with mirrored as mirror, shown as progress:
+    with closing(executor) if executor is not None else nullcontext(), mirrored as mirror, shown as progress:
         mirror.begin(store.records())
         try:
             if due and executor is not None:
@@ -138,7 +139,7 @@ def _carry_out(
         total=len(records),
         end=end.get("reason"),
         saved=end.get("saved"),
-        warnings=planned.warnings if caution is None else (*planned.warnings, caution),
+        warnings=planned.warnings,
     )
 
 
@@ -165,32 +166,34 @@ def check_writable(root: Path) -> None:
 
 
 def _first_steps(
-    spec: StudySpec, source: str, root: Path, planned: StudyPlan, closing: ExitStack
+    spec: StudySpec, source: str, folder: Path, planned: StudyPlan, ended: ExitStack
 ) -> tuple[Executor | None, list[str]]:
-    """Take the first steps that nobody has taken, before a new study is written anywhere.
+    """Take the first steps that nobody has taken, before anything of the study is registered.
 
     Args:
         spec: the study.
         source: where it was read from.
-        root: the folder of all studies.
+        folder: of the study.
         planned: what is to run.
-        closing: what is closed when the search ends.
+        ended: what is closed when the search ends.
 
     Returns:
         The executor they were taken on, for the trials, and the kinds; None where there was none to take.
 
     Raises:
-        InputError: when a step fails; of a new study nothing is left then.
+        InputError: when a step fails.
     """
-    folder = study_folder(root, spec.name)
     store = Store(folder, spec.name, spec.storage) if spec.storage.url or (folder / "study.db").is_file() else None
     records = [] if store is None else store.records()
     due = untried(planned, records, () if store is None else store.notes().get(NOTE, ()))
     if not due:
         return None, []
-    if not folder.exists():
-        closing.callback(_remove_empty, folder)
-    executor = _executor(spec, folder, planned, records, closing)
+    finished = {record.trial for record in records if record.finished}
+    # Ray keeps its own files there while it runs.
+    folder.mkdir(parents=True, exist_ok=True)
+    ended.callback(_remove_empty, folder)
+    executor = _executor(spec, folder, planned, sum(trial not in finished for trial in planned.trials))
+    ended.callback(executor.close)
     return executor, take_first_steps(counted(spec, planned.n_train, source), source, folder, due, executor)
 
 
@@ -199,13 +202,7 @@ def _remove_empty(folder: Path) -> None:
         folder.rmdir()
 
 
-def _executor(
-    spec: StudySpec, folder: Path, planned: StudyPlan, records: Sequence[Record], closing: ExitStack
-) -> Executor:
-    """Where trials run, closed when the search ends."""
-    waiting = len(planned.trials) if not records else sum(not record.finished for record in records)
+def _executor(spec: StudySpec, folder: Path, planned: StudyPlan, waiting: int) -> Executor:
     # Where trials are drawn or promoted, or controls follow, those that wait now are not all.
     growing = planned.spaces or planned.bisected or spec.search.pruning is not None or spec.search.controls
-    executor = make(spec, folder, None if growing else max(1, waiting))
-    closing.callback(executor.close)
-    return executor
+    return make(spec, folder, None if growing else max(1, waiting))

@@ -84,7 +84,7 @@ def effective_receptive_field(
     centre = whole_number(name, "centre", centre)
     if not isinstance(classes, Sequence | None) or isinstance(classes, str | bytes):
         raise InputError(f"{name}: classes must be a list of the output's channels, got {kind_of(classes)}")
-    if not isinstance(images, Iterable) or isinstance(images, str | bytes):
+    if not isinstance(images, Iterable):
         raise InputError(f"{name}: images must be tensors (N, C, H, W), got {kind_of(images)}")
     channels: list[int | None] = [None, *(whole_number(name, "classes", index, 0) for index in classes or ())]
     totals: list[Tensor] | None = None

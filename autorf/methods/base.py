@@ -2,9 +2,10 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import torch
+from pydantic import Field
 from torch import nn
 
 from autorf.errors import InputError
@@ -14,7 +15,7 @@ from autorf.methods.quantity import Quantity
 from autorf.methods.region import ConstantRegion
 from autorf.specification import Several, Specification
 
-Targets = str | Several[str] | None
+Targets = str | Annotated[Several[str], Field(max_length=2**16, fail_fast=True)] | None
 
 
 class Method(Specification):

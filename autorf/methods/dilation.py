@@ -9,6 +9,7 @@ from torch import nn
 from autorf.methods.base import LayerMethod
 from autorf.methods.convolutions import clone, with_dilation
 from autorf.ops._dilations import LARGEST, is_dilation
+from autorf.specification import Several
 
 
 def _whole_number(value: Any) -> int:
@@ -19,6 +20,9 @@ def _whole_number(value: Any) -> int:
 
 Rate = Annotated[int, BeforeValidator(_whole_number), Field(ge=1)]
 """A dilation in pixels of the layer's map."""
+
+Rates = Annotated[Several[Rate], Field(max_length=1024, fail_fast=True)]
+"""Several dilations, of which the first wrong one is told: of a million there would be as many messages."""
 
 
 class Dilation(LayerMethod):

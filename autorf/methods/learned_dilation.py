@@ -16,14 +16,14 @@ from autorf.methods import outside_graphs
 from autorf.methods.base import LayerMethod, lengthened, square_dilation
 from autorf.methods.bookkeeping import Phase, Record
 from autorf.methods.convolutions import plain_convolution
-from autorf.methods.dilation import Rate
+from autorf.methods.dilation import Rates
 from autorf.methods.modules import AdaptiveConv2d, SearchState
 from autorf.methods.option_search import OptionSearch, Schedule
 from autorf.methods.recorded import RECORD_BUFFERS
 from autorf.ops._dilations import whole_rates
 from autorf.ops.blended_dilation import blended_dilated_conv2d
 from autorf.ops.capture import real_dilated_conv2d
-from autorf.specification import Before, PositiveFloat, Several
+from autorf.specification import Before, PositiveFloat
 
 _PositiveFraction = Annotated[float, Field(gt=0, le=1)]
 
@@ -63,7 +63,7 @@ class LearnedDilation(LayerMethod):
 
     method: Literal["learned_dilation"] = "learned_dilation"
     start: PositiveFloat | None = None
-    rates: Several[Rate] = (1, 2, 3, 4, 5, 6, 8, 10, 12)
+    rates: Rates = (1, 2, 3, 4, 5, 6, 8, 10, 12)
     window: Annotated[PositiveFloat, Field(le=100)] = 3.0
     final_window: Annotated[PositiveFloat, Field(ge=1e-3)] = 0.1
     search: _PositiveFraction = 0.2

@@ -12,7 +12,7 @@ from torch.nn import functional
 from autorf.errors import InputError
 from autorf.methods.aggregation import Activation, Aggregation, aggregated, weight_shapes
 from autorf.methods.base import LayerMethod, square_dilation
-from autorf.methods.dilation import Rate
+from autorf.methods.dilation import Rates
 from autorf.methods.modules import LearningRule
 from autorf.methods.pixelwise import BUFFERS, PixelwiseConv2d, pooled_moments, resized
 from autorf.methods.quantity import Quantity
@@ -20,7 +20,7 @@ from autorf.methods.relay import MapRelay
 from autorf.ops import pixel_adaptive_conv2d
 from autorf.ops._convolution_input import without_autocast, working_dtype
 from autorf.ops._dilations import whole_rates
-from autorf.specification import PositiveFloat, Several
+from autorf.specification import PositiveFloat
 
 
 def _start_and_end(value: object) -> object:
@@ -79,7 +79,7 @@ class PixelAdaptive(LayerMethod):
     quantity: ClassVar[Quantity] = Quantity("dilation", "dilation", variance="dilation_variance")
 
     method: Literal["pixel_adaptive"] = "pixel_adaptive"
-    rates: Several[Rate] = (1, 2, 4)
+    rates: Rates = (1, 2, 4)
     aggregation: Aggregation = "markov"
     activation: Activation = "leaky_relu"
     temperature: Annotated[tuple[Temperature, Temperature], BeforeValidator(_start_and_end)] = (1.0, 0.5)

@@ -1,12 +1,11 @@
 """Build a model from its name."""
 
 from collections.abc import Callable, Sequence
-from reprlib import repr as in_short
 from typing import Any
 
 from torch import nn
 
-from autorf.errors import InputError, near_names
+from autorf.errors import InputError, near_names, shown
 from autorf.networks.checkpoint import load_weights
 from autorf.networks.largefov import LargeFOV, feature_stage
 from autorf.networks.multipath import MultiPath, numbered_paths
@@ -65,7 +64,7 @@ def _checked_classes(classes: Any) -> int | list[str]:
     if names and classes and all(isinstance(name, str) for name in classes):
         return list(classes)
     if names:
-        raise InputError(f"build: classes must be a number or names, got {in_short(classes)}")
+        raise InputError(f"build: classes must be a number or names, got {shown(classes)}")
     return whole_number("build", "classes", classes, most=MOST_CLASSES)
 
 

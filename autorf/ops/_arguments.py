@@ -4,16 +4,13 @@ import math
 from collections.abc import Sequence
 from numbers import Integral, Real
 from pathlib import Path
-from reprlib import repr as in_short
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from autorf.errors import InputError
-
-MOST_PIXELS = 2**27
-"""Of an image: more than any machine trains on, and few enough to be counted."""
+from autorf.errors import InputError, shown
+from autorf.specification import MOST_PIXELS
 
 MOST = 2**31
 
@@ -42,7 +39,7 @@ def check_tensor(function: str, name: str, value: Any, dims: int | None = None) 
 def check_path(function: str, name: str, value: Any) -> None:
     """Raise ``InputError`` unless ``value`` names a file or folder."""
     if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
-        raise InputError(f"{function}: {name} must be a path, got {in_short(value)}")
+        raise InputError(f"{function}: {name} must be a path, got {shown(value)}")
 
 
 def whole_number(function: str, name: str, value: Any, least: int = 1, most: int = MOST) -> int:
@@ -51,9 +48,13 @@ def whole_number(function: str, name: str, value: Any, least: int = 1, most: int
     Raises:
         InputError: unless it is a whole number from ``least`` to ``most``; True is none.
     """
-    if not isinstance(value, Integral) or isinstance(value, bool) or not least <= int(value) <= most:
-        raise InputError(f"{function}: {name} must be a whole number from {least} to {most}, got {in_short(value)}")
+    if not _is_whole(value) or not least <= int(value) <= most:
+        raise InputError(f"{function}: {name} must be a whole number from {least} to {most}, got {shown(value)}")
     return int(value)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, Integral) and value is not True and value is not False
 
 
 def positive_number(function: str, name: str, value: Any, *, zero: bool = False) -> float:
@@ -65,8 +66,8 @@ def positive_number(function: str, name: str, value: Any, *, zero: bool = False)
     is_number = isinstance(value, Real) and not isinstance(value, bool)
     number = float(value) if is_number and abs(value) < 1e300 else math.nan
     if not (number > 0 or (zero and number == 0)):
-        least = "of at least 0" if zero else "above 0"
-        raise InputError(f"{function}: {name} must be a finite number {least}, got {in_short(value)}")
+        least = "at least 0" if zero else "positive"
+        raise InputError(f"{function}: {name} must be {least}, got {shown(value)}")
     return number
 
 
@@ -77,11 +78,11 @@ def image_sides(function: str, image_size: Any) -> tuple[int, int]:
         InputError: unless the sides are positive whole numbers, of at most :data:`MOST_PIXELS` pixels together.
     """
     sides = image_size if isinstance(image_size, Sequence) else (image_size, image_size)
-    whole = [int(side) for side in sides if isinstance(side, Integral) and not isinstance(side, bool) and side > 0]
+    whole = [int(side) for side in sides if _is_whole(side) and int(side) > 0]
     if len(whole) != 2 or len(sides) != 2 or isinstance(image_size, str | bytes) or math.prod(whole) > MOST_PIXELS:
         raise InputError(
             f"{function}: image_size must be a positive side or (height, width) in pixels, at most {MOST_PIXELS} "
-            f"pixels in all, got {in_short(image_size)}"
+            f"pixels in all, got {shown(image_size)}"
         )
     return whole[0], whole[1]
 

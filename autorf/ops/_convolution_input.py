@@ -15,12 +15,12 @@ def check_convolution(name: str, input: Tensor, weight: Tensor, bias: Tensor | N
     check_tensor(name, "weight", weight)
     if bias is not None:
         check_tensor(name, "bias", bias)
-    whole_number(name, "groups", groups)
+    whole_number(name, "groups", groups, least=0)
     if input.dim() != 4 or not input.is_floating_point():
         raise InputError(f"{name}: input must be floating-point (N, C, H, W), got {input.dtype} {tuple(input.shape)}")
     if weight.dim() != 4 or weight.shape[2] % 2 == 0 or weight.shape[3] % 2 == 0:
         raise InputError(f"{name}: weight must be (C_out, C_in / groups, odd, odd), got shape {tuple(weight.shape)}")
-    if input.shape[1] != weight.shape[1] * groups or weight.shape[0] % groups:
+    if groups < 1 or input.shape[1] != weight.shape[1] * groups or weight.shape[0] % groups:
         raise InputError(
             f"{name}: {input.shape[1]} input channels in {groups} groups do not fit a weight of {tuple(weight.shape)}; "
             f"C_in must be {weight.shape[1]} x groups and C_out divisible by groups"

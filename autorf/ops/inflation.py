@@ -5,13 +5,12 @@ Papers: Wei et al., *Learning adaptive receptive fields for deep image parsing n
 """
 
 from collections.abc import Sequence
-from reprlib import repr as in_short
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from autorf.errors import InputError
+from autorf.errors import InputError, shown
 from autorf.ops._arguments import MOST_PIXELS, check_tensor
 
 Gradient = Literal["exact", "paper"]
@@ -74,7 +73,7 @@ def interpolate(input: Tensor, factor: Factor, size: Sequence[int], *, gradient:
     # Of tracers and compilers, sides are objects of their own.
     whole = isinstance(size, Sequence) and all(hasattr(side, "__index__") for side in size)
     if not whole or isinstance(size, str | bytes) or len(size) != 2 or min(size) < 1:
-        raise InputError(f"interpolate: size must be two positive integers (height, width), got {in_short(size)}")
+        raise InputError(f"interpolate: size must be two positive integers (height, width), got {shown(size)}")
     if isinstance(size[0], int) and isinstance(size[1], int) and size[0] * size[1] > MOST_PIXELS:
         raise InputError(f"interpolate: a map of {size[0]:.4g} x {size[1]:.4g} has more than {MOST_PIXELS} pixels")
     if gradient not in ("exact", "paper"):
@@ -104,13 +103,13 @@ def factor_pair(factor: Factor) -> tuple[float, float]:
     else:
         given = factor if isinstance(factor, tuple | list) else (factor,)
         if not all(hasattr(value, "__float__") for value in given):
-            raise InputError(f"factor must be one or two positive finite numbers, got {in_short(factor)}")
+            raise InputError(f"factor must be one or two positive finite numbers, got {shown(factor)}")
         try:
             values = [float(value) for value in given]
         except (OverflowError, TypeError, ValueError, RuntimeError):
-            raise InputError(f"factor must be one or two positive finite numbers, got {in_short(factor)}") from None
+            raise InputError(f"factor must be one or two positive finite numbers, got {shown(factor)}") from None
     if len(values) not in (1, 2) or not all(0 < value < float("inf") for value in values):
-        raise InputError(f"factor must be one or two positive finite numbers, got {in_short(values)}")
+        raise InputError(f"factor must be one or two positive finite numbers, got {shown(values)}")
     return values[0], values[-1]
 
 
@@ -146,5 +145,7 @@ def scale_gradient(value: Tensor, scale: float) -> Tensor:
 
 def _check_map(input: Tensor) -> None:
     check_tensor("inflate and interpolate", "input", input)
-    if input.dim() != 4 or not input.is_floating_point():
+    # Of tracers and compilers, sides are objects of their own.
+    empty = any(isinstance(length, int) and length == 0 for length in input.shape[1:])
+    if input.dim() != 4 or not input.is_floating_point() or empty:
         raise InputError(f"expected a floating-point map (N, C, H, W), got {input.dtype} of shape {tuple(input.shape)}")

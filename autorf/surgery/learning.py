@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 from numbers import Real
-from reprlib import repr as in_short
 from typing import Any
 
 from torch import nn
 
-from autorf.errors import InputError
+from autorf.errors import InputError, shown
 from autorf.methods.modules import AdaptiveModule, SearchState
 from autorf.ops._arguments import check_module, positive_number
 from autorf.surgery.adaptation import adaptive_modules
@@ -92,7 +91,7 @@ def advance(model: nn.Module, step: int, total_steps: int, optimizer: Any = None
     """
     check_module("advance", model)
     if not _is_step(step) or not _is_step(total_steps) or not 0 <= step <= total_steps or total_steps < 1:
-        got = f"step {in_short(step)} of {in_short(total_steps)}"
+        got = f"step {shown(step)} of {shown(total_steps)}"
         raise InputError(f"advance: step must lie in 0..total_steps, got {got}")
     model = unwrapped(model)
     reshard(model)

@@ -1,6 +1,6 @@
 """Multi-scale fusion at test time."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +43,7 @@ class MultiScale(nn.Module):
         multiple: int = 1,
     ) -> None:
         super().__init__()
-        if not isinstance(scales, Iterable) or isinstance(scales, str | bytes):
+        if not isinstance(scales, Sequence) or isinstance(scales, str | bytes):
             raise InputError(f"MultiScale: scales must be a list of positive numbers, got {kind_of(scales)}")
         factors = tuple(positive_number("MultiScale", "scales", scale) for scale in scales)
         if not factors:

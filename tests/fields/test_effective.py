@@ -78,7 +78,7 @@ def test_the_dictionary_is_plain() -> None:
         (mean_filter(3), [torch.full((1, 8, 8), float("nan"))], {}, "not finite"),
         (mean_filter(3), [*images(1), *images(1, 16, 16)], {}, "differ in size"),
         (mean_filter(3), images(), {"classes": [4]}, "4 is none of the output's 1 channels"),
-        (mean_filter(3), images(), {"centre": 0}, "centre must be at least 1"),
+        (mean_filter(3), images(), {"centre": 0}, "centre must be a whole number from 1"),
         (nn.Sequential(mean_filter(3), nn.Threshold(99, 0)), images(), {}, "zero or not finite"),
         (nn.Flatten(), images(), {}, "expected a map"),
     ],

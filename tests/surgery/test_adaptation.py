@@ -65,9 +65,11 @@ def test_the_model_is_untouched_after_any_error(branching, case):
     assert everything(branching) == before
 
 
-@pytest.mark.parametrize("model", [None, "resnet18", {"model": nn.Conv2d(3, 3, 3)}])
-def test_what_is_no_module_is_refused(model):
-    with pytest.raises(InputError, match=f"takes a torch.nn.Module .*, got a {type(model).__name__}"):
+@pytest.mark.parametrize(
+    ("model", "kind"), [(None, "None"), ("resnet18", "a str"), ({"model": nn.Identity()}, "a dict")]
+)
+def test_what_is_no_module_is_refused(model, kind):
+    with pytest.raises(InputError, match=f"takes a torch.nn.Module .*, got {kind}"):
         adapt(model, FIRST)
 
 

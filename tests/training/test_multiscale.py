@@ -34,7 +34,7 @@ def test_scales_and_mirror_images_are_averaged() -> None:
 
 
 def test_no_scale_is_refused() -> None:
-    with pytest.raises(InputError, match="scales must be positive"):
+    with pytest.raises(InputError, match="scales is empty"):
         autorf.MultiScale(Scores(), [])
     with pytest.raises(InputError, match="scales must be positive"):
         autorf.MultiScale(Scores(), [1.0, 0.0])
