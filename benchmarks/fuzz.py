@@ -2,7 +2,8 @@
 
 Each is given to the command line's ``main`` or to a public function, in this process. Right is an answer in one
 printable line of at most 300 characters and exit code 0 or 2, within seconds, after which nothing is left behind; a
-traceback or what the command line calls a defect is wrong. Prints the table of ``benchmarks/results/fuzz.md``, and what was wrong.
+traceback or what the command line calls a defect is wrong. Prints the table of ``benchmarks/results/fuzz.md``, and what
+was wrong.
 
     python benchmarks/fuzz.py            # all
     python benchmarks/fuzz.py 0.02       # a share of it, as the tests take

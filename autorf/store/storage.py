@@ -64,7 +64,7 @@ class Storage:
     """
 
     def __init__(self, folder: Path, name: str, url: str | None = None, *, exists: bool = False) -> None:
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.one_machine = url is None
         self.read_only = url is None and (folder / "study.db").is_file() and not _may_write(folder)
         self.name, self._folder, self._made, self._exists = name, folder, False, exists
