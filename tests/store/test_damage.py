@@ -12,7 +12,6 @@ from autorf.cli.studies import _print_endings
 from autorf.comparison import compare_studies
 from autorf.comparison.results import results_of
 from autorf.errors import InputError, StorageLostError
-from autorf.reporting import report_page
 from autorf.running.evidence import read_evidence, unreadable_evidence, write_evidence
 from autorf.store.patience import Patience
 from autorf.store.storage import POINTER
@@ -46,13 +45,12 @@ def change(folder: Path, statement: str, *values: object) -> None:
 
 
 def states(folder: Path) -> list[str]:
-    """Of the rows of the comparison, once the report was written too."""
+    """Of the rows of the comparison."""
     results = results_of(open_store(folder.parent, "tiny"))
-    report_page([results])
     return [row.state for row in compare_studies([results]).rows]
 
 
-@pytest.mark.parametrize("text", ["{", "null", '"x"', "3", "[]", '{"a": null}', '[["a"]]'])
+@pytest.mark.parametrize("text", ["{", '"x"', '[["a"]]'])
 @pytest.mark.parametrize("name", ["note:end", "note:versions", "spec", "defaults", "file_defaults", "axes", "identity"])
 def test_what_a_study_knows_of_itself_is_left_out_where_it_is_damaged(folder: Path, name: str, text: str) -> None:
     change(folder, "UPDATE study_user_attributes SET value_json = ? WHERE key = ?", text, name)
