@@ -218,13 +218,13 @@ def _noise(draw: random.Random, whole: str, keys: Sequence[str]) -> tuple[str, s
 
 
 def _twice(draw: random.Random, whole: str, keys: Sequence[str]) -> tuple[str, str]:
-    part = draw.choice([name for name in STUDY])
+    part = draw.choice(list(STUDY))
     again = {part: STUDY[part]} if draw.random() < 0.5 else {part: None}
     return f"{part} twice", whole + yaml.safe_dump(again)
 
 
 def _aliased(draw: random.Random, whole: str, keys: Sequence[str]) -> tuple[str, str]:
-    part = draw.choice([name for name in STUDY])
+    part = draw.choice(list(STUDY))
     return f"{part} of aliases", ALIASES + whole.replace(f"{part}:", f"{part}: *h\nrest_{part}:", 1)
 
 
