@@ -2,7 +2,8 @@
 
 Each is given to the command line's ``main`` or to a public function, in this process. Right is an answer in one
 printable line of at most 300 characters and exit code 0 or 2, within seconds, after which nothing is left behind; a
-traceback or what the command line calls a defect is wrong. Prints the table of ``benchmarks/results/fuzz.md``, and what was wrong.
+traceback or what the command line calls a defect is wrong. Prints the table of ``benchmarks/results/fuzz.md``, and what
+was wrong.
 
     python benchmarks/fuzz.py            # all
     python benchmarks/fuzz.py 0.02       # a share of it, as the tests take
@@ -217,13 +218,13 @@ def _noise(draw: random.Random, whole: str, keys: Sequence[str]) -> tuple[str, s
 
 
 def _twice(draw: random.Random, whole: str, keys: Sequence[str]) -> tuple[str, str]:
-    part = draw.choice([name for name in STUDY])
+    part = draw.choice(list(STUDY))
     again = {part: STUDY[part]} if draw.random() < 0.5 else {part: None}
     return f"{part} twice", whole + yaml.safe_dump(again)
 
 
 def _aliased(draw: random.Random, whole: str, keys: Sequence[str]) -> tuple[str, str]:
-    part = draw.choice([name for name in STUDY])
+    part = draw.choice(list(STUDY))
     return f"{part} of aliases", ALIASES + whole.replace(f"{part}:", f"{part}: *h\nrest_{part}:", 1)
 
 

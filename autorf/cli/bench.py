@@ -9,7 +9,7 @@ from rich.table import Table
 
 from autorf.cli.exit_codes import DONE
 from autorf.cli.models import build_model, check_format, parse_size
-from autorf.errors import InputError, shown
+from autorf.errors import InputError, shown_place
 from autorf.running.bench import Bench, Speed
 from autorf.running.bench import bench as measure
 from autorf.study.plain_yaml import parse_yaml
@@ -59,7 +59,7 @@ def _values(text: str) -> dict[str, Any]:
         pairs = [field.partition("=") for field in fields]
         values = {"method": name, **{key: parse_yaml(value, f"--method {key}") for key, _, value in pairs}}
     if not isinstance(values, dict):
-        raise InputError(f"--method {shown(text)}: a method and its fields, such as 'dilation rate=4'")
+        raise InputError(f"--method {shown_place(text)}: a method and its fields, such as 'dilation rate=4'")
     return values
 
 

@@ -10,7 +10,7 @@ from autorf.comparison.judging import metric_name
 from autorf.deployment.model_card import with_interval
 from autorf.deployment.retrain import Options, Outcome
 from autorf.deployment.retrain import retrain as run
-from autorf.errors import InputError, shown
+from autorf.errors import InputError, shown_place
 from autorf.metrics import OVERALL
 from autorf.training.results import GROUP
 
@@ -39,10 +39,10 @@ def parse_seeds(text: str | None) -> tuple[int, ...] | None:
     if not all(part.strip().isdecimal() and len(part) < 20 for part in parts) or len(
         {int(part) for part in parts}
     ) < len(parts):
-        raise InputError(f"--seeds {shown(text)}: different whole numbers from 0, such as 0,1,2")
+        raise InputError(f"--seeds {shown_place(text)}: different whole numbers from 0, such as 0,1,2")
     seeds = tuple(int(part) for part in parts)
     if max(seeds) >= 2**31:
-        raise InputError(f"--seeds {shown(text)}: less than {2**31}")
+        raise InputError(f"--seeds {shown_place(text)}: less than {2**31}")
     return seeds
 
 

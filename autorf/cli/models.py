@@ -18,7 +18,7 @@ from autorf.cli.exit_codes import DONE
 from autorf.data.decoding import read_image
 from autorf.data.pairs import IMAGE_SUFFIXES
 from autorf.data.segmentation_set import normalise
-from autorf.errors import InputError, shown
+from autorf.errors import InputError, shown_place
 from autorf.fields import EffectiveField, LayerField, ReceptiveField, effective_receptive_field, figure, receptive_field
 from autorf.files import check_output, write_atomically
 from autorf.networks import ModelSpec, build
@@ -118,7 +118,7 @@ def parse_classes(text: str | None) -> tuple[int, ...]:
         return ()
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() and len(part) < 10 for part in parts):
-        raise InputError(f"--per-class {shown(text)}: class indices separated by commas, such as 0,3")
+        raise InputError(f"--per-class {shown_place(text)}: class indices separated by commas, such as 0,3")
     return tuple(int(part) for part in parts)
 
 
@@ -158,7 +158,7 @@ def parse_size(text: str, option: str) -> tuple[int, int]:
     sides = text.lower().split("x")
     # Nine digits are too many pixels already; of thousands Python makes no number.
     if len(sides) not in (1, 2) or not all(side.isdecimal() and len(side) < 10 and int(side) > 0 for side in sides):
-        raise InputError(f"{option} {shown(text)}: one side or HEIGHTxWIDTH in pixels, such as 512 or 480x640")
+        raise InputError(f"{option} {shown_place(text)}: one side or HEIGHTxWIDTH in pixels, such as 512 or 480x640")
     height, width = int(sides[0]), int(sides[-1])
     if height * width > MOST_PIXELS:
         raise InputError(f"{option} {text}: at most {MOST_PIXELS} pixels (height x width)")

@@ -66,7 +66,7 @@ class ModelSpec(Specification):
     dilation: PositiveInt | Several[PositiveInt] = 1
     channels: tuple[PositiveInt, PositiveInt] = (256, 256)
     head_norm: bool = False
-    paths: Annotated[tuple[tuple[str | ClassNumber, ...], ...], Field(min_length=2)] | None = None
+    paths: Annotated[tuple[tuple[str | ClassNumber, ...], ...], Field(min_length=2, max_length=64)] | None = None
     path_weight: PositiveFloat = 1.2
     path_init: Annotated[Literal["equal", "drawn"], Before("drawn")] = "equal"
     upsample: Literal[1, 2, 4] = 1

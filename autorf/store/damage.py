@@ -77,8 +77,9 @@ def _decoded(stored: Any) -> tuple[dict[str, Any], list[str]]:
 
 def study_values(storage: RDBStorage, study: int) -> tuple[dict[str, Any], list[str]]:
     """What a study knows of itself, and the names of what of that is damaged, which is left out."""
+    damaged: list[str] = []
     try:
-        stored, damaged = storage.get_study_user_attrs(study), []
+        stored = storage.get_study_user_attrs(study)
     except (ValueError, RecursionError):
         with storage.engine.connect() as connection:
             stored, damaged = _decoded(connection.execute(sqlalchemy.text(_STUDY_VALUES), {"study": study}).all())

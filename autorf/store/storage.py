@@ -64,7 +64,7 @@ class Storage:
     """
 
     def __init__(self, folder: Path, name: str, url: str | None = None, *, exists: bool = False) -> None:
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.one_machine = url is None
         self.read_only = url is None and (folder / "study.db").is_file() and not _may_write(folder)
         self.name, self._folder, self._made, self._exists = name, folder, False, exists
@@ -136,7 +136,9 @@ class Storage:
     def _open(self) -> tuple[optuna.storages.RDBStorage, optuna.Study]:
         rdb = optuna.storages.RDBStorage(self._url, engine_kwargs=self._settings)
         try:
-            study_names = [study.study_name for study in rdb.get_all_studies()]
+            with rdb.engine.connect() as connection:
+                # Not by Optuna, which reads all that studies know of themselves, damaged or not.
+                study_names = list(connection.scalars(sqlalchemy.text("SELECT study_name FROM studies")))
             if self.one_machine and study_names and self.name not in study_names:
                 raise InputError(
                     f"{self.label}: holds study {study_names[0]!r}, not {self.name!r}; use another name or --root"
@@ -208,8 +210,8 @@ def _dispose(*engines: sqlalchemy.Engine) -> None:
 
 
 def _check_ours(label: str, study: optuna.Study) -> None:
-    name, rdb = study.study_name, study._storage
-    stored, _ = study_values(getattr(rdb, "_backend", rdb), study._study_id)
+    name, rdb = study.study_name, getattr(study._storage, "_backend", study._storage)
+    stored, _ = study_values(rdb, study._study_id)
     number = stored.get("format")
     if number is None and not stored.keys() & {"identity", "spec"} and _is_foreign(study):
         raise InputError(f"{label}: study {name!r} there is another program's; give yours another name")
@@ -262,11 +264,20 @@ def _check_whole(folder: Path) -> None:
     _check_kind(path)
 
 
+_TABLES = {"trials", "trial_user_attributes", "study_user_attributes", "trial_values", "trial_intermediate_values"}
+"""What a study's database has, once there is a study in it."""
+
+
 def _check_kind(path: Path) -> None:
     """Raise ``InputError`` where a database cannot be read, or is another program's."""
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=60)) as database:
             tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+            lost = sorted(_TABLES - {name for (name,) in tables}) if ("studies",) in tables else []
+            if lost and database.execute("SELECT 1 FROM studies").fetchone():
+                # Optuna would make them anew, empty.
+                repair = _REPAIR.format(folder=path.parent)
+                raise InputError(f"{path}: has lost its table {lost[0]}; {repair}")
     except sqlite3.OperationalError:
         # Opening it for good says what is wrong.
         return

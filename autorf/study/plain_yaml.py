@@ -100,7 +100,7 @@ class _Values:
 
     def __init__(self, loader: _Loader) -> None:
         self._count = 0
-        self._scalars: dict[str, Callable[[yaml.Node], Any]] = {
+        self._scalars: dict[str, Callable[[yaml.ScalarNode], Any]] = {
             "bool": loader.construct_yaml_bool,
             "int": loader.construct_yaml_int,
             "float": loader.construct_yaml_float,

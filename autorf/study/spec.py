@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from autorf import plugins
 from autorf.data import DataSpec
-from autorf.errors import InputError, near_names, shown, shown_place
+from autorf.errors import InputError, near_names, shown_place
 from autorf.networks.spec import ModelSpec
 from autorf.specification import PositiveFloat, PositiveInt, Specification, Url, parse
 from autorf.study.evaluation_spec import EvaluationSpec
@@ -330,6 +330,6 @@ def _override(values: Mapping[str, Any], override: str) -> dict[str, Any]:
 
 def _with(values: Any, keys: list[str], value: Any, override: str) -> dict[str, Any]:
     if not isinstance(values, Mapping):
-        raise InputError(f"--set {shown(override)}: {keys[0]!r} lies inside a value that has no keys")
+        raise InputError(f"--set {shown_place(override)}: {keys[0]!r} lies inside a value that has no keys")
     inner = value if len(keys) == 1 else _with(values.get(keys[0]) or {}, keys[1:], value, override)
     return {**values, keys[0]: inner}

@@ -125,3 +125,27 @@ def test_a_root_that_is_not_writable_or_no_folder_is_refused(shell: Shell) -> No
 )
 def test_a_wrong_command_is_one_line_and_exit_code_2(shell: Shell, arguments: list[str], said: str) -> None:
     assert said in shell.refused(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("compare", "tiny", "--root", ""), "--root"),
+        (("report", "tiny", "--output", " "), "--output"),
+        (("search", "tiny.yaml", "--executor", ""), "executor.kind"),
+        (("search", "tiny.yaml", "--executor", "a\nb: [" + "x" * 3000), "executor.kind"),
+        (("search", "tiny.yaml", "--workers", "9" * 3000), "--workers"),
+        (("retrain", "tiny", "--epochs", "99999999999999999999"), "--epochs"),
+        (("retrain", "tiny", "--seeds", "9" * 5000), "--seeds"),
+        (("inspect", "timm:x", "--image-size", "9" * 5000), "--image-size"),
+        (("inspect", "timm:x", "--image-size", "1000000x1000000"), "--image-size"),
+        (("bench", "timm:resnet18", "--image-size", "8", "--set", "stage=[1"), "--set stage"),
+    ],
+)
+def test_an_option_that_is_empty_huge_or_long_is_named_in_a_short_line(
+    shell: Shell, arguments: tuple[str, ...], named: str
+) -> None:
+    line = shell.refused(*arguments)
+    assert named in line
+    assert len(line) <= 300
+    assert line.isprintable()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from autorf.study.spec import parse_study
-from autorf.tracking.values import epoch_metrics, line_metrics
+from autorf.tracking.values import epoch_metrics, line_metrics, metric_names, metrics, renamed_classes
 from tests.comparison.test_rnorm import DATA, RATES, trial, whole
 from tests.reports import with_trace
 from tests.tiny import TINY
@@ -32,3 +32,25 @@ def test_the_line_of_a_studys_image_sizes_is_told_with_its_interval(tmp_path: Pa
     assert told["rnorm_line"] == pytest.approx((64 * 27 + 96 * 43 + 128 * 59) / (64**2 + 96**2 + 128**2))
     assert told["rnorm_line_low"] < told["rnorm_line"] < told["rnorm_line_high"]
     assert line_metrics([trial(96, rate) for rate in RATES], spec, tmp_path) == []
+
+
+def test_classes_that_mlflow_cannot_store_have_other_names_each_its_own_and_are_told() -> None:
+    names = ["road", "../x", "/etc", "a//b", "дерево", "дорога", "a?", "a!", "x" * 400]
+    mirrored = metric_names([f"per_class_iou.{name}" for name in names])
+    assert len(set(mirrored.values())) == len(names)
+    assert mirrored["per_class_iou.road"] == "per_class_iou.road"
+    from mlflow.utils.validation import _validate_metric_name
+
+    for name in [*mirrored.values(), *metric_names(names).values()]:
+        _validate_metric_name(name)
+    line = renamed_classes(names)
+    assert line is not None
+    assert line.startswith("MLflow has other names for")
+    assert "'дерево' as '______'" in line
+    assert len(line) <= 290
+    assert renamed_classes(["road", "tree 2"]) is None
+
+
+def test_two_classes_of_one_plain_name_are_two_metrics() -> None:
+    told = {metric.key: metric.value for metric in metrics({"iou.a?": 0.1, "iou.a!": 0.2}, 0)}
+    assert told == {"iou.a_": 0.1, "iou.a_ 2": 0.2}
