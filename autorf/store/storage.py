@@ -210,7 +210,8 @@ def _dispose(*engines: sqlalchemy.Engine) -> None:
 
 
 def _check_ours(label: str, study: optuna.Study) -> None:
-    name, rdb = study.study_name, getattr(study._storage, "_backend", study._storage)
+    name, held = study.study_name, study._storage
+    rdb: Any = getattr(held, "_backend", held)
     stored, _ = study_values(rdb, study._study_id)
     number = stored.get("format")
     if number is None and not stored.keys() & {"identity", "spec"} and _is_foreign(study):
