@@ -64,6 +64,19 @@ def _ray_cluster_switch() -> bool:
     )
 
 
+def _ray_services() -> bool:
+    from ray._private import ray_constants, services
+
+    # The process that asks the cloud is started by this function, found by its name in the module.
+    starts = inspect.getsource(services.start_api_server)
+    return (
+        "start_ray_process(" in starts
+        and "PROCESS_TYPE_DASHBOARD" in starts
+        and "env_updates" in _parameters(services.start_ray_process)
+        and isinstance(ray_constants.PROCESS_TYPE_DASHBOARD, str)
+    )
+
+
 def _ray_hidden_options() -> bool:
     import ray
 
@@ -161,6 +174,7 @@ INTERFACES: dict[Callable[[], bool], tuple[tuple[str, ...], tuple[str, ...]]] = 
     _optuna_study: (("_study_id",), ("store/reader.py",)),
     _mlflow_tables: (("_initialize_tables",), ("tracking/client.py",)),
     _ray_cluster_switch: (("ray_constants",), ("executors/ray_cluster.py",)),
+    _ray_services: (("services",), ("executors/ray_cluster.py",)),
     _ray_hidden_options: (("_node_ip_address", "_temp_dir"), ("executors/ray_cluster.py",)),
     _ray_process_variables: (("_set_torch_distributed_env_vars",), ("executors/ray_parallel.py",)),
     _ray_backend: (("_TorchBackend",), ("executors/ray_parallel.py",)),

@@ -30,8 +30,8 @@ class Look:
     level: float
 
 
-def looks_of(seeds: Sequence[int], sampler: str = "sufficient") -> tuple[Look, ...]:
-    """The looks at a study of these seeds, in their order: two where the sampler may stop at the first.
+def looks_of(seeds: Sequence[int]) -> tuple[Look, ...]:
+    """The looks of the sampler ``sufficient`` at a study of these seeds, in their order.
 
     Example:
         >>> [(len(look.seeds), look.level) for look in looks_of([0, 1, 2, 3, 4])]
@@ -39,6 +39,6 @@ def looks_of(seeds: Sequence[int], sampler: str = "sufficient") -> tuple[Look, .
         >>> [(len(look.seeds), look.level) for look in looks_of([0, 1, 2])]
         [(3, 0.05)]
     """
-    if sampler != "sufficient" or len(seeds) <= FIRST:
+    if len(seeds) <= FIRST:
         return (Look(tuple(seeds), LEVEL),)
     return tuple(Look(tuple(seen), LEVEL / 2) for seen in (seeds[:FIRST], seeds))

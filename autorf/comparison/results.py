@@ -56,8 +56,10 @@ class StudyResults:
 
     @property
     def looks(self) -> tuple[Look, ...]:
-        """At how many seeds the grid is tested."""
-        return looks_of(self.part("training").get("seeds") or (), str(self.part("search").get("sampler")))
+        """At which seeds a grid that is not trained whole is tested; nothing for one test over all that are there."""
+        if self.part("search").get("sampler") != "sufficient":
+            return ()
+        return looks_of(self.part("training").get("seeds") or ())
 
     def part(self, name: str) -> Mapping[str, Any]:
         """One part of the study file, such as ``data``."""

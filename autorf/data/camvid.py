@@ -1,7 +1,7 @@
 """CamVid's street scenes as the SegNet tutorial lays them out."""
 
 from autorf.data.decoding import Decoder
-from autorf.data.names import on_disk, shown
+from autorf.data.names import on_disk
 from autorf.data.pairs import Pair, find_pairs, require_folder
 from autorf.data.reading import read_splits
 from autorf.data.segmentation_set import SegmentationSet
@@ -39,8 +39,7 @@ def camvid_pairs(spec: CamVidData) -> dict[str, list[Pair]]:
     Raises:
         InputError: when the layout is not as it must be.
     """
-    root, name = on_disk(spec.root), shown(spec.root, 100)
-    layout = f"{name}/{{train,val,test}} with images and {name}/{{train,val,test}}annot with masks"
+    root, layout = on_disk(spec.root), "{train,val,test} with images and {train,val,test}annot with masks"
     require_folder(root, layout)
     splits, names = ("train", "val", "test"), spec.pictures.names
     return {split: find_pairs(root / split, root / f"{split}annot", layout, names) for split in splits}

@@ -1,7 +1,7 @@
 """FASSEG's frontal faces."""
 
 from autorf.data.decoding import Decoder
-from autorf.data.names import on_disk, shown
+from autorf.data.names import on_disk
 from autorf.data.pairs import Pair, find_pairs, require_folder, split_off
 from autorf.data.reading import read_splits
 from autorf.data.segmentation_set import SegmentationSet
@@ -28,7 +28,7 @@ def fasseg_pairs(spec: FassegData) -> dict[str, list[Pair]]:
     Raises:
         InputError: when the layout is not as it must be.
     """
-    layout = f"{shown(spec.root, 100)}/{{train,test}}/{{images,labels}}"
+    layout = "{train,test}/{images,labels}"
     root, names = on_disk(spec.root), spec.pictures.names
     require_folder(root, layout)
     train, test = (

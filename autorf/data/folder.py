@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from autorf.data.decoding import Decoder
-from autorf.data.names import on_disk, shown
+from autorf.data.names import on_disk
 from autorf.data.pairs import Pair, find_pairs, require_folder, split_off
 from autorf.data.reading import read_splits
 from autorf.data.segmentation_set import SegmentationSet
@@ -46,5 +46,5 @@ def _is_there(folder: Path) -> bool:
 
 
 def _layout(spec: FolderData) -> str:
-    root, inner = shown(spec.root, 100), f"{{{spec.images},{spec.masks}}}"
-    return f"{root}/{{{spec.train},{spec.val}}}/{inner} or {root}/{inner}"
+    inner = f"{{{spec.images},{spec.masks}}}"
+    return f"{{{spec.train},{spec.val}}}/{inner} or {inner}"

@@ -28,7 +28,7 @@ def require_folder(folder: Path, layout: str) -> None:
         InputError: naming the folder and the ``layout`` expected.
     """
     if not os.path.isdir(folder):  # noqa: PTH112 (Path's own raises for a path that is too long or behind a closed door)
-        raise InputError(f"{shown(folder)}: {_fault(folder)}; expected {layout}")
+        raise InputError(f"{shown(folder)}: {_fault(folder)}; expected in data.root: {layout}")
 
 
 def _fault(folder: Path) -> str:
@@ -68,7 +68,9 @@ def find_pairs(images: Path, masks: Path, layout: str, names: Names = "nfc") -> 
                 f"{shown(file)}: has no image; expected {expected} with one of {', '.join(IMAGE_SUFFIXES)}"
             )
     if not image_files:
-        raise InputError(f"{shown(images)}: holds no image ({', '.join(IMAGE_SUFFIXES)}); expected {layout}")
+        raise InputError(
+            f"{shown(images)}: holds no image ({', '.join(IMAGE_SUFFIXES)}); expected in data.root: {layout}"
+        )
     for file in (*image_files.values(), *mask_files.values()):
         check_file(file)
     return [Pair(file, mask_files[stem]) for stem, file in sorted(image_files.items())]

@@ -75,10 +75,12 @@ class ModelSpec(Specification):
     def _check(self) -> Self:
         family, _, rest = self.name.partition(":")
         if not MODELS.knows(family) or (family in FAMILIES and not rest):
+            if problem := MODELS.problem(family):
+                raise ValueError(f"not {self.name!r}{problem}")
             added = "".join(f", or {name} of another package" for name in MODELS)
             raise ValueError(
                 f"a model is largefov:BACKBONE, smp:ARCH:ENCODER, timm:NAME, torchvision:NAME, hf:NAME or paper:NAME"
-                f"{added}{near_names(family, MODELS.names)}, not {self.name!r}{MODELS.problem(family)}"
+                f"{added}{near_names(family, MODELS.names)}, not {self.name!r}"
             )
         each = 1 if isinstance(self.dilation, int) else len(self.dilation)
         if each not in (1, len(self.paths or ())):

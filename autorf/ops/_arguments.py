@@ -10,9 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from autorf.errors import InputError, shown
-from autorf.specification import MOST_PIXELS
 
 MOST = 2**31
+
+MOST_MEASURED = 2**32
+"""Of an image that is only thought about: no pixel of it is ever made."""
 
 
 def check_module(function: str, model: Any) -> None:
@@ -75,13 +77,13 @@ def image_sides(function: str, image_size: Any) -> tuple[int, int]:
     """``(height, width)`` of an image that is given so, or by one side.
 
     Raises:
-        InputError: unless the sides are positive whole numbers, of at most :data:`MOST_PIXELS` pixels together.
+        InputError: unless the sides are positive whole numbers, of at most :data:`MOST_MEASURED` pixels together.
     """
     sides = image_size if isinstance(image_size, Sequence) else (image_size, image_size)
     whole = [int(side) for side in sides if _is_whole(side) and int(side) > 0]
-    if len(whole) != 2 or len(sides) != 2 or isinstance(image_size, str | bytes) or math.prod(whole) > MOST_PIXELS:
+    if len(whole) != 2 or len(sides) != 2 or isinstance(image_size, str | bytes) or math.prod(whole) > MOST_MEASURED:
         raise InputError(
-            f"{function}: image_size must be a positive side or (height, width) in pixels, at most {MOST_PIXELS} "
+            f"{function}: image_size must be a positive side or (height, width) in pixels, at most {MOST_MEASURED} "
             f"pixels in all, got {shown(image_size)}"
         )
     return whole[0], whole[1]

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from autorf.errors import InputError, shown
-from autorf.ops._arguments import MOST_PIXELS, check_tensor
+from autorf.ops._arguments import check_tensor
+from autorf.specification import MOST_PIXELS
 
 Gradient = Literal["exact", "paper"]
 Factor = Tensor | float | tuple[float, float]

@@ -113,8 +113,8 @@ class Store(StudyReader):
                     check_none_gone(self.name, records, map(self._key, allowed))
             elif (leftover := next((self.folder / "trials").glob("*/*"), None)) is not None:
                 raise InputError(
-                    f"{leftover.parent}: is left of an earlier study {self.name!r} that {self._opened.label} knows "
-                    f"nothing of; restore that, or remove {self.folder / 'trials'} to begin anew"
+                    f"{leftover.parent}: is left of an earlier study {self.name!r}, which the storage does not know; "
+                    "restore that, or remove the folder trials to begin anew"
                 )
             self._study.set_user_attr("format", FORMAT)
             if "identity" not in self._attributes():

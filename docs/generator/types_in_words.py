@@ -70,6 +70,9 @@ def _list(schema: Schema) -> str:
 def _bounds(schema: Schema) -> str:
     limits = []
     for sign, names in _BOUNDS:
+        if sign == "<" and any(name in schema for name in ("maximum", "le")):
+            # A tighter limit was told.
+            continue
         limits += [f"{_SIGNS[sign]}{UNBROKEN}{_limit(schema[name])}" for name in names if name in schema]
     return f" {', '.join(limits)}" if limits else ""
 

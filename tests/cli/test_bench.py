@@ -24,7 +24,7 @@ def test_a_model_is_measured_as_text_and_as_json_with_a_method_too(shell: Shell)
     [
         (("--method", "dilated rate=2"), "did you mean dilation"),
         (("--method", "dilation rate=0"), "rate"),
-        (("--method", "[1"), "a method and its fields, such as 'dilation rate=4'"),
+        (("--method", "[1"), "--method: no valid YAML (line 1)"),
         (("--device", "tpu"), "--device tpu: one of cpu, cuda"),
         (("--format", "csv"), "--format csv: one of table, json"),
     ],

@@ -40,7 +40,7 @@ def test_a_missing_folder_is_named_with_the_layout(root, missing):
     (root / missing).rename(root / "elsewhere")
     with pytest.raises(InputError) as error:
         load(CamVidData(root=root))
-    assert str(error.value).startswith(f"{root / missing}: does not exist; expected {root}/{{train,val,test}} with")
+    assert str(error.value).startswith(f"{root / missing}: does not exist; expected in data.root: {{train,val,")
 
 
 def test_a_missing_root_is_named_with_the_layout(tmp_path):

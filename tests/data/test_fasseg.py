@@ -36,7 +36,8 @@ def test_a_missing_folder_is_named_with_the_layout(root, missing):
     (root / missing).rename(root / "elsewhere")
     with pytest.raises(InputError) as error:
         load(FassegData(root=root))
-    assert str(error.value) == (f"{root / missing}: does not exist; expected {root}/{{train,test}}/{{images,labels}}")
+    layout = "{train,test}/{images,labels}"
+    assert str(error.value) == f"{root / missing}: does not exist; expected in data.root: {layout}"
 
 
 def test_a_class_out_of_range_names_the_file(root, write_pair):

@@ -137,7 +137,7 @@ def test_a_folder_behind_a_closed_door_says_so(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(os.path, "isdir", lambda _: False)
     monkeypatch.setattr(Path, "stat", closed)
-    with pytest.raises(InputError, match=r"x: cannot be opened \(Permission denied\); expected it"):
+    with pytest.raises(InputError, match=r"x: cannot be opened \(Permission denied\); expected in data.root: it"):
         require_folder(tmp_path / "x", "it")
 
 

@@ -18,7 +18,7 @@ def test_defaults_flags_and_limits_are_told() -> None:
     search = page().split("## autorf search\n")[1].split("## ")[0]
     assert "autorf search STUDY [OPTIONS]" in search
     assert "| `STUDY` | required |" in search
-    assert "| `--root PATH` | `runs` |" in search
+    assert "| `--root DIR` | `runs` |" in search
     assert "| `--workers INT >= 1` |" in search
     assert "| `--dry-run` | off |" in search
     assert "| `--set A.B=C` |" in search

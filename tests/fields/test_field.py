@@ -204,7 +204,7 @@ def test_a_network_of_fixed_size_gives_a_lower_bound_and_says_so() -> None:
         (nn.AdaptiveAvgPool2d(1), {}, "only by global paths"),
         (nn.Identity(), {"image_size": 0}, "image_size must be a positive side"),
         (nn.Identity(), {"image_size": (4, 5, 6)}, "image_size must be a positive side"),
-        (nn.Identity(), {"in_channels": 0}, "in_channels must be a positive integer"),
+        (nn.Identity(), {"in_channels": 0}, "in_channels must be a whole number from 1 to"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_in_one_line(

@@ -26,7 +26,7 @@ def test_the_report_goes_into_the_studys_folder_and_replaces_the_one_before(stor
 def test_a_file_that_is_no_report_is_replaced_only_by_force(store: Store) -> None:
     other = store.folder / "report.html"
     other.write_text("mine")
-    with pytest.raises(InputError, match="exists; choose another name or overwrite it with --force"):
+    with pytest.raises(InputError, match="exists; name another file, or overwrite it with --force"):
         write_report([store])
     assert other.read_text() == "mine"
     write_report([store], force=True)
