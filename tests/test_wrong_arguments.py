@@ -143,3 +143,16 @@ def test_calls_with_odd_arguments_are_answered_in_one_line(tmp_path: Path) -> No
 def test_the_calls_of_a_seed_are_always_the_same(tmp_path: Path) -> None:
     first, second = ([call.given for call in library_calls(5, 3, tmp_path)] for _ in range(2))
     assert first == second
+
+
+@pytest.mark.parametrize(
+    ("call", "given"),
+    [
+        (lambda: fields.effective_receptive_field(network().to("meta"), torch.rand(1, 3, 16, 16)), "the model"),
+        (lambda: fields.effective_receptive_field(network(), torch.rand(1, 3, 16, 16, device="meta")), "an image"),
+        (lambda: autorf.freeze(network(), torch.rand(1, 3, 16, 16, device="meta")), "example_input"),
+    ],
+)
+def test_what_has_no_values_is_refused_where_values_are_needed(call: Callable[[], Any], given: str) -> None:
+    with pytest.raises(InputError, match=f": {given} is on the meta device and has no values"):
+        call()

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from autorf.errors import InputError
 from autorf.fields.field import receptive_field, widest
 from autorf.fields.graph import Output, explained, main_key, output_maps, pick_output
-from autorf.ops._arguments import check_module, check_tensor, kind_of, whole_number
+from autorf.ops._arguments import check_module, check_tensor, check_values, kind_of, whole_number
 
 ENERGIES = (0.2, 0.3, 0.5, 0.99)
 """Shares of the gradient's energy whose areas are reported."""
@@ -81,6 +81,7 @@ def effective_receptive_field(
     """
     name = "effective_receptive_field"
     check_module(name, model)
+    check_values(name, "the model", (*model.parameters(), *model.buffers()))
     centre = whole_number(name, "centre", centre)
     if not isinstance(classes, Sequence | None) or isinstance(classes, str | bytes):
         raise InputError(f"{name}: classes must be a list of the output's channels, got {kind_of(classes)}")
@@ -162,6 +163,7 @@ def _batches(model: nn.Module, images: Iterable[Tensor]) -> Iterator[Tensor]:
     like = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0))
     for batch in images:
         check_tensor("effective_receptive_field", "an image", batch)
+        check_values("effective_receptive_field", "an image", [batch])
         if not batch.is_floating_point():
             raise InputError(f"effective_receptive_field: an image must be floating-point, got {batch.dtype}")
         stacked = batch[None] if batch.dim() == 3 else batch

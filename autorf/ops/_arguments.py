@@ -1,7 +1,7 @@
 """What public functions say, in one line, when they are given something else than what they take."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,12 @@ def check_tensor(function: str, name: str, value: Any, dims: int | None = None) 
         raise InputError(f"{function}: {name} must be a dense tensor that is not quantised, got {value.dtype}")
     if dims is not None and value.dim() != dims:
         raise InputError(f"{function}: {name} must have {dims} dimensions, got shape {tuple(value.shape)}")
+
+
+def check_values(function: str, name: str, tensors: Iterable[Tensor]) -> None:
+    """Raise ``InputError`` where ``tensors`` have shapes alone, as on the meta device, and their values are needed."""
+    if any(tensor.is_meta for tensor in tensors):
+        raise InputError(f"{function}: {name} is on the meta device and has no values; give it some, on a CPU or GPU")
 
 
 def check_path(function: str, name: str, value: Any) -> None:

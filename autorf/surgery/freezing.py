@@ -10,7 +10,7 @@ from torch.utils._pytree import tree_leaves
 from autorf.errors import InputError
 from autorf.methods.modules import AdaptiveModule
 from autorf.methods.region import Region
-from autorf.ops._arguments import check_module, check_tensor
+from autorf.ops._arguments import check_module, check_tensor, check_values
 from autorf.surgery.adaptation import adaptive_modules
 from autorf.surgery.dry_run import evaluation, random_like_parameters, run
 from autorf.surgery.frozen_state import mark_frozen
@@ -76,6 +76,7 @@ def freeze(model: nn.Module, example_input: Tensor | None = None, *, unfinished:
     check_module("freeze", model)
     if example_input is not None:
         check_tensor("freeze", "example_input", example_input)
+        check_values("freeze", "example_input", [example_input])
     model = unwrapped(model)
     check_finished(model, unfinished=unfinished)
     before = None if example_input is None else run(model, example_input)
