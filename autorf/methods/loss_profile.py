@@ -36,15 +36,16 @@ def faded(profile: Tensor, passed: float) -> Tensor:
 
 def losses(profile: Tensor) -> list[float]:
     """The loss at every option, less the loss at the first; nan where neither neighbour was ever tried."""
-    weight, total = profile
-    seen = weight > 0
-    differences = torch.where(seen, total / weight.where(seen, torch.ones_like(weight)), 0.0)
-    # A pair that was never tried counts as level, so that the profile goes on behind a gap.
-    heights = [0.0, *differences.cumsum(0).tolist()]
-    tried = [False, *seen.tolist(), False]
+    # Plain numbers: a handful of options is looked at in every step, and a tensor's operations cost more than they do.
+    weights, totals = profile.tolist()
+    heights, tried = [0.0], [False]
+    for weight, total in zip(weights, totals, strict=True):
+        # A pair that was never tried counts as level, so that the profile goes on behind a gap.
+        heights.append(heights[-1] + (total / weight if weight > 0 else 0.0))
+        tried.append(weight > 0)
     return [
         height if before or after else math.nan
-        for height, (before, after) in zip(heights, pairwise(tried), strict=True)
+        for height, (before, after) in zip(heights, pairwise([*tried, False]), strict=True)
     ]
 
 

@@ -22,7 +22,7 @@ from autorf.surgery.scopes import SCOPES, Exchange
 from autorf.surgery.state_mark import watch_loading
 from autorf.surgery.swap import first_leaf, put_back, swap
 from autorf.surgery.unused import unused_on_any_image, uses_of
-from autorf.surgery.wrappers import check_inside, named_modules, refuse_flat, submodule, unwrapped
+from autorf.surgery.wrappers import all_modules, check_inside, named_modules, refuse_flat, submodule, unwrapped
 
 
 @dataclass(frozen=True)
@@ -219,5 +219,14 @@ def adaptive_modules(model: nn.Module) -> dict[str, AdaptiveModule]:
     """
     adaptive = {name: module for name, module in named_modules(model) if isinstance(module, AdaptiveModule)}
     if adaptive:
-        refuse_flat(model)
+        refuse_flat(model.modules())
+    return adaptive
+
+
+def each_adaptive_module(model: nn.Module) -> list[AdaptiveModule]:
+    """The values of :func:`adaptive_modules`, without looking for their names."""
+    modules = all_modules(model)
+    adaptive = [module for module in modules if isinstance(module, AdaptiveModule)]
+    if adaptive:
+        refuse_flat(modules)
     return adaptive

@@ -9,7 +9,7 @@ from torch import nn
 from autorf.errors import InputError, shown
 from autorf.methods.modules import AdaptiveModule, SearchState
 from autorf.ops._arguments import check_module, positive_number
-from autorf.surgery.adaptation import adaptive_modules
+from autorf.surgery.adaptation import adaptive_modules, each_adaptive_module
 from autorf.surgery.sharding import reshard
 from autorf.surgery.verification import note_advance
 from autorf.surgery.wrappers import unwrapped
@@ -95,7 +95,7 @@ def advance(model: nn.Module, step: int, total_steps: int, optimizer: Any = None
         raise InputError(f"advance: step must lie in 0..total_steps, got {got}")
     model = unwrapped(model)
     reshard(model)
-    modules = list(adaptive_modules(model).values())
+    modules = each_adaptive_module(model)
     for module in modules:
         module.advance(step / total_steps)
     note_advance(model, modules, optimizer, last=step == total_steps)
