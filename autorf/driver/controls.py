@@ -15,10 +15,7 @@ from autorf.store.record import Record
 from autorf.study.control import Budget, Control
 from autorf.study.objectives import is_metric
 from autorf.study.spec import StudySpec
-from autorf.study.trial import Trial
-
-STEPS = "training.steps"
-"""The setting that holds a control's length."""
+from autorf.study.trial import LENGTH, Trial
 
 MOST = 3
 """So many manual configurations have controls, the best ones."""
@@ -129,13 +126,13 @@ class _Planner:
             for group in self.groups:
                 trial = group[0].trial
                 assert trial is not None
-                settings = tuple(sorted({**dict(trial.settings), STEPS: steps}.items()))
+                settings = tuple(sorted({**dict(trial.settings), LENGTH: steps}.items()))
                 yield PlannedControl(Trial(trial.method, seed, settings), control)
 
     def _stored_length(self, budget: Budget) -> int | None:
         """What controls of this winner were planned for before."""
         ours = (record for record in self.stored if record.control is not None and record.control.budget == budget)
-        return next((int(record.configuration[STEPS]) for record in ours if STEPS in record.configuration), None)
+        return next((int(record.configuration[LENGTH]) for record in ours if LENGTH in record.configuration), None)
 
     def _equal_cost(self, trained: Sequence[float]) -> int | None:
         """The manual steps that cost what the winner did; None where trials of that length are there already."""

@@ -52,6 +52,11 @@ class Method(Specification):
         return 0.0
 
     @property
+    def unsettled_share(self) -> float:
+        """The share of the training's steps before it has the field that it keeps, or begins to learn it."""
+        return self.search_share
+
+    @property
     def initial(self) -> float | None:
         """The quantity before the first step, where the method's own fields say it."""
         return None

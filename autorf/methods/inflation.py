@@ -130,6 +130,11 @@ class Inflation(RegionMethod):
         return self.search
 
     @property
+    def unsettled_share(self) -> float:
+        """``search`` or ``hold``."""
+        return max(self.search, self.hold)
+
+    @property
     def initial(self) -> float | None:
         """The initial ``f``."""
         return self.factor

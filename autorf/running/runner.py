@@ -34,11 +34,13 @@ from autorf.surgery import load as load_model
 from autorf.training.batches import loader
 from autorf.training.callback import ReceptiveFieldCallback
 from autorf.training.checkpoint import EpochCheckpoint, SafetensorsIO
+from autorf.training.early_stop import EarlyStop
 from autorf.training.module import SegmentationModule
 from autorf.training.one_channel import with_two_scores
 from autorf.training.parallel import check_shards, own_shard
 from autorf.training.results import LABELLED, METRICS, EpochReport, Field, MultiScaleScores, TrialResult
 from autorf.training.resuming import newest_checkpoint
+from autorf.training.spec import steps_per_epoch
 
 Report = Callable[[EpochReport], None]
 Images = DataLoader[tuple[Tensor, Tensor]]
@@ -83,8 +85,9 @@ def run(
     collector = EvidenceCollector(splits)
     running_costs = RunningCosts(spec, memory)
     steps = spec.training.steps
+    early_stop = _early_stop(spec, job.trial, len(train))
     checkpoint = EpochCheckpoint(
-        job.folder, job.seed, field, running_costs.told_with(report, model), stopped, job.reached, steps
+        job.folder, job.seed, field, running_costs.told_with(report, model), stopped, job.reached, steps, early_stop
     )
     resumed, checkpoint.notes = newest_checkpoint(job.folder, job.reached)
     for note in checkpoint.notes if shard.first else ():
@@ -102,12 +105,20 @@ def run(
         return checkpoint.history[-1].as_result()
     if not shard.first:
         return _result(module, checkpoint, field, running_costs, None)
-    if len(checkpoint.history) == (spec.training.validations if trained else 0):
+    if checkpoint.stopped_early or len(checkpoint.history) == (spec.training.validations if trained else 0):
         assert evidence is not None
         write_evidence(job.folder, evidence, job.key)
         save(model, job.folder)
     fused_scores = [multiscale_scores(seen, splits, spec.evaluation) for seen in fused_evidence if seen is not None]
     return _result(module, checkpoint, field, running_costs, next(iter(fused_scores), None))
+
+
+def _early_stop(spec: StudySpec, trial: Trial, n_train: int) -> EarlyStop | None:
+    training = spec.training
+    if training.stop is None:
+        return None
+    per_epoch = steps_per_epoch(n_train, training.batch_size, own_shard().processes)
+    return EarlyStop(training, trial.method.unsettled_share, training.steps or training.epochs * per_epoch)
 
 
 def _first_step(job: Job, splits: Splits) -> TrialResult:
@@ -294,6 +305,7 @@ def _result(
         learned=learned_values(module.model),
         field=field(),
         epochs=len(checkpoint.history),
+        stopped_early=checkpoint.stopped_early,
         steps=last.steps,
         notes=tuple(checkpoint.notes),
         seconds=round(checkpoint.seconds, 2),

@@ -15,6 +15,10 @@ from autorf.study.spec import StudySpec
 from autorf.training.spec import TrainingSpec
 
 
+LENGTH = "training.steps"
+"""The setting that holds the length of a control."""
+
+
 @dataclass(frozen=True)
 class Trial:
     """One configuration under one seed.
@@ -105,8 +109,13 @@ def spec_of(study: StudySpec, trial: Trial) -> StudySpec:
     Raises:
         InputError: for settings that the study cannot have.
     """
-    spec = with_settings(study, dict(trial.settings), "stored trial")
-    return spec.model_copy(update={"training": _own_length(spec, trial.method)})
+    settings = dict(trial.settings)
+    spec = with_settings(study, settings, "stored trial")
+    training = _own_length(spec, trial.method)
+    if LENGTH in settings:
+        # A control is trained for so many steps, whatever becomes of it.
+        training = training.model_copy(update={"stop": None})
+    return spec.model_copy(update={"training": training})
 
 
 def _own_length(spec: StudySpec, method: Method) -> TrainingSpec:

@@ -14,6 +14,7 @@ from lightning.fabric.plugins import CheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
 
 from autorf.surgery import learned_values
+from autorf.training.early_stop import EarlyStop
 from autorf.training.module import SegmentationModule
 from autorf.training.packing import moved, pack, unpack
 from autorf.training.parallel import own_shard
@@ -36,6 +37,7 @@ class EpochCheckpoint(Checkpoint):
         stopped: asked after each epoch's checkpoint whether to end the training there.
         reached: how many epochs were received before; those that only the checkpoint knows are reported again.
         steps: after which the training ends, maybe within its last period; None for the end of its last epoch.
+        early_stop: ends the training where it no longer improves; None trains it to its end.
 
     Attributes:
         history: what was reported, epoch by epoch.
@@ -53,9 +55,10 @@ class EpochCheckpoint(Checkpoint):
         stopped: Callable[[], bool] = lambda: False,
         reached: int | None = None,
         steps: int | None = None,
+        early_stop: EarlyStop | None = None,
     ) -> None:
         self.folder, self.seed, self.field, self.report, self.stopped = folder, seed, field, report, stopped
-        self.reached, self.steps = reached, steps
+        self.reached, self.steps, self.early_stop = reached, steps, early_stop
         self.history: list[EpochReport] = []
         self.seconds, self.cpu_seconds = 0.0, 0.0
         self.notes: list[str] = []
@@ -67,7 +70,8 @@ class EpochCheckpoint(Checkpoint):
         """Start the clocks; end a training that was stopped where it is resumed."""
         # Whoever hears an epoch again answers it again, maybe with a stop.
         answered = own_shard().first and self._said_again
-        trainer.should_stop = bool(trainer.strategy.broadcast(answered and self.stopped()))
+        stopped = bool(trainer.strategy.broadcast(answered and self.stopped()))
+        trainer.should_stop = stopped or self.stopped_early
         self._since, self._cpu_since = time.perf_counter(), time.process_time()
 
     def on_train_batch_start(
@@ -99,7 +103,12 @@ class EpochCheckpoint(Checkpoint):
         # Asked of every process, written by the first.
         trainer.save_checkpoint(self.folder / NAMES[0])
         stopped = trainer.strategy.broadcast(own_shard().first and self.stopped())
-        trainer.should_stop = trainer.should_stop or stopped
+        trainer.should_stop = trainer.should_stop or stopped or self.stopped_early
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether the training ended, or ends here, because it no longer improves."""
+        return self.early_stop is not None and self.early_stop.due(self.history)
 
     def _read_clocks(self, trainer: lightning.Trainer) -> None:
         now, cpu = time.perf_counter(), time.process_time()

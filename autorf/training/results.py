@@ -173,6 +173,7 @@ class TrialResult(_Report):
 
     Attributes:
         epochs: how many it trained.
+        stopped_early: whether it ended before its last step because it no longer improved (``training.stop``).
         iou_per_class, f1_per_class: by class name; None for a class without a labelled pixel.
         mean_over: the rule by which ``miou`` and ``f1`` are means: :data:`LABELLED` or :data:`OLD_RULE`; None where
             that is not known.
@@ -183,6 +184,7 @@ class TrialResult(_Report):
     """
 
     epochs: int
+    stopped_early: bool = False
     iou_per_class: Mapping[str, float | None] = by_default(default_factory=dict)
     f1_per_class: Mapping[str, float | None] = by_default(default_factory=dict)
     mean_over: str | None = None
@@ -202,6 +204,7 @@ class TrialResult(_Report):
             "multiscale": None if self.multiscale is None else self.multiscale.to_json(),
             "values": dict(self.learned),
             "epochs": self.epochs,
+            "stopped_early": self.stopped_early or None,
             "notes": list(self.notes) or None,
             "train_seconds": shared.pop("seconds"),
             "device": self.device,
@@ -221,6 +224,7 @@ class TrialResult(_Report):
             raise DamagedError(f"notes is {notes!r}, no list")
         return cls(
             epochs=whole(values, "epochs"),
+            stopped_early=values.get("stopped_early") is True,
             iou_per_class=per_class(values, "iou_per_class"),
             f1_per_class=per_class(values, "f1_per_class"),
             mean_over=None if values.get("mean_over") is None else str(values["mean_over"]),

@@ -70,6 +70,29 @@ class ScheduleSpec(Specification):
 ClassWeights = Annotated[tuple[Annotated[float, Field(ge=0)], ...], AfterValidator(_some_weight)]
 
 
+def _metric(name: object) -> object:
+    # mIoU and F1, as people write them.
+    return name.lower() if isinstance(name, str) else name
+
+
+class EarlyStopSpec(Specification):
+    """End a training that no longer improves on the validation split, before its last step.
+
+    Learning rates and search phases refer to the full length all the same. Trials that end at different steps are no
+    longer trained equally, which every comparison says.
+
+    Attributes:
+        patience: end after so many validations in a row without a better one. Those that come while a method searches,
+            or holds what it learns, do not count.
+        metric: ``miou``, ``f1`` or ``pixel_accuracy``.
+        min_delta: by how much a better one must exceed the best so far.
+    """
+
+    patience: PositiveInt
+    metric: Annotated[Literal["miou", "f1", "pixel_accuracy"], BeforeValidator(_metric)] = "miou"
+    min_delta: Annotated[float, Field(ge=0)] = 0.0
+
+
 class TrainingSpec(Specification):
     """Optimisation settings; every trial of a study trains with the same.
 
@@ -88,6 +111,7 @@ class TrainingSpec(Specification):
             small batches on a trained network (``model.pretrained``, ``model.weights``).
         warmup: share of the steps in which the learning rate rises linearly.
         schedule: how the learning rate falls then.
+        stop: end a training early that no longer improves; None trains to the last step.
         seeds: one trial a configuration and seed.
         loss: what is minimised: ``cross_entropy``, ``dice``, ``focal``, ``tversky``, ``lovasz`` or a package's, alone
             or as a list whose weighted sum it is.
@@ -111,6 +135,7 @@ class TrainingSpec(Specification):
     freeze_batch_norm: bool = False
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
     schedule: ScheduleSpec = ScheduleSpec()
+    stop: EarlyStopSpec | None = None
     seeds: tuple[Seed, ...] = (0,)
     loss: LossSpec = LossSpec()
     threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
