@@ -7,7 +7,7 @@ from typing import TypeGuard
 
 from autorf.comparison import Comparison, Group, Row
 from autorf.comparison.judging import metric_name, number
-from autorf.comparison.rows import learned, members_of
+from autorf.comparison.rows import learned, members_of, steps_in_words
 from autorf.metrics import OVERALL
 from autorf.study.trial import side_text
 from autorf.training.results import GROUP
@@ -73,7 +73,10 @@ def _overall(groups: Mapping[str, float], comparison: Comparison) -> Line:
 
 def _training(trained: Group | Row, comparison: Comparison) -> Line:
     """How long a trial was trained, in steps and in seconds of its device."""
-    steps = "" if trained.steps is None else str(trained.steps)
+    if isinstance(trained, Group):
+        steps = trained.steps_in_words
+    else:
+        steps = steps_in_words(trained.steps, trained.steps, int(trained.stopped_early)).replace("(1 ", "(")
     return {"steps": steps, f"{comparison.unit[:3]}-s": decimals(trained.own_seconds, 0)}
 
 

@@ -35,6 +35,7 @@ from autorf.comparison.results import StudyResults, bare_results, check_comparab
 from autorf.comparison.rnorm import rnorm_maps
 from autorf.comparison.rows import Group, Row, groups_of, members_of, rows_of
 from autorf.comparison.same_images import SameImages, same_images
+from autorf.comparison.stopped import stopped_notes
 from autorf.comparison.sufficient import MARGIN
 from autorf.comparison.verdict import Verdict, verdict_of
 from autorf.methods import method_class
@@ -175,7 +176,7 @@ def compare_studies(studies: Sequence[StudyResults], *, margin: float | None = N
         sizes=size_rows(chosen, evidence_of),
         scales=scale_rows(_with_maps(groups), evidence_of),
         between=tuple(_between(studies[0], other, groups, rows, noise) for other in studies[1:]),
-        notes=notes,
+        notes=(*notes, *stopped_notes(rows)),
         means=mean_classes(studies),
         multiscale=multiscale_groups(studies, rows),
         rnorm=rnorm_maps(groups, rows, noise, lost),

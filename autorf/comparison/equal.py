@@ -6,7 +6,7 @@ from math import isclose
 from typing import Any
 
 from autorf.comparison.judging import Judge, Judged, interval, judgement, not_told, words
-from autorf.comparison.rows import Group, Row, members_of
+from autorf.comparison.rows import Group, Row, members_of, steps_in_words
 from autorf.methods import method_class
 from autorf.study.control import Budget
 from autorf.study.trial import side_text
@@ -49,6 +49,8 @@ def equal_steps(winner: Group, groups: Sequence[Group], judge: Judge) -> Equal |
     def alike(group: Group) -> bool:
         return trained_alike(group, winner)
 
+    if winner.stopped:
+        return None
     if winner.steps is not None:
         budget = f"At equal steps ({winner.steps})"
     else:
@@ -69,7 +71,12 @@ def equal_cost(winner: Group, groups: Sequence[Group], judge: Judge) -> Equal | 
 
 
 def trained_alike(group: Group, other: Group) -> bool:
-    """Whether both were trained equally many steps; where those are not known, equally many epochs of one study."""
+    """Whether both were trained equally many steps; where those are not known, equally many epochs of one study.
+
+    What was stopped early is alike to nothing: its length came out of what it scored.
+    """
+    if group.stopped or other.stopped:
+        return False
     if group.steps is not None and other.steps is not None:
         return group.steps == other.steps
     same_epochs = group.epochs is not None and group.epochs == other.epochs
@@ -99,8 +106,9 @@ def training_words(winner: Group, manual: Group, rows: Sequence[Row]) -> str:
 
 
 def _length(group: Group, other: Group) -> str:
-    if group.steps is not None and other.steps is not None:
-        return f"{group.steps} steps"
+    if group.most_steps is not None and other.most_steps is not None:
+        early = f", {group.stopped} of {group.n} stopped early" if group.stopped else ""
+        return f"{steps_in_words(group.fewest_steps, group.most_steps, 0)} steps{early}"
     if group.epochs is None:
         return "for a length that is not known"
     return f"{group.epochs} epochs (steps are not known)"
@@ -121,7 +129,8 @@ def _controls(group: Group, winner: Group) -> bool:
 
 
 def _learned(winner: Group, groups: Sequence[Group]) -> list[Group]:
-    return [group for group in groups if group.learned and group.feasible and trained_alike(group, winner)]
+    usable = [group for group in groups if group.learned and group.feasible]
+    return [group for group in usable if group is winner or trained_alike(group, winner)]
 
 
 def _manual(winner: Group, groups: Sequence[Group], budget: Budget, alike: Callable[[Group], bool]) -> list[Group]:

@@ -44,6 +44,7 @@ class Row:
             as earlier versions had it, over other classes maybe; None where the trial is not complete.
         comparable: whether its score may be compared with the others'.
         image_size: height and width in pixels of the images it saw; None where the study file is not known.
+        stopped_early: whether its training ended before its last step because it no longer improved.
     """
 
     key: str
@@ -81,6 +82,7 @@ class Row:
     rule: str | None = None
     comparable: bool = True
     image_size: list[int] | None = None
+    stopped_early: bool = False
 
     @property
     def configuration(self) -> str:
@@ -111,6 +113,8 @@ class Group:
         control, winner, image_size: as of a :class:`Row`.
         f1_mean: of the mean F1 over classes; None where no trial reports it.
         f1_groups: the mean F1 of label groups, by the group's name.
+        stopped: how many of its trials were stopped early.
+        fewest_steps, most_steps: of its trials; None where that is not known.
     """
 
     method: str
@@ -141,6 +145,14 @@ class Group:
     f1_mean: float | None = None
     f1_groups: dict[str, float] = field(default_factory=dict)
     image_size: list[int] | None = None
+    stopped: int = 0
+    fewest_steps: int | None = None
+    most_steps: int | None = None
+
+    @property
+    def steps_in_words(self) -> str:
+        """How many steps its trials were trained, such as ``80``, or ``80 to 120 (2 stopped)``; empty if not known."""
+        return steps_in_words(self.fewest_steps, self.most_steps, self.stopped)
 
     @property
     def manual(self) -> bool:
@@ -237,6 +249,7 @@ def _row(record: Record, study: StudyResults, front: set[str] | None) -> Row:
         f1_groups={} if result is None else dict(result.groups),
         rule=None if result is None or record.state != "complete" else result.mean_over,
         image_size=_image_size(record, study),
+        stopped_early=result is not None and result.stopped_early,
     )
 
 
@@ -270,6 +283,7 @@ def _group(members: Sequence[Row]) -> Group:
     first = counted[0]
     mious = [row.miou for row in counted if row.miou is not None and isfinite(row.miou)]
     scores = [row.score for row in counted if row.score is not None]
+    steps = [row.steps for row in counted if row.steps is not None]
     return Group(
         method=first.method,
         params=first.params,
@@ -298,7 +312,18 @@ def _group(members: Sequence[Row]) -> Group:
         f1_mean=mean_of(dict(enumerate(row.f1 for row in counted))),
         f1_groups=_mean_groups(counted),
         image_size=first.image_size,
+        stopped=sum(row.stopped_early for row in counted),
+        fewest_steps=min(steps) if len(steps) == len(counted) else None,
+        most_steps=max(steps) if len(steps) == len(counted) else None,
     )
+
+
+def steps_in_words(fewest: int | None, most: int | None, stopped: int) -> str:
+    """Steps of one or several trials for people, with how many were stopped early."""
+    if fewest is None or most is None:
+        return ""
+    count = str(most) if fewest == most else f"{fewest} to {most}"
+    return f"{count} ({stopped} stopped)" if stopped else count
 
 
 def _mean_groups(rows: Sequence[Row]) -> dict[str, float]:

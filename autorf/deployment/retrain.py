@@ -176,6 +176,9 @@ def _best_first(jobs: Sequence[Job], spec: StudySpec, options: Options) -> list[
 def _stripped(spec: StudySpec, options: Options) -> StudySpec:
     in_epochs = {"epochs": options.epochs, "steps": None, "validate_every": None}
     training = spec.training if options.epochs is None else spec.training.model_copy(update=in_epochs)
+    if options.with_val:
+        # Nothing is held out that could say when to stop.
+        training = training.model_copy(update={"stop": None})
     return spec.model_copy(update={"training": training, "storage": StorageSpec()})
 
 
@@ -291,7 +294,7 @@ def _card(study: str, record: Record, jobs: Sequence[Job], splits: Splits, optio
         spec=spec,
         class_names=splits.class_names,
         seeds=tuple(job.seed for job in jobs),
-        epochs=spec.training.validations,
+        epochs=results[0].epochs,
         with_val=options.with_val,
         fixed=_is_fixed(record, jobs[0]),
         full_budget=options.epochs is None,

@@ -109,7 +109,10 @@ class _Planner:
             return ControlPlan(notes=("no controls: trials of an earlier version did not count their steps",))
         lengths: dict[Budget, int] = {}
         notes: list[str] = []
-        if (steps := self._stored_length("steps")) is not None or winner_steps != manual_steps:
+        stopped = any(record.result is not None and record.result.stopped_early for record in self._compared)
+        if stopped:
+            notes.append("no controls of equal steps: trials were stopped early, after different numbers of steps")
+        elif (steps := self._stored_length("steps")) is not None or winner_steps != manual_steps:
             lengths["steps"] = steps or round(winner_steps)
         cost = self._stored_length("cost")
         if cost is None and len(devices := self._devices()) > 1:
@@ -147,8 +150,12 @@ class _Planner:
         seconds, steps = own_seconds(record, self.rate), _steps(record)
         return None if seconds is None or not steps else seconds / steps
 
+    @property
+    def _compared(self) -> list[Record]:
+        return [*self.winner, *self.by_hand]
+
     def _devices(self) -> list[str]:
-        results = [record.result for record in (*self.winner, *self.by_hand) if record.result is not None]
+        results = [record.result for record in self._compared if record.result is not None]
         return sorted({result.device for result in results if result.device is not None})
 
     def _note(self, budget: Budget, steps: int) -> str:

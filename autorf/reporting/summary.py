@@ -181,6 +181,6 @@ def _frame(name: str, group: Group, height: int, width: int) -> Frame:
 
 def _described(group: Group, unit: str) -> str:
     field = f"rf {side_text(group.rf)}, rnorm {group.rnorm:.2f}"
-    length = "" if group.steps is None else f"{group.steps} steps, "
+    length = f"{group.steps_in_words} steps, " if group.steps_in_words else ""
     trained = f"{plural(group.n, 'seed')}, {length}{device_time(group.own_seconds, unit)} each"
     return f"{configuration(group)}; {field}; {trained}"

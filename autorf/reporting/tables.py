@@ -69,11 +69,15 @@ def _trial_columns(report: ReportData) -> Iterator[tuple[Column, Cell]]:
         if name in COST_NAMES:
             yield Column(COST_NAMES[name]), partial(_cost, name)
     yield Column("epochs"), lambda row: str(row.epochs or 0)
-    yield Column("steps"), lambda row: NONE if row.steps is None else str(row.steps)
+    yield Column("steps"), lambda row: _steps(row)
     yield Column(report.unit), lambda row: NONE if row.own_seconds is None else f"{row.own_seconds:.3g}"
     yield Column("control", False), lambda row: NONE if row.control is None else f"equal {row.control}"
     yield Column("attempts"), lambda row: NONE if row.attempts < 2 else str(row.attempts)
     yield Column("key", False), lambda row: row.key
+
+
+def _steps(row: Row) -> str:
+    return NONE if row.steps is None else f"{row.steps}{' (stopped)' if row.stopped_early else ''}"
 
 
 def _group_f1(name: str, row: Row) -> str:
@@ -108,7 +112,7 @@ def group_table(comparison: Comparison) -> Table:
                 NONE if (half := interval(group)) is None else f"± {score(half, metric)}",
                 *(fixed(group.f1_groups.get(name)) for name in label_groups),
                 str(group.n),
-                NONE if group.steps is None else str(group.steps),
+                group.steps_in_words or NONE,
                 f"{group.own_seconds:.3g}",
             ),
             marks.get(group.configuration, ""),

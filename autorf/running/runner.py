@@ -100,6 +100,9 @@ def run(
     held_out = loader(splits.val, spec.training.batch_size, job.seed, shuffle=False)
     trained = job.trial.method.trained
     _fit(trainer, module, images if trained else None, held_out, resumed)
+    if checkpoint.stopped_early:
+        # That its last validation was the last nobody knew when it began, so it gathered no evidence.
+        _validate(trainer, module, held_out)
     evidence, fused_evidence = collector.evidence(), [evaluation.evidence() for evaluation in fused]
     if not shard.first and trained:
         return checkpoint.history[-1].as_result()
@@ -145,6 +148,12 @@ def _fit(
         if module.validation_scores is None:
             # Nothing is trained, or resumed behind the last epoch: nothing was left to train, or validated.
             trainer.validate(module, val, verbose=False)
+
+
+def _validate(trainer: lightning.Trainer, module: SegmentationModule, val: Images) -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        trainer.validate(module, val, verbose=False)
 
 
 def evaluate(job: Job, *, test: bool = True, multiscale: bool = False) -> Evidence:

@@ -72,6 +72,8 @@ def _reason_against(key: str) -> str | None:
     if key.startswith("data.") and key not in _REFUSED and not key.startswith((IMAGE_SIZE, *_DATA)):
         others = ", ".join((IMAGE_SIZE, *_DATA))
         return f"it changes what is validated, and such scores cannot be compared; of the data {others}.* can"
+    if key.startswith("training.stop."):
+        return _SAME_LENGTH
     return _REFUSED.get(key)
 
 

@@ -250,6 +250,7 @@ def _check_search(spec: StudySpec, source: str) -> None:
     search, training = spec.search, spec.training
     _check_groups(spec, source)
     _check_classes(training, spec.data, source)
+    _check_stop(spec, source)
     if not training.in_steps:
         _check_pruning(spec, source)
     if search.stop is not None and search.stop.noise is None and len(training.seeds) < 2:
@@ -301,6 +302,21 @@ def _check_groups(spec: StudySpec, source: str) -> None:
             raise InputError(
                 f"{source}: search: f1_{group}: the data set {spec.data.name} {has}{near_names(group, groups)}"
             )
+
+
+def _check_stop(spec: StudySpec, source: str) -> None:
+    """Raise ``InputError`` where trainings may end early and the search needs them to be equally long."""
+    if spec.training.stop is None:
+        return
+    if spec.search.pruning is not None:
+        raise InputError(
+            f"{source}: training.stop: search.pruning ends trainings too, by their rank among equally long ones; give "
+            "one of the two"
+        )
+    if spec.search.sampler == "sufficient":
+        raise InputError(
+            f"{source}: training.stop: sampler sufficient compares fields that are trained equally; leave it out"
+        )
 
 
 def _check_classes(training: TrainingSpec, data: DataSpec, source: str) -> None:

@@ -14,7 +14,6 @@ from autorf.study.settings import IMAGE_SIZE, Settings, canonical, differing, th
 from autorf.study.spec import StudySpec
 from autorf.training.spec import TrainingSpec
 
-
 LENGTH = "training.steps"
 """The setting that holds the length of a control."""
 
