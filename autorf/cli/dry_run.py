@@ -1,6 +1,8 @@
 """``autorf search --dry-run``: what would run, how long and how large, without training anything."""
 
+import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich import box
@@ -8,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from autorf.cli.exit_codes import DONE
+from autorf.driver.places import placed
 from autorf.driver.plan import StudyPlan, plan
 from autorf.driver.pruning import Asha
 from autorf.methods import is_manual
@@ -30,6 +33,7 @@ def dry_run(spec: StudySpec, source: str, root: Path) -> int:
     defaults = beginning(root, spec)
     spec = defaults.completed(scored(spec, source))
     planned = plan(spec, source, root, defaults)
+    spec = placed(spec, planned.places)
     spec = counted(spec, planned.n_train, source)
     splits = load(spec.data)
     measured = estimates(spec, planned.examples, splits)
@@ -63,6 +67,8 @@ def dry_run(spec: StudySpec, source: str, root: Path) -> int:
         lengths += [sum(map(seconds, examples)) / len(examples)] * max(0, drawn)
     workers = min(worker_count(spec), len(lengths))
     console.print(_summary(planned, spec, workers, study_seconds(lengths, workers)), highlight=False, soft_wrap=True)
+    for line in [_weights(spec), *_places(planned, spec)]:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
     for warning in planned.warnings:
         print(f"autorf: warning: {warning}", file=sys.stderr)
     return DONE
@@ -114,6 +120,29 @@ def _summary(planned: StudyPlan, spec: StudySpec, workers: int, seconds: float) 
     if planned.prior is not None:
         lines.append(f"Ordered by how near rnorm is to the prior {planned.prior:.2f}, behind the default.")
     return "\n".join(lines)
+
+
+def _weights(spec: StudySpec) -> str:
+    """What weights every trial begins with."""
+    model = spec.model
+    if model.weights is not None:
+        return f"Weights: {model.weights} (model.weights)."
+    if model.encoder_weights is not None:
+        return f"Weights: the encoder's from {model.encoder_weights}, the others random (model.encoder_weights)."
+    if model.pretrained:
+        return "Weights: the backbone's published ones, the others random (model.pretrained)."
+    return "Weights: random weights; model.pretrained: true loads published ones, model.encoder_weights a file's."
+
+
+def _places(planned: StudyPlan, spec: StudySpec) -> Iterator[str]:
+    """What methods without targets change, as lines to paste into the search space."""
+    for place in planned.places:
+        own = {key: value for key, value in place.network.items() if spec.model.network.get(key) != value}
+        named = f"{spec.model.name}{f' with {own}' if own else ''}"
+        yield f"Where {named} names no layers, suggest does; a search keeps to these, or paste:"
+        yield f"targets: {json.dumps(list(place.targets))}"
+        if place.region is not None:
+            yield f"start: {place.region[0]}\nend: {place.region[1]}"
 
 
 def _compares(planned: StudyPlan) -> bool:

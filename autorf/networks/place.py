@@ -21,18 +21,19 @@ class Place(Specification):
 
 
 def place_of(network: Mapping[str, Any], places: Sequence[Place]) -> Place | None:
-    """The place in ``network``, else that in the network most like it; None where there are none.
+    """The place in ``network``, else that in the most similar one of its name; None where there are none.
 
-    Networks that are drawn from a range are not listed one by one: they have the place of the nearest end.
+    Networks that are drawn from a range are not listed one by one: they have the place of its nearest end.
     """
     own = dict(_leaves(network))
+    namesakes = [place for place in places if place.network.get("name") == network.get("name")]
 
     def likeness(place: Place) -> int:
         other = dict(_leaves(place.network))
         return sum(own.get(key) == other.get(key) for key in own.keys() | other.keys())
 
-    exact = next((place for place in places if place.network == network), None)
-    return exact or max(places, key=likeness, default=None)
+    exact = next((place for place in namesakes if place.network == network), None)
+    return exact or max(namesakes, key=likeness, default=None)
 
 
 def _leaves(values: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
