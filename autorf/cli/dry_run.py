@@ -14,6 +14,7 @@ from autorf.driver.places import placed
 from autorf.driver.plan import StudyPlan, plan
 from autorf.driver.pruning import Asha
 from autorf.methods import is_manual
+from autorf.networks.place import Place
 from autorf.store.store import beginning
 from autorf.study.objectives import is_metric
 from autorf.study.scale import scored
@@ -136,13 +137,26 @@ def _weights(spec: StudySpec) -> str:
 
 def _places(planned: StudyPlan, spec: StudySpec) -> Iterator[str]:
     """What methods without targets change, as lines to paste into the search space."""
+    networks: dict[tuple[tuple[str, ...], tuple[str, str] | None], list[str]] = {}
     for place in planned.places:
-        own = {key: value for key, value in place.network.items() if spec.model.network.get(key) != value}
-        named = f"{spec.model.name}{f' with {own}' if own else ''}"
-        yield f"Where {named} names no layers, suggest does; a search keeps to these, or paste:"
-        yield f"targets: {json.dumps(list(place.targets))}"
-        if place.region is not None:
-            yield f"start: {place.region[0]}\nend: {place.region[1]}"
+        networks.setdefault((place.targets, place.region), []).append(_difference(place, spec))
+    for (targets, region), differences in networks.items():
+        named = " or ".join(filter(None, differences))
+        yield f"{spec.model.name}{named and f' with {named}'} where no targets are named (a search keeps to these):"
+        yield f"targets: {json.dumps(targets)}"
+        if region is not None:
+            yield f"start: {region[0]}"
+            yield f"end: {region[1]}"
+
+
+def _difference(place: Place, spec: StudySpec) -> str:
+    """The keys of a network that are not the study's own, in a few words."""
+    own = spec.model.network
+    arguments = {f"args.{name}": value for name, value in place.network.get("args", {}).items()}
+    others = {key: value for key, value in place.network.items() if key != "args" and own.get(key) != value}
+    given = {f"args.{name}": value for name, value in own.get("args", {}).items()}
+    changed = {**{name: value for name, value in arguments.items() if given.get(name) != value}, **others}
+    return ", ".join(f"model.{name} {value}" for name, value in changed.items())
 
 
 def _compares(planned: StudyPlan) -> bool:
