@@ -50,6 +50,7 @@ class StudyPlan:
         bisected: of a grid that is not trained whole, smallest receptive field first.
         baseline: the checkpoint that methods train ``only`` their own on, as it is; None without one.
         places: where methods without targets work, of every network that offers nothing itself.
+        accepted: configurations that are not run, but belong to the study where it has them already.
     """
 
     configurations: tuple[Trial, ...]
@@ -64,6 +65,7 @@ class StudyPlan:
     bisected: tuple[Trial, ...] = ()
     baseline: Trial | None = None
     places: tuple[Place, ...] = ()
+    accepted: tuple[Trial, ...] = ()
 
     @property
     def trials(self) -> list[Trial]:
@@ -79,7 +81,7 @@ class StudyPlan:
     @property
     def listed(self) -> list[Trial] | None:
         """Every trial that belongs to a grid, whatever the budget; None for a sampler, to which any may belong."""
-        return None if self.spaces else self._with_baseline(self.configurations)
+        return None if self.spaces else self._with_baseline((*self.configurations, *self.accepted))
 
     def _with_baseline(self, configurations: Sequence[Trial]) -> list[Trial]:
         trials = under_every_seed(configurations, self.seeds)
@@ -136,6 +138,8 @@ def plan(spec: StudySpec, source: str, root: Path, defaults: Defaults | None = N
     spec = counted(spec, len(splits.train), source)
     warnings += _short_searches(spec, source, listed, len(splits.train))
     ordered = default_first([] if drawn else listed, spaces, model, seed, spec)
+    # That of a study that began before its grid had the network as built.
+    plain_default = default_first([] if drawn else listed, spaces, model, seed)[:1]
     unordered = tuple(ordered)
     bisected: tuple[Trial, ...] = ()
     if spec.search.sampler == "sufficient":
@@ -159,6 +163,7 @@ def plan(spec: StudySpec, source: str, root: Path, defaults: Defaults | None = N
         bisected=bisected,
         baseline=baseline,
         places=spec.model.places or (),
+        accepted=tuple(trial for trial in plain_default if trial not in ordered),
     )
 
 

@@ -30,7 +30,7 @@ def place_of(network: Mapping[str, Any], places: Sequence[Place]) -> Place | Non
 
     def likeness(place: Place) -> int:
         other = dict(_leaves(place.network))
-        return sum(own.get(key) == other.get(key) for key in own.keys() | other.keys())
+        return sum(1 if own.get(key) == other.get(key) else -1 for key in own.keys() | other.keys())
 
     exact = next((place for place in namesakes if place.network == network), None)
     return exact or max(namesakes, key=likeness, default=None)
