@@ -67,7 +67,7 @@ def test_arguments_are_keys_of_the_configuration_of_a_transformers_model(tmp_pat
     small.save_pretrained(tmp_path)
     model = build(ModelSpec(name=f"hf:{tmp_path}", args={"decoder_hidden_size": 16}), 3)
     assert model.config.decoder_hidden_size == 16  # type: ignore[union-attr]
-    with pytest.raises(InputError, match="decoder_hiden_size: .*did you mean decoder_hidden_size"):
+    with pytest.raises(InputError, match=r"decoder_hiden_size: .*did you mean decoder_hidden_size"):
         build(ModelSpec(name=f"hf:{tmp_path}", args={"decoder_hiden_size": 16}), 3)
 
 

@@ -95,8 +95,8 @@ def test_the_first_convolution_takes_other_channels_as_timm_has_it(tmp_path: Pat
 def test_batch_norms_tensors_are_never_swapped_for_one_another() -> None:
     """All four have one shape: an order by shape alone would take any for any."""
     norm = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).state_dict()
-    swapped = {"a.weight": norm["0.weight"], "a.bias": norm["0.bias"], "b.running_var": norm["1.running_var"],
-               "b.running_mean": norm["1.running_mean"], "b.bias": norm["1.bias"], "b.weight": norm["1.weight"]}  # fmt: skip
+    order = ("0.weight", "0.bias", "1.running_var", "1.running_mean", "1.bias", "1.weight")
+    swapped = {f"b{at}.{name[2:]}": norm[name] for at, name in enumerate(order)}
     assert not match(swapped, norm).is_enough
 
 
