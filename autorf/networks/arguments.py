@@ -1,7 +1,7 @@
 """A library's constructor: which arguments ``model.args`` may give it, and what they are without."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,7 +105,7 @@ UNKNOWN = object()
 """Of a default: nothing known equals it."""
 
 
-def refused(spec: ModelSpec, error: Exception, taken: Mapping[str, Any] | None = None) -> InputError:
+def refused(spec: ModelSpec, error: Exception, taken: Iterable[str] = ()) -> InputError:
     """What the constructor of a network with ``model.args`` said against them, in one line.
 
     Args:
@@ -116,7 +116,7 @@ def refused(spec: ModelSpec, error: Exception, taken: Mapping[str, Any] | None =
     reason = in_one_line(error, 160)
     unknown = next((name for name in spec.args if isinstance(error, TypeError) and f"'{name}'" in reason), None)
     if unknown is not None and "unexpected keyword" in reason:
-        return InputError(f"model.args.{unknown}: {spec.name} has no such argument{near_names(unknown, taken or ())}")
+        return InputError(f"model.args.{unknown}: {spec.name} has no such argument{near_names(unknown, taken)}")
     return InputError(f"model.args: {spec.name} does not take {shown(dict(spec.args))}: {reason}")
 
 

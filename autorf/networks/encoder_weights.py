@@ -95,7 +95,7 @@ def _note(matched: Match) -> str:
     if renamed is not None:
         parts.append(f"such as {renamed[1]!r} for {renamed[0]!r}")
     first = first_convolution(matched.own)
-    if first in matched.names:
+    if first is not None and first in matched.names:
         ours, theirs = matched.own[first].shape[1], matched.file[matched.names[first]].shape[1]
         parts += [f"the first convolution adapted from {theirs} to {ours} channels"] if ours != theirs else []
     missing = [name for name in matched.own if name not in matched.names]

@@ -67,9 +67,9 @@ def _offer(model: nn.Module, spec: ModelSpec) -> None:
     if place is None:
         return
     if place.targets and not hasattr(model, "receptive_field_layers"):
-        model.receptive_field_layers = place.targets
+        vars(model)["receptive_field_layers"] = place.targets
     if place.region and not hasattr(model, "receptive_field_regions"):
-        model.receptive_field_regions = (place.region,)
+        vars(model)["receptive_field_regions"] = (place.region,)
 
 
 def _checked_classes(classes: Any) -> int | list[str]:
