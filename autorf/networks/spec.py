@@ -9,7 +9,16 @@ from pydantic import Field, model_validator
 from autorf import plugins
 from autorf.errors import near_names
 from autorf.networks.place import Place
-from autorf.specification import Before, ClassNumber, PositiveFloat, PositiveInt, Several, Specification
+from autorf.specification import (
+    Before,
+    ClassNumber,
+    NoBool,
+    PositiveFloat,
+    PositiveInt,
+    Several,
+    Specification,
+    WholeNumber,
+)
 
 FAMILIES = ("largefov", "smp", "timm", "torchvision", "hf", "paper")
 
@@ -71,7 +80,7 @@ class ModelSpec(Specification):
     weights: Path | None = None
     encoder_weights: Path | None = None
     args: dict[str, Any] = {}
-    stage: Annotated[int, Field(ge=0, le=8)] | None = None
+    stage: Annotated[WholeNumber, Field(ge=0, le=8)] | None = None
     output_stride: Literal[2, 4, 8, 16, 32] | None = None
     kernel: Literal[3, 4, 5, 7] = 3
     dilation: PositiveInt | Several[PositiveInt] = 1
@@ -80,7 +89,7 @@ class ModelSpec(Specification):
     paths: Annotated[tuple[tuple[str | ClassNumber, ...], ...], Field(min_length=2, max_length=64)] | None = None
     path_weight: PositiveFloat = 1.2
     path_init: Annotated[Literal["equal", "drawn"], Before("drawn")] = "equal"
-    upsample: Literal[1, 2, 4] = 1
+    upsample: Annotated[Literal[1, 2, 4], NoBool] = 1
     places: tuple[Place, ...] | None = None
 
     @model_validator(mode="after")
