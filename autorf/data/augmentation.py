@@ -1,14 +1,16 @@
 """Random changes of an image and its mask together."""
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torchvision import tv_tensors
-from torchvision.transforms import v2
+from torchvision.transforms import InterpolationMode, v2
 
-from autorf.data.spec import Augmentation
+from autorf.data.spec import Augmentation, Colour
 
 
 class Zoom(v2.Transform):
@@ -28,8 +30,14 @@ class Zoom(v2.Transform):
         return self._call_kernel(v2.functional.resize, inpt, size=params["size"], antialias=True)
 
 
+def _blur(low: float, high: float, image_size: tuple[int, int]) -> v2.Transform:
+    """Of three deviations to each side, or as far as the image reaches."""
+    reach = min(math.ceil(3 * high), min(image_size) - 1)
+    return v2.RandomApply([v2.GaussianBlur(2 * reach + 1, (low, high))], p=0.5)
+
+
 class JointAugmentation:
-    """Flip, zoom and crop of an image (bilinear) and its mask (nearest), the same draw for both.
+    """Random changes of an image (bilinear) and its mask (nearest), the same draw for both.
 
     Args:
         spec: what may change.
@@ -48,13 +56,19 @@ class JointAugmentation:
         seed: int,
     ) -> None:
         fill = {tv_tensors.Image: [round(255 * value) for value in mean], tv_tensors.Mask: fill_index}
-        steps: list[torch.nn.Module] = []
-        if spec.scale != (1.0, 1.0):
-            steps.append(Zoom(*spec.scale))
-        steps.append(v2.RandomCrop(spec.crop or image_size, pad_if_needed=True, fill=fill))
-        if spec.flip:
-            steps.append(v2.RandomHorizontalFlip())
-        self._transform = v2.Compose(steps)
+        cut = spec.crop or image_size
+        # What is not asked for draws nothing: a study keeps its draws when there are more kinds of changes.
+        asked: list[tuple[bool, Callable[[], torch.nn.Module]]] = [
+            (spec.elastic.alpha > 0, lambda: v2.ElasticTransform(spec.elastic.alpha, spec.elastic.sigma, fill=fill)),
+            (spec.rotation > 0, lambda: v2.RandomRotation(spec.rotation, InterpolationMode.BILINEAR, fill=fill)),
+            (spec.scale != (1.0, 1.0), lambda: Zoom(*spec.scale)),
+            (True, lambda: v2.RandomCrop(cut, pad_if_needed=True, fill=fill)),
+            (spec.flip, v2.RandomHorizontalFlip),
+            (spec.flip_vertical, v2.RandomVerticalFlip),
+            (spec.colour != Colour(), lambda: v2.ColorJitter(**spec.colour.model_dump())),
+            (spec.blur is not None, lambda: _blur(*(spec.blur or (0, 0)), cut)),
+        ]
+        self._transform = v2.Compose([make() for needed, make in asked if needed])
         self._seed = seed
 
     def __call__(self, image: Tensor, mask: Tensor, epoch: int, index: int) -> tuple[Tensor, Tensor]:

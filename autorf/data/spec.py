@@ -21,36 +21,87 @@ Half = Literal["a", "b"]
 """Which half of the training images; the two share none."""
 
 
+Share = Annotated[Number, Field(ge=0, le=1)]
+
+
+class Colour(Specification):
+    """Random changes of a picture's colours, each drawn anew for every image, in an order that is drawn too.
+
+    Attributes:
+        brightness: by at most this share lighter or darker.
+        contrast: by at most this share more or less.
+        saturation: by at most this share more or less colour.
+        hue: by at most this share of the colour circle, up to 0.5.
+    """
+
+    brightness: Share = 0.0
+    contrast: Share = 0.0
+    saturation: Share = 0.0
+    hue: Annotated[Number, Field(ge=0, le=0.5)] = 0.0
+
+
+class Elastic(Specification):
+    """A random smooth shift of every pixel.
+
+    Paper: Simard, Steinkraus, Platt, *Best practices for convolutional neural networks*, ICDAR 2003.
+
+    Attributes:
+        alpha: strength in pixels: what a shift is at most before it is smoothed; 0 for none.
+        sigma: of the smoothing, in pixels: a large one shifts large parts alike.
+    """
+
+    alpha: Annotated[Number, Field(ge=0)] = 0.0
+    sigma: Annotated[Number, Field(gt=0, le=50)] = 5.0
+
+
 class Augmentation(Specification):
     """Random changes of a training image and its mask together; all off by default.
 
+    They are made in this order: elastic, rotation, scale, crop, flips, colour, blur. What a change leaves empty is
+    filled with the mean colour and ignored by loss and metrics; masks take the nearest pixel.
+
     Attributes:
         flip: mirror left and right in half of the draws.
-        scale: ``[low, high]``, the range of a random zoom; what a zoom out leaves empty is filled with the mean colour
-            and ignored by loss and metrics.
+        flip_vertical: mirror top and bottom in half of the draws.
+        rotation: by an angle of at most so many degrees to either side.
+        scale: ``[low, high]``, the range of a random zoom.
         crop: ``[height, width]`` of a random crop in pixels; None for the whole image size.
+        colour: of the image alone; for images of three channels of bytes.
+        blur: ``[low, high]`` of a Gaussian blur's deviation in pixels, of the image alone, in half of the draws; None
+            for none.
+        elastic: a smooth shift of every pixel.
     """
 
     flip: bool = False
+    flip_vertical: bool = False
+    rotation: Annotated[Number, Field(ge=0, le=180)] = 0.0
     scale: tuple[PositiveFloat, PositiveFloat] = (1.0, 1.0)
     crop: ImageSize | None = None
+    colour: Colour = Colour()
+    blur: tuple[PositiveFloat, PositiveFloat] | None = None
+    elastic: Elastic = Elastic()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         low, high = self.scale
         if not 0.1 <= low <= high <= 10:
             raise ValueError(f"scale must be [low, high] with 0.1 <= low <= high <= 10, got [{low:g}, {high:g}]")
+        if self.blur is not None and not self.blur[0] <= self.blur[1] <= 20:
+            low, high = self.blur
+            raise ValueError(f"blur must be [low, high] with low <= high <= 20, got [{low:g}, {high:g}]")
         return self
 
     def fills(self, image_size: tuple[int, int]) -> bool:
         """Whether a training image of ``image_size`` (height, width) may need filling at its border."""
         height, width = self.crop or image_size
+        if self.rotation or self.elastic.alpha:
+            return True
         return self.scale[0] * image_size[0] < height or self.scale[0] * image_size[1] < width
 
     @property
     def is_identity(self) -> bool:
         """Whether nothing would change."""
-        return not self.flip and self.scale == (1.0, 1.0) and self.crop is None
+        return self == Augmentation(elastic=Elastic(sigma=self.elastic.sigma))
 
 
 def _listed(value: object) -> object:

@@ -4,11 +4,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from torch import nn
 
+from autorf.data import Splits
 from autorf.methods.held_statistics import batch_norms, never_seen_data
 from autorf.methods.inflation import Inflation
 from autorf.networks.checkpoint import note_of
 from autorf.study.spec import StudySpec
 from autorf.study.trial import Trial, spec_of
+from autorf.training.class_weights import pixel_counts
 from autorf.training.gradient_scale import scale_caution
 
 
@@ -51,3 +53,29 @@ def weights_cautions(spec: StudySpec, source: str, trials: Iterable[Trial]) -> I
         for path in dict.fromkeys(getattr(model, field) for model in models):
             if path is not None and (note := note_of(path)):
                 yield f"{source}: model.{field}: {path}: {note}"
+
+
+def class_cautions(spec: StudySpec, source: str, trials: Iterable[Trial], splits: Splits) -> Iterator[str]:
+    """Say which classes have no training pixel, where weights are balanced by their pixels."""
+    asked = [spec.training, *(spec_of(spec, trial).training for trial in trials)]
+    if all(training.class_weights != "balanced" for training in asked):
+        return
+    absent = [name for name, n in zip(splits.class_names, pixel_counts(splits).tolist(), strict=True) if not n]
+    if absent:
+        some = ", ".join(absent[:5]) + (f" and {len(absent) - 5} more" if len(absent) > 5 else "")
+        yield (
+            f"{source}: training.class_weights: balanced: no training pixel is of {some}; such a class weighs nothing "
+            "and is not learned"
+        )
+
+
+def loss_cautions(spec: StudySpec, source: str, trials: Iterable[Trial]) -> Iterator[str]:
+    """Say so where ``f`` has the paper's gradient, which is divided as that of a mean over pixels, of another loss."""
+    for trial in trials:
+        loss = spec_of(spec, trial).training.loss
+        if isinstance(trial.method, Inflation) and trial.method.gradient == "paper" and loss.name != "cross_entropy":
+            yield (
+                f"{source}: training.loss: {loss.name}: inflation's gradient: paper divides by numbers of pixels, as "
+                "of cross-entropy, their mean; of this loss its multiplier is no longer the paper's"
+            )
+            return

@@ -79,8 +79,7 @@ def _estimate(study: StudySpec, trial: Trial, splits: Splits) -> Estimate:
     size = spec.training.batch_size
     memory = PeakMemory()
     model = trial_model(spec, trial, splits.class_names)
-    # The weights of classes cost a walk over all masks and change nothing here.
-    module = SegmentationModule(model, spec.training.model_copy(update={"class_weights": "none"}), splits).to(device)
+    module = SegmentationModule(model, spec.training.uncounted(), splits).to(device)
     image, mask = (part.to(device) for part in splits.train.tensors(list(range(min(size, len(splits.train))))))
     try:
         if not trial.method.trained:

@@ -9,7 +9,7 @@ from warnings import catch_warnings, simplefilter
 
 from torch import nn
 
-from autorf.driver.cautions import scale_cautions, statistics_caution, weights_cautions
+from autorf.driver.cautions import class_cautions, loss_cautions, scale_cautions, statistics_caution, weights_cautions
 from autorf.driver.default import baseline_of, default_first
 from autorf.driver.ordered_grid import ordered_grid
 from autorf.driver.places import lacks_place, with_places
@@ -134,7 +134,8 @@ def plan(spec: StudySpec, source: str, root: Path, defaults: Defaults | None = N
             model = build(spec.model, classes)
         warnings = _check_methods(spec, source, listed, model, classes)
     warnings += (*scale_cautions(spec, source, listed), *statistics_caution(spec, source, listed, model))
-    warnings += tuple(weights_cautions(spec, source, listed))
+    warnings += (*weights_cautions(spec, source, listed), *loss_cautions(spec, source, listed))
+    warnings += tuple(class_cautions(spec, source, listed, splits))
     spec = counted(spec, len(splits.train), source)
     warnings += _short_searches(spec, source, listed, len(splits.train))
     ordered = default_first([] if drawn else listed, spaces, model, seed, spec)

@@ -33,8 +33,7 @@ def check_first_step(study: StudySpec, trial: Trial, splits: Splits) -> None:
         MemoryError, RuntimeError: when the memory does not suffice.
     """
     spec = spec_of(study, trial)
-    # The weights of classes cost a walk over all masks and change nothing here.
-    training = spec.training.model_copy(update={"class_weights": "none"})
+    training = spec.training.uncounted()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     module = SegmentationModule(trial_model(spec, trial, splits.class_names), training, splits).to(device)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=training.precision == "bf16")

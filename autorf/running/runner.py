@@ -20,6 +20,7 @@ from autorf.errors import SearchWarning
 from autorf.fields import receptive_field
 from autorf.networks import build
 from autorf.networks.checkpoint import notes_kept
+from autorf.networks.multipath import numbered_paths
 from autorf.running.cost import PeakMemory, costs
 from autorf.running.evidence import Evidence, write_evidence
 from autorf.running.evidence_collector import EvidenceCollector
@@ -34,6 +35,7 @@ from autorf.training.batches import loader
 from autorf.training.callback import ReceptiveFieldCallback
 from autorf.training.checkpoint import EpochCheckpoint, SafetensorsIO
 from autorf.training.module import SegmentationModule
+from autorf.training.one_channel import with_two_scores
 from autorf.training.parallel import check_shards, own_shard
 from autorf.training.results import LABELLED, METRICS, EpochReport, Field, MultiScaleScores, TrialResult
 from autorf.training.resuming import newest_checkpoint
@@ -167,7 +169,7 @@ def trained_model(spec: StudySpec, class_names: Sequence[str], folder: Path) -> 
         InputError: when it is not there, or damaged.
     """
     plain = spec.model.model_copy(update={"pretrained": False, "weights": None, "encoder_weights": None})
-    return load_model(lambda: build(plain, class_names), folder)
+    return load_model(lambda: _network(spec.model_copy(update={"model": plain}), class_names), folder)
 
 
 def trial_model(spec: StudySpec, trial: Trial, classes: int | Sequence[str]) -> nn.Module:
@@ -177,8 +179,18 @@ def trial_model(spec: StudySpec, trial: Trial, classes: int | Sequence[str]) -> 
     """
     torch.manual_seed(trial.seed)
     with notes_kept():
-        model = build(spec.model, classes)
+        model = _network(spec, classes)
     return adapt(model, trial.method) if trial.method.trained else model
+
+
+def _network(spec: StudySpec, classes: int | Sequence[str]) -> nn.Module:
+    """The network as it is built: with a channel for every class, or with one for two classes."""
+    threshold = spec.training.threshold
+    if threshold is None:
+        return build(spec.model, classes)
+    names = [] if isinstance(classes, int) else list(classes)
+    paths = None if spec.model.paths is None else numbered_paths(spec.model.paths, names)
+    return with_two_scores(build(spec.model.model_copy(update={"paths": paths}), 1), threshold)
 
 
 def field_at_start(spec: StudySpec, trial: Trial, classes: int | Sequence[str]) -> Field:

@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, Self, get_args, get_origin
+from typing import Any, Literal, Self, get_args, get_origin
 
 from pydantic import model_validator
 
@@ -221,7 +221,7 @@ def _axis(kind: type[Method], name: str, value: Any, source: str, study: StudySp
         return _range_axis(name, value, set(_leaves(annotation)), source)
     if name == IMAGE_SIZE:
         value = _sizes(value, source)
-    if not isinstance(value, list) or (_takes_list(annotation) and not any(isinstance(item, list) for item in value)):
+    if not isinstance(value, list) or _is_one_value(annotation, value):
         return Axis(name, (value,))
     if not value:
         raise InputError(f"{source}: {name}: the grid is empty; list at least one value")
@@ -265,6 +265,24 @@ def drawn(axis: Axis, value: float) -> Any:
     assert axis.range is not None
     rounded = float(f"{value:.6g}") if math.isfinite(value) else value
     return min(max(rounded, axis.range.low), axis.range.high)
+
+
+def _is_one_value(annotation: Any, value: list[Any]) -> bool:
+    """Whether a list is a single value of a field that takes lists, not its choices."""
+    if not _takes_list(annotation) or any(isinstance(item, list) for item in value):
+        return False
+    # Such as none and balanced, where a list of weights could stand too.
+    words = [item for leaf in _literals(annotation) for item in get_args(leaf)]
+    return not value or not all(item in words for item in value)
+
+
+def _literals(annotation: Any) -> list[Any]:
+    """The literals among the types that a field may have."""
+    if get_origin(annotation) is Literal:
+        return [annotation]
+    if get_origin(annotation) is tuple:
+        return []
+    return [literal for inner in get_args(annotation) for literal in _literals(inner)]
 
 
 def _takes_list(annotation: Any) -> bool:

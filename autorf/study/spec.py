@@ -17,7 +17,7 @@ from autorf.study.evaluation_spec import EvaluationSpec
 from autorf.study.objectives import group_of, parse_constraint
 from autorf.study.plain_yaml import MOST_CHARACTERS, parse_yaml
 from autorf.study.search_spec import SearchSpec
-from autorf.training.spec import TrainingSpec, steps_per_epoch
+from autorf.training.spec import TrainingSpec, check_class_weights, steps_per_epoch
 
 
 def _safe_name(name: str) -> str:
@@ -249,6 +249,7 @@ def _check_search(spec: StudySpec, source: str) -> None:
     """Raise ``InputError`` where the search asks for what the training cannot give."""
     search, training = spec.search, spec.training
     _check_groups(spec, source)
+    _check_classes(training, spec.data, source)
     if not training.in_steps:
         _check_pruning(spec, source)
     if search.stop is not None and search.stop.noise is None and len(training.seeds) < 2:
@@ -300,6 +301,24 @@ def _check_groups(spec: StudySpec, source: str) -> None:
             raise InputError(
                 f"{source}: search: f1_{group}: the data set {spec.data.name} {has}{near_names(group, groups)}"
             )
+
+
+def _check_classes(training: TrainingSpec, data: DataSpec, source: str) -> None:
+    """Raise ``InputError`` where weights or a threshold do not fit the classes of the data set."""
+    if training.threshold is None and isinstance(training.class_weights, str):
+        return
+    from autorf.data.loading import class_names
+
+    names = class_names(data)
+    try:
+        check_class_weights(training, names)
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from None
+    if training.threshold is not None and len(names) != 2:
+        raise InputError(
+            f"{source}: training.threshold: one output channel tells two classes apart, {data.name} has {len(names)}; "
+            "leave it out"
+        )
 
 
 def _check_pruning(spec: StudySpec, source: str) -> None:

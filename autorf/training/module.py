@@ -1,4 +1,4 @@
-"""The Lightning module of a trial: cross-entropy, pooled metrics, an optimizer with the methods' own groups."""
+"""The Lightning module of a trial: its loss, pooled metrics, an optimizer with the methods' own groups."""
 
 import math
 from typing import Any
@@ -6,16 +6,17 @@ from typing import Any
 import lightning
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from autorf.data import Splits
-from autorf.errors import InputError
+from autorf.losses.criterion import Criterion
 from autorf.methods.held_statistics import hold_batch_norm
 from autorf.methods.labels import labels
 from autorf.metrics import Scores, confusion, scores
 from autorf.surgery import parameter_groups
+from autorf.training.class_weights import class_weights_of
+from autorf.training.one_channel import single_score
 from autorf.training.outputs import class_scores, predicted_classes
-from autorf.training.parallel import own_shard, summed
+from autorf.training.parallel import own_shard, summed, whole_batch
 from autorf.training.schedule import constant, schedule
 from autorf.training.spec import TrainingSpec
 
@@ -36,8 +37,9 @@ class SegmentationModule(lightning.LightningModule):
         if spec.freeze_batch_norm:
             hold_batch_norm(model)
         self.ignored = -100 if splits.ignore_index is None else splits.ignore_index
-        self.class_weights = class_weights(splits) if spec.class_weights == "balanced" else None
-        self._stand_in = _stand_in(splits.n_classes, self.ignored, self.class_weights)
+        weights = class_weights_of(spec, splits)
+        self.criterion = Criterion(spec.loss, splits.n_classes, self.ignored, weights)
+        self._stand_in = _stand_in(splits.n_classes, self.ignored, weights)
         self.validation_scores: Scores | None = None
         self.train_loss = math.nan
         self._losses: list[Tensor] = []
@@ -53,7 +55,7 @@ class SegmentationModule(lightning.LightningModule):
         self._losses, self._had_labels = [], []
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Cross-entropy of a batch; of several processes' parts of one, what averages to the whole batch's.
+        """The loss of a batch; of several processes' parts of one, what averages to the whole batch's.
 
         A batch without a labelled pixel has the loss 0 and moves nothing; the epoch's mean leaves it out.
 
@@ -61,31 +63,38 @@ class SegmentationModule(lightning.LightningModule):
             FloatingPointError: when the loss is no longer finite.
         """
         image, mask = batch
-        weight = None if self.class_weights is None else self.class_weights.to(image.device)
         with labels(self.model, mask):
             output = self(image)
-        loss, had_labels = self._mean_loss(output, mask, weight)
+        if self.spec.threshold is not None:
+            output = single_score(output, self.spec.threshold)
+        loss, had_labels = self._batch_loss(output, mask)
         self._losses.append(loss.detach())
         self._had_labels.append(had_labels)
         if not torch.isfinite(loss):
             raise FloatingPointError(f"the training loss became {loss.item()} at step {self.global_step}")
         return loss
 
-    def _mean_loss(self, output: Tensor, mask: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The loss, and whether there was a labelled pixel in any process."""
+    def _batch_loss(self, output: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss, and whether there was a pixel that counts in any process."""
         processes = own_shard().processes
-        labelled = mask != self.ignored
         if processes == 1:
-            had_labels = labelled.any()
-            # The mean over no pixel is nan, and its gradient too: all are taken as one class then, and weigh nothing.
-            target = torch.where(had_labels, mask, self._stand_in)
-            mean = functional.cross_entropy(output, target, weight=weight, ignore_index=self.ignored)
-            return mean * had_labels, had_labels
-        # Each process has other shares of labelled pixels and of classes; gradients are averaged over processes.
-        loss = functional.cross_entropy(output, mask, weight=weight, ignore_index=self.ignored, reduction="sum")
-        total = labelled.sum() if weight is None else weight[mask[labelled]].sum()
-        total = summed(total.to(loss.dtype))
+            return self._whole_loss(output, mask)
+        if not self.criterion.is_mean_of_pixels:
+            # A loss of regions is no sum over the processes' parts: each computes the whole, with its part's gradient.
+            loss, had_labels = self._whole_loss(whole_batch(output), whole_batch(mask))
+            # Gradients are averaged over processes.
+            return loss.detach() + processes * (loss - loss.detach()), had_labels
+        # Each process has other shares of labelled pixels and of classes.
+        loss = self.criterion.pixel_sum(output, mask)
+        total = summed(self.criterion.counted(mask).sum().to(loss.dtype))
         return loss * processes / torch.where(total > 0, total, 1), total > 0
+
+    def _whole_loss(self, output: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss of a batch that is all here."""
+        had_labels = (self.criterion.counted(mask) > 0).any()
+        # The mean over no pixel is nan, and its gradient too: all are taken as one class then, and weigh nothing.
+        target = torch.where(had_labels, mask, self._stand_in)
+        return self.criterion(output, target) * had_labels, had_labels
 
     def on_train_epoch_end(self) -> None:
         """Take the epoch's mean loss."""
@@ -141,19 +150,3 @@ def _stand_in(n_classes: int, ignored: int, weights: Tensor | None) -> int:
     """A class with which every pixel of a batch without labels is filled: the loss is a number then."""
     counted = (c for c in range(n_classes) if c != ignored and (weights is None or weights[c] > 0))
     return next(counted, 0)
-
-
-def class_weights(splits: Splits) -> Tensor:
-    """``1 / sqrt(pixels of the class)`` over the training split, mean 1 over the classes that occur.
-
-    Raises:
-        InputError: when no training pixel has a label.
-    """
-    counts = torch.zeros(splits.n_classes, dtype=torch.float64)
-    for index in range(len(splits.train)):
-        _, mask = splits.train[index]
-        counts += torch.bincount(mask[(mask >= 0) & (mask < splits.n_classes)], minlength=splits.n_classes)
-    if not counts.any():
-        raise InputError("training.class_weights: no training pixel has a label")
-    weights = torch.where(counts > 0, counts.clamp(min=1).rsqrt(), 0.0)
-    return (weights * (counts > 0).sum() / weights.sum()).float()

@@ -49,6 +49,18 @@ def summed(value: Tensor) -> Tensor:
     return value
 
 
+def whole_batch(part: Tensor) -> Tensor:
+    """The parts ``(n, ...)`` of a batch of all processes, one behind the other; this process's keeps its gradient.
+
+    All processes must ask for it, with parts of one shape.
+    """
+    shard = own_shard()
+    parts = [torch.empty_like(part, memory_format=torch.contiguous_format) for _ in range(shard.processes)]
+    torch.distributed.all_gather(parts, part.detach().contiguous())
+    parts[shard.rank] = part
+    return torch.cat(parts)
+
+
 def joined(items: list[T]) -> list[T]:
     """The lists of all processes one behind the other, in the first process; empty in the others.
 

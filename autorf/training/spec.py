@@ -1,10 +1,20 @@
 """How a trial is trained."""
 
 import math
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
+from autorf.errors import InputError
+from autorf.losses.spec import LossSpec
 from autorf.specification import Number, PositiveFloat, PositiveInt, Specification, WholeNumber
 
 Seed = Annotated[WholeNumber, Field(ge=0, lt=2**31)]
@@ -13,6 +23,12 @@ Seed = Annotated[WholeNumber, Field(ge=0, lt=2**31)]
 def _one_spelling(kind: object) -> object:
     # One name in files, and so in the keys of trials.
     return "step" if kind == "steps" else kind
+
+
+def _some_weight(weights: tuple[float, ...]) -> tuple[float, ...]:
+    if not any(weights):
+        raise ValueError("at least one class must have a weight above 0")
+    return weights
 
 
 _OWN_FIELDS = {"step": ("milestones", "gamma", "split"), "poly": ("power",)}
@@ -51,6 +67,9 @@ class ScheduleSpec(Specification):
         return self
 
 
+ClassWeights = Annotated[tuple[Annotated[Number, Field(ge=0)], ...], AfterValidator(_some_weight)]
+
+
 class TrainingSpec(Specification):
     """Optimisation settings; every trial of a study trains with the same.
 
@@ -70,7 +89,13 @@ class TrainingSpec(Specification):
         warmup: share of the steps in which the learning rate rises linearly.
         schedule: how the learning rate falls then.
         seeds: one trial a configuration and seed.
-        class_weights: ``none``, or ``balanced``: cross-entropy weighted by the inverse root of the class's pixels.
+        loss: what is minimised: ``cross_entropy``, ``dice``, ``focal``, ``tversky``, ``lovasz`` or a package's, alone
+            or as a list whose weighted sum it is.
+        threshold: for two classes: the network has one output channel instead of two, and a pixel is of class 1 where
+            its sigmoid exceeds this; None for a channel a class.
+        class_weights: ``none``; ``balanced``: the inverse root of a class's pixels in the training split, mean 1, and 0
+            for a class without one; or a list of a weight for each class, in their order. Of a mean over pixels they
+            weight the pixels, of a mean over classes the classes.
         precision: ``32`` or ``bf16`` (autocast).
         threads: CPU threads a trial computes with.
     """
@@ -87,7 +112,9 @@ class TrainingSpec(Specification):
     warmup: Annotated[Number, Field(ge=0, lt=1)] = 0.1
     schedule: ScheduleSpec = ScheduleSpec()
     seeds: tuple[Seed, ...] = (0,)
-    class_weights: Literal["none", "balanced"] = "none"
+    loss: LossSpec = LossSpec()
+    threshold: Annotated[Number, Field(gt=0, lt=1)] | None = None
+    class_weights: Literal["none", "balanced"] | ClassWeights = "none"
     precision: Literal["32", "bf16"] = "32"
     threads: PositiveInt = 1
 
@@ -97,7 +124,16 @@ class TrainingSpec(Specification):
             raise ValueError(f"seeds must be a list of different integers, got {list(self.seeds)}")
         if self.steps is not None and "epochs" in self.model_fields_set:
             raise ValueError("give the length either in epochs or in steps, not both")
+        self._check_threshold()
         return self
+
+    def _check_threshold(self) -> None:
+        names = [term.name for term in self.loss.listed if term.name != "cross_entropy"]
+        if self.threshold is not None and names and self.class_weights != "none":
+            raise ValueError(
+                f"class_weights: with one output channel (threshold) {names[0]} has no classes to weight; leave them "
+                "out, or threshold"
+            )
 
     @model_serializer(mode="wrap")
     def _without_epochs(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -106,6 +142,10 @@ class TrainingSpec(Specification):
         if self.steps is not None:
             plain.pop("epochs", None)
         return plain
+
+    def uncounted(self) -> Self:
+        """Without balanced weights of classes, which cost a walk over all masks, where nothing is learned."""
+        return self.model_copy(update={"class_weights": "none"}) if self.class_weights == "balanced" else self
 
     @property
     def in_steps(self) -> bool:
@@ -132,6 +172,18 @@ class TrainingSpec(Specification):
         every = min(self.validate_every or steps_per_epoch, steps)
         given = self.model_dump(exclude={"epochs"})
         return TrainingSpec.model_validate({**given, "steps": steps, "validate_every": every})
+
+
+def check_class_weights(training: TrainingSpec, class_names: Sequence[str]) -> None:
+    """Raise ``InputError`` where weights of classes are given and are not one for each class."""
+    weights = training.class_weights
+    if isinstance(weights, str) or len(weights) == len(class_names):
+        return
+    names = ", ".join(class_names[:4]) + (", ..." if len(class_names) > 4 else "")
+    raise InputError(
+        f"training.class_weights: {len(weights)} weights for {len(class_names)} classes ({names}); give one each, in "
+        "their order"
+    )
 
 
 def steps_per_epoch(n_images: int, batch_size: int, processes: int = 1) -> int:

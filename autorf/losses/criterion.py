@@ -1,0 +1,136 @@
+"""The loss of a training, made from what its study file says."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from autorf.errors import InputError, in_one_line
+from autorf.losses.functions import cross_entropy, dice, focal, lovasz, tversky
+from autorf.losses.spec import LOSSES, LossSpec, LossTerm
+
+_FUNCTIONS: dict[str, Callable[..., Tensor]] = {
+    "cross_entropy": cross_entropy,
+    "dice": dice,
+    "focal": focal,
+    "tversky": tversky,
+    "lovasz": lovasz,
+}
+_OPTIONS = ("label_smoothing", "gamma", "alpha", "beta")
+
+
+class Criterion:
+    """The weighted sum of a study's losses, over the labelled pixels of a batch.
+
+    Args:
+        spec: the losses.
+        n_classes: of the data.
+        ignored: the mask's value of pixels without a label.
+        class_weights: ``(n_classes,)``, or None.
+
+    Raises:
+        InputError: when a loss of another package cannot be built.
+
+    Examples:
+        >>> criterion = Criterion(LossSpec.model_validate(["cross_entropy", {"name": "dice", "weight": 0.5}]), 3, 255)
+        >>> criterion(torch.zeros(1, 3, 2, 2), torch.tensor([[[0, 1], [2, 255]]])).item() > 1
+        True
+    """
+
+    def __init__(self, spec: LossSpec, n_classes: int, ignored: int, class_weights: Tensor | None = None) -> None:
+        self.spec, self.n_classes, self.ignored, self.class_weights = spec, n_classes, ignored, class_weights
+        self._terms = [(term.weight, self._term(term)) for term in spec.listed]
+
+    @property
+    def is_mean_of_pixels(self) -> bool:
+        """Whether the loss is cross-entropy alone: a sum over pixels divided by the sum of their weights."""
+        return self.spec.name == "cross_entropy"
+
+    def __call__(self, scores: Tensor, mask: Tensor) -> Tensor:
+        """The loss of a batch with a labelled pixel.
+
+        Args:
+            scores: ``(N, C, H, W)``, ``C`` the number of classes or more, or 1 for two classes.
+            mask: ``(N, H, W)``, classes or ``ignored``.
+        """
+        losses = [weight * term(scores, mask) for weight, term in self._terms]
+        return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+
+    def counted(self, mask: Tensor) -> Tensor:
+        """What each pixel ``(N, H, W)`` counts in a mean over pixels: its class's weight, 0 without a label."""
+        labelled = mask != self.ignored
+        if self.class_weights is None:
+            return labelled
+        return self._weights(mask)[mask.where(labelled, 0)] * labelled
+
+    def pixel_sum(self, scores: Tensor, mask: Tensor) -> Tensor:
+        """Cross-entropy as a sum over pixels: its mean is this divided by the sum of :meth:`counted`."""
+        term = self.spec
+        loss = cross_entropy(
+            scores, mask, self.ignored, self._optional_weights(scores), term.label_smoothing, reduction="sum"
+        )
+        return term.weight * loss
+
+    def _term(self, term: LossTerm) -> Callable[[Tensor, Tensor], Tensor]:
+        if term.name not in _FUNCTIONS:
+            return self._of_package(term)
+        given = {name: getattr(term, name) for name in _OPTIONS}
+        defaults = LossTerm.model_fields
+        options = {name: value for name, value in given.items() if value != defaults[name].default}
+        return partial(self._built_in, _FUNCTIONS[term.name], options)
+
+    def _built_in(
+        self, function: Callable[..., Tensor], options: dict[str, Any], scores: Tensor, mask: Tensor
+    ) -> Tensor:
+        weights = self._optional_weights(scores)
+        if function is cross_entropy:
+            return function(scores, mask, self.ignored, weights, **options)
+        # Sums over all pixels of a batch need more than half precision.
+        with torch.autocast(scores.device.type, enabled=False):
+            scores = scores if scores.dtype == torch.float64 else scores.float()
+            return function(scores, mask, self.ignored, weights, **options)
+
+    def _of_package(self, term: LossTerm) -> Callable[[Tensor, Tensor], Tensor]:
+        try:
+            loss = LOSSES[term.name](self.n_classes, self.ignored, self.class_weights, **term.args)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"training.loss: {term.name} cannot be built: {in_one_line(error, 200)}") from None
+        if not callable(loss):
+            raise InputError(
+                f"training.loss: {term.name} built a {type(loss).__name__}; a loss is called with scores and mask"
+            )
+        return partial(own_loss, term.name, loss)
+
+    def _weights(self, like: Tensor) -> Tensor:
+        assert self.class_weights is not None
+        self.class_weights = self.class_weights.to(like.device)
+        return self.class_weights
+
+    def _optional_weights(self, scores: Tensor) -> Tensor | None:
+        """The weights of all channels; a network may have more of them than there are classes."""
+        if self.class_weights is None:
+            return None
+        weights = self._weights(scores)
+        more = scores.shape[1] - len(weights)
+        return functional.pad(weights, (0, more)) if more > 0 else weights
+
+
+def own_loss(name: str, loss: Callable[[Tensor, Tensor], Any], scores: Tensor, mask: Tensor) -> Tensor:
+    """What a loss from elsewhere says of a batch.
+
+    Raises:
+        InputError: when that is no single number with a gradient.
+    """
+    value = loss(scores, mask)
+    if not isinstance(value, Tensor) or value.dim():
+        what = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+        raise InputError(f"training.loss: {name} returned {what}; a loss returns one number, a tensor of no dimension")
+    if scores.requires_grad and not value.requires_grad:
+        raise InputError(
+            f"training.loss: {name} returned a number without a gradient; compute it from the scores by torch's "
+            "operations, without detach(), item() or argmax()"
+        )
+    return value

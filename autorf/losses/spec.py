@@ -1,0 +1,116 @@
+"""What a study file may say of its loss. Light to import: nothing here loads torch."""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from autorf import plugins
+from autorf.specification import Number, PositiveFloat, Specification
+
+BUILT_IN = ("cross_entropy", "dice", "focal", "tversky", "lovasz")
+
+SUM = "sum"
+"""The name of a loss that is a weighted sum of others."""
+
+LOSSES: plugins.Registry[Callable[..., Callable[..., Any]]] = plugins.Registry(
+    plugins.LOSSES, "loss", (*BUILT_IN, SUM), lambda _, build: None if callable(build) else "cannot be called"
+)
+"""Losses that packages add: called as ``build(n_classes, ignore_index, class_weights, **args)``.
+
+``class_weights`` is a tensor ``(n_classes,)`` or None; ``args`` are those of the study file. What is built is called as
+``loss(scores, mask)`` with scores ``(N, n_classes, H, W)`` and classes ``(N, H, W)``, in which pixels without a label
+are ``ignore_index``, and returns one number with a gradient.
+"""
+
+_OWN_FIELDS = {
+    "label_smoothing": ("cross_entropy",),
+    "gamma": ("focal", "tversky"),
+    "alpha": ("tversky",),
+    "beta": ("tversky",),
+}
+"""What only some losses have."""
+
+
+def _loss_name(name: str) -> str:
+    if not LOSSES.knows(name):
+        raise ValueError(LOSSES.unknown(name))
+    return name
+
+
+class LossTerm(Specification):
+    """One loss of a sum: a name, or keys and values.
+
+    Attributes:
+        name: ``cross_entropy``, ``dice``, ``focal``, ``tversky`` or ``lovasz``; or one that an installed package adds.
+        weight: times which it enters the loss.
+        label_smoothing: ``cross_entropy``: the share of a pixel's label that is spread over all classes, in [0, 1).
+        gamma: ``focal``: how much less a pixel counts that is right already (None: 2); ``tversky``: the power of the
+            whole loss, at least 1 (None: 1).
+        alpha: ``tversky``: what a pixel wrongly taken for a class costs (None: 0.5).
+        beta: ``tversky``: what a missed pixel costs (None: 0.5); both at 0.5 are ``dice``.
+        args: of a loss that a package adds, by name.
+    """
+
+    name: Annotated[str, AfterValidator(_loss_name)] = "cross_entropy"
+    weight: PositiveFloat = 1.0
+    label_smoothing: Annotated[Number, Field(ge=0, lt=1)] = 0.0
+    gamma: Annotated[Number, Field(ge=0, le=10)] | None = None
+    alpha: Annotated[Number, Field(ge=0)] | None = None
+    beta: Annotated[Number, Field(ge=0)] | None = None
+    args: Mapping[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        defaults = LossTerm.model_fields
+        for field, losses in _OWN_FIELDS.items():
+            if getattr(self, field) != defaults[field].default and self.name not in losses:
+                raise ValueError(f"{field} belongs to {' and '.join(losses)}, not to {self.name}")
+        if self.args and self.name in LOSSES.built_in:
+            raise ValueError(f"args are for losses of other packages, not for {self.name}")
+        if self.name == "tversky":
+            self._check_tversky()
+        return self
+
+    def _check_tversky(self) -> None:
+        # A power below 1 has no gradient where the loss is 0.
+        if self.gamma is not None and self.gamma < 1:
+            raise ValueError(f"gamma of tversky must be at least 1, got {self.gamma:g}")
+        if self.alpha == self.beta == 0:
+            raise ValueError("alpha and beta are both 0: no error would cost anything")
+
+
+class LossSpec(LossTerm):
+    """What is minimised: a loss by its name, a loss with keys, or a list of such whose weighted sum it is.
+
+    The definitions are those of segmentation-models-pytorch; pixels without a label add nothing to any of them, see
+    :mod:`autorf.losses.functions`.
+
+    Attributes:
+        terms: the losses of a sum, each with its ``weight``; written as the list itself, ``loss: [...]``.
+    """
+
+    terms: tuple[LossTerm, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return {"name": SUM, "terms": value} if isinstance(value, list | tuple) else value
+
+    @model_validator(mode="after")
+    def _check_terms(self) -> Self:
+        if (self.name == SUM) != bool(self.terms):
+            raise ValueError("a sum is a list of losses, each a name or keys such as {name: dice, weight: 0.5}")
+        if any(term.name == SUM for term in self.terms):
+            raise ValueError("a sum within a sum: list all losses in one")
+        return self
+
+    @property
+    def listed(self) -> tuple[LossTerm, ...]:
+        """The losses that are added up: those of a sum, or the one there is."""
+        return self.terms or (self,)
