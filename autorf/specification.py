@@ -112,9 +112,14 @@ def _no_bool(value: object) -> object:
     return value
 
 
-PositiveInt = Annotated[int, BeforeValidator(_no_bool), Field(ge=1, lt=2**31)]
-PositiveFloat = Annotated[float, BeforeValidator(_no_bool), Field(gt=0)]
-ClassNumber = Annotated[int, BeforeValidator(_no_bool), Field(ge=0)]
+NoBool = BeforeValidator(_no_bool)
+"""Annotates a field of numbers: ``true`` counts as 1 in Python, and is written by mistake."""
+
+Number = Annotated[float, NoBool]
+WholeNumber = Annotated[int, NoBool]
+PositiveInt = Annotated[WholeNumber, Field(ge=1, lt=2**31)]
+PositiveFloat = Annotated[Number, Field(gt=0)]
+ClassNumber = Annotated[WholeNumber, Field(ge=0)]
 
 
 MOST_PIXELS = 2**27

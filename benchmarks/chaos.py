@@ -3,11 +3,15 @@
     python benchmarks/chaos.py --kills 200 --output benchmarks/results/chaos.md
     python benchmarks/chaos.py --kills 60 --epochs 30 --in-training --longest 3
     python benchmarks/chaos.py --kills 20 --executor ray
+    python benchmarks/chaos.py --kills 12 --retrain
+    python benchmarks/chaos.py --kills 12 --postgres postgresql+psycopg://me@127.0.0.1/postgres
 
 Every kill is a SIGKILL, of the driver, of one of its workers, or under Ray of the node. Driver and local workers are
 forked from this process, which has imported everything: a kill takes seconds, most of them spent in the study. With
 ``--in-training`` a kill is drawn only once an epoch was finished since the one before; local workers then also note
-every epoch they begin, so what a kill cost is counted: at most one epoch of each trial that it interrupted.
+every epoch they begin, so what a kill cost is counted: at most one epoch of each trial that it interrupted. With
+``--retrain`` the studies are left alone, and a retrain of each is killed. With ``--postgres`` every study has a
+database of its own, which is made on that server.
 """
 
 import argparse
@@ -20,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -75,6 +80,8 @@ def main() -> int:
         "--in-training", action="store_true", help="kill only behind an epoch finished since the last kill"
     )
     parser.add_argument("--longest", type=float, default=6.0, help="seconds after a start or a kill until the next")
+    parser.add_argument("--retrain", action="store_true", help="kill a retrain of every study instead of its search")
+    parser.add_argument("--postgres", metavar="URL", help="of a server where databases may be made, one a study")
     parser.add_argument("--output", type=Path, help="Markdown file to write the table to")
     options = parser.parse_args()
     _warm_up()
@@ -82,7 +89,8 @@ def main() -> int:
     spec = parse_study({**STUDY, "training": training, "executor": {"workers": 2, "kind": options.executor}}, "chaos")
     when = When(random.Random(options.seed), options.longest, options.in_training)
     with tempfile.TemporaryDirectory() as folder:
-        tally = chaos(spec, Path(folder), options.kills, when)
+        kill = _killed_retrain if options.retrain else _killed_search
+        tally = chaos(spec, Path(folder), options.kills, when, kill, options.postgres)
     text = _table(spec, tally)
     print(text)
     if options.output:
@@ -98,15 +106,22 @@ class When(NamedTuple):
     in_training: bool
 
 
-def chaos(spec: StudySpec, folder: Path, kills: int, when: When) -> Tally:
+Killed = Callable[[StudySpec, Path, int, When, "Tally"], None]
+"""Starts and kills one study, until it is complete or there were enough kills."""
+
+
+def chaos(spec: StudySpec, folder: Path, kills: int, when: When, kill: Killed, postgres: str | None) -> Tally:
     """Kill studies until there were ``kills``, and compare each with an uninterrupted one."""
     began, tally = time.monotonic(), Tally()
     expected = folder / "expected"
-    _wait(_start(spec.model_copy(update={"executor": parse_study(STUDY, "chaos").executor}), expected))
+    plain = spec.model_copy(update={"executor": parse_study(STUDY, "chaos").executor})
+    _wait(_search(plain, expected))
+    if kill is _killed_retrain:
+        _wait(_retrain(plain, expected))
     _begun(expected).unlink(missing_ok=True)
     while sum(tally.kills.values()) < kills:
         root = folder / f"study-{tally.studies}"
-        _one_study(spec, root, kills, when, tally)
+        kill(_stored_at(postgres, spec, tally.studies), root, kills, when, tally)
         tally.wrong += [f"study {tally.studies}: {problem}" for problem in problems(root, expected, tally)]
         tally.studies += 1
         shutil.rmtree(root)
@@ -114,15 +129,54 @@ def chaos(spec: StudySpec, folder: Path, kills: int, when: When) -> Tally:
     return tally
 
 
-def _one_study(spec: StudySpec, root: Path, kills: int, when: When, tally: Tally) -> None:
+def _stored_at(postgres: str | None, spec: StudySpec, number: int) -> StudySpec:
+    """The study in a new database of that server; as it is without one."""
+    if postgres is None:
+        return spec
+    import psycopg
+
+    name = f"chaos_{os.getpid()}_{number}"
+    with psycopg.connect(postgres.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type, unused-ignore]
+    url = f"{postgres.rpartition('/')[0]}/{name}"
+    return spec.model_copy(update={"storage": spec.storage.model_copy(update={"url": url})})
+
+
+def _killed_search(spec: StudySpec, root: Path, kills: int, when: When, tally: Tally) -> None:
     """Start and kill one study until it is complete."""
+
+    def is_complete() -> bool:
+        return all(record.state == "complete" for record in open_store(root, spec.name, spec.storage).records())
+
+    _killed(lambda: _search(spec, root), is_complete, spec.executor.kind, root, kills, when, tally)
+
+
+def _killed_retrain(spec: StudySpec, root: Path, kills: int, when: When, tally: Tally) -> None:
+    """Let a study come to its end, then start and kill a retrain until its folder is there."""
+    _wait(_search(spec, root))
+
+    def is_complete() -> bool:
+        return any((root / "chaos" / "retrained").glob("[!.]*"))
+
+    _killed(lambda: _retrain(spec, root), is_complete, "local", root, kills, when, tally)
+
+
+def _killed(
+    start: Callable[[], int],
+    is_complete: Callable[[], bool],
+    executor: str,
+    root: Path,
+    kills: int,
+    when: When,
+    tally: Tally,
+) -> None:
     draw = when.draw
     while True:
-        driver, hurt = _start(spec, root), False
+        driver, hurt = start(), False
         if draw.random() < 0.8:
             _wait_for_workers(driver)
         while sum(tally.kills.values()) < kills and _runs_on(driver, root, when):
-            what, victim = _victim(driver, spec.executor.kind, draw)
+            what, victim = _victim(driver, executor, draw)
             tally.kills[what] += 1
             hurt = True
             _kill(victim)
@@ -135,7 +189,7 @@ def _one_study(spec: StudySpec, root: Path, kills: int, when: When, tally: Tally
                 tally.wrong.append(f"study {tally.studies}: the driver ended with exit code {what_failed}")
                 return
             continue
-        if all(record.state == "complete" for record in open_store(root, spec.name).records()):
+        if is_complete():
             return
 
 
@@ -162,6 +216,7 @@ def problems(root: Path, expected: Path, tally: Tally) -> list[str]:
         needed, interrupted = sum(len(one.history) for one in wanted.values()), len(attempts) - len(wanted)
         if begun > needed + interrupted:
             found.append(f"{begun} epochs begun, {needed} needed, {interrupted} interruptions")
+    found += [f"{name}: is left behind" for name in _left_behind(root)] + _of_retrained(root, expected)
     try:
         return found + _in_mlflow(root, set(wanted))
     except Exception as error:
@@ -190,6 +245,17 @@ def _of_trial(rows: list[Record], wanted: Record) -> list[str]:
     return found
 
 
+def _left_behind(root: Path) -> list[str]:
+    """Names of files that were being written when their process was killed."""
+    return sorted(str(path.relative_to(root)) for path in root.rglob(".*"))
+
+
+def _of_retrained(root: Path, expected: Path) -> list[str]:
+    """What is wrong with the weights of a retrained model."""
+    names = [str(path.relative_to(expected)) for path in (expected / "chaos" / "retrained").glob("*/model.safetensors")]
+    return [f"{name}: other weights" for name in names if (root / name).read_bytes() != (expected / name).read_bytes()]
+
+
 def _bits(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name not in UNEQUAL}
 
@@ -209,22 +275,43 @@ def _in_mlflow(root: Path, keys: set[str]) -> list[str]:
     return found
 
 
-def _start(spec: StudySpec, root: Path) -> int:
+def _search(spec: StudySpec, root: Path) -> int:
     """A forked driver of the study."""
+
+    def action() -> None:
+        from autorf.driver.search import search
+
+        search(spec, "chaos", root, retry_failed=True, quiet=True)
+
+    return _start(action, root)
+
+
+def _retrain(spec: StudySpec, root: Path) -> int:
+    """A forked process that retrains the study's best trial."""
+
+    def action() -> None:
+        from autorf.deployment.retrain import Options, retrain
+
+        outcome = retrain(root, spec.name, Options(best=True), quiet=True)
+        if outcome.reason:
+            raise RuntimeError(outcome.reason)
+
+    return _start(action, root)
+
+
+def _start(action: Callable[[], None], root: Path) -> int:
     child = os.fork()
     if child:
         return child
     os.setpgid(0, 0)
     status = 1
     try:
-        from autorf.driver.search import search
-
         quiet = os.open(os.devnull, os.O_WRONLY)
         os.dup2(quiet, 1)
         os.dup2(os.open(str(root) + ".log", os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
         fork = multiprocessing.get_context("fork")
         multiprocessing.get_context = lambda method=None: fork  # type: ignore[assignment, misc]
-        search(spec, "chaos", root, retry_failed=True, quiet=True)
+        action()
         status = 0
     except BaseException as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
@@ -324,6 +411,7 @@ def _warm_up() -> None:
     import mlflow.tracking
     import torch
 
+    import autorf.deployment.retrain
     import autorf.driver.search
     import autorf.running.runner
     from autorf.training.checkpoint import EpochCheckpoint

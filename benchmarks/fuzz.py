@@ -23,46 +23,23 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
+from fuzz_answer import Answer
 from PIL import Image
 
 SEED = 21
 LONGEST = 300
 SECONDS = 30
+"""Of the processor; a tenth of what may pass by the clock, on a machine that does other work."""
 STORED = Path(__file__).parents[1] / "tests" / "fixtures" / "studies_0_1.tar.xz"
 COUNTS = {"study files": 2000, "option values": 1000, "damaged stores": 500}
 OTHERS = {"library calls": ("fuzz_calls", 1000), "odd pictures": ("fuzz_pictures", 300)}
 """Kinds in modules of their own, each with ``answers(count, seed, folder) -> Iterable[Answer]``."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What came back.
-
-    Attributes:
-        kind: of what was given, such as ``study files``.
-        given: it, in short.
-        text: the answer's first line.
-        code: the exit code; 2 for a call that raised ``InputError``.
-        problem: what is wrong with the answer; empty where nothing is.
-    """
-
-    kind: str
-    given: str
-    text: str
-    code: int
-    problem: str = ""
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing is wrong with it."""
-        return not self.problem
 
 
 class TooLongError(BaseException):
@@ -76,21 +53,25 @@ def at_most(seconds: int) -> Iterator[None]:
     def stop(*_: object) -> None:
         raise TooLongError
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(seconds)
+    timers = {signal.SIGPROF: (signal.ITIMER_PROF, seconds), signal.SIGALRM: (signal.ITIMER_REAL, 10 * seconds)}
+    before = {name: signal.signal(name, stop) for name in timers}
+    for timer, limit in timers.values():
+        signal.setitimer(timer, limit)
     try:
         yield
     finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        for timer, _ in timers.values():
+            signal.setitimer(timer, 0)
+        for name, handler in before.items():
+            signal.signal(name, handler)
 
 
 def asked(kind: str, given: str, arguments: Sequence[str], folder: Path, leaves: Sequence[str] | None = ()) -> Answer:
     """The command line's answer to ``arguments``, given in ``folder``.
 
     Args:
-        kind: see :class:`Answer`.
-        given: see :class:`Answer`.
+        kind: see :class:`fuzz_answer.Answer`.
+        given: see there.
         arguments: of the command.
         folder: in which it runs.
         leaves: endings of the names of files that it may leave there; None for any.
@@ -302,7 +283,8 @@ def option_values(count: int, seed: int, folder: Path) -> Iterator[Answer]:
         arguments, options = COMMANDS[command]
         option, value = draw.choice(options), draw.choice(VALUES)
         given = (value, *arguments[1:]) if option == "STUDY" else (*arguments, f"{option}={value}")
-        leaves = None if option == "--output" else (".html",)
+        # A trial's key may begin with a value: it is retrained then, as asked.
+        leaves = None if option == "--output" or command == "retrain" else (".html",)
         yield asked("option values", f"{command} {option} {value[:40]!r}", [command, *given], folder, leaves)
 
 

@@ -14,12 +14,12 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from fuzz_answer import Answer
 from torch import nn
 
 import autorf
@@ -29,32 +29,7 @@ from autorf.surgery import search_states
 
 LONGEST = 300
 PATIENCE = 20.0
-
-
-@dataclass(frozen=True)
-class Call:
-    """One call and how it was answered.
-
-    Attributes:
-        function: its name.
-        given: the call, its odd arguments spelt out.
-        text: the error, or what kind of value came back.
-        code: 0 for a value, 2 for ``InputError``, 1 for any other error.
-        problem: what is wrong with the answer; empty where nothing is.
-        kind: as ``fuzz.py`` calls all of these.
-    """
-
-    function: str
-    given: str
-    text: str
-    code: int
-    problem: str = ""
-    kind: str = "library calls"
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing is wrong with it."""
-        return not self.problem
+KIND = "library calls"
 
 
 def network() -> nn.Module:
@@ -243,7 +218,7 @@ ODD: dict[str, Callable[[], Any]] = {
     "a scripted model": _scripted,
     "a quantised model": _quantised,
     "a half model": lambda: network().half(),
-    "a frozen dataclass": lambda: Call("", "", "", 0),
+    "a frozen dataclass": lambda: Answer("", "", "", 0),
     "a method": lambda: autorf.LearnedDilation(targets="1"),
     "a path": lambda: Path("/nowhere/at/all"),
     "an optimizer": lambda: _sgd(network()),
@@ -251,7 +226,7 @@ ODD: dict[str, Callable[[], Any]] = {
 """Values of other kinds, by how they are written."""
 
 
-def library_calls(count: int, seed: int, folder: Path) -> Iterator[Call]:
+def library_calls(count: int, seed: int, folder: Path) -> Iterator[Answer]:
     """Make ``count`` calls, always the same ones for a ``seed``, and yield how each was answered.
 
     What ``save`` writes goes to ``folder``.
@@ -266,7 +241,7 @@ answers = library_calls
 """As ``fuzz.py`` knows the calls."""
 
 
-def _call(draw: random.Random, folder: Path) -> Call:
+def _call(draw: random.Random, folder: Path) -> Answer:
     function = draw.choice(list(FUNCTIONS))
     call, arguments = FUNCTIONS[function]
     chosen = draw.sample(list(arguments), min(len(arguments), draw.choice((1, 1, 2))))
@@ -281,7 +256,7 @@ def _call(draw: random.Random, folder: Path) -> Call:
     seconds = time.monotonic() - began
     if seconds > PATIENCE:
         problem = problem or f"answered after {seconds:.0f} seconds"
-    return Call(function, given, text, code, problem)
+    return Answer(KIND, given, text, code, problem)
 
 
 def _answer(call: Callable[..., Any], values: Mapping[str, Any]) -> tuple[str, int, str]:
@@ -310,7 +285,7 @@ def main() -> int:
         calls = list(library_calls(options.count, options.seed, Path(folder)))
     print("| function | calls | worked | refused | wrong |\n|---|---|---|---|---|")
     for function in FUNCTIONS:
-        own = [call for call in calls if call.function == function]
+        own = [call for call in calls if call.given.startswith(f"{function}(")]
         codes = [call.code for call in own]
         wrong = sum(not call.ok for call in own)
         print(f"| {function} | {len(own)} | {codes.count(0)} | {codes.count(2)} | {wrong} |")

@@ -30,6 +30,7 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
+from fuzz_answer import Answer
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -42,30 +43,6 @@ SIZE = (24, 32)
 """Height and width of what is painted; the data set's image size is the same, so that nothing is resized."""
 
 Pixels = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What came back.
-
-    Attributes:
-        kind: the same for all.
-        given: the oddity, in short.
-        text: what was said, or ``read``.
-        code: 0 for a picture that was read, 2 for one that was refused.
-        problem: what is wrong with the answer; empty where nothing is.
-    """
-
-    kind: str
-    given: str
-    text: str
-    code: int
-    problem: str = ""
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing is wrong with it."""
-        return not self.problem
 
 
 @dataclass

@@ -5,9 +5,11 @@
 ``BEFORE`` and ``AFTER`` are folders that hold the package `autorf`, such as a worktree of an earlier commit and this
 one. A process of each trains the same tiny network from the same seeds; the two take turns, and who goes first
 alternates. Both must come to the same losses, up to rounding, before their times are compared: processor seconds of the
-whole step, from ``advance`` to the optimizer's. The table says the median of the ratios of the pairs and the quartiles
-between which half of them lie. Where other work shares the machine that is coarse, so what a step does beside the
-network's arithmetic is also timed alone; ``--pairs 0`` does only that. ``--write`` records it beside this script.
+whole step, from ``advance`` to the optimizer's, of the quickest step of each phase. The table says the median of the
+ratios of the pairs and the quartiles between which half of them lie. Where other work shares the machine that is
+coarse, so what a step does beside the network's arithmetic is also timed alone, in this network and in a U-Net of 223
+modules, and torch's operations in a step are counted, which no load changes; ``--pairs 0`` does only that. ``--write``
+records it beside this script.
 """
 
 import argparse
@@ -19,6 +21,8 @@ import subprocess
 import sys
 import time
 import warnings
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,51 +47,84 @@ CASES: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
 """By method: its class, its options, and the phases that its training has."""
 
 Answer = dict[str, list[float]]
-"""By phase: its processor seconds, then the losses of its steps."""
+"""By phase: processor seconds of its quickest step, which other work disturbs least, then the losses of its steps."""
 
 
-def trained(case: str) -> Answer:
-    """Train the network by the method of that case, in the version that is imported."""
+def adapted(case: str) -> Any:
+    """The tiny network, adapted, and an optimizer of it."""
     import torch
     from torch import nn
 
     import autorf
 
-    kind, options, phases = CASES[case]
+    kind, options, _ = CASES[case]
     torch.manual_seed(0)
     layers = [nn.Conv2d(width, 16, 3, padding=1) for width in (3, 16, 16)]
     model = nn.Sequential(layers[0], layers[1], nn.ReLU(), layers[2], nn.ReLU(), nn.Conv2d(16, 2, 1))
     autorf.adapt(model, getattr(autorf, kind)(**options))
-    optimizer = torch.optim.SGD(autorf.parameter_groups(model, lr=0.01), lr=0.01)
+    return model, torch.optim.SGD(autorf.parameter_groups(model, lr=0.01), lr=0.01)
+
+
+def steps(case: str, count: int = STEPS) -> Iterator[tuple[str, Callable[[], float]]]:
+    """Every step's phase, and what takes it and returns its loss; ``count`` of each phase."""
+    import torch
+    from torch import nn
+
+    import autorf
+
+    phases = CASES[case][2]
+    model, optimizer = adapted(case)
     images = torch.rand(4, 3, 32, 40)
     labels = (images.mean(1) > 0.5).long()
-    total, answer = STEPS * len(phases), {phase: [0.0] for phase in phases}
-    for step in range(total):
+    total = count * len(phases)
+
+    def take(step: int) -> float:
         torch.manual_seed(step)
-        began = time.process_time()
         autorf.advance(model, step, total)
         loss = nn.functional.cross_entropy(model(images), labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        phase = answer[phases[step // STEPS]]
-        phase[0] += time.process_time() - began
-        phase.append(loss.item())
+        return loss.item()
+
+    for step in range(total):
+        yield phases[step // count], partial(take, step)
+
+
+def trained(case: str) -> Answer:
+    """Train the network by the method of that case, in the version that is imported."""
+    answer = {phase: [math.inf] for phase in CASES[case][2]}
+    for phase, take in steps(case):
+        began = time.process_time()
+        loss = take()
+        answer[phase][0] = min(answer[phase][0], time.process_time() - began)
+        answer[phase].append(loss)
+    return answer
+
+
+def counted(case: str) -> Answer:
+    """How many of torch's operations the last step of each phase takes."""
+    from torch.profiler import ProfilerActivity, profile
+
+    answer: Answer = {}
+    for index, (phase, take) in enumerate(steps(case)):
+        if index % STEPS != STEPS - 1:
+            take()
+            continue
+        with profile(activities=[ProfilerActivity.CPU]) as profiled:
+            take()
+        answer[phase] = [sum(each.count for each in profiled.key_averages() if each.key.startswith("aten::"))]
     return answer
 
 
 def beside(case: str) -> Answer:
     """Microseconds of ``advance`` and of the optimizer's step in each phase, without the network's arithmetic."""
     import torch
-    from torch import nn
 
     import autorf
 
-    kind, options, phases = CASES[case]
-    layers = [nn.Conv2d(width, 16, 3, padding=1) for width in (3, 16, 16)]
-    model = nn.Sequential(layers[0], layers[1], nn.ReLU(), layers[2], nn.ReLU(), nn.Conv2d(16, 2, 1))
-    autorf.adapt(model, getattr(autorf, kind)(**options))
-    optimizer = torch.optim.SGD(autorf.parameter_groups(model, lr=0.01), lr=0.01)
+    phases = CASES[case][2]
+    model, optimizer = adapted(case)
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
     total, answer = BESIDE * len(phases), {phase: list[float]() for phase in phases}
@@ -96,6 +133,23 @@ def beside(case: str) -> Answer:
         autorf.advance(model, step, total)
         optimizer.step()
         answer[phases[step // BESIDE]].append(1e6 * (time.process_time() - began))
+    return {phase: [statistics.median(taken)] for phase, taken in answer.items()}
+
+
+def large(_: str) -> Answer:
+    """Microseconds of ``advance`` in a U-Net with a ResNet-50 encoder, five layers of which search their dilation."""
+    import segmentation_models_pytorch as smp
+
+    import autorf
+
+    model = smp.Unet("resnet50", encoder_weights=None, classes=4)
+    targets = tuple(f"encoder.layer3.{block}.conv2" for block in range(1, 6))
+    autorf.adapt(model, autorf.LearnedDilation(targets=targets, search=0.5))
+    answer: Answer = {"search": [], "fixed": []}
+    for step in range(2 * BESIDE):
+        began = time.process_time()
+        autorf.advance(model, step, 2 * BESIDE)
+        answer["fixed" if step >= BESIDE else "search"].append(1e6 * (time.process_time() - began))
     return {phase: [statistics.median(taken)] for phase, taken in answer.items()}
 
 
@@ -114,7 +168,7 @@ def work(folder: str) -> None:
         print(json.dumps(MEASURES[measure](case)), flush=True)
 
 
-MEASURES = {"train": trained, "beside": beside}
+MEASURES = {"train": trained, "beside": beside, "count": counted, "large": large}
 
 
 class Version:
@@ -164,7 +218,7 @@ def row(case: str, phase: str, before: list[float], after: list[float]) -> str:
     """The medians of a phase, in milliseconds a step, and the ratios of the pairs."""
     ratios = [new / old for old, new in zip(before, after, strict=True)]
     low, middle, high = statistics.quantiles(ratios, n=4)
-    old, new = (1e3 * statistics.median(seconds) / STEPS for seconds in (before, after))
+    old, new = (1e3 * statistics.median(seconds) for seconds in (before, after))
     line = f"| {case} | {phase} | {old:.3f} | {new:.3f} | {middle:.3f} | {low:.3f} to {high:.3f} |"
     print(line, flush=True)
     return line
@@ -182,6 +236,27 @@ def rows_beside(versions: tuple[Version, Version], rounds: int = 5) -> list[str]
     return rows
 
 
+def rows_of_large(versions: tuple[Version, Version], rounds: int = 5) -> list[str]:
+    """A row for each phase of the large network's ``advance``."""
+    taken = [[version.measured("learned_dilation", "large") for version in versions] for _ in range(rounds)]
+    rows = []
+    for phase in taken[0][0]:
+        old, new = (min(each[which][phase][0] for each in taken) for which in (0, 1))
+        rows.append(f"| U-Net, `advance` alone | {phase} | {old:.0f} | {new:.0f} | {new - old:+.0f} |")
+        print(rows[-1], flush=True)
+    return rows
+
+
+def rows_counted(versions: tuple[Version, Version]) -> list[str]:
+    """A row for each phase of each case: how many of torch's operations a step takes."""
+    rows = []
+    for case in CASES:
+        before, after = (version.measured(case, "count") for version in versions)
+        rows += [f"| {case} | {phase} | {before[phase][0]:.0f} | {after[phase][0]:.0f} |" for phase in before]
+    print("\n".join(rows), flush=True)
+    return rows
+
+
 def main() -> None:
     """Print the table, and record it with ``--write``."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -191,7 +266,8 @@ def main() -> None:
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
     versions = Version(given.before), Version(given.after)
-    least = rows_beside(versions)
+    operations = rows_counted(versions)
+    least = [*rows_beside(versions), *rows_of_large(versions)]
     rows = [line for case in CASES for line in compared(case, versions, given.pairs)] if given.pairs else []
     for version in versions:
         version.close()
@@ -201,9 +277,9 @@ def main() -> None:
         "# Cost of a step against an earlier version",
         "",
         f"{platform.machine()}, 1 thread, torch {torch.__version__}, {given.pairs} interleaved pairs of {STEPS} steps "
-        "a phase, processor time; both versions come to the same losses. A network of four convolutions of 16 channels "
-        "on images of 32 x 40, so what a step costs beside the arithmetic weighs most. `python "
-        "benchmarks/step_cost.py BEFORE --write`, with the version before the state moved into one buffer.",
+        "a phase, processor time of the quickest step; both versions come to the same losses. A network of four "
+        "convolutions of 16 channels on images of 32 x 40, so what a step costs beside the arithmetic weighs most. "
+        "`python benchmarks/step_cost.py BEFORE --write`, with 407565e, before the state moved into buffers.",
         "",
         "| method | phase | before, ms | after, ms | ratio, median | half of the ratios |",
         "|---|---|---|---|---|---|",
@@ -214,6 +290,12 @@ def main() -> None:
         "| method | phase | before, us | after, us | more |",
         "|---|---|---|---|---|",
         *least,
+        "",
+        "Torch's operations in the last step of each phase, forward and backward.",
+        "",
+        "| method | phase | before | after |",
+        "|---|---|---|---|",
+        *operations,
     ]
     if given.write:
         (ROOT / "benchmarks" / "results" / "step_cost.md").write_text("\n".join([*lines, ""]))

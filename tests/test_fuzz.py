@@ -1,30 +1,17 @@
 """A small share of the fuzz of ``benchmarks/fuzz.py``: an answer in a short line to whatever people give."""
 
-import sys
-from pathlib import Path
-from types import ModuleType
-
+import fuzz
 import pytest
 
 
-@pytest.fixture
-def fuzz(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
-    monkeypatch.delitem(sys.modules, "fuzz", raising=False)
-    import fuzz
-
-    module: ModuleType = fuzz
-    return module
-
-
 @pytest.mark.parametrize(("kind", "count"), [("study files", 30), ("option values", 12), ("damaged stores", 8)])
-def test_whatever_is_given_is_answered_in_one_short_line(fuzz: ModuleType, kind: str, count: int) -> None:
+def test_whatever_is_given_is_answered_in_one_short_line(kind: str, count: int) -> None:
     answers = list(fuzz.answers(count / fuzz.COUNTS[kind], seed=7, kinds=[kind]))
     assert len(answers) == count
     assert [answer for answer in answers if not answer.ok] == []
 
 
-def test_an_answer_that_is_wrong_is_seen_to_be(fuzz: ModuleType) -> None:
+def test_an_answer_that_is_wrong_is_seen_to_be() -> None:
     line = "autorf: tiny.yaml: name: this key is required"
     assert fuzz._problem(2, line, []) == ""
     assert fuzz._problem(1, line, []) == "exit code 1"

@@ -1,6 +1,8 @@
 """``autorf search --dry-run``: what would run, how long and how large, without training anything."""
 
+import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich import box
@@ -8,9 +10,11 @@ from rich.console import Console
 from rich.table import Table
 
 from autorf.cli.exit_codes import DONE
+from autorf.driver.places import placed
 from autorf.driver.plan import StudyPlan, plan
 from autorf.driver.pruning import Asha
 from autorf.methods import is_manual
+from autorf.networks.place import Place
 from autorf.store.store import beginning
 from autorf.study.objectives import is_metric
 from autorf.study.scale import scored
@@ -30,6 +34,7 @@ def dry_run(spec: StudySpec, source: str, root: Path) -> int:
     defaults = beginning(root, spec)
     spec = defaults.completed(scored(spec, source))
     planned = plan(spec, source, root, defaults)
+    spec = placed(spec, planned.places)
     spec = counted(spec, planned.n_train, source)
     splits = load(spec.data)
     measured = estimates(spec, planned.examples, splits)
@@ -63,6 +68,8 @@ def dry_run(spec: StudySpec, source: str, root: Path) -> int:
         lengths += [sum(map(seconds, examples)) / len(examples)] * max(0, drawn)
     workers = min(worker_count(spec), len(lengths))
     console.print(_summary(planned, spec, workers, study_seconds(lengths, workers)), highlight=False, soft_wrap=True)
+    for line in [_weights(spec), *_places(planned, spec)]:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
     for warning in planned.warnings:
         print(f"autorf: warning: {warning}", file=sys.stderr)
     return DONE
@@ -114,6 +121,42 @@ def _summary(planned: StudyPlan, spec: StudySpec, workers: int, seconds: float) 
     if planned.prior is not None:
         lines.append(f"Ordered by how near rnorm is to the prior {planned.prior:.2f}, behind the default.")
     return "\n".join(lines)
+
+
+def _weights(spec: StudySpec) -> str:
+    """What weights every trial begins with."""
+    model = spec.model
+    if model.weights is not None:
+        return f"Weights: {model.weights} (model.weights)."
+    if model.encoder_weights is not None:
+        return f"Weights: the encoder's from {model.encoder_weights}, the others random (model.encoder_weights)."
+    if model.pretrained:
+        return "Weights: the backbone's published ones, the others random (model.pretrained)."
+    return "Weights: random weights; model.pretrained: true loads published ones, model.encoder_weights a file's."
+
+
+def _places(planned: StudyPlan, spec: StudySpec) -> Iterator[str]:
+    """What methods without targets change, as lines to paste into the search space."""
+    networks: dict[tuple[tuple[str, ...], tuple[str, str] | None], list[str]] = {}
+    for place in planned.places:
+        networks.setdefault((place.targets, place.region), []).append(_difference(place, spec))
+    for (targets, region), differences in networks.items():
+        named = " or ".join(filter(None, differences))
+        yield f"{spec.model.name}{named and f' with {named}'} where no targets are named (a search keeps to these):"
+        yield f"targets: {json.dumps(targets)}"
+        if region is not None:
+            yield f"start: {region[0]}"
+            yield f"end: {region[1]}"
+
+
+def _difference(place: Place, spec: StudySpec) -> str:
+    """The keys of a network that are not the study's own, in a few words."""
+    own = spec.model.network
+    arguments = {f"args.{name}": value for name, value in place.network.get("args", {}).items()}
+    others = {key: value for key, value in place.network.items() if key != "args" and own.get(key) != value}
+    given = {f"args.{name}": value for name, value in own.get("args", {}).items()}
+    changed = {**{name: value for name, value in arguments.items() if given.get(name) != value}, **others}
+    return ", ".join(f"model.{name} {value}" for name, value in changed.items())
 
 
 def _compares(planned: StudyPlan) -> bool:

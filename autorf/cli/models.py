@@ -141,7 +141,11 @@ def build_model(name: str, options: list[str]) -> tuple[nn.Module, ModelSpec]:
         key, separator, text = option.partition("=")
         if not separator:
             raise InputError(f"--set {option}: expected KEY=VALUE, such as output_stride=8")
-        values[key] = parse_yaml(text, f"--set {key}")
+        value, (holder, dot, name) = parse_yaml(text, f"--set {key}"), key.partition(".")
+        if dot and holder == "args" and isinstance(given := values.get(holder, {}), dict):
+            values[holder] = {**given, name: value}
+        else:
+            values[key] = value
     spec = parse(ModelSpec, values, "MODEL")
     torch.manual_seed(0)  # random weights, but the same ones each time
     model = _quietly(lambda: build(spec).eval())

@@ -30,10 +30,10 @@ class Zoom(v2.Transform):
         return self._call_kernel(v2.functional.resize, inpt, size=params["size"], antialias=True)
 
 
-def _blur(low: float, high: float, image_size: tuple[int, int]) -> v2.Transform:
+def _blur(deviations: tuple[float, float], image_size: tuple[int, int]) -> v2.Transform:
     """Of three deviations to each side, or as far as the image reaches."""
-    reach = min(math.ceil(3 * high), min(image_size) - 1)
-    return v2.RandomApply([v2.GaussianBlur(2 * reach + 1, (low, high))], p=0.5)
+    reach = min(math.ceil(3 * max(deviations)), min(image_size) - 1)
+    return v2.RandomApply([v2.GaussianBlur(2 * reach + 1, deviations)], p=0.5)
 
 
 class JointAugmentation:
@@ -66,7 +66,7 @@ class JointAugmentation:
             (spec.flip, v2.RandomHorizontalFlip),
             (spec.flip_vertical, v2.RandomVerticalFlip),
             (spec.colour != Colour(), lambda: v2.ColorJitter(**spec.colour.model_dump())),
-            (spec.blur is not None, lambda: _blur(*(spec.blur or (0, 0)), cut)),
+            (spec.blur is not None, lambda: _blur(spec.blur or (0.0, 0.0), cut)),
         ]
         self._transform = v2.Compose([make() for needed, make in asked if needed])
         self._seed = seed

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from autorf.specification import Before, PositiveFloat, Specification
+from autorf.specification import Before, PositiveFloat, Specification, WholeNumber
 
 
 class Pictures(Specification):
@@ -32,7 +32,7 @@ class Pictures(Specification):
     """
 
     extra: Annotated[Literal["refuse", "drop"], Before("drop")] = "refuse"
-    frame: Annotated[Annotated[int, Field(ge=0)] | None, Before(0)] = None
+    frame: Annotated[Annotated[WholeNumber, Field(ge=0)] | None, Before(0)] = None
     grey_palette: Annotated[Literal["refuse", "level", "index"], Before("index")] = "refuse"
     low_bits: Annotated[Literal["refuse", "sample", "level", "pillow"], Before("pillow")] = "refuse"
     names: Annotated[Literal["nfc", "bytes"], Before("bytes")] = "nfc"

@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from autorf.data.label_groups import Groups, Members, check_group, numbered
 from autorf.data.picture_spec import Pictures
-from autorf.specification import ImageSize, PositiveFloat, PositiveInt, Several, Specification
+from autorf.specification import ImageSize, Number, PositiveFloat, PositiveInt, Several, Specification, WholeNumber
 
 SMALLEST_DIGIT = 8
 """Pixels: the side of the bundled digits, which are never drawn smaller."""
@@ -15,13 +15,13 @@ SMALLEST_DIGIT = 8
 ScoreAt = Literal["training", "mask"]
 """The scale at which predictions are scored: that of the training images, or that of the masks as they are stored."""
 
-DigestGb = Annotated[float, Field(ge=0)]
+DigestGb = Annotated[Number, Field(ge=0)]
 
 Half = Literal["a", "b"]
 """Which half of the training images; the two share none."""
 
 
-Share = Annotated[float, Field(ge=0, le=1)]
+Share = Annotated[Number, Field(ge=0, le=1)]
 
 
 class Colour(Specification):
@@ -37,7 +37,7 @@ class Colour(Specification):
     brightness: Share = 0.0
     contrast: Share = 0.0
     saturation: Share = 0.0
-    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    hue: Annotated[Number, Field(ge=0, le=0.5)] = 0.0
 
 
 class Elastic(Specification):
@@ -50,8 +50,8 @@ class Elastic(Specification):
         sigma: of the smoothing, in pixels: a large one shifts large parts alike.
     """
 
-    alpha: Annotated[float, Field(ge=0)] = 0.0
-    sigma: Annotated[float, Field(gt=0, le=50)] = 5.0
+    alpha: Annotated[Number, Field(ge=0)] = 0.0
+    sigma: Annotated[Number, Field(gt=0, le=50)] = 5.0
 
 
 class Augmentation(Specification):
@@ -74,7 +74,7 @@ class Augmentation(Specification):
 
     flip: bool = False
     flip_vertical: bool = False
-    rotation: Annotated[float, Field(ge=0, le=180)] = 0.0
+    rotation: Annotated[Number, Field(ge=0, le=180)] = 0.0
     scale: tuple[PositiveFloat, PositiveFloat] = (1.0, 1.0)
     crop: ImageSize | None = None
     colour: Colour = Colour()
@@ -137,15 +137,15 @@ class DigitsData(Specification):
     image_size: ImageSize = (96, 96)
     canvas: ImageSize | None = None
     object_size: Annotated[
-        tuple[Annotated[int, Field(ge=SMALLEST_DIGIT)], ...], BeforeValidator(_listed), Field(min_length=1)
+        tuple[Annotated[WholeNumber, Field(ge=SMALLEST_DIGIT)], ...], BeforeValidator(_listed), Field(min_length=1)
     ] = (32,)
-    size_jitter: Annotated[float, Field(ge=0, le=0.5)] = 0.1
-    noise: Annotated[float, Field(ge=0, le=1)] = 0.05
-    texture: Annotated[float, Field(ge=0, le=1)] = 0.05
+    size_jitter: Annotated[Number, Field(ge=0, le=0.5)] = 0.1
+    noise: Annotated[Number, Field(ge=0, le=1)] = 0.05
+    texture: Annotated[Number, Field(ge=0, le=1)] = 0.05
     n_train: PositiveInt = 1200
     n_val: PositiveInt = 200
-    n_test: Annotated[int, Field(ge=0)] = 200
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    n_test: Annotated[WholeNumber, Field(ge=0)] = 200
+    seed: Annotated[WholeNumber, Field(ge=0, lt=2**31)] = 0
     augmentation: Augmentation = Augmentation()
     score_at: ScoreAt = "training"
     half: Half | None = None
@@ -206,8 +206,8 @@ class FolderData(Specification):
     classes: Annotated[int | Several[str], BeforeValidator(_count_or_names)]
     image_size: ImageSize
     fit: Literal["resize", "crop"] = "resize"
-    ignore_index: Annotated[int, Field(ge=0, le=255)] | None = None
-    val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    ignore_index: Annotated[WholeNumber, Field(ge=0, le=255)] | None = None
+    val_fraction: Annotated[Number, Field(gt=0, lt=1)] = 0.2
     train: str = "train"
     val: str = "val"
     test: str = "test"
@@ -306,7 +306,7 @@ class FassegData(Specification):
     name: Literal["fasseg"] = "fasseg"
     root: Path
     image_size: ImageSize = (256, 192)
-    val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.25
+    val_fraction: Annotated[Number, Field(gt=0, lt=1)] = 0.25
     augmentation: Augmentation = Augmentation()
     score_at: ScoreAt = "training"
     half: Half | None = None

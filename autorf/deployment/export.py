@@ -32,6 +32,10 @@ TOLERANCE = 1e-4
 """Of the largest score: the largest difference that is rounding."""
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a system says where there is no room left."""
+
+
 @dataclass(frozen=True)
 class Exported:
     """An exported model.
@@ -104,7 +108,13 @@ def export(
     model = trained_model(spec, class_names(spec.data), source).eval()
     check_writable(path.parent)
     image = torch.randn(3, 3, *spec.data.image_size, generator=torch.Generator().manual_seed(0))
-    return _checked(model, image, format, path, source)
+    try:
+        return _checked(model, image, format, path, source)
+    except OSError as error:
+        if error.errno in _FULL:
+            # Who wrote did so under a temporary name, or knows none.
+            error.filename = str(path)
+        raise
 
 
 def _checked(model: nn.Module, image: Tensor, format: str, path: Path, source: Path) -> Exported:
@@ -149,7 +159,7 @@ def _written(scores: nn.Module, image: Tensor, format: str, path: Path) -> tuple
 
 def _pass_on(error: Exception) -> None:
     """Raise what says nothing of the model: that the disk is full."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if isinstance(error, OSError) and error.errno in _FULL:
         raise error
 
 

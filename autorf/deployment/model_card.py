@@ -13,6 +13,7 @@ from autorf.comparison.judging import metric_name
 from autorf.data.segmentation_set import MEAN, STD
 from autorf.deployment.measuring import Measured
 from autorf.files import write_atomically
+from autorf.networks.spec import NOT_THE_NETWORK
 from autorf.study.spec import StudySpec
 from autorf.study.trial import side_text, trial_from
 from autorf.training.results import Field
@@ -56,7 +57,7 @@ class Card:
 
     def loading(self, folder: str) -> str:
         """Three lines of Python that load the model from ``folder``."""
-        fields = self.spec.model.model_dump(exclude_defaults=True, exclude={"pretrained", "weights"})
+        fields = self.spec.model.model_dump(exclude_defaults=True, exclude=set(NOT_THE_NETWORK))
         given = ", ".join(f"{name}={value!r}" for name, value in fields.items())
         classes = list(self.class_names) if self.spec.model.paths else len(self.class_names)
         return (

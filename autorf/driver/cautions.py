@@ -48,10 +48,11 @@ def statistics_caution(spec: StudySpec, source: str, trials: Sequence[Trial], mo
 
 def weights_cautions(spec: StudySpec, source: str, trials: Iterable[Trial]) -> Iterator[str]:
     """Say what was taken off the names of the weights that trials begin with, once their networks were built."""
-    paths = dict.fromkeys([spec.model.weights, *(spec_of(spec, trial).model.weights for trial in trials)])
-    for path in paths:
-        if path is not None and (note := note_of(path)):
-            yield f"{source}: model.weights: {path}: {note}"
+    models = [spec.model, *(spec_of(spec, trial).model for trial in trials)]
+    for field in ("encoder_weights", "weights"):
+        for path in dict.fromkeys(getattr(model, field) for model in models):
+            if path is not None and (note := note_of(path)):
+                yield f"{source}: model.{field}: {path}: {note}"
 
 
 def class_cautions(spec: StudySpec, source: str, trials: Iterable[Trial], splits: Splits) -> Iterator[str]:

@@ -8,14 +8,17 @@ from autorf.errors import InputError
 from autorf.methods import Baseline, Dilation
 from autorf.methods.base import Targets, square_dilation
 from autorf.methods.convolutions import check_convolution
+from autorf.networks.arguments import default_argument
 from autorf.study.search_space import Space
-from autorf.study.settings import IMAGE_SIZE, Settings
+from autorf.study.settings import IMAGE_SIZE, Settings, thawed
 from autorf.study.spec import StudySpec
 from autorf.study.trial import Trial, spec_of
 from autorf.surgery.targets import checked_layers, target_names
 
 
-def default_first(configurations: Sequence[Trial], spaces: Iterable[Space], model: nn.Module, seed: int) -> list[Trial]:
+def default_first(
+    configurations: Sequence[Trial], spaces: Iterable[Space], model: nn.Module, seed: int, spec: StudySpec | None = None
+) -> list[Trial]:
     """The configurations with the manual default first: the model as it is, trained as the study says.
 
     The default sets every target to its own dilation. A grid that has it already only changes its order; otherwise it
@@ -27,7 +30,11 @@ def default_first(configurations: Sequence[Trial], spaces: Iterable[Space], mode
         spaces: the study's; the default has the targets of the first one whose default is listed, else of the first.
         model: not adapted.
         seed: of the configurations.
+        spec: the study; where an axis over ``model.args`` has the constructor's own value, or ``rate: null``, the
+            configuration that is the network as built is the default.
     """
+    if spec is not None and (as_built := next((t for t in configurations if _is_as_built(t, spec, model)), None)):
+        return [as_built, *(trial for trial in configurations if trial != as_built)]
     settings = _first_size(configurations)
     defaults = [Trial(method, seed, settings) for space in spaces for method in _defaults(model, _targets(space))]
     if not defaults:
@@ -36,6 +43,20 @@ def default_first(configurations: Sequence[Trial], spaces: Iterable[Space], mode
         return list(configurations)
     default = next((trial for trial in defaults if trial in configurations), defaults[0])
     return [default, *(trial for trial in configurations if trial != default)]
+
+
+def _is_as_built(trial: Trial, spec: StudySpec, model: nn.Module) -> bool:
+    """Whether a dilation on ``model.args`` of its own leaves the study's network as its constructor makes it."""
+    arguments = {key.removeprefix(_ARGUMENTS): value for key, value in trial.settings if key.startswith(_ARGUMENTS)}
+    if not arguments or len(arguments) < len(trial.settings) or not isinstance(trial.method, Dilation):
+        return False
+    own = {**{name: default_argument(spec.model, name) for name in arguments}, **spec.model.args}
+    if any(thawed(value) != own[name] for name, value in arguments.items()):
+        return False
+    return trial.method.rate is None or trial.method in _defaults(model, trial.method.targets)
+
+
+_ARGUMENTS = "model.args."
 
 
 def _first_size(configurations: Sequence[Trial]) -> Settings:

@@ -12,11 +12,13 @@ from torch import nn
 from autorf.driver.cautions import class_cautions, loss_cautions, scale_cautions, statistics_caution, weights_cautions
 from autorf.driver.default import baseline_of, default_first
 from autorf.driver.ordered_grid import ordered_grid
+from autorf.driver.places import lacks_place, with_places
 from autorf.driver.prior import candidates, nearest_first, prior_rnorm
 from autorf.errors import InputError, TrainingWarning
 from autorf.methods import Method, method_class
 from autorf.methods.modules import SEARCH_STEPS
 from autorf.networks.checkpoint import notes_kept
+from autorf.networks.place import Place
 from autorf.running.first_step import check_scores
 from autorf.running.maps import dead_dilation, dead_options, map_sizes
 from autorf.running.multiscale import check_scales
@@ -47,6 +49,8 @@ class StudyPlan:
         n_train: how many images the training split has.
         bisected: of a grid that is not trained whole, smallest receptive field first.
         baseline: the checkpoint that methods train ``only`` their own on, as it is; None without one.
+        places: where methods without targets work, of every network that offers nothing itself.
+        accepted: configurations that are not run, but belong to the study where it has them already.
     """
 
     configurations: tuple[Trial, ...]
@@ -60,6 +64,8 @@ class StudyPlan:
     n_train: int = 0
     bisected: tuple[Trial, ...] = ()
     baseline: Trial | None = None
+    places: tuple[Place, ...] = ()
+    accepted: tuple[Trial, ...] = ()
 
     @property
     def trials(self) -> list[Trial]:
@@ -75,7 +81,7 @@ class StudyPlan:
     @property
     def listed(self) -> list[Trial] | None:
         """Every trial that belongs to a grid, whatever the budget; None for a sampler, to which any may belong."""
-        return None if self.spaces else self._with_baseline(self.configurations)
+        return None if self.spaces else self._with_baseline((*self.configurations, *self.accepted))
 
     def _with_baseline(self, configurations: Sequence[Trial]) -> list[Trial]:
         trials = under_every_seed(configurations, self.seeds)
@@ -118,15 +124,23 @@ def plan(spec: StudySpec, source: str, root: Path, defaults: Defaults | None = N
         try:
             model = build(spec.model, classes)
             check_scales(model, spec.data.image_size, spec.evaluation)
+            if any(map(lacks_place, spaces)):
+                # What scores no pixels has no place to be looked for.
+                _sizes_at(spec.data.image_size, model, spec.model.name, len(classes))
         except InputError as error:
             raise InputError(f"{source}: {error}") from None
+        spec = with_places(spec, spaces, classes, source)
+        if spec.model.places:
+            model = build(spec.model, classes)
         warnings = _check_methods(spec, source, listed, model, classes)
     warnings += (*scale_cautions(spec, source, listed), *statistics_caution(spec, source, listed, model))
     warnings += (*weights_cautions(spec, source, listed), *loss_cautions(spec, source, listed))
     warnings += tuple(class_cautions(spec, source, listed, splits))
     spec = counted(spec, len(splits.train), source)
     warnings += _short_searches(spec, source, listed, len(splits.train))
-    ordered = default_first([] if drawn else listed, spaces, model, seed)
+    ordered = default_first([] if drawn else listed, spaces, model, seed, spec)
+    # That of a study that began before its grid had the network as built.
+    plain_default = default_first([] if drawn else listed, spaces, model, seed)[:1]
     unordered = tuple(ordered)
     bisected: tuple[Trial, ...] = ()
     if spec.search.sampler == "sufficient":
@@ -149,6 +163,8 @@ def plan(spec: StudySpec, source: str, root: Path, defaults: Defaults | None = N
         n_train=len(splits.train),
         bisected=bisected,
         baseline=baseline,
+        places=spec.model.places or (),
+        accepted=tuple(trial for trial in plain_default if trial not in ordered),
     )
 
 

@@ -10,6 +10,7 @@ from typing import TextIO
 from autorf.driver.first_steps import NOTE, take_first_steps, untried
 from autorf.driver.listeners import Listeners, MirrorListener
 from autorf.driver.loop import TrialLoop
+from autorf.driver.places import placed
 from autorf.driver.plan import StudyPlan, plan
 from autorf.driver.progress import open_progress
 from autorf.driver.scheduler import Scheduler
@@ -75,6 +76,7 @@ def search(
     defaults = beginning(root, spec)
     spec = defaults.completed(scored(spec, source))
     planned = plan(spec, source, root, defaults)
+    spec = placed(spec, planned.places)
     check_writable(root)
     is_new = not folder.exists()
     try:

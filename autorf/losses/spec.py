@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from autorf import plugins
-from autorf.specification import PositiveFloat, Specification
+from autorf.specification import Number, PositiveFloat, Specification
 
 BUILT_IN = ("cross_entropy", "dice", "focal", "tversky", "lovasz")
 
@@ -54,10 +54,10 @@ class LossTerm(Specification):
 
     name: Annotated[str, AfterValidator(_loss_name)] = "cross_entropy"
     weight: PositiveFloat = 1.0
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    gamma: Annotated[float, Field(ge=0, le=10)] | None = None
-    alpha: Annotated[float, Field(ge=0)] | None = None
-    beta: Annotated[float, Field(ge=0)] | None = None
+    label_smoothing: Annotated[Number, Field(ge=0, lt=1)] = 0.0
+    gamma: Annotated[Number, Field(ge=0, le=10)] | None = None
+    alpha: Annotated[Number, Field(ge=0)] | None = None
+    beta: Annotated[Number, Field(ge=0)] | None = None
     args: Mapping[str, Any] = {}
 
     @model_validator(mode="before")

@@ -26,7 +26,7 @@ from autorf.methods.region import ConstantRegion, Resampling, factor_values, fol
 from autorf.methods.returning_clamp import returning_clamp
 from autorf.ops.inflation import Gradient, inflate, interpolate, scale_gradient
 from autorf.ops.weighted_gradient import weight_gradient
-from autorf.specification import Before, ClassNumber, PositiveFloat
+from autorf.specification import Before, ClassNumber, Number, PositiveFloat
 
 Resize = Callable[[Tensor, Tensor], Tensor]
 """Of a map by a factor."""
@@ -95,11 +95,11 @@ class Inflation(RegionMethod):
     gradient: Gradient = "exact"
     loss: Annotated[Literal["mean", "summed"], Before("summed")] = "mean"
     learning_rate_multiplier: Annotated[PositiveFloat, Field(le=1e6)] = 3.0
-    search: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    extra: Annotated[float, Field(ge=0, le=1), Before(0.25)] = 0.0
-    hold: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    search: Annotated[Number, Field(ge=0, lt=1)] = 0.0
+    extra: Annotated[Number, Field(ge=0, le=1), Before(0.25)] = 0.0
+    hold: Annotated[Number, Field(ge=0, lt=1)] = 0.0
     clip: PositiveFloat | None = None
-    background_weight: Annotated[float, Field(ge=0, le=1)] = 1.0
+    background_weight: Annotated[Number, Field(ge=0, le=1)] = 1.0
     background_class: ClassNumber = 0
     per_axis: bool = False
     fold: bool = False

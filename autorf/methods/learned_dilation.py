@@ -23,9 +23,9 @@ from autorf.methods.recorded import RECORD_BUFFERS
 from autorf.ops._dilations import whole_rates
 from autorf.ops.blended_dilation import blended_dilated_conv2d
 from autorf.ops.capture import real_dilated_conv2d
-from autorf.specification import Before, PositiveFloat
+from autorf.specification import Before, Number, PositiveFloat
 
-_PositiveFraction = Annotated[float, Field(gt=0, le=1)]
+_PositiveFraction = Annotated[Number, Field(gt=0, le=1)]
 
 
 class LearnedDilation(LayerMethod):
@@ -67,10 +67,10 @@ class LearnedDilation(LayerMethod):
     window: Annotated[PositiveFloat, Field(le=100)] = 3.0
     final_window: Annotated[PositiveFloat, Field(ge=1e-3)] = 0.1
     search: _PositiveFraction = 0.2
-    extra: Annotated[float, Field(ge=0, le=1), Before(0.25)] = 0.0
-    hold: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    extra: Annotated[Number, Field(ge=0, le=1), Before(0.25)] = 0.0
+    hold: Annotated[Number, Field(ge=0, lt=1)] = 0.1
     memory: PositiveFloat = 0.3
-    threshold: Annotated[float, Field(ge=0, lt=0.5)] = 0.02
+    threshold: Annotated[Number, Field(ge=0, lt=0.5)] = 0.02
     shared: bool = False
 
     @model_validator(mode="after")

@@ -20,7 +20,7 @@ from autorf.methods.relay import MapRelay
 from autorf.ops import pixel_adaptive_conv2d
 from autorf.ops._convolution_input import without_autocast, working_dtype
 from autorf.ops._dilations import whole_rates
-from autorf.specification import PositiveFloat
+from autorf.specification import Number, PositiveFloat
 
 
 def _start_and_end(value: object) -> object:
@@ -84,7 +84,7 @@ class PixelAdaptive(LayerMethod):
     activation: Activation = "leaky_relu"
     temperature: Annotated[tuple[Temperature, Temperature], BeforeValidator(_start_and_end)] = (1.0, 0.5)
     evaluation: Literal["hard", "expected"] = "hard"
-    sigma: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    sigma: Annotated[Number, Field(gt=0, lt=1)] = 0.01
     learning_rate_multiplier: PositiveFloat = 1.0
     reported: Literal["mean", "max"] = "mean"
 

@@ -21,7 +21,7 @@ from autorf.methods.returning_clamp import returning_clamp
 from autorf.methods.stages import block_of, stages
 from autorf.ops import scale_adaptive_conv2d
 from autorf.ops._convolution_input import without_autocast
-from autorf.specification import Before, PositiveFloat
+from autorf.specification import Before, Number, PositiveFloat
 
 
 class ScaleAdaptive(LayerMethod):
@@ -81,7 +81,7 @@ class ScaleAdaptive(LayerMethod):
     source: Annotated[Literal["block", "layer"], Before("layer")] = "block"
     low: PositiveFloat = 0.25
     high: PositiveFloat = 4.0
-    sigma: Annotated[float, Field(ge=0, lt=1)] = 0.001
+    sigma: Annotated[Number, Field(ge=0, lt=1)] = 0.001
     dilation: Rate | None = None
     learning_rate_multiplier: PositiveFloat = 1.0
     only: bool = False

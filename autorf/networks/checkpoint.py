@@ -13,7 +13,8 @@ from torch import nn
 from autorf.errors import InputError, in_one_line
 from autorf.networks.trainer_names import Weights, fit, places
 
-_NOTES: dict[Path, str] = {}
+NOTES: dict[Path, str] = {}
+"""What was last said of the weights in a file, by its path."""
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
@@ -31,14 +32,14 @@ def load_weights(model: nn.Module, path: Path) -> None:
     Warns:
         UserWarning: once a file, that says what was taken off the names, and what was left out.
     """
-    content, own = _read(path), model.state_dict()
+    content, own = read(path, "model.weights"), model.state_dict()
     try:
         fitting = fit(content, own)
     except InputError as error:
         raise InputError(f"model.weights: {path} {error}") from None
     if fitting is None:
         raise _unfitting(content, own, path)
-    before, _NOTES[path] = _NOTES.get(path), fitting.note
+    before, NOTES[path] = NOTES.get(path), fitting.note
     if fitting.note and fitting.note != before:
         warnings.warn(f"model.weights: {path}: {fitting.note}", stacklevel=3)
     model.load_state_dict(fitting.weights)
@@ -46,14 +47,14 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
 def note_of(path: Path) -> str:
     """What was last taken off the names in a file, or left out of it; empty where nothing was."""
-    return _NOTES.get(path, "")
+    return NOTES.get(path, "")
 
 
 @contextmanager
 def notes_kept() -> Iterator[None]:
     """Models are built without a warning of what was taken off names: whoever builds them says :func:`note_of`."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "model.weights: ", UserWarning)
+        warnings.filterwarnings("ignore", r"model\.(encoder_)?weights: ", UserWarning)
         yield
 
 
@@ -61,7 +62,7 @@ def _unfitting(content: Any, own: Weights, path: Path) -> InputError:
     """The first names that do not fit, of the place that fits best."""
     listed = [weights for _, weights in places(content)]
     if not listed:
-        return InputError(f"model.weights: {path} holds no mapping of names to tensors{_keys(content)}")
+        return InputError(f"model.weights: {path} holds no mapping of names to tensors{content_keys(content)}")
     weights = max(listed, key=lambda each: len(each.keys() & own.keys()))
     missing, unknown = [key for key in own if key not in weights], [key for key in weights if key not in own]
     shapes = [key for key, value in weights.items() if key in own and own[key].shape != value.shape]
@@ -73,7 +74,8 @@ def _unfitting(content: Any, own: Weights, path: Path) -> InputError:
     )
 
 
-def _keys(content: Any) -> str:
+def content_keys(content: Any) -> str:
+    """The first keys of what a file holds, for a message."""
     names = ", ".join(str(name)[:40] for name in list(content)[:5]) if isinstance(content, Mapping) else ""
     return f", only {names}" if names else ""
 
@@ -83,9 +85,18 @@ def _first(keys: list[str]) -> str:
     return f"{keys[0]!r}{more}"
 
 
-def _read(path: Path) -> Any:
+def read(path: Path, field: str) -> Any:
+    """What a file of weights holds, read without running any code in it.
+
+    Args:
+        path: safetensors, or a file of ``torch.save``.
+        field: the key that names it, for messages.
+
+    Raises:
+        InputError: for a file that is missing or damaged, or that would run code.
+    """
     if not path.is_file():
-        raise InputError(f"model.weights: {path}: no such file")
+        raise InputError(f"{field}: {path}: no such file")
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -96,9 +107,7 @@ def _read(path: Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         reason = _foreign_classes(path) or in_one_line(error, 200)
-        raise InputError(
-            f"model.weights: {path} cannot be read as weights ({reason}); save them as safetensors"
-        ) from None
+        raise InputError(f"{field}: {path} cannot be read as weights ({reason}); save them as safetensors") from None
 
 
 def _foreign_classes(path: Path) -> str:

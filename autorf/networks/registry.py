@@ -6,10 +6,14 @@ from typing import Any
 from torch import nn
 
 from autorf.errors import InputError, near_names, shown
+from autorf.networks.arguments import check_arguments, fitting_decoder, refused, smp_arguments, timm_arguments
 from autorf.networks.checkpoint import load_weights
+from autorf.networks.encoder_weights import load_encoder_weights
+from autorf.networks.given import given, with_weights
 from autorf.networks.largefov import LargeFOV, feature_stage
 from autorf.networks.multipath import MultiPath, numbered_paths
 from autorf.networks.papers import check_paper_name, paper_network
+from autorf.networks.place import place_of
 from autorf.networks.spec import MODELS, ModelSpec
 from autorf.networks.upsampling import upsample_last_stage
 from autorf.networks.vgg import DilatedVGG
@@ -28,8 +32,8 @@ def build(spec: ModelSpec | str, classes: int | Sequence[str] = 21) -> nn.Module
             classifiers have as many classes.
 
     Raises:
-        InputError: for an unknown name (with near names), options the model does not take, or pretrained weights that
-            cannot be loaded.
+        InputError: for an unknown name (with near names), options or arguments the model does not take, or weights
+            that cannot be loaded.
 
     Examples:
         >>> import autorf, torch
@@ -49,9 +53,23 @@ def build(spec: ModelSpec | str, classes: int | Sequence[str] = 21) -> nn.Module
     model = builder(rest, spec, classes if isinstance(classes, int) else len(classes))
     if not isinstance(model, nn.Module):
         raise InputError(f"model.name: {spec.name} built a {type(model).__name__}; a model is a torch.nn.Module")
+    if spec.encoder_weights is not None:
+        load_encoder_weights(model, spec.encoder_weights)
     if spec.weights is not None:
         load_weights(model, spec.weights)
+    _offer(model, spec)
     return model
+
+
+def _offer(model: nn.Module, spec: ModelSpec) -> None:
+    """Have ``model`` offer the place that is written down for it, where it offers none of its own."""
+    place = place_of(spec.network, spec.places or ())
+    if place is None:
+        return
+    if place.targets and not hasattr(model, "receptive_field_layers"):
+        vars(model)["receptive_field_layers"] = place.targets
+    if place.region and not hasattr(model, "receptive_field_regions"):
+        vars(model)["receptive_field_regions"] = (place.region,)
 
 
 def _checked_classes(classes: Any) -> int | list[str]:
@@ -79,6 +97,7 @@ def check_name(spec: ModelSpec) -> None:
         _check_torchvision_name(rest)
     elif family == "paper":
         check_paper_name(rest)
+    check_arguments(spec)
 
 
 def _largefov(backbone: str, spec: ModelSpec, classes: int) -> nn.Module:
@@ -123,7 +142,7 @@ def _backbone(name: str, spec: ModelSpec) -> tuple[nn.Module, int]:
                 f"model.upsample: {name} at output_stride 8 is one piece, with strides taken from its pools; leave "
                 "output_stride out, or upsample"
             )
-        vgg = DilatedVGG(_with_weights(lambda: timm.create_model(name, pretrained=spec.pretrained), spec))
+        vgg = DilatedVGG(with_weights(lambda: timm.create_model(name, pretrained=spec.pretrained, **spec.args), spec))
         return vgg, vgg.channels
     stages = len(_timm_features(name, spec, None).feature_info)
     stage = feature_stage(spec.stage, stages, name)
@@ -138,19 +157,20 @@ def _timm_features(name: str, spec: ModelSpec, stages: tuple[int, ...] | None, *
     import timm
     import torch
 
-    options: dict[str, Any] = {} if stages is None else {"out_indices": stages}
+    check_arguments(spec)
+    options: dict[str, Any] = dict(spec.args) if stages is None else {**spec.args, "out_indices": stages}
     if spec.output_stride is not None:
         options["output_stride"] = spec.output_stride
     try:
         if stages is None:
             with torch.device("meta"):
                 return timm.create_model(name, features_only=True, **options)
-        return _with_weights(
-            lambda: timm.create_model(name, pretrained=pretrained, features_only=True, **options), spec
-        )
+        return with_weights(lambda: timm.create_model(name, pretrained=pretrained, features_only=True, **options), spec)
     except InputError:
         raise
-    except (RuntimeError, TypeError, AttributeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, TypeError, ValueError, AttributeError, AssertionError, NotImplementedError) as error:
+        if spec.args:
+            raise refused(spec, error, timm_arguments(name)) from None
         raise InputError(f"model.name: timm's {name} cannot be cut into feature stages: {one_line(error)}") from None
 
 
@@ -158,9 +178,12 @@ def _timm(name: str, spec: ModelSpec, classes: int) -> nn.Module:
     import timm
 
     _check_timm_name(name, spec)
+    check_arguments(spec)
     options = {} if spec.output_stride is None else {"output_stride": spec.output_stride}
-    return _with_weights(
-        lambda: timm.create_model(name, pretrained=spec.pretrained, num_classes=classes, **options), spec
+    return given(
+        lambda: timm.create_model(name, pretrained=spec.pretrained, num_classes=classes, **options, **spec.args),
+        spec,
+        lambda: timm_arguments(name),
     )
 
 
@@ -168,7 +191,8 @@ def _smp(rest: str, spec: ModelSpec, classes: int) -> nn.Module:
     import segmentation_models_pytorch as smp
 
     architecture, encoder = _smp_parts(rest)
-    options: dict[str, Any] = {}
+    check_arguments(spec)
+    options = fitting_decoder(spec)
     if spec.output_stride is not None:
         if architecture not in ("DeepLabV3", "DeepLabV3Plus", "PAN"):
             raise InputError(f"model.output_stride: smp's {architecture} has none; DeepLabV3, DeepLabV3Plus and PAN do")
@@ -176,7 +200,11 @@ def _smp(rest: str, spec: ModelSpec, classes: int) -> nn.Module:
     weights = _smp_weights(encoder) if spec.pretrained else None
     make = getattr(smp, architecture)
     try:
-        return _with_weights(lambda: make(encoder, encoder_weights=weights, classes=classes, **options), spec)
+        return given(
+            lambda: make(encoder, encoder_weights=weights, classes=classes, **options),
+            spec,
+            lambda: smp_arguments(spec),
+        )
     except (KeyError, ValueError, RuntimeError, NotImplementedError, AttributeError) as error:
         if isinstance(error, InputError):
             raise
@@ -199,8 +227,11 @@ def _torchvision(name: str, spec: ModelSpec, classes: int) -> nn.Module:
     from torchvision.models import get_model
 
     _check_torchvision_name(name)
+    check_arguments(spec)
     weights = "DEFAULT" if spec.pretrained else None
-    return _with_weights(lambda: get_model(name, weights=None, weights_backbone=weights, num_classes=classes), spec)
+    return given(
+        lambda: get_model(name, weights=None, weights_backbone=weights, num_classes=classes, **spec.args), spec
+    )
 
 
 def _hf(name: str, spec: ModelSpec, classes: int) -> nn.Module:
@@ -209,13 +240,19 @@ def _hf(name: str, spec: ModelSpec, classes: int) -> nn.Module:
     except ImportError:
         raise InputError("model.name: hf: models need the extra: pip install 'autorf-torch[hf]'") from None
 
+    check_arguments(spec)
+
     def make() -> nn.Module:
+        config, unknown = AutoConfig.from_pretrained(name, num_labels=classes, return_unused_kwargs=True, **spec.args)
+        for argument in unknown:
+            near = near_names(argument, config.to_dict())
+            raise InputError(f"model.args.{argument}: the configuration of {spec.name} has no such key{near}")
         if spec.pretrained:
             model = AutoModelForSemanticSegmentation.from_pretrained(
-                name, num_labels=classes, ignore_mismatched_sizes=True, use_safetensors=True
+                name, config=config, ignore_mismatched_sizes=True, use_safetensors=True
             )
         else:
-            model = AutoModelForSemanticSegmentation.from_config(AutoConfig.from_pretrained(name, num_labels=classes))
+            model = AutoModelForSemanticSegmentation.from_config(config)
         assert isinstance(model, nn.Module)
         return model
 
@@ -226,7 +263,8 @@ def _hf(name: str, spec: ModelSpec, classes: int) -> nn.Module:
 def _paper(name: str, spec: ModelSpec, classes: int) -> nn.Module:
     if spec.output_stride is not None:
         raise InputError(f"model.output_stride: {spec.name} has the paper's own; leave it out")
-    return _with_weights(lambda: paper_network(name, classes, pretrained=spec.pretrained), spec)
+    check_arguments(spec)
+    return with_weights(lambda: paper_network(name, classes, pretrained=spec.pretrained), spec)
 
 
 _BUILDERS: dict[str, Callable[[str, ModelSpec, int], nn.Module]] = {
@@ -278,11 +316,3 @@ def _check_torchvision_name(name: str) -> None:
             f"model.name: torchvision has no segmentation model {name!r}{near_names(name, names)}; "
             f"one of {', '.join(names)}"
         )
-
-
-def _with_weights(make: Callable[[], nn.Module], spec: ModelSpec) -> nn.Module:
-    """Run ``make``; weights that cannot be had become one line."""
-    if not spec.pretrained:
-        return make()
-    where = {"field": "model.pretrained", "repair": "set pretrained: false"}
-    return fetching(make, f"weights of {spec.name}", **where, from_hub=not spec.name.startswith("torchvision:"))

@@ -8,7 +8,17 @@ from pydantic import Field, model_validator
 
 from autorf import plugins
 from autorf.errors import near_names
-from autorf.specification import Before, ClassNumber, PositiveFloat, PositiveInt, Several, Specification
+from autorf.networks.place import Place
+from autorf.specification import (
+    Before,
+    ClassNumber,
+    NoBool,
+    PositiveFloat,
+    PositiveInt,
+    Several,
+    Specification,
+    WholeNumber,
+)
 
 FAMILIES = ("largefov", "smp", "timm", "torchvision", "hf", "paper")
 
@@ -34,6 +44,12 @@ class ModelSpec(Specification):
         weights: a checkpoint of the whole model to begin with, such as a trained baseline; what trainers
             put in front of names (``module.``, ``_orig_mod.``, ``model.``) is taken off; see
             :func:`autorf.networks.checkpoint.load_weights`.
+        encoder_weights: a file of the encoder's weights, such as a classifier of pictures, safetensors or what
+            ``torch.save`` wrote without code in it; see
+            :func:`autorf.networks.encoder_weights.load_encoder_weights`.
+        args: further arguments of the network's constructor by name, such as SMP's ``encoder_depth`` or timm's
+            ``drop_path_rate``; as ``model.args.NAME`` they may be axes of a search space. SMP's ``encoder_depth`` cuts
+            ``decoder_channels`` to the resolutions that are left, where these are not given.
         stage: ``largefov``: the backbone's feature stage to cut at, from 0; None for the last.
         output_stride: limit the backbone's stride to 8 or 16 by dilating later stages, where the backbone can.
         kernel: ``largefov``: side of conv6's kernel; the papers use 4 (Helen) and 3 (VOC).
@@ -49,6 +65,8 @@ class ModelSpec(Specification):
             repeated: from there on the field grows so many times less, where dilation 1 sees too much already. The
             paper's networks for Helen have 2 (Wei et al., *Accurate facial image parsing at real-time speed*, 2019,
             sections III-A and VI-B).
+        places: what methods without ``targets`` of their own change, by network; a search writes down here what
+            ``suggest`` names where the network offers nothing itself, and keeps to it. Leave it out.
 
     Examples:
         >>> import autorf
@@ -60,7 +78,9 @@ class ModelSpec(Specification):
     name: str
     pretrained: bool = False
     weights: Path | None = None
-    stage: Annotated[int, Field(ge=0, le=8)] | None = None
+    encoder_weights: Path | None = None
+    args: dict[str, Any] = {}
+    stage: Annotated[WholeNumber, Field(ge=0, le=8)] | None = None
     output_stride: Literal[2, 4, 8, 16, 32] | None = None
     kernel: Literal[3, 4, 5, 7] = 3
     dilation: PositiveInt | Several[PositiveInt] = 1
@@ -69,7 +89,8 @@ class ModelSpec(Specification):
     paths: Annotated[tuple[tuple[str | ClassNumber, ...], ...], Field(min_length=2, max_length=64)] | None = None
     path_weight: PositiveFloat = 1.2
     path_init: Annotated[Literal["equal", "drawn"], Before("drawn")] = "equal"
-    upsample: Literal[1, 2, 4] = 1
+    upsample: Annotated[Literal[1, 2, 4], NoBool] = 1
+    places: tuple[Place, ...] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -92,3 +113,12 @@ class ModelSpec(Specification):
         if family == "smp" and ":" not in rest:
             raise ValueError(f"an smp model is smp:ARCH:ENCODER, such as smp:Unet:resnet34, not {self.name!r}")
         return self
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """Plain values of what makes the network, whatever its weights are and wherever methods work in it."""
+        return self.model_dump(mode="json", exclude_defaults=True, exclude=set(NOT_THE_NETWORK))
+
+
+NOT_THE_NETWORK = ("pretrained", "weights", "encoder_weights", "places")
+"""Keys of a model that leave its layers as they are."""

@@ -88,7 +88,7 @@ def _in_place(weights: Weights, own: Weights) -> Fit | None:
     """The weights of one mapping, under the model's names."""
     if (plain := _under("", weights, own)) is not None:
         return plain
-    unwrapped = _without_wrappers(weights)
+    unwrapped = without_wrappers(weights)
     fits = [each for prefix in _prefixes(unwrapped, own) if (each := _under(prefix, unwrapped, own)) is not None]
     if not fits:
         return None
@@ -97,7 +97,8 @@ def _in_place(weights: Weights, own: Weights) -> Fit | None:
     return Fit(fits[0].weights, note.strip("; "))
 
 
-def _without_wrappers(weights: Weights) -> dict[str, Tensor]:
+def without_wrappers(weights: Weights) -> dict[str, Tensor]:
+    """The same under names without what ``torch.compile`` and others put into them."""
     return {".".join(part for part in key.split(".") if part not in WRAPPERS): value for key, value in weights.items()}
 
 

@@ -188,7 +188,7 @@ def trained_model(spec: StudySpec, class_names: Sequence[str], folder: Path) -> 
     Raises:
         InputError: when it is not there, or damaged.
     """
-    plain = spec.model.model_copy(update={"pretrained": False, "weights": None})
+    plain = spec.model.model_copy(update={"pretrained": False, "weights": None, "encoder_weights": None})
     return load_model(lambda: _network(spec.model_copy(update={"model": plain}), class_names), folder)
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from autorf import interruption
 from autorf.errors import InputError, StorageLostError
-from autorf.store.storage import problem
+from autorf.store.storage import FULL, problem
 
 Answer = TypeVar("Answer")
 
@@ -38,7 +38,8 @@ class Patience:
         while True:
             try:
                 answer = action()
-            except (StorageInternalError, DBAPIError) as error:
+            # SQLite quotes a damaged schema in messages that Python then cannot decode.
+            except (StorageInternalError, DBAPIError, UnicodeDecodeError) as error:
                 self._check_there()
                 if not may_come_back(error):
                     self._give_up(error)
@@ -60,11 +61,11 @@ class Patience:
     def _give_up(self, error: BaseException) -> None:
         """Raise what says in one line why no waiting helps, where that is known."""
         reason = problem(error)
-        if _FULL in reason:
+        if FULL in reason:
             raise StorageLostError(f"{self.label}: {reason}; make room, the same command continues") from None
         if _READ_ONLY in reason:
             raise InputError(f"{self.label}: may not be written; give yourself the permission, or use --root") from None
-        if isinstance(_original(error), sqlite3.Error):
+        if isinstance(error, UnicodeDecodeError) or isinstance(_original(error), sqlite3.Error):
             raise InputError(
                 f"{self.label}: cannot be read ({reason}); restore it from a backup, or give the study another name"
             ) from None
@@ -73,7 +74,7 @@ class Patience:
         print(f"storage {self.label} {what}", file=sys.stderr, flush=True)
 
 
-_FULL, _READ_ONLY = "disk is full", "readonly database"
+_READ_ONLY = "readonly database"
 _PASSING = ("locked", "busy", "unable to open", "disk I/O")
 """What SQLite says where it may help to wait; it says much else of a file that is damaged."""
 

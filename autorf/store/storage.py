@@ -29,6 +29,9 @@ FORMAT = 1
 POINTER = "storage.url"
 """Beside the trials of a study in PostgreSQL: where it is, without the password."""
 
+FULL = "disk is full"
+"""What SQLite says then."""
+
 _REPAIR = "restore it from a backup, or remove {folder} to begin the study anew"
 _SERVER_OPTIONS = "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
 _POSTGRES: dict[str, Any] = {
@@ -282,8 +285,9 @@ def _check_kind(path: Path) -> None:
     except sqlite3.OperationalError:
         # Opening it for good says what is wrong.
         return
-    except sqlite3.DatabaseError as error:
-        raise InputError(f"{path}: {error}; {_REPAIR.format(folder=path.parent)}") from None
+    # Python cannot read a message that quotes a damaged name.
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: {problem(error)}; {_REPAIR.format(folder=path.parent)}") from None
     if tables and not {"studies", "version_info"} & {name for (name,) in tables}:
         raise InputError(f"{path}: is another program's database; use another name or --root")
 
@@ -340,6 +344,8 @@ def _plain(url: str) -> str:
 
 def _opening_problem(label: str, url: str | None, error: Exception) -> str:
     line = problem(error)
+    if FULL in line:
+        return f"{label}: {line}; make room, the same command continues"
     if url is None:
         return f"{label}: cannot be used: {line}; {_REPAIR.format(folder=Path(label).parent)}"
     if isinstance(error, RuntimeError) and "version" in line:
@@ -352,5 +358,7 @@ def problem(error: BaseException) -> str:
     while isinstance(error, OptunaError) and error.__cause__ is not None:
         error = error.__cause__
     original = getattr(error, "orig", None) or error
+    if isinstance(original, UnicodeDecodeError):
+        return "it is damaged"
     line = next(iter(str(original).strip().splitlines()), type(original).__name__)
     return hide_passwords(line)

@@ -14,9 +14,12 @@ from autorf.study.spec import StudySpec
 PARTS = ("data", "model", "training", "search")
 """The parts of a study file that results depend on."""
 
+PLACES = "model.places"
+"""Where methods without targets work: chosen for every network once, so that a new one only adds to them."""
+
 MAY_CHANGE = (
     "training.seeds", "search.budget", "search.stop", "search.controls", "search.margin", "data.digest_gb",
-    "data.pictures.max_megapixels",
+    "data.pictures.max_megapixels", PLACES,
 )  # fmt: skip
 """What only says how much to run or to read, or how it is judged, and may change while a study goes on."""
 
@@ -106,6 +109,9 @@ class Defaults:
         return spec.model_copy(update=parts)
 
     def _left_out(self, key: str, info: FieldInfo) -> Any:
+        if key == PLACES:
+            # Written down when the study began, whatever the file left out.
+            return ((self.spec or {}).get("model") or {}).get("places")
         if self.file is not None:
             return self.file.get(key, value_before(info))
         # What its file leaves out now is not told from what it left out then.

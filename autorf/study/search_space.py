@@ -11,7 +11,7 @@ from pydantic import model_validator
 
 from autorf.errors import InputError, shown, shown_place
 from autorf.methods import METHODS, Method
-from autorf.specification import PositiveFloat, Specification, parse
+from autorf.specification import Number, PositiveFloat, Specification, parse
 from autorf.study.builtin import locate
 from autorf.study.defaults import Defaults
 from autorf.study.settings import IMAGE_SIZE, axis_annotation, differing, is_setting
@@ -31,8 +31,8 @@ class Range(Specification):
         log: draw evenly in the logarithm; needs ``low`` > 0 and no step.
     """
 
-    low: float
-    high: float
+    low: Number
+    high: Number
     step: PositiveFloat | None = None
     log: bool = False
 

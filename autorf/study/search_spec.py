@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from autorf.specification import Before, PositiveFloat, PositiveInt, Specification
+from autorf.specification import Before, Number, PositiveFloat, PositiveInt, Specification, WholeNumber
 from autorf.study.objectives import is_metric, known_objective, parse_constraint
 
 
@@ -54,7 +54,7 @@ class PruningSpec(Specification):
     """
 
     kind: Literal["asha"] = "asha"
-    reduction: Annotated[int, Field(ge=2, le=100)] = 4
+    reduction: Annotated[WholeNumber, Field(ge=2, le=100)] = 4
     min_epochs: PositiveInt = 1
 
 
@@ -86,7 +86,7 @@ class StopSpec(Specification):
     """
 
     no_improvement: PositiveInt
-    noise: Annotated[float, Field(ge=0)] | None = None
+    noise: Annotated[Number, Field(ge=0)] | None = None
 
 
 class SearchSpec(Specification):
@@ -118,7 +118,7 @@ class SearchSpec(Specification):
     pruning: PruningSpec | None = None
     prior: PriorSpec | None = None
     stop: StopSpec | None = None
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    seed: Annotated[WholeNumber, Field(ge=0, lt=2**31)] = 0
     controls: Annotated[bool, Before(False)] = True
     margin: Annotated[PositiveFloat, Before(0.01)] = 0.01
 

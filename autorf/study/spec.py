@@ -12,7 +12,7 @@ from autorf import plugins
 from autorf.data import DataSpec
 from autorf.errors import InputError, near_names, shown_place
 from autorf.networks.spec import ModelSpec
-from autorf.specification import PositiveFloat, PositiveInt, Specification, Url, parse
+from autorf.specification import Number, PositiveFloat, PositiveInt, Specification, Url, WholeNumber, parse
 from autorf.study.evaluation_spec import EvaluationSpec
 from autorf.study.objectives import group_of, parse_constraint
 from autorf.study.plain_yaml import MOST_CHARACTERS, parse_yaml
@@ -62,7 +62,7 @@ class ResourcesSpec(Specification):
     """
 
     cpu: PositiveFloat | None = None
-    gpu: Annotated[float, Field(ge=0)] = 0.0
+    gpu: Annotated[Number, Field(ge=0)] = 0.0
     processes: PositiveInt = 1
 
     @model_validator(mode="after")
@@ -149,7 +149,7 @@ class StorageSpec(Specification):
 
     url: Annotated[Annotated[Url, AfterValidator(_postgresql)] | None, Field(repr=False)] = None
     lease_seconds: PositiveFloat = 120.0
-    patience_minutes: Annotated[float, Field(ge=0)] = 10.0
+    patience_minutes: Annotated[Number, Field(ge=0)] = 10.0
 
 
 class TrackingSpec(Specification):
@@ -163,7 +163,7 @@ class TrackingSpec(Specification):
 
     uri: Annotated[str, AfterValidator(_mlflow_uri)] | None = None
     system_metrics: bool = False
-    keep: Annotated[int, Field(ge=0)] = 1
+    keep: Annotated[WholeNumber, Field(ge=0)] = 1
 
 
 class StudySpec(Specification):

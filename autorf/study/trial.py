@@ -46,7 +46,7 @@ class Trial:
     @property
     def setting(self) -> str:
         """The configuration in a few words, for tables."""
-        settings = {key.removeprefix("training."): value for key, value in self.settings}
+        settings = {key.removeprefix("training.").removeprefix("model.args."): value for key, value in self.settings}
         shown = {**own_fields(self.method), **settings}
         return ", ".join(f"{name} {_short(value)}" for name, value in shown.items()) or self.method.unset
 

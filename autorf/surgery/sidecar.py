@@ -11,7 +11,7 @@ from torch import nn
 from autorf.errors import InputError
 from autorf.methods import METHODS
 from autorf.methods.base import Method
-from autorf.specification import Specification, parse, value_before
+from autorf.specification import Number, Specification, WholeNumber, parse, value_before
 from autorf.surgery.adaptation import adaptations
 from autorf.surgery.forms import Form
 from autorf.surgery.record import Adaptation
@@ -31,7 +31,7 @@ class SavedAdaptation(Specification):
     method: dict[str, Any]
     names: tuple[str, ...]
     frozen: dict[str, Form] = {}
-    values_per_position: Annotated[float, Field(ge=0)] = 0.0
+    values_per_position: Annotated[Number, Field(ge=0)] = 0.0
 
 
 class Sidecar(Specification):
@@ -49,7 +49,7 @@ class Sidecar(Specification):
     """
 
     format: Literal["autorf model"] = "autorf model"
-    version: int = VERSION
+    version: WholeNumber = VERSION
     autorf: str
     model: str
     adaptations: tuple[SavedAdaptation, ...]

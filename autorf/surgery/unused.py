@@ -1,6 +1,5 @@
 """Whether the forward pass runs what was put into a model: a target it does not call is changed without any effect."""
 
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -107,16 +106,23 @@ def unused_on_any_image(model: nn.Module, layers: Mapping[str, nn.Module]) -> st
 
 @contextmanager
 def _without_hooks(model: nn.Module) -> Iterator[None]:
-    """Hooks belong to the model's own runs."""
+    """Hooks belong to the model's own runs; those that the run itself adds stay, as the model believes them there.
+
+    Transformers' models register what collects their maps on their first run, and never again.
+    """
     kinds = ("_forward_hooks", "_forward_pre_hooks")
-    before = [(module, kind, getattr(module, kind)) for module in model.modules() for kind in kinds]
+    held = [getattr(module, kind) for module in model.modules() for kind in kinds]
+    before = [dict(hooks) for hooks in held]
     try:
-        for module, kind, _ in before:
-            setattr(module, kind, OrderedDict())
+        for hooks in held:
+            # In place: handles remove hooks from this very mapping.
+            hooks.clear()
         yield
     finally:
-        for module, kind, hooks in before:
-            setattr(module, kind, hooks)
+        for hooks, earlier in zip(held, before, strict=True):
+            added = dict(hooks)
+            hooks.clear()
+            hooks.update({**earlier, **added})
 
 
 def _is_particular(module: nn.Module) -> bool:

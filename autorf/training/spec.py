@@ -15,9 +15,9 @@ from pydantic import (
 
 from autorf.errors import InputError
 from autorf.losses.spec import LossSpec
-from autorf.specification import PositiveFloat, PositiveInt, Specification
+from autorf.specification import Number, PositiveFloat, PositiveInt, Specification, WholeNumber
 
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Seed = Annotated[WholeNumber, Field(ge=0, lt=2**31)]
 
 
 def _one_spelling(kind: object) -> object:
@@ -49,8 +49,8 @@ class ScheduleSpec(Specification):
     """
 
     kind: Annotated[Literal["cosine", "step", "poly", "constant"], BeforeValidator(_one_spelling)] = "cosine"
-    milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5, 0.75)
-    gamma: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    milestones: tuple[Annotated[Number, Field(gt=0, lt=1)], ...] = (0.5, 0.75)
+    gamma: Annotated[Number, Field(gt=0, lt=1)] = 0.1
     power: PositiveFloat = 0.9
     split: PositiveInt | None = None
 
@@ -67,7 +67,7 @@ class ScheduleSpec(Specification):
         return self
 
 
-ClassWeights = Annotated[tuple[Annotated[float, Field(ge=0)], ...], AfterValidator(_some_weight)]
+ClassWeights = Annotated[tuple[Annotated[Number, Field(ge=0)], ...], AfterValidator(_some_weight)]
 
 
 def _metric(name: object) -> object:
@@ -130,15 +130,15 @@ class TrainingSpec(Specification):
     batch_size: PositiveInt = 16
     lr: PositiveFloat = 3e-3
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    momentum: Annotated[Number, Field(ge=0, lt=1)] = 0.9
+    weight_decay: Annotated[Number, Field(ge=0)] = 0.01
     freeze_batch_norm: bool = False
-    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    warmup: Annotated[Number, Field(ge=0, lt=1)] = 0.1
     schedule: ScheduleSpec = ScheduleSpec()
     stop: EarlyStopSpec | None = None
     seeds: tuple[Seed, ...] = (0,)
     loss: LossSpec = LossSpec()
-    threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
+    threshold: Annotated[Number, Field(gt=0, lt=1)] | None = None
     class_weights: Literal["none", "balanced"] | ClassWeights = "none"
     precision: Literal["32", "bf16"] = "32"
     threads: PositiveInt = 1

@@ -70,7 +70,19 @@ def test_a_dry_run_shows_every_trial_with_its_field_and_writes_nothing(shell: Sh
     assert [row[5] for row in rows] == ["19", "35"]
     assert all(row[-1] == "MB" and int(row[-2]) > 50 for row in rows)
     assert "4 trials, 2 at once: about " in done.out
+    assert "Weights: random weights; model.pretrained: true loads published ones" in done.out
+    assert "targets:" not in done.out
     assert sorted(shell.folder.rglob("*")) == before
+
+
+def test_a_dry_run_prints_the_targets_that_suggest_names_to_paste(shell: Shell) -> None:
+    space = "search_space=[{method: dilation, rate: [1, 2], model.args.encoder_depth: 3}]"
+    unet = ('model={name: "smp:Unet:resnet18"}', space)
+    done = shell.run("search", "tiny.yaml", "--dry-run", *(part for each in unet for part in ("--set", each)))
+    assert done.code == 0, done.err
+    lines = done.out.splitlines()
+    at = next(number for number, line in enumerate(lines) if "with model.args.encoder_depth 3 where no targets" in line)
+    assert lines[at + 1] == 'targets: ["encoder.layer2.0.conv2", "encoder.layer2.1.conv1", "encoder.layer2.1.conv2"]'
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+import errno
+import os
 import shutil
 from pathlib import Path
 
@@ -86,3 +88,18 @@ def test_a_missing_library_and_an_unknown_format_are_one_line(tmp_path: Path, mo
     monkeypatch.setattr(module, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"needs onnx and onnxscript: pip install 'autorf-torch\[export\]'"):
         export(tmp_path, "tiny", force=False)
+
+
+@pytest.mark.parametrize("format", ["onnx", "torch"])
+def test_a_full_disk_is_told_by_the_name_of_the_file_that_was_to_be_written(
+    trained: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(module, "_write_onnx", full)
+    monkeypatch.setattr(module, "write_atomically", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        export(trained[0], "tiny", None, format, tmp_path / "model", force=False)
+    assert caught.value.filename == str(tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []

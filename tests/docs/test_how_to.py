@@ -13,6 +13,7 @@ from tests.outside.package import HERE, THEIRS
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs" / "how_to").glob("*.md"))
+ADDED = [page for page in PAGES if page.stem.startswith("add_")]
 GROUPS = {"method": "methods", "network": "models", "data_set": "data", "figure": "figures", "executor": "executors"}
 
 
@@ -23,10 +24,10 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def test_there_is_a_page_for_each_thing_that_can_be_added() -> None:
-    assert {re.sub("add_an?_", "", page.stem) for page in PAGES} == set(GROUPS)
+    assert {re.sub("add_an?_", "", page.stem) for page in ADDED} == set(GROUPS)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", ADDED, ids=lambda page: page.stem)
 def test_a_page_shows_the_file_behind_each_entry_point_it_names(page: Path) -> None:
     group = f"autorf.{GROUPS[re.sub('add_an?_', '', page.stem)]}"
     (line,) = blocks(page, "toml")

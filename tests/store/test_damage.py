@@ -115,6 +115,17 @@ def test_a_study_that_is_not_there_any_more_is_one_line(folder: Path, statement:
     assert len(str(refused.value)) <= 290
 
 
+def test_a_schema_whose_damage_python_cannot_even_quote_is_one_line(folder: Path) -> None:
+    with closing(sqlite3.connect(folder / "study.db")) as database:
+        database.execute("PRAGMA writable_schema = ON")
+        database.execute("UPDATE sqlite_master SET name = CAST(x'db20' AS TEXT), sql = 'x' WHERE name = 'trials'")
+        database.commit()
+    with pytest.raises(InputError, match=r"study.db: .*damaged.*; restore it"):
+        open_store(folder.parent, "tiny")
+    with pytest.raises(InputError, match=r"study.db: cannot be read .*damaged.*; restore it"):
+        Patience("study.db", 1)(lambda: b"\xdb ".decode())
+
+
 @pytest.mark.parametrize("text", ["", "nothing", "\0", "x" * 5000, "sqlite:///x", "/etc/passwd"])
 def test_a_pointer_that_is_no_address_is_named(folder: Path, text: str) -> None:
     (folder / POINTER).write_text(text)

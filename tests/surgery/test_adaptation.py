@@ -179,3 +179,25 @@ def test_a_deep_copy_of_an_adapted_model_is_adapted_by_itself(branching, image):
     assert torch.equal(branching(image), before)
     assert not torch.equal(twin(image), before)
     assert str(describe(twin)).endswith("f 2")
+
+
+class Collecting(nn.Module):
+    """Registers on its first run what collects its maps, and never again, as transformers' models do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.is_ready = nn.Conv2d(3, 3, 3, padding=1), False
+        self.maps: list[torch.Tensor] = []
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        if not self.is_ready:
+            self.layer.register_forward_hook(lambda _, __, output: self.maps.append(output))
+            self.is_ready = True
+        self.maps.clear()
+        self.layer(image)
+        return self.maps[-1]
+
+
+def test_hooks_that_a_model_registers_on_its_first_run_outlive_the_look_at_its_targets() -> None:
+    model = adapt(Collecting(), Dilation(targets="layer", rate=2))
+    assert model(torch.rand(1, 3, 8, 8)).shape == (1, 3, 8, 8)
