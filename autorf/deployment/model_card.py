@@ -157,8 +157,12 @@ parameters, {card.train_seconds:.0f} s{_fixed_words(card)}.
 
 
 def _length(card: Card) -> str:
-    steps = card.spec.training.steps
-    return f"{card.epochs} epochs" if steps is None else f"{steps} steps of {card.spec.training.batch_size} images"
+    training = card.spec.training
+    if training.steps is None:
+        return f"{card.epochs} epochs"
+    # Stopped early, it took fewer than the study gives.
+    steps = min(training.steps, card.epochs * (training.validate_every or training.steps))
+    return f"{steps} steps of {training.batch_size} images"
 
 
 def _fixed_words(card: Card) -> str:

@@ -19,7 +19,8 @@ from autorf.surgery import adapt
 from autorf.training.batches import EpochBatches, loader
 from autorf.training.callback import ReceptiveFieldCallback
 from autorf.training.checkpoint import EpochCheckpoint, SafetensorsIO
-from autorf.training.module import SegmentationModule, class_weights
+from autorf.training.class_weights import class_weights
+from autorf.training.module import SegmentationModule
 from autorf.training.packing import pack, unpack
 from autorf.training.results import EpochReport, Field
 from autorf.training.resuming import NAMES, clear_checkpoints, newest_checkpoint, write_checkpoint
