@@ -90,7 +90,7 @@ class EarlyStopSpec(Specification):
 
     patience: PositiveInt
     metric: Annotated[Literal["miou", "f1", "pixel_accuracy"], BeforeValidator(_metric)] = "miou"
-    min_delta: Annotated[float, Field(ge=0)] = 0.0
+    min_delta: Annotated[Number, Field(ge=0)] = 0.0
 
 
 class TrainingSpec(Specification):
