@@ -164,7 +164,7 @@ def _torch_compiled_calls() -> bool:
     return nn.Identity()._compiled_call_impl is None
 
 
-_TORCH_DICTIONARIES = ("_parameters", "_buffers", "_forward_hooks", "_forward_pre_hooks")
+_TORCH_DICTIONARIES = ("_parameters", "_buffers", "_modules", "_forward_hooks", "_forward_pre_hooks")
 
 INTERFACES: dict[Callable[[], bool], tuple[tuple[str, ...], tuple[str, ...]]] = {
     _pydantic_metaclass: (("ModelMetaclass",), ("specification.py",)),
