@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from autorf import plugins
+from autorf.own_code.reference import is_reference, parse_reference
 from autorf.specification import Number, PositiveFloat, Specification
 
 BUILT_IN = ("cross_entropy", "dice", "focal", "tversky", "lovasz")
@@ -33,6 +34,8 @@ _OWN_FIELDS = {
 
 
 def _loss_name(name: str) -> str:
+    if is_reference(name):
+        return parse_reference(name).text
     if not LOSSES.knows(name):
         raise ValueError(LOSSES.unknown(name))
     return name
@@ -42,14 +45,17 @@ class LossTerm(Specification):
     """One loss of a sum: a name, or keys and values.
 
     Attributes:
-        name: ``cross_entropy``, ``dice``, ``focal``, ``tversky`` or ``lovasz``; or one that an installed package adds.
+        name: ``cross_entropy``, ``dice``, ``focal``, ``tversky`` or ``lovasz``; or one that an installed package adds;
+            or ``python:./loss.py:build`` for one of your own: what ``build(**args)`` returns is called with scores
+            ``(N, C, H, W)`` and classes ``(N, H, W)``. Of ``n_classes``, ``ignore_index`` and ``class_weights`` it is
+            given those that it names too.
         weight: times which it enters the loss.
         label_smoothing: ``cross_entropy``: the share of a pixel's label that is spread over all classes, in [0, 1).
         gamma: ``focal``: how much less a pixel counts that is right already (None: 2); ``tversky``: the power of the
             whole loss, at least 1 (None: 1).
         alpha: ``tversky``: what a pixel wrongly taken for a class costs (None: 0.5).
         beta: ``tversky``: what a missed pixel costs (None: 0.5); both at 0.5 are ``dice``.
-        args: of a loss that a package adds, by name.
+        args: of a loss of your own or of a package, by name.
     """
 
     name: Annotated[str, AfterValidator(_loss_name)] = "cross_entropy"
@@ -72,7 +78,7 @@ class LossTerm(Specification):
             if getattr(self, field) != defaults[field].default and self.name not in losses:
                 raise ValueError(f"{field} belongs to {' and '.join(losses)}, not to {self.name}")
         if self.args and self.name in LOSSES.built_in:
-            raise ValueError(f"args are for losses of other packages, not for {self.name}")
+            raise ValueError(f"args are for losses of your own or of other packages, not for {self.name}")
         if self.name == "tversky":
             self._check_tversky()
         return self

@@ -12,6 +12,7 @@ from autorf.networks.encoder_weights import load_encoder_weights
 from autorf.networks.given import given, with_weights
 from autorf.networks.largefov import LargeFOV, feature_stage
 from autorf.networks.multipath import MultiPath, numbered_paths
+from autorf.networks.own import own_network
 from autorf.networks.papers import check_paper_name, paper_network
 from autorf.networks.place import place_of
 from autorf.networks.spec import MODELS, ModelSpec
@@ -267,6 +268,10 @@ def _paper(name: str, spec: ModelSpec, classes: int) -> nn.Module:
     return with_weights(lambda: paper_network(name, classes, pretrained=spec.pretrained), spec)
 
 
+def _own(_: str, spec: ModelSpec, classes: int) -> nn.Module:
+    return own_network(spec, classes)
+
+
 _BUILDERS: dict[str, Callable[[str, ModelSpec, int], nn.Module]] = {
     "largefov": _largefov,
     "timm": _timm,
@@ -274,6 +279,7 @@ _BUILDERS: dict[str, Callable[[str, ModelSpec, int], nn.Module]] = {
     "torchvision": _torchvision,
     "hf": _hf,
     "paper": _paper,
+    "python": _own,
 }
 
 

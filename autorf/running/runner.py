@@ -21,6 +21,7 @@ from autorf.fields import receptive_field
 from autorf.networks import build
 from autorf.networks.checkpoint import notes_kept
 from autorf.networks.multipath import numbered_paths
+from autorf.own_code.importing import active_digest, importable
 from autorf.running.cost import PeakMemory, costs
 from autorf.running.evidence import Evidence, write_evidence
 from autorf.running.evidence_collector import EvidenceCollector
@@ -68,6 +69,11 @@ def run(
         What the trial measured on the validation split; ``epochs`` is how far it came. Of several processes, the
         first's is whole; the others' holds what their last epoch knows.
     """
+    with importable(job.spec.code):
+        return _run(job, report, stopped, processes)
+
+
+def _run(job: Job, report: Report, stopped: Callable[[], bool], processes: Mapping[str, Any] | None) -> TrialResult:
     spec = job.trial_spec
     torch.set_num_threads(spec.training.threads)
     memory = PeakMemory()
@@ -164,6 +170,11 @@ def evaluate(job: Job, *, test: bool = True, multiscale: bool = False) -> Eviden
         test: on the test split; otherwise on the validation split.
         multiscale: as ``evaluation`` of the study says, instead of at the images' own size.
     """
+    with importable(job.spec.code):
+        return _evaluate(job, test=test, multiscale=multiscale)
+
+
+def _evaluate(job: Job, *, test: bool, multiscale: bool) -> Evidence:
     spec = job.trial_spec
     torch.set_num_threads(spec.training.threads)
     splits = _splits(spec.data).tested() if test else _splits(spec.data)
@@ -266,8 +277,13 @@ class FieldMeter:
         return self._known[values]
 
 
-@lru_cache(maxsize=1)
 def _splits(spec: DataSpec) -> Splits:
+    return _splits_by(spec, active_digest())
+
+
+@lru_cache(maxsize=1)
+def _splits_by(spec: DataSpec, code: str | None) -> Splits:
+    """Read once for all trials of a process; of own code as it is now."""
     return load(spec)
 
 
