@@ -330,6 +330,7 @@ def _card(study: str, record: Record, jobs: Sequence[Job], splits: Splits, optio
         field=field,
         values=dict(results[0].learned),
         parameters=int(results[0].costs["parameters"]),
+        normalisation=splits.train.normalisation,
         train_seconds=round(sum(result.seconds or 0.0 for result in results), 2),
     )
 

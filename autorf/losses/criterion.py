@@ -122,7 +122,7 @@ class Criterion:
                 f"{field}: {term.name} returned a {type(loss).__name__}; called with args, it returns what is called "
                 "with scores and mask"
             )
-        return loss  # type: ignore[no-any-return]
+        return loss
 
     def _weights(self, like: Tensor) -> Tensor:
         assert self.class_weights is not None

@@ -125,7 +125,7 @@ def resolve(reference: Reference, place: str) -> Callable[..., Any]:
         raise InputError(
             f"{place}: {reference} is a {type(target).__name__}; name a function or a class, which is called"
         )
-    return target  # type: ignore[no-any-return]
+    return target
 
 
 def call(reference: Reference, place: str, *values: Any, **named: Any) -> Any:

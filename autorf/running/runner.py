@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from autorf.data import DataSpec, Splits, load
+from autorf.data import DataSpec, Splits, channels_of, load
 from autorf.errors import SearchWarning
 from autorf.fields import receptive_field
 from autorf.networks import build
@@ -32,6 +32,7 @@ from autorf.study.spec import StudySpec
 from autorf.study.trial import Trial, spec_of
 from autorf.surgery import adapt, advance, learned_values, save
 from autorf.surgery import load as load_model
+from autorf.surgery.dry_run import input_channels
 from autorf.training.batches import loader
 from autorf.training.callback import ReceptiveFieldCallback
 from autorf.training.checkpoint import EpochCheckpoint, SafetensorsIO
@@ -218,10 +219,11 @@ def _network(spec: StudySpec, classes: int | Sequence[str]) -> nn.Module:
     """The network as it is built: with a channel for every class, or with one for two classes."""
     threshold = spec.training.threshold
     if threshold is None:
-        return build(spec.model, classes)
+        return build(spec.model, classes, channels_of(spec.data))
     names = [] if isinstance(classes, int) else list(classes)
     paths = None if spec.model.paths is None else numbered_paths(spec.model.paths, names)
-    return with_two_scores(build(spec.model.model_copy(update={"paths": paths}), 1), threshold)
+    one_channel = build(spec.model.model_copy(update={"paths": paths}), 1, channels_of(spec.data))
+    return with_two_scores(one_channel, threshold)
 
 
 def field_at_start(spec: StudySpec, trial: Trial, classes: int | Sequence[str]) -> Field:
@@ -271,7 +273,7 @@ class FieldMeter:
         """As it is now, to a hundredth of a pixel."""
         values = json.dumps(learned_values(self.model), sort_keys=True)
         if values not in self._known:
-            measured = receptive_field(self.model, self.image_size)
+            measured = receptive_field(self.model, self.image_size, in_channels=input_channels(self.model))
             height, width = (round(float(length), 2) for length in measured.size)
             self._known[values] = Field((height, width), measured.rnorm)
         return self._known[values]
