@@ -49,17 +49,17 @@ def setting_words(settings: dict[str, Any]) -> str:
 @pytest.mark.parametrize("settings", SETTINGS, ids=setting_words)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_loss_and_gradients_are_those_of_a_loop_over_pixels(settings: dict[str, Any], weighted: bool) -> None:
-    weights = torch.tensor([1.0, 0.5, 2.0, 3.0], dtype=torch.float64) if weighted else None
-    loss = loss_of(settings, weights)
+    weights = torch.tensor([1.0, 0.5, 2.0, 3.0] if weighted else [1.0] * 4, dtype=torch.float64)
+    loss = loss_of(settings, weights if weighted else None)
     scores, mask, features = batch()
     given = features if loss.spec.layer else scores
     given.requires_grad_()
     value = loss(scores, mask, features)
     (gradient,) = torch.autograd.grad(value, given)
     pixels = naive.pixels(given, scores, mask, IGNORED)
-    expected = naive.loss(pixels, loss.centres, loss.spec, loss.class_weights)
+    expected = naive.loss(pixels, loss.centres, loss.spec, weights)
     assert value.item() == pytest.approx(expected, rel=1e-12)
-    assert torch.allclose(gradient, naive.gradient(pixels, given, loss.centres, loss.class_weights), atol=1e-14)
+    assert torch.allclose(gradient, naive.gradient(pixels, given, loss.centres, weights), atol=1e-14)
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=setting_words)
