@@ -15,6 +15,7 @@ from autorf.driver.plan import StudyPlan, plan
 from autorf.driver.pruning import Asha
 from autorf.methods import is_manual
 from autorf.networks.place import Place
+from autorf.own_code.importing import importable
 from autorf.store.store import beginning
 from autorf.study.objectives import is_metric
 from autorf.study.scale import scored
@@ -26,6 +27,11 @@ from autorf.training.spec import TrainingSpec
 
 def dry_run(spec: StudySpec, source: str, root: Path) -> int:
     """Print the study's trials with the receptive field, time and memory of each, and train nothing."""
+    with importable(spec.code):
+        return _dry_run(spec, source, root)
+
+
+def _dry_run(spec: StudySpec, source: str, root: Path) -> int:
     from autorf.data import load
     from autorf.driver.estimate import estimates, kind_of, study_seconds
     from autorf.executors import worker_count

@@ -12,6 +12,8 @@ from autorf.errors import InputError, in_one_line
 from autorf.losses.contextual import ContextualLoss
 from autorf.losses.functions import cross_entropy, dice, focal, lovasz, tversky
 from autorf.losses.spec import LOSSES, LossSpec, LossTerm
+from autorf.own_code.importing import call, named_parameters, resolve, said_by
+from autorf.own_code.reference import is_reference, parse_reference
 
 _FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "cross_entropy": cross_entropy,
@@ -148,6 +150,8 @@ class Criterion(nn.Module):
         return loss
 
     def _of_package(self, term: LossTerm) -> Callable[[Tensor, Tensor], Tensor]:
+        if is_reference(term.name):
+            return partial(own_loss, term.name, self._of_user(term))
         try:
             loss = LOSSES[term.name](self.n_classes, self.ignored, self.class_weights, **term.args)
         except (TypeError, ValueError) as error:
@@ -157,6 +161,22 @@ class Criterion(nn.Module):
                 f"training.loss: {term.name} built a {type(loss).__name__}; a loss is called with scores and mask"
             )
         return partial(own_loss, term.name, loss)
+
+    def _of_user(self, term: LossTerm) -> Callable[[Tensor, Tensor], Any]:
+        reference, field = parse_reference(term.name), "training.loss"
+        offered = {"n_classes": self.n_classes, "ignore_index": self.ignored, "class_weights": self.class_weights}
+        taken = offered.keys() & named_parameters(resolve(reference, field))
+        if self.class_weights is not None and "class_weights" not in taken:
+            raise InputError(
+                f"training.class_weights: {term.name} takes no class_weights; add that argument, or leave them out"
+            )
+        loss = call(reference, field, **{name: offered[name] for name in taken - term.args.keys()}, **term.args)
+        if not callable(loss):
+            raise InputError(
+                f"{field}: {term.name} returned a {type(loss).__name__}; called with args, it returns what is called "
+                "with scores and mask"
+            )
+        return loss
 
     def _weights(self, like: Tensor) -> Tensor:
         assert self.class_weights is not None
@@ -183,7 +203,12 @@ def own_loss(name: str, loss: Callable[[Tensor, Tensor], Any], scores: Tensor, m
     Raises:
         InputError: when that is no single number with a gradient.
     """
-    value = loss(scores, mask)
+    try:
+        value = loss(scores, mask)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"training.loss: {name} failed: {said_by(error)}") from error
     if not isinstance(value, Tensor) or value.dim():
         what = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
         raise InputError(f"training.loss: {name} returned {what}; a loss returns one number, a tensor of no dimension")

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from autorf import plugins
 from autorf.losses.contextual_spec import CentreRate, ContextualSpec, NotNegative
+from autorf.own_code.reference import is_reference, parse_reference
 from autorf.specification import Number, PositiveFloat, Specification
 
 BUILT_IN = ("cross_entropy", "dice", "focal", "tversky", "lovasz", "contextual")
@@ -35,6 +36,8 @@ _OWN_FIELDS = {
 
 
 def _loss_name(name: str) -> str:
+    if is_reference(name):
+        return parse_reference(name).text
     if not LOSSES.knows(name):
         raise ValueError(LOSSES.unknown(name))
     return name
@@ -45,7 +48,9 @@ class LossTerm(Specification):
 
     Attributes:
         name: ``cross_entropy``, ``dice``, ``focal``, ``tversky``, ``lovasz`` or ``contextual``; or one that an
-            installed package adds.
+            installed package adds; or ``python:./loss.py:build`` for one of your own: what ``build(**args)`` returns is
+            called with scores ``(N, C, H, W)`` and classes ``(N, H, W)``. Of ``n_classes``, ``ignore_index`` and
+            ``class_weights`` it is given those that it names too.
         weight: times which it enters the loss; 0.01 in the paper of ``contextual``, beside ``cross_entropy``.
         label_smoothing: ``cross_entropy``: the share of a pixel's label that is spread over all classes, in [0, 1).
         gamma: ``focal``: how much less a pixel counts that is right already (None: 2); ``tversky``: the power of the
@@ -64,7 +69,7 @@ class LossTerm(Specification):
         margin: ``contextual``: the squared distance that centres are pushed apart to (None: 3).
         centre_lr: ``contextual``: the learning rate of the centres, at most 1 (None: 0.1).
         decay_rate: ``contextual``: how strongly what decays in a centre does (None: 0.0005).
-        args: of a loss that a package adds, by name.
+        args: of a loss of your own or of a package, by name.
     """
 
     name: Annotated[str, AfterValidator(_loss_name)] = "cross_entropy"
@@ -95,7 +100,7 @@ class LossTerm(Specification):
             if getattr(self, field) != defaults[field].default and self.name not in losses:
                 raise ValueError(f"{field} belongs to {' and '.join(losses)}, not to {self.name}")
         if self.args and self.name in LOSSES.built_in:
-            raise ValueError(f"args are for losses of other packages, not for {self.name}")
+            raise ValueError(f"args are for losses of your own or of other packages, not for {self.name}")
         if self.name == "tversky":
             self._check_tversky()
         if self.name == "contextual":
