@@ -119,11 +119,17 @@ class LossTerm(Specification):
             # Improvements that exist for scores only.
             given = {"class_aware": False, "centre_decay": False, **given}
         if not given.get("inter", True):
-            idle = [name for name in ("class_aware", "margin") if getattr(self, name)]
+            idle = [name for name in ("class_aware", "margin") if given.get(name, False) is not False]
             if idle:
                 raise ValueError(f"{' and '.join(idle)} belong to the term that inter: false takes away")
             given["class_aware"] = False
         return ContextualSpec(**given)
+
+    @property
+    def written(self) -> Any:
+        """The loss as it would be written: its name alone, or the keys that are not its defaults."""
+        keys = self.model_dump(mode="json", exclude_defaults=True, exclude={"name", "terms"})
+        return {"name": self.name, **keys} if keys else self.name
 
     def _check_tversky(self) -> None:
         # A power below 1 has no gradient where the loss is 0.
@@ -157,6 +163,11 @@ class LossSpec(LossTerm):
         if any(term.name == SUM for term in self.terms):
             raise ValueError("a sum within a sum: list all losses in one")
         return self
+
+    @property
+    def written(self) -> Any:
+        """The loss, or the list of those of a sum, as it would be written."""
+        return [term.written for term in self.terms] or super().written
 
     @property
     def listed(self) -> tuple[LossTerm, ...]:

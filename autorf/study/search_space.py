@@ -14,7 +14,7 @@ from autorf.methods import METHODS, Method
 from autorf.specification import Number, PositiveFloat, Specification, parse
 from autorf.study.builtin import locate
 from autorf.study.defaults import Defaults
-from autorf.study.settings import IMAGE_SIZE, axis_annotation, differing, is_setting
+from autorf.study.settings import IMAGE_SIZE, LOSS, axis_annotation, differing, is_setting
 from autorf.study.spec import StudySpec, read_yaml
 
 MOST_CONFIGURATIONS = 10_000
@@ -217,7 +217,7 @@ def _axis(kind: type[Method], name: str, value: Any, source: str, study: StudySp
     else:
         field = kind.model_fields.get(name)
         annotation = None if field is None else field.annotation
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and name != LOSS:
         return _range_axis(name, value, set(_leaves(annotation)), source)
     if name == IMAGE_SIZE:
         value = _sizes(value, source)
