@@ -130,10 +130,12 @@ def test_a_loss_has_one_form_however_it_is_written() -> None:
         ["cross_entropy", {"name": "contextual", "hard_aware": False, "weight": 0.01}],
         [{"name": "cross_entropy", "weight": 1}, {"name": "contextual", "weight": 0.01, "hard_aware": False}],
     ):
-        (trial,) = grid(study({"training.loss": [loss]}), "mine.yaml")
+        spec = study({"training.loss": [loss]})
+        (trial,) = grid(spec, "mine.yaml")
+        assert read_spaces(spec.search_space, "f", spec)[0].axes["training.loss"].choices == (SUM,)
         assert trial.configuration["training.loss"] == SUM
     assert grid(study({"training.loss": {"name": "dice"}}), "mine.yaml")[0].setting == "rate 1, loss dice"
-    with pytest.raises(InputError, match="is in two search spaces; keep one"):
+    with pytest.raises(InputError, match="occurs twice"):
         grid(study({"training.loss": [SUM, [{"name": "cross_entropy"}, SUM[1]]]}), "mine.yaml")
 
 
