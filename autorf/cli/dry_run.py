@@ -16,6 +16,7 @@ from autorf.driver.pruning import Asha
 from autorf.methods import is_manual
 from autorf.networks.place import Place
 from autorf.own_code.importing import importable
+from autorf.own_code.reference import is_reference
 from autorf.store.store import beginning
 from autorf.study.objectives import is_metric
 from autorf.study.scale import scored
@@ -136,6 +137,8 @@ def _weights(spec: StudySpec) -> str:
         return f"Weights: {model.weights} (model.weights)."
     if model.encoder_weights is not None:
         return f"Weights: the encoder's from {model.encoder_weights}, the others random (model.encoder_weights)."
+    if is_reference(model.name):
+        return f"Weights: those that {model.name} gives its network."
     if model.pretrained:
         return "Weights: the backbone's published ones, the others random (model.pretrained)."
     return "Weights: random weights; model.pretrained: true loads published ones, model.encoder_weights a file's."

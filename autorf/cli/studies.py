@@ -112,7 +112,9 @@ def dry_run(study: str, root: Path, overrides: list[str]) -> int:
     """Print the study's trials with what each would take, and train nothing."""
     from autorf.cli.dry_run import dry_run as run
 
-    return run(*read_study(study, overrides), root)
+    spec, source = read_study(study, overrides)
+    _name_code(spec, source)
+    return run(spec, source, root)
 
 
 def compare(studies: list[str], root: Path, format: str, shown: Shown, margin: float | None = None) -> int:

@@ -72,9 +72,7 @@ class PythonData(Specification):
         if len(set(self.left_out_numbers)) >= len(self.class_names):
             raise ValueError("left_out: names every class, so that the means would be over none; keep one")
         if self.channels != 3 and self.normalise == "imagenet":
-            raise ValueError(
-                f"normalise: imagenet is for red, green and blue, the images have {self.channels} channels"
-            )
+            raise ValueError(f"normalise: imagenet is for red, green and blue, not for {self.channels} channels")
         if self.channels != 3 and self.augmentation.colour != Colour():
             raise ValueError(
                 f"augmentation.colour is for red, green and blue, not for {self.channels} channels; leave it out"

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -16,7 +15,7 @@ from autorf.data.seeding import seeded
 from autorf.data.segmentation_set import InMemory, OwnMasks, SegmentationSet, Source, resized_masks
 from autorf.data.spec import Colour
 from autorf.errors import InputError
-from autorf.own_code.importing import active_digest, call
+from autorf.own_code.importing import call
 from autorf.own_code.reference import parse_reference
 
 MEMORY_BOUND = 2**30
@@ -67,7 +66,13 @@ def python_sets(spec: PythonData) -> dict[str, SegmentationSet]:
     Raises:
         InputError: where it returns something else, or for the first item that cannot be used.
     """
-    return dict(_sets(spec, active_digest()))
+    sources = _sources(spec)
+    with seeded(0, 0, 0):
+        _check_still(sources)
+        normalisation = _normalisation(spec, sources["train"])
+        if spec.augmentation.colour != Colour() and sources["train"].read([0])[0].dtype != torch.uint8:
+            raise InputError("data.augmentation.colour: is for bytes; these images are floating-point numbers")
+        return {split: _set(source, spec, normalisation) for split, source in sources.items()}
 
 
 def item_digests(spec: PythonData) -> dict[str, dict[str, dict[str, str]]]:
@@ -75,7 +80,7 @@ def item_digests(spec: PythonData) -> dict[str, dict[str, dict[str, str]]]:
 
     A training split may draw its items.
     """
-    sources = _sources(spec, active_digest())
+    sources = _sources(spec)
     digests: dict[str, dict[str, dict[str, str]]] = {}
     for split, source in sources.items():
         names = [f"{index:06d}" for index in range(len(source))]
@@ -91,9 +96,8 @@ def item_digests(spec: PythonData) -> dict[str, dict[str, dict[str, str]]]:
     return digests
 
 
-@lru_cache(maxsize=1)
-def _sources(spec: PythonData, code: str | None) -> Mapping[str, OwnItems]:
-    """The splits, not read yet; ``code`` is the digest of the code that makes them."""
+def _sources(spec: PythonData) -> Mapping[str, OwnItems]:
+    """The splits, not read yet."""
     returned = call(parse_reference(spec.factory), "data.factory", **spec.args)
     return {split: _source(dataset, spec, split) for split, dataset in _by_split(returned, spec).items()}
 
@@ -124,17 +128,6 @@ def _source(dataset: Any, spec: PythonData, split: str) -> OwnItems:
     if len(dataset) == 0:
         raise InputError(f"data.factory: {spec.factory} returned a {_WORDS[split]} split without an item")
     return OwnItems(dataset, spec, split)
-
-
-@lru_cache(maxsize=1)
-def _sets(spec: PythonData, code: str | None) -> Mapping[str, SegmentationSet]:
-    sources = _sources(spec, code)
-    with seeded(0, 0, 0):
-        _check_still(sources)
-        normalisation = _normalisation(spec, sources["train"])
-        if spec.augmentation.colour != Colour() and sources["train"].read([0])[0].dtype != torch.uint8:
-            raise InputError("data.augmentation.colour: is for bytes; these images are floating-point numbers")
-        return {split: _set(source, spec, normalisation) for split, source in sources.items()}
 
 
 def _normalisation(spec: PythonData, train: OwnItems) -> Normalisation:

@@ -38,7 +38,7 @@ class OwnCode:
         modules: the files by the name that each is imported by.
         installed: digests of the files of installed packages that are referred to, by module; every machine that
             runs trials has to have these packages itself.
-        imported: the names of the modules that each reference imports, its own among them.
+        imported: the names of all modules that a module imports which a reference names, its own among them.
     """
 
     folder: Path = field(default_factory=Path)
@@ -62,12 +62,12 @@ class OwnCode:
 
     def digest_of_reference(self, reference: Reference) -> str:
         """The digest of the module that a reference names, with all that it imports of the user's own."""
-        return digest_of("\n".join(f"{name} {self.digests[name]}" for name in self.imported[str(reference)]))
+        return digest_of("\n".join(f"{name} {self.digests[name]}" for name in self.imported[reference.module]))
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for workers elsewhere."""
         modules = {name: [str(file.path), file.text] for name, file in self.modules.items()}
-        imported = {reference: list(names) for reference, names in self.imported.items()}
+        imported = {module: list(names) for module, names in self.imported.items()}
         return {
             "folder": str(self.folder),
             "modules": modules,
@@ -79,7 +79,7 @@ class OwnCode:
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         """The code that :meth:`to_json` wrote."""
         modules = {name: SourceFile(Path(path), text) for name, (path, text) in values["modules"].items()}
-        imported = {reference: tuple(names) for reference, names in values["imported"].items()}
+        imported = {module: tuple(names) for module, names in values["imported"].items()}
         return cls(Path(values["folder"]), modules, values["installed"], imported)
 
 
@@ -101,10 +101,10 @@ def read_code(references: Iterable[Reference], folder: Path) -> OwnCode:
         root, start = _start(reference, folder)
         if start is None:
             installed[reference.module] = _installed(reference)
-            imported[str(reference)] = (reference.module,)
+            imported[reference.module] = (reference.module,)
             continue
         own = modules_from(reference.module, root, start)
-        imported[str(reference)] = tuple(own)
+        imported[reference.module] = tuple(own)
         for name, path in own.items():
             if files.setdefault(name, path) != path:
                 raise InputError(f"{reference}: {path} and {files[name]} are both imported as {name!r}; rename one")
