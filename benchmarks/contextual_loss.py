@@ -150,7 +150,8 @@ def head(pairs: int) -> list[str]:
         f"{platform.machine()}, 1 thread, torch {torch.__version__}, {pairs} interleaved pairs, processor time; loss "
         "and centres are those of plain formulas. Cross-entropy with its gradient against the loss with its gradient "
         f"and the step of its centres, on scores of {SHAPE}; in the last row a whole training step of "
-        "`largefov:resnet18`, without and with it. Other work shared the machine. `python benchmarks/contextual_loss.py --write`",
+        "`largefov:resnet18`, without and with it. Other work shared the machine. "
+        "`python benchmarks/contextual_loss.py --write`",
         "",
         "| | cross-entropy, ms | with it, ms | ratio, median | half of the ratios | at most |",
         "|---|---|---|---|---|---|",

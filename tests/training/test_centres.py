@@ -101,6 +101,6 @@ def test_a_layer_that_cannot_have_centres_is_refused_before_any_trial(loss: Any,
 def test_a_network_with_more_scores_than_classes_is_refused_before_any_trial(monkeypatch: pytest.MonkeyPatch) -> None:
     spec = study("cross_entropy", SCORES)
     build = runner.build
-    monkeypatch.setattr(runner, "build", lambda model, classes: build(model, 21))
+    monkeypatch.setattr(runner, "build", lambda model, classes, *others: build(model, 21, *others))
     with pytest.raises(InputError, match="has 11 centres, one a class, and the network gives 21 scores a pixel"):
         check_first_step(spec, trial_from({"method": "dilation", "rate": 2}, 0, spec), load(spec.data))
