@@ -39,7 +39,7 @@ class ModelSpec(Specification):
 
     Attributes:
         name: ``largefov:BACKBONE`` (a timm backbone with the papers' head), ``smp:ARCH:ENCODER``, ``timm:NAME``,
-            ``torchvision:NAME``, ``hf:NAME`` or ``paper:NAME`` (the per-pixel papers' networks);
+            ``torchvision:NAME``, ``hf:NAME`` or ``paper:NAME`` (the papers' networks);
             ``python:./net.py:build`` or ``python:package.module:build`` for a network of your own, called as
             ``build(n_classes, **args)``; or a family that an installed package adds, such as ``theirs:SIZE`` or just
             ``theirs``.
