@@ -32,7 +32,8 @@ Features = Mapping[str, Tensor]
 class Criterion(nn.Module):
     """The weighted sum of a study's losses, over the labelled pixels of a batch.
 
-    Its state is the centres of ``contextual`` losses, which :meth:`update` moves; other losses have none.
+    Its state is the centres of ``contextual`` losses, which :meth:`update` moves, and what losses of the user's own or
+    of packages hold that are modules; their parameters are trained with the network's.
 
     Args:
         spec: the losses.
@@ -61,7 +62,7 @@ class Criterion(nn.Module):
         super().__init__()
         self.spec, self.n_classes, self.ignored, self.class_weights = spec, n_classes, ignored, class_weights
         self.widths = widths or {}
-        self.contextual = nn.ModuleList()
+        self.contextual, self.own = nn.ModuleList(), nn.ModuleList()
         self._terms = [(term.weight, self._term(term)) for term in spec.listed]
 
     @property
@@ -150,8 +151,12 @@ class Criterion(nn.Module):
         return loss
 
     def _of_package(self, term: LossTerm) -> Callable[[Tensor, Tensor], Tensor]:
-        if is_reference(term.name):
-            return partial(own_loss, term.name, self._of_user(term))
+        loss = self._of_user(term) if is_reference(term.name) else self._built_by_package(term)
+        if isinstance(loss, nn.Module):
+            self.own.append(loss)
+        return partial(own_loss, term.name, loss)
+
+    def _built_by_package(self, term: LossTerm) -> Callable[[Tensor, Tensor], Any]:
         try:
             loss = LOSSES[term.name](self.n_classes, self.ignored, self.class_weights, **term.args)
         except (TypeError, ValueError) as error:
@@ -160,7 +165,7 @@ class Criterion(nn.Module):
             raise InputError(
                 f"training.loss: {term.name} built a {type(loss).__name__}; a loss is called with scores and mask"
             )
-        return partial(own_loss, term.name, loss)
+        return loss
 
     def _of_user(self, term: LossTerm) -> Callable[[Tensor, Tensor], Any]:
         reference, field = parse_reference(term.name), "training.loss"

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from autorf.data import Splits
+from autorf.errors import InputError
 from autorf.losses.criterion import Criterion, Features
 from autorf.losses.layer_inputs import inputs_of, width_into
 from autorf.methods.held_statistics import hold_batch_norm
@@ -132,13 +133,26 @@ class SegmentationModule(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The optimizer, and the learning-rate schedule for every group that follows it."""
-        groups = parameter_groups(self.model, self.spec.lr, weight_decay=self.spec.weight_decay)
+        groups = [
+            *parameter_groups(self.model, self.spec.lr, weight_decay=self.spec.weight_decay),
+            *self._loss_groups(),
+        ]
         optimizer = self._optimizer(groups)
         steps = self.spec.steps or int(self.trainer.estimated_stepping_batches)
         followed = schedule(self.spec, steps)
         rules = [followed if group["scheduled"] else constant for group in optimizer.param_groups]
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, rules)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _loss_groups(self) -> list[dict[str, Any]]:
+        """What the loss itself has to learn; it is no part of the network, which weight decay keeps small."""
+        own = [parameter for parameter in self.criterion.parameters() if parameter.requires_grad]
+        if own and own_shard().processes > 1:
+            raise InputError(
+                "training.loss: has parameters of its own, whose gradient several processes would add up; train it in "
+                "one process (executor.resources)"
+            )
+        return [{"params": own, "lr": self.spec.lr, "weight_decay": 0.0, "scheduled": True}] if own else []
 
     def _optimizer(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
         lr = self.spec.lr

@@ -4,15 +4,18 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
+from autorf.data.segmentation_set import InMemory, SegmentationSet, Splits
 from autorf.errors import InputError
 from autorf.losses.criterion import Criterion
 from autorf.losses.spec import LossSpec
 from autorf.own_code.code import read_code
 from autorf.own_code.importing import importable
 from autorf.own_code.reference import parse_reference
+from autorf.training.module import SegmentationModule
+from autorf.training.spec import TrainingSpec
 
 LOSSES = """
 import torch
@@ -88,3 +91,29 @@ def test_what_is_wrong_with_it_is_one_line(function: str, message: str) -> None:
 def test_class_weights_that_it_would_not_hear_of_are_refused() -> None:
     with pytest.raises(InputError, match=r"training\.class_weights: .* takes no class_weights; add that argument"):
         loss("Entropy", torch.ones(3))
+
+
+def test_a_loss_that_is_a_module_is_part_of_the_trainings_state_and_learns(tmp_path: Path) -> None:
+    (tmp_path / "own_loss.py").write_text(
+        "import torch\n"
+        "class Learned(torch.nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.factor = torch.nn.Parameter(torch.ones(()))\n"
+        "    def forward(self, scores, mask):\n"
+        "        return self.factor * scores.square().mean()\n"
+    )
+    with importable(read_code([parse_reference("python:./own_loss.py:Learned")], tmp_path)):
+        training = TrainingSpec.model_validate({"loss": "python:./own_loss.py:Learned"})
+        module = SegmentationModule(nn.Conv2d(3, 3, 1), training, splits())
+    assert "criterion.own.0.factor" in module.state_dict()
+    module.training_step((torch.randn(2, 3, 4, 4), MASK), 0).backward()
+    groups = module._loss_groups()
+    assert [tensor.shape for tensor in groups[0]["params"]] == [()]
+    assert float(groups[0]["params"][0].grad) > 0
+
+
+def splits() -> Splits:
+    images = InMemory(torch.zeros(2, 3, 4, 4, dtype=torch.uint8), torch.zeros(2, 4, 4, dtype=torch.uint8))
+    split = SegmentationSet(images, (4, 4), 255)
+    return Splits(split, split, None, 3, 255, ("a", "b", "c"), (4, 4))
