@@ -21,6 +21,7 @@ import torch
 from autorf.driver.search import search
 from autorf.files import write_atomically
 from autorf.networks import ModelSpec, build
+from autorf.networks.encoder_weights import NOTES
 from autorf.statistics import half_width
 from autorf.store.store import Record, open_store
 from autorf.study.spec import StudySpec, parse_study
@@ -46,11 +47,11 @@ def study(file: Path, data: Path, steps: int) -> StudySpec:
 
 def matched(file: Path) -> str:
     """What matched, as the library says it."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with warnings.catch_warnings():
+        # It is said once a process, and the search has said it.
+        warnings.simplefilter("ignore")
         build(ModelSpec(name=MODEL, encoder_weights=file), 6)
-    (line,) = [str(each.message) for each in caught if str(each.message).startswith(AXIS)]
-    return line.replace(str(file), file.name)
+    return f"{AXIS}: {file.name}: {NOTES[file]}"
 
 
 def table(records: Sequence[Record], file: Path, steps: int) -> Iterator[str]:
