@@ -219,5 +219,5 @@ def _warnings(advice: Advice, at_one: float, without: float, map_side: int) -> l
     if advice.inflation is None and advice.target_rf > without:
         warnings.append(f"no inflation factor in {list(FACTORS)} reaches the target from the present dilation")
     if not advice.tiling.exact:
-        warnings.append("tiled inference is not exact: global paths read the whole image")
+        warnings.append(f"tiled inference is not exact: {advice.tiling.reason}")
     return warnings

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from autorf.fields.obstacles import Obstacle
 
 Array = np.ndarray[Any, Any]
 
@@ -112,12 +115,16 @@ class Hull:
 class Field:
     """What a tensor depends on: per input axis (rows, columns) a union of hulls; no hull means nothing local.
 
-    ``global_context`` says that a global path, left out of the hulls, leads here.
+    ``global_context`` says that a global path, left out of the hulls, leads here. ``obstacles`` are what on the way
+    here keeps tiles from being exact; the engine sets them, no rule has to. ``uniform`` says of a tensor that no image
+    reaches that it has one value everywhere.
     """
 
     shape: tuple[int, ...]
     axes: tuple[tuple[Hull, ...], tuple[Hull, ...]] = ((), ())
     global_context: bool = False
+    obstacles: tuple[Obstacle, ...] = ()
+    uniform: bool = False
 
     @property
     def depends_on_input(self) -> bool:

@@ -113,6 +113,16 @@ def settled_views(model: nn.Module, first: View, output: Output, in_channels: in
     return views[0], views[1]
 
 
+def larger_view(model: nn.Module, first: View, output: Output, in_channels: int) -> View:
+    """A view like ``first`` of an image of twice its sides.
+
+    Raises:
+        InputError: if the network does not take it.
+    """
+    size = 2 * first.size[0], 2 * first.size[1]
+    return View(trace(capture(model, size, output, in_channels, every=first.every)), size, first.every)
+
+
 def _grown(size: Size, axes: list[int], side: int) -> Size:
     """Multiples of ``size``, so that what divides the image still does."""
     height, width = (-(-side // small) * small if axis in axes else small for axis, small in enumerate(size))
