@@ -2,7 +2,7 @@
 
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from autorf.advice import Advice, advise
+from autorf.advice import Advice, Knob, advise
 from autorf.cli.exit_codes import DONE
 from autorf.data.decoding import read_image
 from autorf.data.pairs import IMAGE_SUFFIXES
@@ -24,6 +24,7 @@ from autorf.files import check_output, write_atomically
 from autorf.networks import ModelSpec, build
 from autorf.specification import MOST_PIXELS, parse
 from autorf.study.plain_yaml import parse_yaml
+from autorf.surgery.dry_run import input_channels
 
 FORMATS = ("table", "json")
 NOISE_IMAGES, MOST_IMAGES = 8, 64
@@ -77,8 +78,11 @@ def suggest(
     size = parse_size(image_size, "--image-size")
     if (object_size is None) == (rnorm is None):
         raise InputError("give --object-size (pixels) or --rnorm (receptive field over image side), one of the two")
-    built, _ = build_model(model, options)
-    advice = _quietly(lambda: advise(built, size, object_size=object_size, rnorm=rnorm))
+    built, spec = build_model(model, options)
+    channels = input_channels(built)
+    advice = _quietly(
+        lambda: advise(built, size, object_size=object_size, rnorm=rnorm, in_channels=channels, spec=spec)
+    )
     if format == "json":
         print(json.dumps({**advice.to_dict(), "model": model}, indent=2))
     else:
@@ -221,18 +225,19 @@ def _print_effective(field: EffectiveField, request: EffectiveRequest, source: s
 def _print_advice(model: str, advice: Advice) -> None:
     current = advice.current
     height, width = current.image_size
-    knobs = f"{len(advice.layers)} layers, {advice.layers[0]} .. {advice.layers[-1]}"
     lines = [
         f"{model} on {height}x{width}: receptive field {_pair(current.size)} px, rnorm {current.rnorm:.2f}",
         f"  wanted           {advice.target_rf:g} px, rnorm {advice.target_rnorm:.2f}",
-        f"  adjust           {advice.layers[0] if len(advice.layers) == 1 else knobs}",
     ]
-    gives = "none gives it; with" if advice.dilation is None else f"{advice.dilation:.2g} gives it; search"
-    lines.append(f"  dilation         {gives}:")
+    if advice.layers:
+        gives = "none gives it; with" if advice.dilation is None else f"{advice.dilation:.2g} gives it; search"
+        lines.append(f"  adjust           {_adjusted(advice.layers)}")
+        lines.append(f"  dilation         {gives}:")
     for option in advice.options:
         lines.append(f"    {option.dilation:>4}           rf {_pair(option.rf)} px, rnorm {option.rnorm:.2f}")
     if advice.inflation is not None:
         lines.append(f"  inflation        f from {advice.inflation[0]:g} to {advice.inflation[1]:g}")
+    lines += knob_lines(advice.knobs)
     if advice.upsampling > 1:
         lines.append(f"  up-sampling      x{advice.upsampling} before {advice.layers[0]}")
     tiles = advice.tiling
@@ -243,6 +248,27 @@ def _print_advice(model: str, advice: Advice) -> None:
     )
     lines += [f"  warning          {warning}" for warning in advice.warnings]
     print("\n".join(lines))
+
+
+def _adjusted(layers: tuple[str, ...]) -> str:
+    return layers[0] if len(layers) == 1 else f"{len(layers)} layers, {layers[0]} .. {layers[-1]}"
+
+
+def knob_lines(knobs: Sequence[Knob]) -> list[str]:
+    """A line for every knob that brings the field nearer to the wanted one, the best of them first."""
+    helpful = [knob for knob in knobs if knob.best is not None]
+    if not helpful:
+        return ["  knobs            none brings the field nearer"]
+    lines = ["  knobs            by how near they bring the field:"]
+    for knob in helpful:
+        values = ", ".join(f"{_value(each.value)}: {_pair(each.rf)} px" for each in knob.settings)
+        now = "" if knob.present is None else f" ({_value(knob.present)} now)"
+        lines.append(f"    {knob.axis}{now}  {values}")
+    return lines
+
+
+def _value(value: Any) -> str:
+    return "x".join(map(str, value)) if isinstance(value, list) and len(value) == 2 else str(value).replace(" ", "")
 
 
 def _widening(layers: tuple[LayerField, ...]) -> list[LayerField]:

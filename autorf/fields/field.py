@@ -10,11 +10,11 @@ from typing import Any
 from torch import nn
 
 from autorf.errors import InputError
-from autorf.fields.graph import main_key
+from autorf.fields.graph import capture, main_key
 from autorf.fields.measure import map_dim, measure, tidy
 from autorf.fields.obstacles import Obstacle, without_repeats
 from autorf.fields.scaling import may_depend_on_size, size_obstacles
-from autorf.fields.views import View, larger_view, settled_views, view
+from autorf.fields.views import Captures, View, larger_view, settled_views, view
 from autorf.ops._arguments import check_module, image_sides, kind_of, whole_number
 
 Pair = tuple[float, float]
@@ -151,11 +151,18 @@ def receptive_field(
     in_channels = whole_number("receptive_field", "in_channels", in_channels, most=MOST_CHANNELS)
     if isinstance(output, bool) or not isinstance(output, str | int | None):
         raise InputError(f"receptive_field: output must be a key, an index or a module's name, got {kind_of(output)}")
-    first = view(model, size, output, in_channels)
+    return receptive_field_by(capture, model, size, output, in_channels)
+
+
+def receptive_field_by(
+    captures: Captures, model: nn.Module, size: tuple[int, int], output: str | int | None, in_channels: int
+) -> ReceptiveField:
+    """:func:`receptive_field` of checked arguments, its graphs taken from ``captures``."""
+    first = view(captures, model, size, output, in_channels)
     if not first.local_outputs:
         _check_local(first, output)
-    views = settled_views(model, first, output, in_channels)
-    compared = views if views != (first, first) else _at_another_size(model, first, output, in_channels)
+    views = settled_views(captures, model, first, output, in_channels)
+    compared = views if views != (first, first) else _at_another_size(captures, model, first, output, in_channels)
     outputs = _outputs(first, views)
     if outputs:
         output = main_key(each.name for each in outputs) or widest(outputs)
@@ -186,12 +193,14 @@ def _on_the_way(views: Sequence[View]) -> Iterator[Obstacle]:
         yield from seen.output.obstacles
 
 
-def _at_another_size(model: nn.Module, first: View, output: str | int | None, in_channels: int) -> tuple[View, ...]:
+def _at_another_size(
+    captures: Captures, model: nn.Module, first: View, output: str | int | None, in_channels: int
+) -> tuple[View, ...]:
     """A view of an image twice as large, where the network may resize to a fixed size, and takes such an image."""
     if not may_depend_on_size(first):
         return ()
     with suppress(InputError):
-        return (larger_view(model, first, output, in_channels),)
+        return (larger_view(captures, model, first, output, in_channels),)
     return ()
 
 

@@ -1,9 +1,9 @@
 """Fields that others have published, of the layouts that agree with theirs.
 
 Araujo, Norris, Sim, *Computing receptive fields of convolutional neural networks*, Distill 2019, lists VGG-16 212
-(stride 32), MobileNetV1 315 and Inception-v3 1311 of the TF-Slim networks. Its ResNets are TF-Slim's too, which stride in the
-last block of a stage: ResNet-50 has 483 there, and 427 as torchvision builds it, with the stride in the 3x3 convolution
-of a stage's first block. ResNet-18 and -34 exist in torchvision's layout: 435 and 899.
+(stride 32), MobileNetV1 315 and Inception-v3 1311 of the TF-Slim networks. Its ResNets are TF-Slim's too, which stride
+in the last block of a stage: ResNet-50 has 483 there, and 427 as torchvision builds it, with the stride in the 3x3
+convolution of a stage's first block. ResNet-18 and -34 exist in torchvision's layout: 435 and 899.
 """
 
 from collections.abc import Callable
