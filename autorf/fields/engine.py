@@ -14,6 +14,7 @@ from autorf.errors import InputError
 from autorf.fields import joining, layout, markers, mixing, windows
 from autorf.fields.graph import Captured
 from autorf.fields.hull import Field, input_field
+from autorf.fields.least import least_before, with_least
 from autorf.fields.liveness import changes_in_place, live_nodes, storage_roots
 from autorf.fields.measure import even_step, is_map, steps_along
 from autorf.fields.mixing import pointwise
@@ -35,6 +36,7 @@ class Step:
         window: sides of a pooling's kernel; None of other operators.
         sides: of the map that it reads, along as many of its last dimensions.
         sized: whether it resizes to a size that it is given, not by a factor.
+        before: the field of its input along the path that widens it least; see :mod:`autorf.fields.least`.
     """
 
     layer: str
@@ -43,6 +45,7 @@ class Step:
     window: tuple[int, ...] | None = None
     sides: tuple[int, ...] = ()
     sized: bool = False
+    before: tuple[float, float] = (math.inf, math.inf)
 
 
 def _step(layer: str, call: Call, field: Field) -> Step:
@@ -52,7 +55,7 @@ def _step(layer: str, call: Call, field: Field) -> Step:
     scaled = call.arguments.get("scale_factors") or call.arguments.get("scales_h")
     sized = "adaptive" in name or ("upsample" in name and not scaled)
     sides = call.fields[0].shape[-n:] if n else ()
-    return Step(layer, name, field, pair(kernel, n) if kernel is not None else None, sides, sized)
+    return Step(layer, name, field, pair(kernel, n) if kernel is not None else None, sides, sized, least_before(call))
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ def trace(captured: Captured) -> Trace:
         for node in program.graph.nodes
         if node.op == "placeholder"
     ]
-    notes = _WalkNotes()
+    notes = _WalkNotes(next(field.shape for field in fields if field.depends_on_input))
     returned = _Walk(program.graph_module, notes).run(fields)
     outputs = dict(zip(keys, returned, strict=True)) if keys else {}
     coarsest = notes.coarsest[0], notes.coarsest[1]
@@ -97,7 +100,8 @@ def trace(captured: Captured) -> Trace:
 class _WalkNotes:
     """What a walk, with those of its sub-graphs, notes on its way."""
 
-    def __init__(self) -> None:
+    def __init__(self, shape: Sequence[int]) -> None:
+        self.image = shape[-2], shape[-1]
         self.steps: list[Step] = []
         self.last_map: tuple[str, Field] | None = None
         self.coarsest = [1.0, 1.0]
@@ -186,7 +190,7 @@ class _Walk:
                 "choose an earlier layer with output="
             )
         try:
-            result = marked(call, layer, function(call))
+            result = with_least(call, marked(call, layer, function(call)), self._notes.image)
         except NoRule as error:
             raise InputError(f"operator {target} in layer {layer!r} has no rule for {error}") from error
         self._notes.note(layer, call, result[0] if isinstance(result, list) else result)

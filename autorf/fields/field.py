@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,7 +29,9 @@ class LayerField:
     """One operator of the network that changes size, stride or field.
 
     ``name`` is the innermost module it runs in, ``kind`` the operator. ``size`` and ``stride`` are in input pixels,
-    None on a global path. ``shape`` is the output's ``(N, C, H, W)`` at the requested image size.
+    None on a global path. ``shape`` is the output's ``(N, C, H, W)`` at the requested image size. ``before`` is the
+    field of its input along the path that widens it least, None where only global paths lead to it: where that spans
+    the image, the layer sees nothing new.
     """
 
     name: str
@@ -36,11 +39,14 @@ class LayerField:
     size: Pair | None
     stride: Pair | None
     shape: tuple[int, ...]
+    before: Pair | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         size, stride = (list(pair) if pair else None for pair in (self.size, self.stride))
-        return {"name": self.name, "kind": self.kind, "rf": size, "stride": stride, "shape": list(self.shape)}
+        before = None if self.before is None else list(self.before)
+        named = {"name": self.name, "kind": self.kind, "rf": size, "stride": stride, "shape": list(self.shape)}
+        return {**named, "least_before": before}
 
 
 @dataclass(frozen=True)
@@ -251,7 +257,9 @@ def _rows(first: View, views: Sequence[View]) -> tuple[LayerField, ...]:
         )
         size = (height.size, width.size) if height and width else None
         stride = (height.stride, width.stride) if height and width else None
-        rows.append(LayerField(step.layer, step.operator, size, stride, step.field.shape))
+        least = tuple(seen.trace.steps[i].before[axis] for axis, seen in enumerate(used))
+        before = (tidy(least[0]), tidy(least[1])) if all(map(math.isfinite, least)) else None
+        rows.append(LayerField(step.layer, step.operator, size, stride, step.field.shape, before))
     return tuple(rows)
 
 

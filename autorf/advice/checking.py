@@ -1,0 +1,367 @@
+"""Whether a network sees enough of its pictures, which knob changes it and how to tile: without any training."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from autorf.advice.border import Border, border
+from autorf.advice.objects import ClassSizes, Component, class_sizes, components
+from autorf.advice.peak_memory import parse_memory
+from autorf.advice.samples import FolderSamples, Sample, Samples, Size, resized, usual_size
+from autorf.advice.suggestion import Advice, advise
+from autorf.advice.tile_check import TileCheck, tile_check
+from autorf.data.segmentation_set import normalise
+from autorf.errors import InputError, shown
+from autorf.fields.effective import EffectiveField, effective_receptive_field
+from autorf.fields.field import ReceptiveField, receptive_field
+from autorf.networks import ModelSpec, build
+from autorf.ops._arguments import check_module, image_sides, kind_of
+from autorf.surgery.dry_run import input_channels
+
+EFFECTIVE_PICTURES = 4
+"""Over which the effective field is averaged."""
+
+DEFAULT_SIZE = (512, 512)
+"""Height and width in pixels where neither pictures nor a size are given."""
+
+RULE = "1 x object"
+BASIS = (
+    "a field as large as the largest kind of object, capped at the picture: half of that kind's pixels lie in objects "
+    "up to this size"
+)
+UNCERTAINTY = (
+    "a starting point: on twelve published curves of U-Nets, of one training each, this rule lost .035 Dice on average "
+    "and .126 at worst against the best field, 2.5 times the object .007 and .027, the largest field .006 and .039"
+)
+"""Of :data:`RULE`, from ``benchmarks/results/public_curves.md``, nearest of the grid."""
+
+
+@dataclass(frozen=True)
+class Sufficient:
+    """The field that is advised, as a side in input pixels, by a rule whose basis and uncertainty are said with it."""
+
+    rf: float
+    rnorm: float
+    rule: str = RULE
+    basis: str = BASIS
+    uncertainty: str = UNCERTAINTY
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "rf": self.rf,
+            "rnorm": self.rnorm,
+            "rule": self.rule,
+            "basis": self.basis,
+            "uncertainty": self.uncertainty,
+        }
+
+
+@dataclass(frozen=True)
+class SizeRow:
+    """Pictures of one size: how many, the network's field over their side, and half of the objects' sides up to it."""
+
+    size: Size
+    pictures: int
+    rnorm: float
+    median_object: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "size": list(self.size),
+            "pictures": self.pictures,
+            "rnorm": self.rnorm,
+            "median_object": self.median_object,
+        }
+
+
+@dataclass(frozen=True)
+class ModelCheck:
+    """What :func:`check` found. Sides are in pixels of the network's input.
+
+    Attributes:
+        model: its name, or its class's.
+        weights: what its weights are, in words: the effective field depends on them.
+        field: the theoretical receptive field.
+        effective: the effective one; None where it could not be measured.
+        source: where the pictures are from; None without.
+        sizes: the pictures by their own size.
+        objects: the sizes of each class's objects; empty without masks.
+        border: the layers that cannot matter.
+        sufficient: the field that is advised; None without objects.
+        advice: the knobs to get there; None without objects, or where nothing can be turned.
+        tiles: for a memory, and what halos cost.
+        notes: what was assumed, and what could not be measured.
+        shown: a picture and its mask, and ``shown_objects`` the objects in it.
+    """
+
+    model: str
+    weights: str
+    field: ReceptiveField
+    effective: EffectiveField | None
+    source: str | None
+    sizes: tuple[SizeRow, ...]
+    objects: tuple[ClassSizes, ...]
+    border: Border
+    sufficient: Sufficient | None
+    advice: Advice | None
+    tiles: TileCheck
+    notes: tuple[str, ...] = ()
+    shown: Sample | None = field(default=None, repr=False)
+    shown_objects: tuple[Component, ...] = field(default=(), repr=False)
+
+    @property
+    def too_large(self) -> tuple[str, ...]:
+        """The classes that do not fit into a field, in words."""
+        return tuple(line for sizes in self.objects if (line := self.misfit(sizes)))
+
+    def misfit(self, sizes: ClassSizes) -> str | None:
+        """Why a class's objects do not fit; None where they do, or are background."""
+        if sizes.background:
+            return None
+        side, typical = min(self.field.size), f"{sizes.name}: half of its pixels lie in objects up to"
+        if sizes.typical > side and not self.field.global_context:
+            return f"{typical} {sizes.typical:g} px, larger than the whole field ({side:g} px)"
+        reach = None if self.effective is None else self.effective.sides[0.99]
+        if reach is not None and sizes.typical > reach:
+            return f"{typical} {sizes.typical:g} px, larger than the effective field (99 % within {reach} px)"
+        return None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The contract of ``autorf check --format json``; keys may be added, none is renamed."""
+        measured = self.field
+        return {
+            "model": self.model,
+            "image_size": list(measured.image_size),
+            "weights": self.weights,
+            "field": {
+                "rf": list(measured.size),
+                "rnorm": measured.rnorm,
+                "stride": list(measured.stride),
+                "global_context": measured.global_context,
+                "exact": list(measured.exact),
+                "effective": None if self.effective is None else self.effective.to_dict(),
+            },
+            "pictures": None if self.source is None else {
+                "source": self.source,
+                "sizes": [row.to_dict() for row in self.sizes],
+            },
+            "objects": [{**sizes.to_dict(), "misfit": self.misfit(sizes)} for sizes in self.objects],
+            "layers": self.border.to_dict(),
+            "sufficient": None if self.sufficient is None else self.sufficient.to_dict(),
+            "advice": None if self.advice is None else self.advice.to_dict(),
+            "tiles": self.tiles.to_dict(),
+            "notes": list(self.notes),
+        }  # fmt: skip
+
+
+def check(
+    model: nn.Module | ModelSpec | str,
+    images: Path | str | None = None,
+    masks: Path | str | None = None,
+    image_size: Size | int | None = None,
+    memory: str | int | None = None,
+    *,
+    class_names: Sequence[str] = (),
+    spec: ModelSpec | None = None,
+    samples: Samples | None = None,
+) -> ModelCheck:
+    """Whether a network sees enough of its pictures, which knob changes it, and how to tile them.
+
+    Nothing is trained: the theoretical field is read off the network's graph, the effective one from its gradient, the
+    objects from the masks, and the memory and the errors of tiles are measured by running the network.
+
+    Args:
+        model: the network, or its name as for :func:`autorf.build`; run in evaluation mode and left as it was.
+        images: a folder of pictures; None for noise.
+        masks: a folder of masks of the same names, 8-bit PNG, one class a pixel.
+        image_size: what pictures are resized to, ``(height, width)`` or one side in pixels; None for their own size.
+        memory: bytes, or such as ``"8GB"``, that a tile's forward pass may take; None for no largest tile.
+        class_names: of the masks' labels, from 0 on.
+        spec: how ``model`` was built, where it was by name: its keys are then among the knobs.
+        samples: pictures and masks from elsewhere, in the place of ``images`` and ``masks``.
+
+    Returns:
+        What was found; its ``to_dict()`` is the contract of ``autorf check --format json``.
+
+    Raises:
+        InputError: for masks without objects, a memory that holds not even one tile, a model that reads other channels
+            than pictures have, or pictures, masks or an image size that cannot be used.
+
+    Examples:
+        >>> import autorf
+        >>> from torch import nn
+        >>> model = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.Conv2d(8, 2, 3, padding=1))
+        >>> checked = autorf.check(model, image_size=64, memory="1MB")
+        >>> checked.field.size, checked.tiles.tiling.exact, checked.tiles.holds_exact
+        ((7, 7), True, True)
+    """
+    network, spec = _network(model, spec)
+    given = samples if samples is not None else _samples(images, masks, class_names)
+    limit = None if memory is None else parse_memory(memory)
+    channels = input_channels(network)
+    _check_channels(channels, given)
+    size = _size(image_size, given)
+    measured = receptive_field(network, size, in_channels=channels)
+    pictures = _Pictures(given, None if image_size is None else size)
+    images_seen = pictures.tensors(size) if given is not None else [_noise(channels, size)]
+    effective, notes = _effective(network, images_seen)
+    sufficient = _sufficient(pictures.objects, size)
+    advice, told = _advice(network, size, sufficient, channels, spec)
+    return ModelCheck(
+        model=spec.name if spec is not None else type(network).__name__,
+        weights=_weights(spec, model),
+        field=measured,
+        effective=effective,
+        source=None if given is None else given.source,
+        sizes=pictures.by_size(measured),
+        objects=pictures.objects,
+        border=border(measured),
+        sufficient=sufficient,
+        advice=advice,
+        tiles=tile_check(network, measured, memory=limit, picture=images_seen[0]),
+        notes=(*(() if given is None else given.notes), *notes, *told),
+        shown=pictures.shown,
+        shown_objects=pictures.shown_objects,
+    )
+
+
+def _network(model: Any, spec: ModelSpec | None) -> tuple[nn.Module, ModelSpec | None]:
+    if not isinstance(model, str | ModelSpec):
+        check_module("check", model)
+        return model, spec
+    named = ModelSpec(name=model) if isinstance(model, str) else model
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # random weights, but the same ones each time
+        return build(named).eval(), named
+
+
+def _weights(spec: ModelSpec | None, given: Any) -> str:
+    if spec is None:
+        return "as given"
+    if spec.weights is not None:
+        return f"of {spec.weights}"
+    if spec.pretrained or spec.encoder_weights is not None:
+        return "published ones of the encoder, else random"
+    return "random" if isinstance(given, str | ModelSpec) else "as built"
+
+
+def _samples(images: Any, masks: Any, class_names: Sequence[str]) -> Samples | None:
+    for name, folder in (("images", images), ("masks", masks)):
+        if folder is not None and not isinstance(folder, str | Path):
+            raise InputError(f"check: {name} must be a folder, got {kind_of(folder)}")
+    if images is None and masks is not None:
+        raise InputError("check: masks without images: give both folders, or the images alone")
+    if images is None:
+        return None
+    names = dict(enumerate(class_names))
+    return FolderSamples(Path(images), None if masks is None else Path(masks), names)
+
+
+def _check_channels(channels: int, samples: Samples | None) -> None:
+    if samples is None or channels == 3:
+        return
+    raise InputError(
+        f"check: the model reads {channels} channel{'s' * (channels != 1)} and the pictures of {shown(samples.source)} "
+        "have 3; build it with in_channels 3 (such as --set args.in_channels=3), or check it without pictures"
+    )
+
+
+def _size(image_size: Any, samples: Samples | None) -> Size:
+    if image_size is not None:
+        return image_sides("check", image_size)
+    return DEFAULT_SIZE if samples is None else usual_size(samples.sizes)
+
+
+class _Pictures:
+    """The objects of every picture, at one size or each at its own, and the picture that is shown."""
+
+    def __init__(self, samples: Samples | None, size: Size | None) -> None:
+        self._samples, self._size = samples, size
+        self.objects: tuple[ClassSizes, ...] = ()
+        self.shown: Sample | None = None
+        self.shown_objects: tuple[Component, ...] = ()
+        self._sides: dict[Size, list[int]] = {}
+        if samples is not None:
+            self._look(samples, size)
+
+    def _look(self, samples: Samples, size: Size | None) -> None:
+        found: list[list[Component]] = []
+        usual = usual_size(samples.sizes)
+        for index, own in enumerate(samples.sizes):
+            sample = samples.read(index, size)
+            members = [] if sample.mask is None else components(sample.mask, samples.ignored)
+            found.append(members)
+            kinds = len({each.label for each in members})
+            if own == usual and (self.shown is None or kinds > len({each.label for each in self.shown_objects})):
+                self.shown, self.shown_objects = sample, tuple(members)
+        if self.shown is None or self.shown.mask is None:
+            return
+        self.objects = class_sizes(found, samples.names)
+        kept = {sizes.label for sizes in self.objects if not sizes.background}
+        if not kept:
+            raise InputError(f"check: the masks of {shown(samples.source)} hold no object, only the background")
+        self.shown_objects = tuple(each for each in self.shown_objects if each.label in kept)
+        for own, members in zip(samples.sizes, found, strict=True):
+            self._sides.setdefault(own, []).extend(each.side for each in members if each.label in kept)
+
+    def by_size(self, measured: ReceptiveField) -> tuple[SizeRow, ...]:
+        """A row for each size of picture, the most frequent first."""
+        if self._samples is None:
+            return ()
+        counts = Counter(self._samples.sizes)
+        return tuple(self._row(size, count, measured) for size, count in counts.most_common())
+
+    def _row(self, size: Size, count: int, measured: ReceptiveField) -> SizeRow:
+        seen_at = size if self._size is None else self._size
+        rnorm = max(rf / side for rf, side in zip(measured.size, seen_at, strict=True))
+        sides = self._sides.get(size)
+        return SizeRow(size, count, rnorm, float(np.median(sides)) if sides else None)
+
+    def tensors(self, size: Size) -> list[Tensor]:
+        """Some of the pictures as the network sees them, each ``(1, 3, H, W)``; the one that is shown first."""
+        assert self._samples is not None
+        assert self.shown is not None
+        count = min(len(self._samples.sizes), EFFECTIVE_PICTURES - 1)
+        others = [round(at) for at in np.linspace(0, len(self._samples.sizes) - 1, count)]
+        chosen = [resized(self.shown, size), *(self._samples.read(index, size) for index in others)]
+        return [normalise(torch.from_numpy(each.image.copy()).permute(2, 0, 1)[None]) for each in chosen]
+
+
+def _noise(channels: int, size: Size) -> Tensor:
+    return torch.randn((1, channels, *size), generator=torch.Generator().manual_seed(0))
+
+
+def _effective(model: nn.Module, images: Sequence[Tensor]) -> tuple[EffectiveField | None, tuple[str, ...]]:
+    try:
+        return effective_receptive_field(model, images), ()
+    except InputError as error:
+        return None, (f"no effective field: {error}",)
+
+
+def _sufficient(objects: Sequence[ClassSizes], size: Size) -> Sufficient | None:
+    kinds = [sizes.typical for sizes in objects if not sizes.background]
+    if not kinds:
+        return None
+    rf = min(max(kinds), float(max(size)))
+    return Sufficient(rf, rf / min(size))
+
+
+def _advice(
+    model: nn.Module, size: Size, sufficient: Sufficient | None, channels: int, spec: ModelSpec | None
+) -> tuple[Advice | None, tuple[str, ...]]:
+    if sufficient is None:
+        return None, ()
+    try:
+        return advise(model, size, object_size=sufficient.rf, in_channels=channels, spec=spec), ()
+    except InputError as error:
+        return None, (f"no knob of the network: {error}",)
