@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from autorf.advice.border import Border, border
-from autorf.advice.objects import ClassSizes, Component, class_sizes, components
+from autorf.advice.border import border
+from autorf.advice.model_check import ModelCheck, SizeRow, Sufficient
+from autorf.advice.objects import ClassSizes, Component, class_sizes, components, typical_side
 from autorf.advice.peak_memory import parse_memory
 from autorf.advice.samples import FolderSamples, Sample, Samples, Size, resized, usual_size
 from autorf.advice.suggestion import Advice, advise
-from autorf.advice.tile_check import TileCheck, tile_check
+from autorf.advice.tile_check import tile_check
 from autorf.data.segmentation_set import normalise
 from autorf.errors import InputError, shown
 from autorf.fields.effective import EffectiveField, effective_receptive_field
@@ -31,137 +31,6 @@ EFFECTIVE_PICTURES = 4
 
 DEFAULT_SIZE = (512, 512)
 """Height and width in pixels where neither pictures nor a size are given."""
-
-RULE = "1 x object"
-BASIS = (
-    "a field as large as the largest kind of object, capped at the picture: half of that kind's pixels lie in objects "
-    "up to this size"
-)
-UNCERTAINTY = (
-    "a starting point: on twelve published curves of U-Nets, of one training each, this rule lost .035 Dice on average "
-    "and .126 at worst against the best field, 2.5 times the object .007 and .027, the largest field .006 and .039"
-)
-"""Of :data:`RULE`, from ``benchmarks/results/public_curves.md``, nearest of the grid."""
-
-
-@dataclass(frozen=True)
-class Sufficient:
-    """The field that is advised, as a side in input pixels, by a rule whose basis and uncertainty are said with it."""
-
-    rf: float
-    rnorm: float
-    rule: str = RULE
-    basis: str = BASIS
-    uncertainty: str = UNCERTAINTY
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {
-            "rf": self.rf,
-            "rnorm": self.rnorm,
-            "rule": self.rule,
-            "basis": self.basis,
-            "uncertainty": self.uncertainty,
-        }
-
-
-@dataclass(frozen=True)
-class SizeRow:
-    """Pictures of one size: how many, the network's field over their side, and half of the objects' sides up to it."""
-
-    size: Size
-    pictures: int
-    rnorm: float
-    median_object: float | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {
-            "size": list(self.size),
-            "pictures": self.pictures,
-            "rnorm": self.rnorm,
-            "median_object": self.median_object,
-        }
-
-
-@dataclass(frozen=True)
-class ModelCheck:
-    """What :func:`check` found. Sides are in pixels of the network's input.
-
-    Attributes:
-        model: its name, or its class's.
-        weights: what its weights are, in words: the effective field depends on them.
-        field: the theoretical receptive field.
-        effective: the effective one; None where it could not be measured.
-        source: where the pictures are from; None without.
-        sizes: the pictures by their own size.
-        objects: the sizes of each class's objects; empty without masks.
-        border: the layers that cannot matter.
-        sufficient: the field that is advised; None without objects.
-        advice: the knobs to get there; None without objects, or where nothing can be turned.
-        tiles: for a memory, and what halos cost.
-        notes: what was assumed, and what could not be measured.
-        shown: a picture and its mask, and ``shown_objects`` the objects in it.
-    """
-
-    model: str
-    weights: str
-    field: ReceptiveField
-    effective: EffectiveField | None
-    source: str | None
-    sizes: tuple[SizeRow, ...]
-    objects: tuple[ClassSizes, ...]
-    border: Border
-    sufficient: Sufficient | None
-    advice: Advice | None
-    tiles: TileCheck
-    notes: tuple[str, ...] = ()
-    shown: Sample | None = field(default=None, repr=False)
-    shown_objects: tuple[Component, ...] = field(default=(), repr=False)
-
-    @property
-    def too_large(self) -> tuple[str, ...]:
-        """The classes that do not fit into a field, in words."""
-        return tuple(line for sizes in self.objects if (line := self.misfit(sizes)))
-
-    def misfit(self, sizes: ClassSizes) -> str | None:
-        """Why a class's objects do not fit; None where they do, or are background."""
-        if sizes.background:
-            return None
-        side, typical = min(self.field.size), f"{sizes.name}: half of its pixels lie in objects up to"
-        if sizes.typical > side and not self.field.global_context:
-            return f"{typical} {sizes.typical:g} px, larger than the whole field ({side:g} px)"
-        reach = None if self.effective is None else self.effective.sides[0.99]
-        if reach is not None and sizes.typical > reach:
-            return f"{typical} {sizes.typical:g} px, larger than the effective field (99 % within {reach} px)"
-        return None
-
-    def to_dict(self) -> dict[str, Any]:
-        """The contract of ``autorf check --format json``; keys may be added, none is renamed."""
-        measured = self.field
-        return {
-            "model": self.model,
-            "image_size": list(measured.image_size),
-            "weights": self.weights,
-            "field": {
-                "rf": list(measured.size),
-                "rnorm": measured.rnorm,
-                "stride": list(measured.stride),
-                "global_context": measured.global_context,
-                "exact": list(measured.exact),
-                "effective": None if self.effective is None else self.effective.to_dict(),
-            },
-            "pictures": None if self.source is None else {
-                "source": self.source,
-                "sizes": [row.to_dict() for row in self.sizes],
-            },
-            "objects": [{**sizes.to_dict(), "misfit": self.misfit(sizes)} for sizes in self.objects],
-            "layers": self.border.to_dict(),
-            "sufficient": None if self.sufficient is None else self.sufficient.to_dict(),
-            "advice": None if self.advice is None else self.advice.to_dict(),
-            "tiles": self.tiles.to_dict(),
-            "notes": list(self.notes),
-        }  # fmt: skip
 
 
 def check(
@@ -246,13 +115,11 @@ def _network(model: Any, spec: ModelSpec | None) -> tuple[nn.Module, ModelSpec |
 
 
 def _weights(spec: ModelSpec | None, given: Any) -> str:
-    if spec is None:
+    if isinstance(given, nn.Module) or spec is None:
         return "as given"
     if spec.weights is not None:
         return f"of {spec.weights}"
-    if spec.pretrained or spec.encoder_weights is not None:
-        return "published ones of the encoder, else random"
-    return "random" if isinstance(given, str | ModelSpec) else "as built"
+    return "published ones of the encoder" if spec.pretrained or spec.encoder_weights is not None else "random"
 
 
 def _samples(images: Any, masks: Any, class_names: Sequence[str]) -> Samples | None:
@@ -290,7 +157,7 @@ class _Pictures:
         self.objects: tuple[ClassSizes, ...] = ()
         self.shown: Sample | None = None
         self.shown_objects: tuple[Component, ...] = ()
-        self._sides: dict[Size, list[int]] = {}
+        self._of_size: dict[Size, list[Component]] = {}
         if samples is not None:
             self._look(samples, size)
 
@@ -312,7 +179,7 @@ class _Pictures:
             raise InputError(f"check: the masks of {shown(samples.source)} hold no object, only the background")
         self.shown_objects = tuple(each for each in self.shown_objects if each.label in kept)
         for own, members in zip(samples.sizes, found, strict=True):
-            self._sides.setdefault(own, []).extend(each.side for each in members if each.label in kept)
+            self._of_size.setdefault(own, []).extend(each for each in members if each.label in kept)
 
     def by_size(self, measured: ReceptiveField) -> tuple[SizeRow, ...]:
         """A row for each size of picture, the most frequent first."""
@@ -324,8 +191,8 @@ class _Pictures:
     def _row(self, size: Size, count: int, measured: ReceptiveField) -> SizeRow:
         seen_at = size if self._size is None else self._size
         rnorm = max(rf / side for rf, side in zip(measured.size, seen_at, strict=True))
-        sides = self._sides.get(size)
-        return SizeRow(size, count, rnorm, float(np.median(sides)) if sides else None)
+        members = self._of_size.get(size)
+        return SizeRow(size, count, rnorm, typical_side(members) if members else None)
 
     def tensors(self, size: Size) -> list[Tensor]:
         """Some of the pictures as the network sees them, each ``(1, 3, H, W)``; the one that is shown first."""

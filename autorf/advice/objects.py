@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,16 +101,14 @@ def class_sizes(pictures: Iterable[Iterable[Component]], names: Mapping[int, str
 
 def _of_class(label: int, members: list[Component], pictures: int, names: Mapping[int, str]) -> ClassSizes:
     sides = np.array([each.side for each in members], float)
-    areas = np.array([each.area for each in members], float)
     name = names.get(label, str(label))
     quantiles = {share: float(np.quantile(sides, share, method="inverted_cdf")) for share in QUANTILES}
-    return ClassSizes(
-        label, name, pictures, len(members), quantiles, weighted_median(sides, areas), name.lower() in BACKGROUND
-    )
+    background = name.lower() in BACKGROUND
+    return ClassSizes(label, name, pictures, len(members), quantiles, typical_side(members), background)
 
 
-def weighted_median(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
-    """The smallest value up to which at least half of the weight lies."""
-    order = np.argsort(values)
-    reached = np.cumsum(weights[order]) >= weights.sum() / 2
-    return float(values[order][int(np.argmax(reached))])
+def typical_side(members: Sequence[Component]) -> float:
+    """The smallest side up to which objects hold at least half of all their pixels."""
+    ordered = sorted(members, key=lambda each: each.side)
+    reached = np.cumsum([each.area for each in ordered])
+    return float(ordered[int(np.searchsorted(reached, reached[-1] / 2))].side)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from autorf.advice.tiling import Tiling, tiling
 from autorf.errors import InputError
 from autorf.fields.field import ReceptiveField, widest
 from autorf.fields.graph import Output, main_key, pick_output
-from autorf.surgery.dry_run import evaluation
+from autorf.surgery.dry_run import evaluation, input_channels
 
 Size = tuple[int, int]
 
@@ -106,7 +107,7 @@ def tile_check(
     notes: list[str] = []
     measurements = largest = tile = None
     errors: tuple[HaloError, ...] = ()
-    step = max(tiles.multiple)
+    step = math.lcm(*tiles.multiple)
     if memory is not None:
         try:
             measurements = memory_model(model, _channels(model, picture), step, attends=_attends(field))
@@ -124,8 +125,6 @@ def tile_check(
 
 
 def _channels(model: nn.Module, picture: Tensor | None) -> int:
-    from autorf.surgery.dry_run import input_channels
-
     return input_channels(model) if picture is None else picture.shape[1]
 
 
@@ -136,10 +135,8 @@ def _attends(field: ReceptiveField) -> bool:
 def _largest(measurements: MemoryModel, memory: int, step: int) -> int:
     largest = measurements.largest(memory, step)
     if not largest:
-        needed = f"{step}x{step} pixels, the smallest, take about {in_words(measurements.at(step))}"
-        raise InputError(
-            f"memory: {in_words(memory)} hold not even one tile: {needed}; give more, or a smaller network"
-        )
+        needed = f"the smallest, of {step}x{step} pixels, takes about {in_words(measurements.at(step))}"
+        raise InputError(f"memory: {in_words(memory)} holds not even one tile: {needed}; give more, or less to run")
     return largest
 
 
@@ -158,9 +155,7 @@ def _errors(
     sides = [side // step * step for side, step in zip(picture.shape[-2:], tiles.multiple, strict=True)]
     tile = _tile(sides[0], tiles.multiple[0], largest), _tile(sides[1], tiles.multiple[1], largest)
     if any(side < 2 * step for side, step in zip(sides, tiles.multiple, strict=True)):
-        raise InputError(
-            f"the picture is smaller than two tiles in steps of {max(tiles.multiple)} px: nothing measured"
-        )
+        raise InputError(f"the picture is smaller than two tiles in steps of {max(tiles.multiple)} px")
     image = picture[..., : sides[0], : sides[1]]
     with evaluation(model), torch.no_grad():
         whole = pick_output(model, model(image), output)
