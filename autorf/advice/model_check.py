@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import dataclasses
+from dataclasses import dataclass
 from typing import Any
 
 from autorf.advice.border import Border
@@ -97,8 +98,8 @@ class ModelCheck:
     advice: Advice | None
     tiles: TileCheck
     notes: tuple[str, ...] = ()
-    shown: Sample | None = field(default=None, repr=False)
-    shown_objects: tuple[Component, ...] = field(default=(), repr=False)
+    shown: Sample | None = dataclasses.field(default=None, repr=False)
+    shown_objects: tuple[Component, ...] = dataclasses.field(default=(), repr=False)
 
     @property
     def too_large(self) -> tuple[str, ...]:

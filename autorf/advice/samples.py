@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +42,7 @@ class Sample(NamedTuple):
     mask: NDArray[np.uint8] | None
 
 
-class Samples(Protocol):
+class Samples:
     """Where a check gets its pictures from.
 
     Attributes:
@@ -58,13 +59,13 @@ class Samples(Protocol):
     sizes: Sequence[Size]
     notes: tuple[str, ...]
 
+    @abstractmethod
     def read(self, index: int, size: Size | None) -> Sample:
         """One picture and mask, brought to a size unless that is None."""
-        ...
 
 
 @dataclass
-class FolderSamples:
+class FolderSamples(Samples):
     """Files of a folder of pictures, with a folder of masks or none; see :class:`Samples`.
 
     Raises:
@@ -77,8 +78,8 @@ class FolderSamples:
 
     def __post_init__(self) -> None:
         self.source = f"{self.images}"
-        self.ignored: int | None = None
-        self.notes: tuple[str, ...] = ()
+        self.ignored = None
+        self.notes = ()
         self._pairs = self._files()
         self.sizes = [stored_size(image) for image, _ in self._pairs]
         if self.masks is not None:
@@ -122,17 +123,17 @@ class FolderSamples:
         return resized(Sample(np.asarray(image, np.uint8), classes), size)
 
 
-class SetSamples:
+class SetSamples(Samples):
     """Images of a split of a data set, at the size that its study trains at; see :class:`Samples`."""
 
     def __init__(self, split: SegmentationSet, names: Sequence[str], source: str) -> None:
         self._source = split.at_image_size().source
         self._chosen = _spread(range(len(split)))
         self.source = source
-        self.names: Mapping[int, str] = dict(enumerate(names))
+        self.names = dict(enumerate(names))
         self.ignored = split.ignore_index
         self.sizes = [split.image_size] * len(self._chosen)
-        self.notes: tuple[str, ...] = ()
+        self.notes = ()
 
     def read(self, index: int, size: Size | None) -> Sample:
         """See :class:`Samples`."""

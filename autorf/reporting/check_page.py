@@ -114,14 +114,18 @@ def _chart(checked: ModelCheck) -> Chart:
     boxes = [("receptive field", _sides(checked.field.size))]
     if checked.effective is not None:
         boxes += [(f"effective, {share:.0%}", str(side)) for share, side in checked.effective.sides.items()]
-    data = table("The boxes", [Column("box", is_number=False), "side, px"], boxes)
+    data = table("The boxes", [_words("box"), "side, px"], boxes)
     caption = "What a box holds moves the output at its centre; the pointer names each object's class and side."
     return Chart("picture", caption, (View("", (check_picture(checked),)),), data)
 
 
+def _words(title: str) -> Column:
+    return Column(title, is_number=False)
+
+
 def _objects(checked: ModelCheck) -> Table:
-    columns = [Column("class", is_number=False), "pictures", "objects", "10 %, px", "50 %, px", "90 %, px",
-               "typical, px", Column("fits", is_number=False)]  # fmt: skip
+    sides = ("10 %, px", "50 %, px", "90 %, px", "typical, px")
+    columns: list[Column | str] = [_words("class"), "pictures", "objects", *sides, _words("fits")]
     lines = []
     for sizes in checked.objects:
         misfit = checked.misfit(sizes)
@@ -133,7 +137,7 @@ def _objects(checked: ModelCheck) -> Table:
 
 
 def _sizes(checked: ModelCheck) -> Table:
-    columns = [Column("size", is_number=False), "pictures", "rnorm", "typical object, px"]
+    columns: list[Column | str] = [_words("size"), "pictures", "rnorm", "typical object, px"]
     lines = [
         (" x ".join(map(str, row.size)), str(row.pictures), f"{row.rnorm:.2f}", short(row.typical_side, 1))
         for row in checked.sizes
@@ -142,7 +146,7 @@ def _sizes(checked: ModelCheck) -> Table:
 
 
 def _knobs(knobs: Sequence[Knob]) -> Table:
-    columns = [Column("knob", is_number=False), Column("now", is_number=False), Column("gives", is_number=False)]
+    columns = [_words("knob"), _words("now"), _words("gives")]
     lines = []
     for knob in knobs:
         gives = ", ".join(f"{_value(each.value)}: {_sides(each.rf)} px" for each in knob.settings)
