@@ -13,7 +13,7 @@ from torch import nn
 from autorf.errors import InputError
 from autorf.fields.graph import capture, main_key
 from autorf.fields.measure import map_dim, measure, tidy
-from autorf.fields.obstacles import Obstacle, without_repeats
+from autorf.fields.obstacles import Obstacle, of_modules, without_repeats
 from autorf.fields.scaling import may_depend_on_size, size_obstacles
 from autorf.fields.views import Captures, View, larger_view, settled_views, view
 from autorf.ops._arguments import check_module, image_sides, kind_of, whole_number
@@ -190,7 +190,9 @@ def receptive_field_by(
         note=_note(views[0], size, outputs, output, settled=height.settled and width.settled),
         outputs=outputs,
         wraps=height.wraps or width.wraps,
-        obstacles=without_repeats([*_on_the_way((first, *views)), *size_obstacles(first, compared)]),
+        obstacles=without_repeats(
+            [*of_modules(model), *_on_the_way((first, *views)), *size_obstacles(first, compared)]
+        ),
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
+
+from torch import nn
 
 from autorf.fields.hull import Field, Hull
 from autorf.fields.registry import Call
@@ -20,7 +22,7 @@ class Obstacle:
     Attributes:
         layer: the innermost module it runs in, as in ``model.named_modules()``; empty for the model itself.
         kind: ``normalisation``, ``global``, ``position``, ``corners``, ``ratio``, ``between``, ``circular``,
-            ``fixed_size`` or ``growing_window``.
+            ``fixed_size``, ``growing_window``, ``per_pixel`` or ``searching``.
         reason: what it does, in words that follow the layer's name.
     """
 
@@ -31,6 +33,15 @@ class Obstacle:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {"layer": self.layer, "kind": self.kind, "reason": self.reason}
+
+
+def of_modules(model: nn.Module) -> Iterator[Obstacle]:
+    """Layers whose field in the graph stands for one that differs from pixel to pixel, or is not settled yet."""
+    for name, module in model.named_modules():
+        if hasattr(module, "dilation_map"):
+            yield Obstacle(name, "per_pixel", "reads as far as each pixel asks for, and its field is their mean")
+        elif hasattr(module, "receptive_field_form") and getattr(module, "searching", False):
+            yield Obstacle(name, "searching", "is still searching, and its field is a mean of those it weighs")
 
 
 class Cause(NamedTuple):

@@ -201,6 +201,20 @@ def test_what_makes_tiles_inexact_is_said_with_its_layer(name: str) -> None:
     assert error_in_tiles(model) > 100 * ROUNDING
 
 
+def test_what_differs_from_pixel_to_pixel_or_is_not_settled_has_no_exact_halo() -> None:
+    for method, reason in (
+        (autorf.PixelAdaptive(targets="1"), "reads as far as each pixel asks for"),
+        (autorf.ScaleAdaptive(targets="1"), "reads as far as each pixel asks for"),
+        (autorf.LearnedDilation(targets="1", rates=(1, 2, 4)), "is still searching"),
+    ):
+        model = autorf.adapt(between(nn.Conv2d(8, 8, 3, padding=1)), method)
+        autorf.advance(model, 1, 10)
+        tiles = tiling(receptive_field(model, 48))
+        assert not tiles.exact, method
+        assert reason in (tiles.reason or "")
+        assert tiles.layers[0].startswith("1")
+
+
 @pytest.mark.parametrize("size", [nn.Upsample(size=(64, 64)), nn.AdaptiveAvgPool2d(64)])
 def test_a_resize_to_a_fixed_size_is_seen_though_one_image_does_not_show_it(size: nn.Module) -> None:
     tiles = tiling(receptive_field(between(size), 32))
