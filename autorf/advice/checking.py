@@ -16,7 +16,7 @@ from autorf.advice.model_check import ModelCheck, SizeRow, Sufficient
 from autorf.advice.objects import ClassSizes, Component, class_sizes, components, typical_side
 from autorf.advice.peak_memory import parse_memory
 from autorf.advice.samples import FolderSamples, Sample, Samples, Size, resized, usual_size
-from autorf.advice.suggestion import Advice, advise
+from autorf.advice.suggestion import Advice, advice_for
 from autorf.advice.tile_check import tile_check
 from autorf.data.segmentation_set import normalise
 from autorf.errors import InputError, shown
@@ -85,7 +85,7 @@ def check(
     images_seen = pictures.tensors(size) if given is not None else [_noise(channels, size)]
     effective, notes = _effective(network, images_seen)
     sufficient = _sufficient(pictures.objects, size)
-    advice, told = _advice(network, size, sufficient, channels, spec)
+    advice, told = _advice(network, measured, sufficient, channels, spec)
     return ModelCheck(
         model=spec.name if spec is not None else type(network).__name__,
         weights=_weights(spec, model),
@@ -224,11 +224,11 @@ def _sufficient(objects: Sequence[ClassSizes], size: Size) -> Sufficient | None:
 
 
 def _advice(
-    model: nn.Module, size: Size, sufficient: Sufficient | None, channels: int, spec: ModelSpec | None
+    model: nn.Module, measured: ReceptiveField, sufficient: Sufficient | None, channels: int, spec: ModelSpec | None
 ) -> tuple[Advice | None, tuple[str, ...]]:
     if sufficient is None:
         return None, ()
     try:
-        return advise(model, size, object_size=sufficient.rf, in_channels=channels, spec=spec), ()
+        return advice_for(model, measured, sufficient.rf, in_channels=channels, spec=spec), ()
     except InputError as error:
         return None, (f"no knob of the network: {error}",)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import nn
 
 from autorf.advice.adjustable import adjustable_layers
+from autorf.advice.dilation_line import FACTORS, DilationLine, dilations, inflation_range, upsampling
 from autorf.advice.knobs import (
     DILATION,
     IMAGE_SIZE,
@@ -27,10 +27,6 @@ from autorf.fields.field import ReceptiveField, receptive_field
 from autorf.fields.sweep import DilationSweep
 from autorf.networks import ModelSpec
 from autorf.ops._arguments import image_sides, positive_number
-
-FACTORS = (0.25, 4.0)
-"""Legal inflation factors (Wei et al. 2018)."""
-_MOST_OPTIONS = 7
 
 SEES_ALL = 2.0
 """Fields over image side from which the output at one border sees the other border too."""
@@ -151,6 +147,20 @@ def advise(
     image_size = image_sides("advise", image_size)
     current = receptive_field(model, image_size, output, in_channels)
     target = _target(current.image_size, object_size, rnorm)
+    return advice_for(model, current, target, layers=layers, output=output, in_channels=in_channels, spec=spec)
+
+
+def advice_for(
+    model: nn.Module,
+    current: ReceptiveField,
+    target: float,
+    *,
+    layers: Sequence[str] | None = None,
+    output: str | int | None = None,
+    in_channels: int = 3,
+    spec: ModelSpec | None = None,
+) -> Advice:
+    """:func:`advise` for a wanted side in pixels, where the field as it is has been measured: ``current``."""
 
     def measure(other: nn.Module) -> ReceptiveField:
         return receptive_field(other, current.image_size, output, in_channels)
@@ -158,7 +168,9 @@ def advise(
     knobs = [size_knob(current, target), *(model_knobs(spec, measure, current, target) if spec is not None else ())]
     try:
         adjusted = adjustable_layers(model, current, layers)
-        line = _Line.of(DilationSweep(model, adjusted, current.image_size, output, in_channels), adjusted, current)
+        line = DilationLine.of(
+            DilationSweep(model, adjusted, current.image_size, output, in_channels), adjusted, current
+        )
     except InputError:
         if layers is not None or not any(each.effect for each in knobs[1:]):
             raise
@@ -166,45 +178,11 @@ def advise(
     return _advice(current, target, line, knobs)
 
 
-@dataclass(frozen=True)
-class _Line:
-    """The field over the dilation of the adjusted layers, a line: ``without + slope * dilation`` pixels."""
-
-    layers: tuple[str, ...]
-    at_one: float
-    slope: float
-    map_side: int
-    sweep: DilationSweep
-
-    @property
-    def without(self) -> float:
-        """What the rest of the network sees."""
-        return self.at_one - self.slope
-
-    @classmethod
-    def of(cls, sweep: DilationSweep, layers: Mapping[str, nn.Module], current: ReceptiveField) -> _Line:
-        """Two measurements give it.
-
-        Raises:
-            InputError: where the field does not grow.
-        """
-        at_one, at_two = max(sweep.at(1).size), max(sweep.at(2).size)
-        if at_two <= at_one:
-            raise InputError(f"layers: the field does not grow with the dilation of {', '.join(layers)}; name others")
-        return cls(tuple(layers), at_one, at_two - at_one, _map_side(current, next(iter(layers))), sweep)
-
-    def inflated(self, current: ReceptiveField, factor: float) -> Setting:
-        """The field with the layers' own share divided by an inflation factor."""
-        height, width = (self.without + max(0.0, size - self.without) / factor for size in current.size)
-        sides = current.image_size
-        return Setting(factor, (height, width), max(height / sides[0], width / sides[1]))
-
-
-def _advice(current: ReceptiveField, target: float, line: _Line, knobs: Sequence[Knob]) -> Advice:
+def _advice(current: ReceptiveField, target: float, line: DilationLine, knobs: Sequence[Knob]) -> Advice:
     now = max(current.size)
     dilation = (target - line.without) / line.slope if target > line.without else None
-    options = tuple(_option(rate, line.sweep.at(rate)) for rate in _dilations(dilation or 1, line.map_side))
-    inflation = _inflation(now, target, line.without)
+    options = tuple(_option(rate, line.sweep.at(rate)) for rate in dilations(dilation or 1, line.map_side))
+    inflation = inflation_range(now, target, line.without)
     turned = [
         *knobs,
         knob(DILATION, None, [Setting(each.dilation, each.rf, each.rnorm) for each in options], now, target),
@@ -218,7 +196,7 @@ def _advice(current: ReceptiveField, target: float, line: _Line, knobs: Sequence
         dilation=dilation,
         options=options,
         inflation=inflation,
-        upsampling=_upsampling(line.at_one, target, line.without),
+        upsampling=upsampling(line.at_one, target, line.without),
         tiling=tiling(current),
         warnings=(),
         knobs=by_effect(turned),
@@ -253,40 +231,11 @@ def _target(image_size: tuple[int, int], object_size: float | None, rnorm: float
     return positive_number("advise", "rnorm", rnorm) * min(image_size)
 
 
-def _dilations(target: float, map_side: int) -> list[int]:
-    """Whole dilations from half to twice the target, at most seven, none as large as the map."""
-    largest = max(1, map_side - 1)
-    low = max(1, math.floor(min(target, largest) / 2))
-    high = min(largest, max(2, math.ceil(2 * target)))
-    steps = min(_MOST_OPTIONS, high - low + 1) - 1
-    return sorted({round(low * (high / low) ** (i / max(1, steps))) for i in range(steps + 1)})
-
-
 def _option(dilation: int, field: ReceptiveField) -> Option:
     return Option(dilation, field.size, field.rnorm)
 
 
-def _map_side(field: ReceptiveField, layer: str) -> int:
-    shape = next(row.shape for row in field.layers if row.name == layer)
-    return min(shape[-2:])
-
-
-def _inflation(present: float, target: float, without: float) -> tuple[float, float] | None:
-    """Factors that shrink the layers' own share of the field to between half and twice the wanted one."""
-    if target <= without or present <= without:
-        return None
-    best = (present - without) / (target - without)
-    low, high = max(FACTORS[0], best / 2), min(FACTORS[1], best * 2)
-    return (round(low, 3), round(high, 3)) if low < high else None
-
-
-def _upsampling(at_one: float, target: float, without: float) -> int:
-    if at_one <= target or target <= without:
-        return 1
-    return int(2 ** math.ceil(math.log2((at_one - without) / (target - without)) - 1e-9))
-
-
-def _warnings(advice: Advice, line: _Line) -> list[str]:
+def _warnings(advice: Advice, line: DilationLine) -> list[str]:
     first, target = advice.layers[0], f"{advice.target_rf:g} pixels"
     warnings = []
     if advice.target_rf <= line.without:
