@@ -22,6 +22,12 @@ Size = tuple[int, int]
 
 _MOST_HALOS = 5
 
+_FAINT = 1e-4
+"""Of the largest score: scores that spread less hardly depend on the picture, and rounding would pass for an error."""
+
+
+_HARDLY = "how tiles differ: with these weights the scores hardly depend on the picture; check with trained ones"
+
 
 @dataclass(frozen=True)
 class HaloError:
@@ -29,7 +35,8 @@ class HaloError:
 
     Attributes:
         halo: in pixels, ``(height, width)``.
-        mean, largest: of the scores' absolute difference, over the standard deviation of the whole picture's scores.
+        mean, largest: of the scores' absolute difference, over the standard deviation of the whole picture's scores
+            from place to place.
         changed: the share of positions at which another class wins.
     """
 
@@ -117,9 +124,11 @@ def tile_check(
             largest = _largest(measurements, memory, step)
     if picture is not None:
         try:
-            tile, errors = _errors(model, picture, tiles, largest, scored_output(field))
+            tile, errors, faint = _errors(model, picture, tiles, largest, scored_output(field))
         except InputError as error:
             notes.append(str(error))
+        else:
+            notes += [_HARDLY] if faint else []
     needs = None if measurements is None or largest is None else measurements.at(largest)
     return TileCheck(tiles, memory, largest, needs, measurements, tile, errors, "; ".join(notes) or None)
 
@@ -150,8 +159,8 @@ def scored_output(field: ReceptiveField) -> Output:
 
 def _errors(
     model: nn.Module, picture: Tensor, tiles: Tiling, largest: int | None, output: Output
-) -> tuple[Size | None, tuple[HaloError, ...]]:
-    """Of tiles half as large as the picture, or as the memory allows."""
+) -> tuple[Size, tuple[HaloError, ...], bool]:
+    """Of tiles half as large as the picture, or as the memory allows; and whether scores hardly depend on it."""
     sides = [side // step * step for side, step in zip(picture.shape[-2:], tiles.multiple, strict=True)]
     tile = _tile(sides[0], tiles.multiple[0], largest), _tile(sides[1], tiles.multiple[1], largest)
     if any(side < 2 * step for side, step in zip(sides, tiles.multiple, strict=True)):
@@ -163,7 +172,7 @@ def _errors(
     for halo in _halos(tile, tiles):
         parts = output_in_tiles(model, image, tile, halo, tiles.multiple, output=output)
         errors.append(_error(whole, parts, halo))
-    return tile, tuple(errors)
+    return tile, tuple(errors), score_spread(whole) < _FAINT * float(whole.abs().max())
 
 
 def _tile(side: int, step: int, largest: int | None) -> int:
@@ -185,7 +194,7 @@ def _halos(tile: Size, tiles: Tiling) -> Iterator[Size]:
 
 
 def _error(whole: Tensor, parts: Tensor, halo: Size) -> HaloError:
-    spread = float(whole.double().std()) or 1.0
+    spread = max(score_spread(whole), _FAINT * float(whole.abs().max())) or 1.0
     difference = (whole - parts).abs().double()
     changed = _classes(whole) != _classes(parts)
     return HaloError(
@@ -194,6 +203,12 @@ def _error(whole: Tensor, parts: Tensor, halo: Size) -> HaloError:
         float(difference.max()) / spread,
         float(changed.double().mean()),
     )
+
+
+def score_spread(scores: Tensor) -> float:
+    """The standard deviation of scores ``(N, C, H, W)`` over positions, each class around its own mean."""
+    centred = scores.double() - scores.double().mean((0, 2, 3), keepdim=True)
+    return float(centred.square().mean().sqrt())
 
 
 def _classes(scores: Tensor) -> Tensor:

@@ -25,10 +25,15 @@ def least_before(call: Call) -> Pair:
 def with_least(call: Call, result: Field | list[Field], image: tuple[int, int]) -> Field | list[Field]:
     """The result of a call with its least field, on an input of ``image`` pixels."""
     before, growth = least_before(call), _growth(call, image)
-    least = before[0] + growth[0], before[1] + growth[1]
-    if isinstance(result, list):
-        return [replace(member, least=least) for member in result]
-    return replace(result, least=least)
+
+    def widened(member: Field) -> Field:
+        # Where only global paths lead there is no least one.
+        rows, columns = (
+            seen + added if hulls else math.inf for seen, added, hulls in zip(before, growth, member.axes, strict=True)
+        )
+        return replace(member, least=(rows, columns))
+
+    return [widened(member) for member in result] if isinstance(result, list) else widened(result)
 
 
 def _growth(call: Call, image: tuple[int, int]) -> Pair:

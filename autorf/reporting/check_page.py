@@ -168,13 +168,14 @@ def layers_sentence(checked: ModelCheck) -> str:
     """Which layers see nothing new, in words."""
     edge = checked.border
     if edge.useless:
-        some = ", ".join(edge.useless[:3]) + (" ..." if len(edge.useless) > 3 else "")
+        others = len(edge.useless) - 3
+        some = ", ".join(edge.useless[:3]) + (f" and {others} more" if others > 0 else "")
         return (
-            f"{len(edge.useless)} of {edge.convolutions} convolutions, from {some} on, see nothing new: every path to "
-            "them has spanned the image already (Richter et al. 2021)."
+            f"{len(edge.useless)} of {plural(edge.convolutions, 'convolution')} see nothing new ({some}): every path "
+            "to them has spanned the image already (Richter et al. 2021)."
         )
     if edge.widest is None:
-        return f"None of {edge.convolutions} convolutions: no path spans the image."
+        return f"None of {plural(edge.convolutions, 'convolution')}: no path spans the image."
     return (
         f"None of {edge.convolutions} convolutions: the widest path spans the image from {edge.widest} on, but "
         "narrower ones lead to every layer behind it."

@@ -101,6 +101,9 @@ def test_layers_see_nothing_new_once_every_path_spans_the_image() -> None:
     shortcut = autorf.build("smp:Unet:resnet18", 2)
     # Past every shortcut this layer still stands behind its block's first convolution, of 2 x 32 pixels.
     assert border(receptive_field(shortcut, 64)).useless == ("encoder.layer4.1.conv2",)
+    gated = nn.Sequential(*(nn.Conv2d(4, 4, 5, padding=2) for _ in range(8)), timm.layers.SEModule(4, rd_channels=2))
+    # What a gate's layers read is the whole image anyway: they are no layers without effect.
+    assert border(receptive_field(gated, 16, in_channels=4)).useless == ("4", "5", "6", "7")
     wide = border(receptive_field(shortcut, 128))
     assert wide.useless == ()
     assert wide.widest is not None
