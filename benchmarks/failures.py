@@ -265,11 +265,11 @@ def as_folder(root: Path) -> dict[str, Any]:
     from PIL import Image
 
     from autorf.data import load
-    from autorf.data.segmentation_set import MEAN, STD
+    from autorf.data.normalisation import IMAGENET
     from autorf.study.spec import parse_study
 
     splits = load(parse_study(STUDY, "failing").data)
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (IMAGENET.mean, IMAGENET.std))
     for name, images in (("train", splits.train), ("val", splits.val)):
         for kind in ("images", "masks"):
             (root / name / kind).mkdir(parents=True)

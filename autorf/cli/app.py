@@ -25,7 +25,10 @@ app = typer.Typer(
 Study = Annotated[str, typer.Argument(help="A study file, or the name of a built-in study (see: autorf studies).")]
 Model = Annotated[
     str,
-    typer.Argument(help="largefov:BACKBONE, smp:ARCH:ENCODER, timm:NAME, torchvision:NAME, hf:NAME or paper:NAME."),
+    typer.Argument(
+        help="largefov:BACKBONE, smp:ARCH:ENCODER, timm:NAME, torchvision:NAME, hf:NAME, paper:NAME, or "
+        "python:FILE.py:NAME for your own."
+    ),
 ]
 Options = Annotated[
     list[str] | None,
@@ -50,6 +53,9 @@ Overrides = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print problems and the result only.")]
 TrialKey = Annotated[str | None, typer.Option("--trial", help="A trial's key or its beginning; the winner without.")]
+CodeChange = Annotated[
+    bool, typer.Option("--accept-code-change", help="Keep the trials of a study whose own code has changed.")
+]
 RUNS = Path("runs")
 
 
@@ -110,6 +116,7 @@ def search(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed trials again.")] = False,
     quiet: Quiet = False,
     json_lines: Annotated[bool, typer.Option("--json-lines", help="One JSON object an event on stdout.")] = False,
+    accept_code_change: CodeChange = False,
 ) -> int:
     """Run or resume a study, then compare its results."""
     from autorf.cli import studies
@@ -119,7 +126,15 @@ def search(
     changes += [f"executor.workers={workers}"] if workers is not None else []
     if dry_run:
         return studies.dry_run(study, root, changes)
-    return studies.search(study, root, changes, retry_failed=retry_failed, quiet=quiet, json_lines=json_lines)
+    return studies.search(
+        study,
+        root,
+        changes,
+        retry_failed=retry_failed,
+        quiet=quiet,
+        json_lines=json_lines,
+        accept_code_change=accept_code_change,
+    )
 
 
 @app.command()
@@ -170,12 +185,13 @@ def retrain(
     fixed: Annotated[bool, typer.Option("--fixed", hidden=True, help="As without it; older scripts say so.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier retrain.")] = False,
     quiet: Quiet = False,
+    accept_code_change: CodeChange = False,
 ) -> int:
     """Train the recommended configuration, its field fixed, test it once, and write a model that loads anywhere."""
     from autorf.cli import deployment
 
     options = deployment.Options(trial, epochs, deployment.parse_seeds(seeds), with_val, search_again, best)
-    return deployment.retrain(study, root, options, force=force, quiet=quiet)
+    return deployment.retrain(study, root, options, force=force, quiet=quiet, accept_code_change=accept_code_change)
 
 
 @app.command()
@@ -186,11 +202,12 @@ def export(
     format: Annotated[str, typer.Option(help="onnx or torch.")] = "onnx",
     output: Annotated[Path | None, typer.Option(**_FILE, help="The file; beside the weights without.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
+    accept_code_change: CodeChange = False,
 ) -> int:
     """Write the retrained model, or a trial's, as ONNX or torch.export, checked against the original."""
     from autorf.cli import deployment
 
-    return deployment.export(study, root, trial, format, output, force=force)
+    return deployment.export(study, root, trial, format, output, force=force, accept_code_change=accept_code_change)
 
 
 @app.command()

@@ -15,9 +15,19 @@ from autorf.metrics import OVERALL
 from autorf.training.results import GROUP
 
 
-def retrain(study: str, root: Path, options: Options, *, force: bool, quiet: bool) -> int:
+def retrain(
+    study: str, root: Path, options: Options, *, force: bool, quiet: bool, accept_code_change: bool = False
+) -> int:
     """Train what the study recommends and say how to load it."""
-    outcome = run(root, study_name(study), options, force=force, quiet=quiet)
+    outcome = run(
+        root,
+        study_name(study),
+        options,
+        force=force,
+        quiet=quiet,
+        code_folder=_folder_of(study),
+        accept_code_change=accept_code_change,
+    )
     if outcome.note is not None:
         print(f"autorf: {outcome.note}", file=sys.stderr)
     if outcome.card is None:
@@ -25,6 +35,11 @@ def retrain(study: str, root: Path, options: Options, *, force: bool, quiet: boo
         return FAILED_TRIALS
     _print_card(outcome)
     return DONE
+
+
+def _folder_of(study: str) -> Path | None:
+    """The folder of a study file, beside which its code lies; None for a name."""
+    return Path(study).parent if Path(study).is_file() else None
 
 
 def parse_seeds(text: str | None) -> tuple[int, ...] | None:
@@ -46,11 +61,29 @@ def parse_seeds(text: str | None) -> tuple[int, ...] | None:
     return seeds
 
 
-def export(study: str, root: Path, trial: str | None, format: str, output: Path | None, *, force: bool) -> int:
+def export(
+    study: str,
+    root: Path,
+    trial: str | None,
+    format: str,
+    output: Path | None,
+    *,
+    force: bool,
+    accept_code_change: bool = False,
+) -> int:
     """Write a model as ONNX or torch.export and say how near it is to the original."""
     from autorf.deployment.export import export as write
 
-    exported = write(root, study_name(study), trial, format, output, force=force)
+    exported = write(
+        root,
+        study_name(study),
+        trial,
+        format,
+        output,
+        force=force,
+        code_folder=_folder_of(study),
+        accept_code_change=accept_code_change,
+    )
     batch, channels, height, width = exported.shape
     print(exported.path)
     print(f"  weights    {exported.source}")

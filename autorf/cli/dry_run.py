@@ -17,6 +17,8 @@ from autorf.driver.plan import StudyPlan, plan
 from autorf.driver.pruning import Asha
 from autorf.methods import is_manual
 from autorf.networks.place import Place
+from autorf.own_code.importing import importable
+from autorf.own_code.reference import is_reference
 from autorf.store.store import beginning
 from autorf.study.objectives import is_metric
 from autorf.study.scale import scored
@@ -28,6 +30,11 @@ from autorf.training.spec import TrainingSpec
 
 def dry_run(spec: StudySpec, source: str, root: Path) -> int:
     """Print the study's trials with the receptive field, time and memory of each, and train nothing."""
+    with importable(spec.code):
+        return _dry_run(spec, source, root)
+
+
+def _dry_run(spec: StudySpec, source: str, root: Path) -> int:
     from autorf.data import load
     from autorf.driver.estimate import estimates, kind_of, study_seconds
     from autorf.executors import worker_count
@@ -132,6 +139,8 @@ def _weights(spec: StudySpec) -> str:
         return f"Weights: {model.weights} (model.weights)."
     if model.encoder_weights is not None:
         return f"Weights: the encoder's from {model.encoder_weights}, the others random (model.encoder_weights)."
+    if is_reference(model.name):
+        return f"Weights: those that {model.name} gives its network."
     if model.pretrained:
         return "Weights: the backbone's published ones, the others random (model.pretrained)."
     return "Weights: random weights; model.pretrained: true loads published ones, model.encoder_weights a file's."

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from autorf.advice import Advice, Knob, advise
 from autorf.cli.exit_codes import DONE
 from autorf.data.decoding import read_image
+from autorf.data.normalisation import IMAGENET
 from autorf.data.pairs import IMAGE_SUFFIXES
-from autorf.data.segmentation_set import normalise
 from autorf.errors import InputError, shown_place
 from autorf.fields import EffectiveField, LayerField, ReceptiveField, effective_receptive_field, figure, receptive_field
 from autorf.files import check_output, write_atomically
@@ -133,7 +133,7 @@ def _images(folder: Path | None, size: tuple[int, int]) -> list[Tensor]:
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)[:MOST_IMAGES]
     if not files:
         raise InputError(f"--images {folder}: holds no pictures ({', '.join(IMAGE_SUFFIXES)})")
-    return [normalise(read_image(file, size)[None]) for file in files]
+    return [IMAGENET(read_image(file, size)[None]) for file in files]
 
 
 def build_model(name: str, options: list[str]) -> tuple[nn.Module, ModelSpec]:

@@ -18,6 +18,7 @@ from autorf.errors import InputError, in_short
 from autorf.store.storage import remember
 from autorf.store.store import Store, open_store
 from autorf.study import builtin
+from autorf.study.own_code import with_own_code
 from autorf.study.spec import StudySpec, parse_study, read_yaml
 
 if TYPE_CHECKING:
@@ -30,24 +31,40 @@ def read_study(study: str, overrides: list[str]) -> tuple[StudySpec, str]:
     """The study that a path or built-in name means, and where it was read from."""
     path = builtin.locate("studies", study, field="STUDY")
     source = study if Path(study).exists() else f"{study}.yaml"
-    return parse_study(read_yaml(path), source, tuple(overrides)), source
+    spec = parse_study(read_yaml(path), source, tuple(overrides))
+    return with_own_code(spec, source, path.parent), source
 
 
 def search(
-    study: str, root: Path, overrides: list[str], *, retry_failed: bool, quiet: bool, json_lines: bool = False
+    study: str,
+    root: Path,
+    overrides: list[str],
+    *,
+    retry_failed: bool,
+    quiet: bool,
+    json_lines: bool = False,
+    accept_code_change: bool = False,
 ) -> int:
     """Run what is missing of a study, then show the comparison."""
     from autorf.driver.progress import write_object
     from autorf.driver.search import search as run
 
     spec, source = read_study(study, overrides)
+    _name_code(spec, source)
     if json_lines:
         with json_stdout() as stream:
-            outcome = run(spec, source, root, retry_failed=retry_failed, json_lines=stream)
+            outcome = run(
+                spec,
+                source,
+                root,
+                retry_failed=retry_failed,
+                json_lines=stream,
+                accept_code_change=accept_code_change,
+            )
             final = compare_studies([results_of(open_store(root, spec.name))])
             write_object(stream, "comparison", json.loads(final.to_json()))
         return _status(outcome)
-    outcome = run(spec, source, root, retry_failed=retry_failed, quiet=quiet)
+    outcome = run(spec, source, root, retry_failed=retry_failed, quiet=quiet, accept_code_change=accept_code_change)
     store = open_store(root, spec.name)
     print_comparison(compare_studies([results_of(store)]))
     _print_endings([store])
@@ -55,6 +72,14 @@ def search(
         print(f"autorf: warning: {warning}", file=sys.stderr)
     print(f"\n{_next_commands(spec, root)}")
     return _status(outcome)
+
+
+def _name_code(spec: StudySpec, source: str) -> None:
+    """Say whose code is about to run."""
+    if spec.code:
+        files = [str(file.path) for file in spec.code.modules.values()]
+        places = ", ".join((*files, *(f"module {name}" for name in spec.code.installed)))
+        print(f"autorf: {source} runs code of your own: {places}", file=sys.stderr)
 
 
 def _next_commands(spec: StudySpec, root: Path) -> str:
@@ -87,7 +112,9 @@ def dry_run(study: str, root: Path, overrides: list[str]) -> int:
     """Print the study's trials with what each would take, and train nothing."""
     from autorf.cli.dry_run import dry_run as run
 
-    return run(*read_study(study, overrides), root)
+    spec, source = read_study(study, overrides)
+    _name_code(spec, source)
+    return run(spec, source, root)
 
 
 def compare(studies: list[str], root: Path, format: str, shown: Shown, margin: float | None = None) -> int:

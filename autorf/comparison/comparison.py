@@ -40,6 +40,7 @@ from autorf.comparison.sufficient import MARGIN
 from autorf.comparison.verdict import Verdict, verdict_of
 from autorf.methods import method_class
 from autorf.statistics import half_width
+from autorf.store.code import accepted_changes
 from autorf.store.store import Record
 from autorf.study.objectives import is_metric, sign
 
@@ -146,6 +147,7 @@ def compare_studies(studies: Sequence[StudyResults], *, margin: float | None = N
         InputError: when the studies differ in metric, classes or validation images; for a margin that is not above 0.
     """
     notes = check_comparable(studies)
+    code_notes = [sentence for study in studies for sentence in accepted_changes(study.notes)]
     metric = studies[0].objectives[0]
     rows = by_one_rule([row for study in studies for row in rows_of(study)])
     noise = ImageNoise(studies, rows, metric)
@@ -176,7 +178,7 @@ def compare_studies(studies: Sequence[StudyResults], *, margin: float | None = N
         sizes=size_rows(chosen, evidence_of),
         scales=scale_rows(_with_maps(groups), evidence_of),
         between=tuple(_between(studies[0], other, groups, rows, noise) for other in studies[1:]),
-        notes=(*notes, *stopped_notes(rows)),
+        notes=(*notes, *stopped_notes(rows), *code_notes),
         means=mean_classes(studies),
         multiscale=multiscale_groups(studies, rows),
         rnorm=rnorm_maps(groups, rows, noise, lost),

@@ -7,6 +7,7 @@ from pydantic import Field, SerializeAsAny, TypeAdapter, WrapValidator
 
 from autorf.data.data_set import DATA, DataSet, Labels
 from autorf.data.picture_spec import Pictures
+from autorf.data.python_data import PythonData
 from autorf.data.spec import Augmentation, CamVidData, DigitsData, FassegData, FolderData
 from autorf.specification import parse
 
@@ -24,14 +25,16 @@ __all__ = [
     "InMemory",
     "Labels",
     "Pictures",
+    "PythonData",
     "SegmentationSet",
     "Splits",
+    "channels_of",
     "labels_in",
     "load",
 ]
 
-_BUILT_IN: TypeAdapter[DigitsData | FolderData | CamVidData | FassegData] = TypeAdapter(
-    Annotated[DigitsData | FolderData | CamVidData | FassegData, Field(discriminator="name")]
+_BUILT_IN: TypeAdapter[DigitsData | FolderData | CamVidData | FassegData | PythonData] = TypeAdapter(
+    Annotated[DigitsData | FolderData | CamVidData | FassegData | PythonData, Field(discriminator="name")]
 )
 
 
@@ -47,7 +50,7 @@ def _by_name(value: Any, _: Any) -> Any:
 
 
 DataSpec = Annotated[
-    DigitsData | FolderData | CamVidData | FassegData | DataSet, WrapValidator(_by_name), SerializeAsAny()
+    DigitsData | FolderData | CamVidData | FassegData | PythonData | DataSet, WrapValidator(_by_name), SerializeAsAny()
 ]
 """Any data set, told apart by its ``name``."""
 
@@ -64,6 +67,11 @@ def load(spec: DataSpec, seed: int = 0) -> "Splits":
     from autorf.data.loading import load_splits
 
     return load_splits(spec, seed)
+
+
+def channels_of(spec: DataSpec) -> int:
+    """How many channels the images of a data set have, without reading it."""
+    return int(getattr(spec, "channels", 3))
 
 
 def labels_in(section: Mapping[str, Any]) -> Labels | None:

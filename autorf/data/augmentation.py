@@ -10,6 +10,7 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import InterpolationMode, v2
 
+from autorf.data.normalisation import Normalisation
 from autorf.data.spec import Augmentation, Colour
 
 
@@ -42,7 +43,7 @@ class JointAugmentation:
     Args:
         spec: what may change.
         image_size: height and width of the images in pixels.
-        mean: colour (0 to 1) of what a zoom out leaves empty.
+        normalisation: of the images, whose mean fills what a zoom out leaves empty.
         fill_index: the mask's value there.
         seed: of the draws.
     """
@@ -51,11 +52,19 @@ class JointAugmentation:
         self,
         spec: Augmentation,
         image_size: tuple[int, int],
-        mean: tuple[float, float, float],
+        normalisation: Normalisation,
         fill_index: int,
         seed: int,
     ) -> None:
-        fill = {tv_tensors.Image: [round(255 * value) for value in mean], tv_tensors.Mask: fill_index}
+        self._of_kind = {
+            dtype: self._transforms(spec, image_size, {tv_tensors.Image: filling, tv_tensors.Mask: fill_index})
+            for dtype in (torch.uint8, torch.float32)
+            for filling in [normalisation.filling(dtype)]
+        }
+        self._seed = seed
+
+    @staticmethod
+    def _transforms(spec: Augmentation, image_size: tuple[int, int], fill: Any) -> v2.Transform:
         cut = spec.crop or image_size
         # What is not asked for draws nothing: a study keeps its draws when there are more kinds of changes.
         asked: list[tuple[bool, Callable[[], torch.nn.Module]]] = [
@@ -68,14 +77,13 @@ class JointAugmentation:
             (spec.colour != Colour(), lambda: v2.ColorJitter(**spec.colour.model_dump())),
             (spec.blur is not None, lambda: _blur(spec.blur or (0.0, 0.0), cut)),
         ]
-        self._transform = v2.Compose([make() for needed, make in asked if needed])
-        self._seed = seed
+        return v2.Compose([make() for needed, make in asked if needed])
 
     def __call__(self, image: Tensor, mask: Tensor, epoch: int, index: int) -> tuple[Tensor, Tensor]:
-        """Change ``image`` ``(3, H, W)`` and ``mask`` ``(H, W)``, both uint8, as seed, epoch and index have it."""
+        """Change ``image`` ``(C, H, W)`` and ``mask`` ``(H, W)``, uint8, as seed, epoch and index have it."""
         state = np.random.SeedSequence([self._seed, epoch, index]).generate_state(1, np.uint64)
         # v2 draws from torch's global generator; only the CPU's is touched and it is given back as it was.
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(int(state[0] >> 1))
-            changed = self._transform(tv_tensors.Image(image), tv_tensors.Mask(mask))
+            changed = self._of_kind[image.dtype](tv_tensors.Image(image), tv_tensors.Mask(mask))
         return changed[0].as_subclass(Tensor), changed[1].as_subclass(Tensor)

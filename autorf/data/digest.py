@@ -11,6 +11,8 @@ from autorf.data.digest_cache import DigestCache
 from autorf.data.loading import AnyData, pairs_of
 from autorf.data.names import check_file, on_disk, spelled
 from autorf.data.pairs import Pair
+from autorf.data.python_data import PythonData
+from autorf.data.python_sets import item_digests
 
 Rule = Literal["content", "ends"]
 """What of a file counts: all of it; or size, time, and first and last 64 kB, masks that validate still all of it."""
@@ -45,6 +47,8 @@ class DataDigest:
 def digest_of(spec: AnyData, cache: Path, rule: Rule | None = None) -> DataDigest | None:
     """Digest the files of every split; None for generated data, which is known by its settings.
 
+    A data set of the user's own code has items instead of files.
+
     Args:
         spec: the data set.
         cache: the folder of digests that were computed before.
@@ -53,6 +57,8 @@ def digest_of(spec: AnyData, cache: Path, rule: Rule | None = None) -> DataDiges
     Raises:
         InputError: naming a folder or file that cannot be read.
     """
+    if isinstance(spec, PythonData):
+        return DataDigest("content", item_digests(spec))
     splits = pairs_of(spec)
     if not splits:
         return None

@@ -11,10 +11,12 @@ from autorf.data.folder import folder_pairs, folder_sets
 from autorf.data.label_groups import check_labels
 from autorf.data.labelled import check_labelled, has_label
 from autorf.data.pairs import Pair
+from autorf.data.python_data import PythonData
+from autorf.data.python_sets import python_sets
 from autorf.data.segmentation_set import FILL_INDEX, SegmentationSet, Splits
 from autorf.data.spec import CamVidData, DigitsData, FassegData, FolderData
 
-AnyData = DigitsData | FolderData | CamVidData | FassegData | DataSet
+AnyData = DigitsData | FolderData | CamVidData | FassegData | PythonData | DataSet
 
 
 def load_splits(spec: AnyData, seed: int) -> Splits:
@@ -28,6 +30,8 @@ def load_splits(spec: AnyData, seed: int) -> Splits:
             return _splits(spec, camvid_sets(spec), seed)
         case FassegData():
             return _splits(spec, fasseg_sets(spec), seed)
+        case PythonData():
+            return _splits(spec, python_sets(spec), seed)
         case DataSet():
             return _splits(spec, spec.sets(), seed)
 
@@ -39,7 +43,7 @@ def pairs_of(spec: AnyData) -> Mapping[str, Sequence[Pair]]:
         InputError: when the layout is not as it must be.
     """
     match spec:
-        case DigitsData():
+        case DigitsData() | PythonData():
             return {}
         case FolderData():
             return folder_pairs(spec)
@@ -67,6 +71,8 @@ def labels_of(spec: AnyData) -> Labels:
             return Labels(camvid.CLASS_NAMES, camvid.IGNORE_INDEX)
         case FassegData():
             return Labels(fasseg.CLASS_NAMES, groups=fasseg.LABEL_GROUPS)
+        case PythonData():
+            return Labels(spec.class_names, spec.ignored, spec.label_groups or None, spec.left_out_numbers)
         case DataSet():
             return spec.labels()
 

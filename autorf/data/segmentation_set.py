@@ -11,15 +11,13 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import Dataset
 
+from autorf.data.normalisation import IMAGENET, Normalisation
+from autorf.data.seeding import seeded
 from autorf.data.spec import Augmentation, Half
 from autorf.errors import InputError
 
 if TYPE_CHECKING:
     from autorf.data.augmentation import JointAugmentation
-
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
-"""Of ImageNet's colours (0 to 1): what the backbones expect, pretrained or not."""
 
 FILL_INDEX = 255
 """The mask value of filled pixels where the data set itself ignores none."""
@@ -33,13 +31,13 @@ class Source(Protocol):
         ...
 
     def read(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
-        """Images ``(n, 3, H, W)`` and masks ``(n, H, W)``, both uint8."""
+        """Images ``(n, C, H, W)``, uint8 or float32, and masks ``(n, H, W)``, uint8."""
         ...
 
 
 @dataclass(frozen=True)
 class InMemory:
-    """Images ``(N, 3, H, W)`` and masks ``(N, H, W)``, both uint8."""
+    """Images ``(N, C, H, W)``, uint8 or float32, and masks ``(N, H, W)``, uint8."""
 
     images: Tensor
     masks: Tensor
@@ -93,7 +91,7 @@ class Chosen:
 
 @dataclass(frozen=True)
 class OwnMasks:
-    """Images ``(N, 3, H, W)`` and a mask ``(h, w)`` of its own size for each, all uint8."""
+    """Images ``(N, C, H, W)``, uint8 or float32, and a mask ``(h, w)``, uint8, of its own size for each."""
 
     images: Tensor
     masks: Sequence[Tensor]
@@ -132,15 +130,17 @@ def resized_masks(masks: Tensor, image_size: tuple[int, int]) -> Tensor:
 class SegmentationSet(Dataset[tuple[Tensor, Tensor]]):
     """Images and masks of one split.
 
-    An item is an image ``(3, H, W)``, float32, normalised by ImageNet's mean and deviation, and its mask ``(H, W)``,
-    int64, with values 0 to n_classes - 1 or the ignore index. ``H, W`` is the image size, or the augmentation's crop;
-    a mask that is scored at its own size has that.
+    An item is an image ``(C, H, W)``, float32, normalised, mostly of three colours, and its mask ``(H, W)``, int64,
+    with values 0 to n_classes - 1 or the ignore index. ``H, W`` is the image size, or the augmentation's crop; a mask
+    that is scored at its own size has that.
 
     Args:
         source: what the images are read from.
         image_size: height and width in pixels of the images in ``source``.
         ignore_index: the mask value that loss and metrics leave out, if any.
         mask_sizes: height and width in pixels of each mask where masks keep their own size; None for the image size.
+        normalisation: of the images.
+        draws: whether the source itself draws random numbers, which are then seeded for every image and epoch.
     """
 
     def __init__(
@@ -149,24 +149,29 @@ class SegmentationSet(Dataset[tuple[Tensor, Tensor]]):
         image_size: tuple[int, int],
         ignore_index: int | None,
         mask_sizes: Sequence[tuple[int, int]] | None = None,
+        *,
+        normalisation: Normalisation = IMAGENET,
+        draws: bool = False,
     ) -> None:
         self.source = source
         self.image_size = image_size
         self.ignore_index = ignore_index
         self.mask_sizes = mask_sizes
-        self.epoch = 0
+        self.normalisation = normalisation
+        self.draws = draws
+        self.epoch = self.seed = 0
         self._augment: JointAugmentation | None = None
 
     def with_augmentation(self, augmentation: Augmentation, seed: int) -> Self:
         """The same images, changed at random; the draw depends on ``seed``, the epoch and the image's index only."""
         changed = copy.copy(self)
         fill = FILL_INDEX if self.ignore_index is None else self.ignore_index
-        changed._augment = None
+        changed._augment, changed.seed = None, seed
         if not augmentation.is_identity:
             # It loads torchvision, which whoever only asks for a data set's classes should not wait for.
             from autorf.data.augmentation import JointAugmentation
 
-            changed._augment = JointAugmentation(augmentation, self.image_size, MEAN, fill, seed)
+            changed._augment = JointAugmentation(augmentation, self.image_size, self.normalisation, fill, seed)
         return changed
 
     def half(self, which: Half) -> Self:
@@ -183,6 +188,12 @@ class SegmentationSet(Dataset[tuple[Tensor, Tensor]]):
         part = copy.copy(self)
         part.source = Chosen(self.source, tuple(chosen.tolist()))
         return part
+
+    def with_source(self, source: Source) -> Self:
+        """Other images, treated alike but for the augmentation, which there is none of."""
+        changed = copy.copy(self)
+        changed.source, changed.mask_sizes, changed._augment = source, None, None
+        return changed
 
     def at_image_size(self) -> Self:
         """The same images, their masks at the image size too."""
@@ -206,24 +217,28 @@ class SegmentationSet(Dataset[tuple[Tensor, Tensor]]):
         return images[0], masks[0]
 
     def tensors(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
-        """A batch without a DataLoader: images ``(n, 3, H, W)`` float32 and masks ``(n, H, W)`` int64.
+        """A batch without a DataLoader: images ``(n, C, H, W)`` float32 and masks ``(n, H, W)`` int64.
 
         Masks of their own size must be of one size to be one batch.
         """
-        images, masks = self.source.read(indices)
+        images, masks = self._read(indices)
         if self._augment is not None:
             changed = [
                 self._augment(image, mask, self.epoch, int(index))
                 for image, mask, index in zip(images, masks, indices, strict=True)
             ]
             images, masks = (torch.stack(part) for part in zip(*changed, strict=True))
-        return normalise(images), masks.long()
+        return self.normalisation(images), masks.long()
 
-
-def normalise(images: Tensor) -> Tensor:
-    """uint8 ``(N, 3, H, W)`` to float32 with ImageNet's mean 0 and deviation 1."""
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
-    return images.float().mul_(1 / (255 * std)).sub_(mean / std)
+    def _read(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
+        if not self.draws:
+            return self.source.read(indices)
+        pairs = []
+        for index in indices:
+            with seeded(self.seed, self.epoch, int(index)):
+                pairs.append(self.source.read([int(index)]))
+        images, masks = zip(*pairs, strict=True)
+        return torch.cat(images), torch.cat(masks)
 
 
 @dataclass(frozen=True)
@@ -255,8 +270,7 @@ class Splits:
     def val_joined(self) -> Self:
         """The same data set, its validation images among the training images too."""
         source = Joined((self.train.source, self.val.at_image_size().source))
-        joined = SegmentationSet(source, self.image_size, self.train.ignore_index)
-        return replace(self, train=joined)
+        return replace(self, train=self.train.with_source(source))
 
     def tested(self) -> Self:
         """The same data set, its test split in the place of the validation split."""

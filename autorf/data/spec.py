@@ -163,7 +163,12 @@ class DigitsData(Specification):
         return self.canvas or self.image_size
 
 
-def _count_or_names(value: object) -> object:
+def count_or_names(value: object) -> object:
+    """A number of classes, or their names, checked.
+
+    Raises:
+        ValueError: for anything else.
+    """
     if isinstance(value, list | tuple):
         names = [name for name in value if isinstance(name, str)]
         if 2 <= len(set(names)) == len(value) <= 255:
@@ -203,7 +208,7 @@ class FolderData(Specification):
 
     name: Literal["folder"] = "folder"
     root: Path
-    classes: Annotated[int | Several[str], BeforeValidator(_count_or_names)]
+    classes: Annotated[int | Several[str], BeforeValidator(count_or_names)]
     image_size: ImageSize
     fit: Literal["resize", "crop"] = "resize"
     ignore_index: Annotated[WholeNumber, Field(ge=0, le=255)] | None = None

@@ -17,13 +17,16 @@ from torch import Tensor, nn
 
 from autorf.data.loading import class_names
 from autorf.deployment.retrain import RETRAINED, chosen_trial, study_spec
+from autorf.deployment.study_code import with_code_of
 from autorf.driver.search import check_writable
 from autorf.errors import InputError, in_one_line
 from autorf.files import check_output, write_atomically
+from autorf.own_code.importing import importable
 from autorf.running.runner import trained_model
 from autorf.store.store import open_store
 from autorf.study.trial import spec_of, trial_from
 from autorf.surgery import freeze
+from autorf.surgery.dry_run import input_channels
 from autorf.surgery.storage import SIDECAR
 from autorf.training.outputs import class_scores
 
@@ -69,12 +72,20 @@ class Scores(nn.Module):
         self.model = model
 
     def forward(self, image: Tensor) -> Tensor:
-        """``(N, 3, H, W)`` to ``(N, n_classes, H, W)``."""
+        """``(N, channels, H, W)`` to ``(N, n_classes, H, W)``."""
         return class_scores(self.model(image), image)
 
 
 def export(
-    root: Path, study: str, trial: str | None = None, format: str = "onnx", output: Path | None = None, *, force: bool
+    root: Path,
+    study: str,
+    trial: str | None = None,
+    format: str = "onnx",
+    output: Path | None = None,
+    *,
+    force: bool,
+    code_folder: Path | None = None,
+    accept_code_change: bool = False,
 ) -> Exported:
     """Export the retrained model of a trial, or the one its search left, to a file.
 
@@ -85,6 +96,8 @@ def export(
         format: ``onnx`` or ``torch`` (``torch.export``).
         output: the file; None for ``model.onnx`` or ``model.pt2`` beside the weights.
         force: replace the output.
+        code_folder: that the user's own code lies in; None for where it lay when the study ran.
+        accept_code_change: build the model by own code that is no longer the study's.
 
     Raises:
         InputError: for a study, trial, format or output that cannot be used, a model that cannot be exported, or an
@@ -98,18 +111,20 @@ def export(
             f"--format onnx: needs {' and '.join(missing)}: pip install 'autorf-torch[export]'; or --format torch"
         )
     store = open_store(root, study)
-    spec = study_spec(store)
+    spec = with_code_of(store, study_spec(store), code_folder, accept=accept_code_change)
     record = chosen_trial(store, spec, trial)
-    spec = spec_of(spec, trial_from(record.configuration, record.seed))
+    code, spec = spec.code, spec_of(spec, trial_from(record.configuration, record.seed))
     folders = (store.folder / RETRAINED / record.key, store.folder / "trials" / record.key)
     source = next((folder for folder in folders if (folder / SIDECAR).is_file()), folders[-1])
     path = output or source / f"model{SUFFIXES[format]}"
     check_output(path, "--output", replace=force)
-    model = trained_model(spec, class_names(spec.data), source).eval()
     check_writable(path.parent)
-    image = torch.randn(3, 3, *spec.data.image_size, generator=torch.Generator().manual_seed(0))
     try:
-        return _checked(model, image, format, path, source)
+        with importable(code):
+            model = trained_model(spec, class_names(spec.data), source).eval()
+            size = (3, input_channels(model), *spec.data.image_size)
+            image = torch.randn(size, generator=torch.Generator().manual_seed(0))
+            return _checked(model, image, format, path, source)
     except OSError as error:
         if error.errno in _FULL:
             # Who wrote did so under a temporary name, or knows none.

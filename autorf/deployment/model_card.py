@@ -10,10 +10,11 @@ from typing import Any
 
 import autorf
 from autorf.comparison.judging import metric_name
-from autorf.data.segmentation_set import MEAN, STD
+from autorf.data.normalisation import IMAGENET, Normalisation
 from autorf.deployment.measuring import Measured
 from autorf.files import write_atomically
 from autorf.networks.spec import NOT_THE_NETWORK
+from autorf.own_code.reference import is_reference
 from autorf.study.spec import StudySpec
 from autorf.study.trial import side_text, trial_from
 from autorf.training.results import Field
@@ -27,7 +28,8 @@ class Card:
     """Everything that the card and ``metrics.json`` say; ``spec`` is the study as the trial has it.
 
     The first of ``seeds`` is the one whose model is shipped; ``full_budget`` says that it was trained as long as the
-    study trains; ``multiscale`` are the same models' scores over the sizes that ``evaluation`` names.
+    study trains; ``multiscale`` are the same models' scores over the sizes that ``evaluation`` names;
+    ``normalisation`` is that of the images.
     """
 
     study: str
@@ -48,6 +50,7 @@ class Card:
     train_seconds: float
     full_budget: bool = True
     multiscale: Measured | None = None
+    normalisation: Normalisation = IMAGENET
 
     @property
     def setting(self) -> str:
@@ -60,10 +63,13 @@ class Card:
         fields = self.spec.model.model_dump(exclude_defaults=True, exclude=set(NOT_THE_NETWORK))
         given = ", ".join(f"{name}={value!r}" for name, value in fields.items())
         classes = list(self.class_names) if self.spec.model.paths else len(self.class_names)
+        channels = len(self.normalisation.mean)
+        seen = "" if channels == 3 else f", channels={channels}"
+        own = f"# In the folder of your code: {self.spec.model.name}\n" if is_reference(self.spec.model.name) else ""
         return (
-            "import autorf\n"
+            f"{own}import autorf\n"
             f"spec = autorf.ModelSpec({given})\n"
-            f"model = autorf.load(lambda: autorf.build(spec, classes={classes!r}), {folder!r}).eval()\n"
+            f"model = autorf.load(lambda: autorf.build(spec, classes={classes!r}{seen}), {folder!r}).eval()\n"
         )
 
 
@@ -92,6 +98,7 @@ def figures(card: Card) -> dict[str, Any]:
         "metrics": measurement.metrics if measurement else None,
         "per_class": measurement.per_class if measurement else None,
         "multiscale": _multiscale_figures(card),
+        "normalisation": {"mean": list(card.normalisation.mean), "std": list(card.normalisation.std)},
         "rf": list(card.field.rf),
         "rnorm": card.field.rnorm,
         "values": card.values,
@@ -117,7 +124,6 @@ def versions() -> dict[str, str]:
 
 def text(card: Card) -> str:
     """The card, in Markdown."""
-    height, width = card.spec.data.image_size
     learned = ", ".join(f"{name} {value:.4g}" for name, value in card.values.items())
     several = f"{len(card.seeds)} trainings (seeds {', '.join(map(str, card.seeds))})"
     chosen = "the first" if card.with_val else "the best on the validation split"
@@ -135,7 +141,7 @@ validation split, trained anew{" to the full budget" if card.full_budget else ""
 {card.loading("PATH/OF/THIS/FOLDER").rstrip()}
 ```
 
-Input: RGB `(N, 3, {height}, {width})`, values 0 to 1, less the mean {MEAN}, divided by {STD}.
+Input: {_input_words(card)}.
 Output: class scores `(N, {len(card.class_names)}, H, W)`.
 
 ## Receptive field
@@ -154,6 +160,20 @@ parameters, {card.train_seconds:.0f} s{_fixed_words(card)}.
 
 {", ".join(f"{name} {number}" for name, number in versions().items())}.
 """
+
+
+def _input_words(card: Card) -> str:
+    normalisation, (height, width) = card.normalisation, card.spec.data.image_size
+    if normalisation.colours:
+        return (
+            f"RGB `(N, 3, {height}, {width})`, values 0 to 1, less the mean {normalisation.mean}, divided by "
+            f"{normalisation.std}"
+        )
+    shape = f"`(N, {len(normalisation.mean)}, {height}, {width})`"
+    return (
+        f"{shape}, as the data set gives them (bytes divided by 255), each channel less its mean and divided by its "
+        f"deviation; both are in `{FIGURES}`"
+    )
 
 
 def _length(card: Card) -> str:

@@ -16,12 +16,14 @@ from autorf.data import Splits, load
 from autorf.deployment.found_field import with_found_field
 from autorf.deployment.measuring import measured
 from autorf.deployment.model_card import Card, write_card
+from autorf.deployment.study_code import with_code_of
 from autorf.driver.loop import TrialLoop, TrialSource
 from autorf.driver.progress import open_progress
 from autorf.driver.search import check_writable
 from autorf.errors import InputError
 from autorf.executors import Event, Failure, make_local
 from autorf.files import write_atomically
+from autorf.own_code.importing import importable
 from autorf.running.evidence import Evidence, read_evidence, write_evidence
 from autorf.specification import parse
 from autorf.store.images import same_images
@@ -105,18 +107,41 @@ def _recommended(store: Store, records: Sequence[Record]) -> list[Record]:
     return [record for record in records if sufficient and record.key in sufficient["keys"]]
 
 
-def retrain(root: Path, study: str, options: Options, *, force: bool = False, quiet: bool = False) -> Outcome:
+def retrain(
+    root: Path,
+    study: str,
+    options: Options,
+    *,
+    force: bool = False,
+    quiet: bool = False,
+    code_folder: Path | None = None,
+    accept_code_change: bool = False,
+) -> Outcome:
     """Train a trial, the field that it found fixed, and write ``<root>/<study>/retrained/<key>``.
 
     Interrupted at any moment, the same call continues: every epoch leaves a checkpoint, and the folder appears only
     when it is whole. The test split is evaluated once, with the finished models.
+
+    Args:
+        root: the folder of all studies.
+        study: its name.
+        options: what may differ from the trial as it was searched.
+        force: replace an earlier retrain.
+        quiet: print nothing but problems.
+        code_folder: that the user's own code lies in; None for where it lay when the study ran.
+        accept_code_change: train with own code that is no longer the study's.
 
     Raises:
         InputError: for a study or trial that cannot be retrained so, or a folder that exists without ``force``.
         KeyboardInterrupt: on Ctrl-C.
     """
     store = open_store(root, study)
-    spec = study_spec(store)
+    spec = with_code_of(store, study_spec(store), code_folder, accept=accept_code_change)
+    with importable(spec.code):
+        return _retrained(store, spec, root, options, force=force, quiet=quiet)
+
+
+def _retrained(store: Store, spec: StudySpec, root: Path, options: Options, *, force: bool, quiet: bool) -> Outcome:
     record = chosen_trial(store, spec, options.trial, best=options.best)
     target = store.folder / RETRAINED / record.key
     if target.exists() and not force:
@@ -125,7 +150,7 @@ def retrain(root: Path, study: str, options: Options, *, force: bool = False, qu
     spec = _stripped(spec, options)
     splits = load(spec.data)
     note = _joined(note, same_images(store, spec.data, root))
-    spec = counted(spec, len(splits.train), f"study {study}")
+    spec = counted(spec, len(splits.train), f"study {store.name}")
     check_writable(target.parent)
     with _work_folder(target, {**asdict(options), "trial": record.key}, force) as work:
         jobs = [
@@ -305,6 +330,7 @@ def _card(study: str, record: Record, jobs: Sequence[Job], splits: Splits, optio
         field=field,
         values=dict(results[0].learned),
         parameters=int(results[0].costs["parameters"]),
+        normalisation=splits.train.normalisation,
         train_seconds=round(sum(result.seconds or 0.0 for result in results), 2),
     )
 

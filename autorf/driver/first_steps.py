@@ -10,11 +10,15 @@ from autorf.executors import Event, Executor, Failure
 from autorf.executors.base import ended
 from autorf.store.record import Record
 from autorf.study.job import Job
+from autorf.study.settings import thawed
 from autorf.study.spec import StorageSpec, StudySpec
 from autorf.study.trial import Trial, key_of
 
 NOTE = "first_steps"
 """Under which a store keeps the kinds whose first step was taken."""
+
+_TRAINING = ("training.batch_", "training.loss")
+"""Of the training, what its first step depends on."""
 
 POLL_SECONDS = 1.0
 ATTEMPTS = 2
@@ -22,9 +26,9 @@ ATTEMPTS = 2
 
 
 def kind_of(trial: Trial) -> str:
-    """Trials of one kind take the same first step: they have one method, network, image size and batch size."""
-    apart = dict(trial.network) | {key: value for key, value in trial.settings if key.startswith("training.batch_")}
-    return key_of({"method": trial.method.method, **apart}, 0)
+    """Trials of one kind take the same first step: they have one method, network, image size, batch size and loss."""
+    settings = {name: thawed(value) for name, value in trial.settings if name.startswith(_TRAINING)}
+    return key_of({"method": trial.method.method, **dict(trial.network), **settings}, 0)
 
 
 def untried(planned: StudyPlan, records: Sequence[Record], tried: Collection[str]) -> dict[str, Trial]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from autorf.data import channels_of
 from autorf.errors import InputError
 from autorf.methods import method_class
 from autorf.networks.place import Place
@@ -94,7 +95,7 @@ def _asked(spec: StudySpec, classes: Sequence[str], source: str, *, region: bool
     plain: ModelSpec = spec.model.model_copy(
         update={"places": None, "pretrained": False, "weights": None, "encoder_weights": None}
     )
-    model: nn.Module = build(plain, classes)
+    model: nn.Module = build(plain, classes, channels_of(spec.data))
     wanted = ("receptive_field_layers", *(("receptive_field_regions",) if region else ()))
     if all(hasattr(model, name) for name in wanted):
         return None

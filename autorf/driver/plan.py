@@ -28,6 +28,7 @@ from autorf.study.search_space import Space, read_spaces
 from autorf.study.settings import Settings
 from autorf.study.spec import StudySpec, counted
 from autorf.study.trial import Trial, configurations, spec_of, trial_from, under_every_seed
+from autorf.surgery.dry_run import input_channels
 
 STARTERS = 4
 """How many configurations near the prior a sampler begins with."""
@@ -108,7 +109,7 @@ def plan(spec: StudySpec, source: str, root: Path, defaults: Defaults | None = N
         InputError: for a bad search space, model, data set or prior, targets that the model does not have, or a
             dilation as large as its feature map.
     """
-    from autorf.data import load
+    from autorf.data import channels_of, load
     from autorf.networks import build
 
     spaces = read_spaces(spec.search_space, source, spec, defaults)
@@ -122,7 +123,7 @@ def plan(spec: StudySpec, source: str, root: Path, defaults: Defaults | None = N
     classes = splits.class_names
     with notes_kept():
         try:
-            model = build(spec.model, classes)
+            model = build(spec.model, classes, channels_of(spec.data))
             check_scales(model, spec.data.image_size, spec.evaluation)
             if any(map(lacks_place, spaces)):
                 # What scores no pixels has no place to be looked for.
@@ -131,7 +132,7 @@ def plan(spec: StudySpec, source: str, root: Path, defaults: Defaults | None = N
             raise InputError(f"{source}: {error}") from None
         spec = with_places(spec, spaces, classes, source)
         if spec.model.places:
-            model = build(spec.model, classes)
+            model = build(spec.model, classes, channels_of(spec.data))
         warnings = _check_methods(spec, source, listed, model, classes)
     warnings += (*scale_cautions(spec, source, listed), *statistics_caution(spec, source, listed, model))
     warnings += (*weights_cautions(spec, source, listed), *loss_cautions(spec, source, listed))
@@ -220,8 +221,10 @@ def _sizes_at(image_size: tuple[int, int], model: nn.Module, name: str, n_classe
         if outputs:
             raise
         height, width = image_size
+        channels = input_channels(model)
+        kind = "images" if channels == 3 else f"images of {channels} channels and"
         raise InputError(
-            f"data.image_size: {name} does not take images of {height} x {width} pixels: {error}"
+            f"data.image_size: {name} does not take {kind} of {height} x {width} pixels: {error}"
         ) from None
 
 
@@ -229,6 +232,7 @@ def _check_methods(
     spec: StudySpec, source: str, listed: Sequence[Trial], model: nn.Module, classes: Any
 ) -> tuple[str, ...]:
     """Put every method into every network once; what is wrong is an error, what is useless a warning."""
+    from autorf.data import channels_of
     from autorf.networks import build
 
     warnings: dict[str, None] = {}
@@ -241,11 +245,11 @@ def _check_methods(
         for (method, _), trial in first.items():
             own = spec_of(spec, trial)
             if own.model != network:
-                model, network, image_size = build(own.model, classes), own.model, None
+                model, network, image_size = build(own.model, classes, channels_of(own.data)), own.model, None
             if own.data.image_size != image_size:
                 image_size = own.data.image_size
                 sizes = _sizes_at(image_size, model, network.name, len(classes))
-            adapted = _adapted(build(own.model, classes), method)
+            adapted = _adapted(build(own.model, classes, channels_of(own.data)), method)
             method.check_classes(len(classes))
             if problem := dead_dilation(adapted, model, sizes):
                 raise InputError(f"{trial.method.method} ({trial.setting}): {problem}")

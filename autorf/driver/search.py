@@ -17,6 +17,8 @@ from autorf.driver.scheduler import Scheduler
 from autorf.driver.study_trials import StudyTrials
 from autorf.errors import InputError, StorageLostError
 from autorf.executors import Executor, check_address, make
+from autorf.own_code.importing import importable
+from autorf.store.code import check_code, remember_code
 from autorf.store.images import StudyImages
 from autorf.store.store import Store, beginning, study_folder
 from autorf.store.versions import remember_versions
@@ -54,16 +56,18 @@ def search(
     retry_failed: bool = False,
     quiet: bool = False,
     json_lines: TextIO | None = None,
+    accept_code_change: bool = False,
 ) -> Outcome:
     """Run every trial of the study that is not done yet.
 
     Args:
-        spec: the study.
+        spec: the study, with the user's own code that it names, see :func:`autorf.study.own_code.with_own_code`.
         source: where it was read from, for messages.
         root: the folder of all studies; the study's own is made inside it.
         retry_failed: run failed trials again.
         quiet: print nothing but problems.
         json_lines: takes one JSON object an event, instead of what is printed.
+        accept_code_change: keep the trials of a study whose own code has changed.
 
     Raises:
         InputError: for anything wrong with the study file, its data or its model, or a first step that fails, before
@@ -75,27 +79,38 @@ def search(
     check_address(spec.executor)
     defaults = beginning(root, spec)
     spec = defaults.completed(scored(spec, source))
-    planned = plan(spec, source, root, defaults)
-    spec = placed(spec, planned.places)
-    check_writable(root)
+    existing = _existing(spec, folder)
+    changed = None if existing is None else check_code(existing, spec.code, accept=accept_code_change)
     is_new = not folder.exists()
-    try:
-        with ExitStack() as ended:
+    with ExitStack() as ended:
+        ended.enter_context(importable(spec.code))
+        planned = plan(spec, source, root, defaults)
+        spec = placed(spec, planned.places)
+        check_writable(root)
+        try:
             executor, tried = _first_steps(spec, source, folder, planned, ended)
             store = Store(folder, spec.name, spec.storage)
             images = StudyImages(store, spec.data, root)
             images.check()
             store.register(spec, planned.trials, planned.listed, drawn=planned.listed is None)
-            caution = images.remember()
+            remember_code(store, spec.code)
+            cautions = [line for line in (changed, images.remember()) if line is not None]
             if tried:
                 store.note(NOTE, sorted({*store.notes().get(NOTE, ()), *tried}))
             outcome = _carry_out(spec, source, root, store, planned, executor, retry_failed, quiet, json_lines)
-            return outcome if caution is None else replace(outcome, warnings=(*outcome.warnings, caution))
-    except InputError:
-        if is_new and not (folder / "trials").exists():
-            # What could not begin, such as at an executor's address, leaves nothing behind.
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
+            return replace(outcome, warnings=(*outcome.warnings, *cautions))
+        except InputError:
+            if is_new and not (folder / "trials").exists():
+                # What could not begin, such as at an executor's address, leaves nothing behind.
+                ended.close()
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+
+def _existing(spec: StudySpec, folder: Path) -> Store | None:
+    """The store of a study that there may be already; None where there is none."""
+    is_there = spec.storage.url is not None or (folder / "study.db").is_file()
+    return Store(folder, spec.name, spec.storage) if is_there else None
 
 
 def _carry_out(
@@ -185,7 +200,7 @@ def _first_steps(
     Raises:
         InputError: when a step fails.
     """
-    store = Store(folder, spec.name, spec.storage) if spec.storage.url or (folder / "study.db").is_file() else None
+    store = _existing(spec, folder)
     records = [] if store is None else store.records()
     due = untried(planned, records, () if store is None else store.notes().get(NOTE, ()))
     if not due:

@@ -14,6 +14,7 @@ from autorf.executors.local import default_runner, failure_reason
 from autorf.executors.processes import Processes
 from autorf.executors.ray_files import TrialFileTransfer
 from autorf.executors.scratch import Scratch
+from autorf.own_code.code import OwnCode
 from autorf.study.job import Job
 from autorf.study.spec import StudySpec
 from autorf.training.results import EpochReport
@@ -30,6 +31,7 @@ def config_of(job: Job) -> dict[str, Any]:
         "seed": job.seed,
         "spec": job.spec.model_dump(mode="json"),
         "n_train": job.spec.n_train,
+        "code": None if job.spec.code is None else job.spec.code.to_json(),
         "folder": str(job.folder.resolve()),
         "rungs": list(job.rungs),
         "reached": job.reached,
@@ -39,7 +41,8 @@ def config_of(job: Job) -> dict[str, Any]:
 
 
 def _job_from(config: dict[str, Any], folder: Path) -> Job:
-    spec = StudySpec.model_validate(config["spec"]).with_n_train(config["n_train"])
+    code = None if config["code"] is None else OwnCode.from_json(config["code"])
+    spec = StudySpec.model_validate(config["spec"]).with_n_train(config["n_train"]).with_code(code)
     rungs = tuple(config["rungs"])
     own = config["row"], config["key"], config["configuration"], config["seed"]
     return Job(*own, spec, folder, rungs, config["reached"], first_step=config["first_step"])

@@ -6,9 +6,11 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from autorf import plugins
+from autorf.losses.contextual_spec import CentreRate, ContextualSpec, NotNegative
+from autorf.own_code.reference import is_reference, parse_reference
 from autorf.specification import Number, PositiveFloat, Specification
 
-BUILT_IN = ("cross_entropy", "dice", "focal", "tversky", "lovasz")
+BUILT_IN = ("cross_entropy", "dice", "focal", "tversky", "lovasz", "contextual")
 
 SUM = "sum"
 """The name of a loss that is a weighted sum of others."""
@@ -28,11 +30,14 @@ _OWN_FIELDS = {
     "gamma": ("focal", "tversky"),
     "alpha": ("tversky",),
     "beta": ("tversky",),
+    **dict.fromkeys(ContextualSpec.model_fields, ("contextual",)),
 }
 """What only some losses have."""
 
 
 def _loss_name(name: str) -> str:
+    if is_reference(name):
+        return parse_reference(name).text
     if not LOSSES.knows(name):
         raise ValueError(LOSSES.unknown(name))
     return name
@@ -42,14 +47,29 @@ class LossTerm(Specification):
     """One loss of a sum: a name, or keys and values.
 
     Attributes:
-        name: ``cross_entropy``, ``dice``, ``focal``, ``tversky`` or ``lovasz``; or one that an installed package adds.
-        weight: times which it enters the loss.
+        name: ``cross_entropy``, ``dice``, ``focal``, ``tversky``, ``lovasz`` or ``contextual``; or one that an
+            installed package adds; or ``python:./loss.py:build`` for one of your own: what ``build(**args)`` returns is
+            called with scores ``(N, C, H, W)`` and classes ``(N, H, W)``. Of ``n_classes``, ``ignore_index`` and
+            ``class_weights`` it is given those that it names too.
+        weight: times which it enters the loss; 0.01 in the paper of ``contextual``, beside ``cross_entropy``.
         label_smoothing: ``cross_entropy``: the share of a pixel's label that is spread over all classes, in [0, 1).
         gamma: ``focal``: how much less a pixel counts that is right already (None: 2); ``tversky``: the power of the
             whole loss, at least 1 (None: 1).
         alpha: ``tversky``: what a pixel wrongly taken for a class costs (None: 0.5).
         beta: ``tversky``: what a missed pixel costs (None: 0.5); both at 0.5 are ``dice``.
-        args: of a loss that a package adds, by name.
+        layer: ``contextual``: a layer by its name in the network, whose input has the centres, as of the center loss;
+            None: the class scores have them (the paper's low-dimensional features).
+        inter: ``contextual``: whether centres too close to each other are pushed apart (None: true).
+        hard_aware: ``contextual``: whether only pixels whose cross-entropy is below the mean of their class move its
+            centre (None: true).
+        class_aware: ``contextual``: whether the distance of two centres is that of their own two scores, of every pair
+            of classes; else it is of all scores, of the closest pair (None: true, and false with a ``layer``).
+        centre_decay: ``contextual``: whether only positive scores of other classes shrink in a centre; else all do
+            (None: true, and false with a ``layer``).
+        margin: ``contextual``: the squared distance that centres are pushed apart to (None: 3).
+        centre_lr: ``contextual``: the learning rate of the centres, at most 1 (None: 0.1).
+        decay_rate: ``contextual``: how strongly what decays in a centre does (None: 0.0005).
+        args: of a loss of your own or of a package, by name.
     """
 
     name: Annotated[str, AfterValidator(_loss_name)] = "cross_entropy"
@@ -58,6 +78,14 @@ class LossTerm(Specification):
     gamma: Annotated[Number, Field(ge=0, le=10)] | None = None
     alpha: Annotated[Number, Field(ge=0)] | None = None
     beta: Annotated[Number, Field(ge=0)] | None = None
+    layer: str | None = None
+    inter: bool | None = None
+    hard_aware: bool | None = None
+    class_aware: bool | None = None
+    centre_decay: bool | None = None
+    margin: NotNegative | None = None
+    centre_lr: CentreRate | None = None
+    decay_rate: NotNegative | None = None
     args: Mapping[str, Any] = {}
 
     @model_validator(mode="before")
@@ -72,10 +100,36 @@ class LossTerm(Specification):
             if getattr(self, field) != defaults[field].default and self.name not in losses:
                 raise ValueError(f"{field} belongs to {' and '.join(losses)}, not to {self.name}")
         if self.args and self.name in LOSSES.built_in:
-            raise ValueError(f"args are for losses of other packages, not for {self.name}")
+            raise ValueError(f"args are for losses of your own or of other packages, not for {self.name}")
         if self.name == "tversky":
             self._check_tversky()
+        if self.name == "contextual":
+            self.contextual()
         return self
+
+    def contextual(self) -> ContextualSpec:
+        """What ``contextual`` is told.
+
+        Raises:
+            ValueError: where it contradicts itself.
+        """
+        given = {name: getattr(self, name) for name in ContextualSpec.model_fields}
+        given = {name: value for name, value in given.items() if value is not None}
+        if self.layer is not None:
+            # Improvements that exist for scores only.
+            given = {"class_aware": False, "centre_decay": False, **given}
+        if not given.get("inter", True):
+            idle = [name for name in ("class_aware", "margin") if given.get(name, False) is not False]
+            if idle:
+                raise ValueError(f"{' and '.join(idle)} belong to the term that inter: false takes away")
+            given["class_aware"] = False
+        return ContextualSpec(**given)
+
+    @property
+    def written(self) -> Any:
+        """The loss as it would be written: its name alone, or the keys that are not its defaults."""
+        keys = self.model_dump(mode="json", exclude_defaults=True, exclude={"name", "terms"})
+        return {"name": self.name, **keys} if keys else self.name
 
     def _check_tversky(self) -> None:
         # A power below 1 has no gradient where the loss is 0.
@@ -109,6 +163,11 @@ class LossSpec(LossTerm):
         if any(term.name == SUM for term in self.terms):
             raise ValueError("a sum within a sum: list all losses in one")
         return self
+
+    @property
+    def written(self) -> Any:
+        """The loss, or the list of those of a sum, as it would be written."""
+        return [term.written for term in self.terms] or super().written
 
     @property
     def listed(self) -> tuple[LossTerm, ...]:

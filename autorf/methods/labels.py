@@ -1,6 +1,6 @@
 """Modules whose gradient depends on the labels of the pixels, and how the labels reach them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -26,11 +26,16 @@ class LabelAware(nn.Module):
                 f"{type(self).__name__} needs the labels in training; run the forward pass within "
                 "autorf.labels(model, target)"
             )
-        rows, columns = (
-            ((torch.arange(length, device=self.labels.device) + 0.5) * (whole / length)).long()
-            for length, whole in zip(size, self.labels.shape[1:], strict=True)
-        )
-        return self.labels[:, rows[:, None], columns][:, None]
+        return nearest(self.labels, size)[:, None]
+
+
+def nearest(values: Tensor, size: Sequence[int]) -> Tensor:
+    """``values (..., H, W)`` at another height and width, each pixel the nearest one's."""
+    rows, columns = (
+        ((torch.arange(length, device=values.device) + 0.5) * (whole / length)).long()
+        for length, whole in zip(size, values.shape[-2:], strict=True)
+    )
+    return values[..., rows[:, None], columns]
 
 
 @contextmanager

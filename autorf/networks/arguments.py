@@ -1,7 +1,7 @@
 """A library's constructor: which arguments ``model.args`` may give it, and what they are without."""
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,13 +44,21 @@ class Constructor:
 
     def check(self, arguments: Mapping[str, Any]) -> None:
         """Raise ``InputError`` for an argument that the constructor lacks, with near names, or that a study sets."""
-        own = _free(self)
         for name in arguments:
             if name in SET_BY:
                 raise InputError(f"model.args.{name}: not an argument of a study: {SET_BY[name]}")
-            if name not in own and not self.passes_on:
-                takes = f"; it takes {', '.join(own)}" if own else "; it takes none"
-                raise InputError(f"model.args.{name}: {self.name} has no such argument{near_names(name, own) or takes}")
+        self._check_known(arguments, _free(self))
+
+    def check_behind_classes(self, arguments: Mapping[str, Any]) -> None:
+        """The same of a function that takes the number of classes first, and of which a study sets nothing else."""
+        self._check_known(arguments, list(self.defaults)[1:])
+
+    def _check_known(self, arguments: Mapping[str, Any], names: Sequence[str]) -> None:
+        for name in arguments:
+            if name not in names and not self.passes_on:
+                takes = f"; it takes {', '.join(names)}" if names else "; it takes none"
+                hint = near_names(name, names) or takes
+                raise InputError(f"model.args.{name}: {self.name} has no such argument{hint}")
 
 
 def constructor_of(make: Callable[..., Any], name: str, *, passes_on: bool = False) -> Constructor:

@@ -1,5 +1,6 @@
 """Which tensors of a file are which of an encoder's: by name, else by order and shape."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,6 +8,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from autorf.networks.trainer_names import COUNTER, Weights, without_wrappers
+
+_FLAT = re.compile(r"_(\d+)\.")
 
 LEAST_SHARE = 0.9
 """Of an encoder's tensors, how many a file must hold."""
@@ -54,6 +57,8 @@ def match(file: Weights, encoder: Weights) -> Match:
     """
     file, encoder = without_wrappers(counted(file)), counted(encoder)
     by_name = Match(_by_name(file, encoder), "name", encoder, file)
+    if not by_name.is_enough:
+        by_name = Match(_by_nested_name(file, encoder), "name", encoder, file)
     if by_name.is_enough:
         return by_name
     by_order = Match(_by_order(file, encoder), "order and shape", encoder, file)
@@ -81,6 +86,15 @@ def _by_name(file: Weights, encoder: Weights) -> dict[str, str]:
     prefix, first = _prefix(file, encoder), first_convolution(encoder)
     named = {name: f"{prefix}{name}" for name in encoder if f"{prefix}{name}" in file}
     return {name: other for name, other in named.items() if fits(encoder[name], file[other], is_first=name == first)}
+
+
+def _by_nested_name(file: Weights, encoder: Weights) -> dict[str, str]:
+    """By name, where ``features_0`` of timm's feature extractors is ``features.0`` of its classifiers."""
+    ours, theirs = ({_FLAT.sub(r".\1.", name): name for name in weights} for weights in (encoder, file))
+    nested = _by_name(
+        {name: file[flat] for name, flat in theirs.items()}, {name: encoder[flat] for name, flat in ours.items()}
+    )
+    return {ours[name]: theirs[other] for name, other in nested.items()}
 
 
 def _prefix(file: Weights, encoder: Weights) -> str:

@@ -1,4 +1,4 @@
-"""The networks of the per-pixel papers that timm and SMP lack, by name."""
+"""The networks of the papers that timm and SMP lack, by name."""
 
 from collections.abc import Callable
 
@@ -7,6 +7,7 @@ from torch import nn
 from autorf.errors import InputError, near_names
 from autorf.networks.drn import DRN, DeepLabV3PlusDRN
 from autorf.networks.fcn import DilatedFCN, SkipFCN
+from autorf.networks.student import Student
 
 
 def paper_network(name: str, classes: int, *, pretrained: bool = False) -> nn.Module:
@@ -54,10 +55,25 @@ def _vgg16_fcn(skips: bool) -> Callable[[int, bool], nn.Module]:
     return make
 
 
+def _student(pool2_stride: int) -> Callable[[int, bool], nn.Module]:
+    def make(classes: int, pretrained: bool) -> nn.Module:
+        student = Student(classes, pool2_stride=pool2_stride)
+        if pretrained:
+            import timm
+
+            teacher = timm.create_model("vgg16", pretrained=True).features[:4]
+            student.features.load_state_dict(teacher.state_dict())
+        return student
+
+    return make
+
+
 PAPER_NETWORKS: dict[str, Callable[[int, bool], nn.Module]] = {
     "fcn_resnet101": _fcn_resnet101,
     "fcn32s_vgg16": _vgg16_fcn(skips=False),
     "fcn8s_vgg16": _vgg16_fcn(skips=True),
+    "student": _student(pool2_stride=1),
+    "student_stride8": _student(pool2_stride=2),
     "drn_d_54": lambda classes, pretrained: DRN(classes=classes),
     "deeplabv3plus_drn_d_54": lambda classes, pretrained: DeepLabV3PlusDRN(DRN(), classes),
 }

@@ -9,9 +9,11 @@ from autorf.errors import InputError, near_names, shown
 from autorf.networks.arguments import check_arguments, fitting_decoder, refused, smp_arguments, timm_arguments
 from autorf.networks.checkpoint import load_weights
 from autorf.networks.encoder_weights import load_encoder_weights
+from autorf.networks.first_convolution import for_channels
 from autorf.networks.given import given, with_weights
 from autorf.networks.largefov import LargeFOV, feature_stage
 from autorf.networks.multipath import MultiPath, numbered_paths
+from autorf.networks.own import own_network
 from autorf.networks.papers import check_paper_name, paper_network
 from autorf.networks.place import place_of
 from autorf.networks.spec import MODELS, ModelSpec
@@ -19,17 +21,20 @@ from autorf.networks.upsampling import upsample_last_stage
 from autorf.networks.vgg import DilatedVGG
 from autorf.networks.weights import fetching, one_line
 from autorf.ops._arguments import kind_of, whole_number
+from autorf.surgery.dry_run import CHANNELS
 
-MOST_CLASSES = 2**16
+MOST_CLASSES, MOST_CHANNELS = 2**16, 4096
 
 
-def build(spec: ModelSpec | str, classes: int | Sequence[str] = 21) -> nn.Module:
+def build(spec: ModelSpec | str, classes: int | Sequence[str] = 21, channels: int = 3) -> nn.Module:
     """The model that ``spec`` names, with random weights unless ``pretrained``.
 
     Args:
         spec: a :class:`ModelSpec` or just its name.
         classes: channels of the output, or the classes' names, by which ``paths`` may choose; ``timm:NAME``
             classifiers have as many classes.
+        channels: of the images. Of a library's network the first convolution is made for them, its published kernel
+            repeated and scaled as timm does it; a ``python:`` network is built as ``args`` say.
 
     Raises:
         InputError: for an unknown name (with near names), options or arguments the model does not take, or weights
@@ -44,13 +49,18 @@ def build(spec: ModelSpec | str, classes: int | Sequence[str] = 21) -> nn.Module
     spec = ModelSpec(name=spec) if isinstance(spec, str) else spec
     if not isinstance(spec, ModelSpec):
         raise InputError(f"build takes a model's name or a ModelSpec, got {kind_of(spec)}")
-    classes = _checked_classes(classes)
+    classes, channels = _checked_classes(classes), whole_number("build", "channels", channels, most=MOST_CHANNELS)
     family, _, rest = spec.name.partition(":")
     if spec.paths is not None:
         names = [] if isinstance(classes, int) else list(classes)
         spec = spec.model_copy(update={"paths": numbered_paths(spec.paths, names)})
-    builder = _BUILDERS[family] if family in _BUILDERS else MODELS[family]
-    model = builder(rest, spec, classes if isinstance(classes, int) else len(classes))
+    # Without a study, such as in autorf inspect, they may be given as the library calls them.
+    channels = next((spec.args[name] for name in ("in_channels", "in_chans") if name in spec.args), channels)
+    n_classes = classes if isinstance(classes, int) else len(classes)
+    if family in _BUILDERS:
+        model = _BUILDERS[family](rest, spec, n_classes, channels)
+    else:
+        model = MODELS[family](rest, spec, n_classes)
     if not isinstance(model, nn.Module):
         raise InputError(f"model.name: {spec.name} built a {type(model).__name__}; a model is a torch.nn.Module")
     if spec.encoder_weights is not None:
@@ -58,6 +68,7 @@ def build(spec: ModelSpec | str, classes: int | Sequence[str] = 21) -> nn.Module
     if spec.weights is not None:
         load_weights(model, spec.weights)
     _offer(model, spec)
+    vars(model)[CHANNELS] = channels
     return model
 
 
@@ -100,9 +111,9 @@ def check_name(spec: ModelSpec) -> None:
     check_arguments(spec)
 
 
-def _largefov(backbone: str, spec: ModelSpec, classes: int) -> nn.Module:
+def _largefov(backbone: str, spec: ModelSpec, classes: int, image_channels: int) -> nn.Module:
     _check_timm_name(backbone, spec)
-    features, channels = _backbone(backbone, spec)
+    features, channels = _backbone(backbone, spec, image_channels)
     dilations = spec.dilation if isinstance(spec.dilation, tuple) else (spec.dilation,)
     if spec.paths is not None:
         return MultiPath(
@@ -128,8 +139,8 @@ def _largefov(backbone: str, spec: ModelSpec, classes: int) -> nn.Module:
     )
 
 
-def _backbone(name: str, spec: ModelSpec) -> tuple[nn.Module, int]:
-    """The feature extractor and the channels of its last map."""
+def _backbone(name: str, spec: ModelSpec, image_channels: int) -> tuple[nn.Module, int]:
+    """The feature extractor for images of so many channels, and the channels of its last map."""
     if name.startswith("vgg") and spec.output_stride == 8:
         import timm
 
@@ -142,23 +153,28 @@ def _backbone(name: str, spec: ModelSpec) -> tuple[nn.Module, int]:
                 f"model.upsample: {name} at output_stride 8 is one piece, with strides taken from its pools; leave "
                 "output_stride out, or upsample"
             )
-        vgg = DilatedVGG(with_weights(lambda: timm.create_model(name, pretrained=spec.pretrained, **spec.args), spec))
+        made = {"pretrained": spec.pretrained, "in_chans": image_channels, **spec.args}
+        vgg = DilatedVGG(with_weights(lambda: timm.create_model(name, **made), spec))
         return vgg, vgg.channels
-    stages = len(_timm_features(name, spec, None).feature_info)
+    stages = len(_timm_features(name, spec, None, image_channels).feature_info)
     stage = feature_stage(spec.stage, stages, name)
-    features = _timm_features(name, spec, (stage,), pretrained=spec.pretrained)
+    features = _timm_features(name, spec, (stage,), image_channels, pretrained=spec.pretrained)
     channels: int = features.feature_info.channels()[-1]
     if spec.upsample > 1:
         upsample_last_stage(features, stage, spec.upsample, name)
     return features, channels
 
 
-def _timm_features(name: str, spec: ModelSpec, stages: tuple[int, ...] | None, *, pretrained: bool = False) -> Any:
+def _timm_features(
+    name: str, spec: ModelSpec, stages: tuple[int, ...] | None, image_channels: int, *, pretrained: bool = False
+) -> Any:
     import timm
     import torch
 
     check_arguments(spec)
-    options: dict[str, Any] = dict(spec.args) if stages is None else {**spec.args, "out_indices": stages}
+    options: dict[str, Any] = {"in_chans": image_channels, **spec.args}
+    if stages is not None:
+        options["out_indices"] = stages
     if spec.output_stride is not None:
         options["output_stride"] = spec.output_stride
     try:
@@ -174,25 +190,27 @@ def _timm_features(name: str, spec: ModelSpec, stages: tuple[int, ...] | None, *
         raise InputError(f"model.name: timm's {name} cannot be cut into feature stages: {one_line(error)}") from None
 
 
-def _timm(name: str, spec: ModelSpec, classes: int) -> nn.Module:
+def _timm(name: str, spec: ModelSpec, classes: int, channels: int) -> nn.Module:
     import timm
 
     _check_timm_name(name, spec)
     check_arguments(spec)
-    options = {} if spec.output_stride is None else {"output_stride": spec.output_stride}
+    options: dict[str, Any] = {"in_chans": channels, **spec.args}
+    if spec.output_stride is not None:
+        options["output_stride"] = spec.output_stride
     return given(
-        lambda: timm.create_model(name, pretrained=spec.pretrained, num_classes=classes, **options, **spec.args),
+        lambda: timm.create_model(name, pretrained=spec.pretrained, num_classes=classes, **options),
         spec,
         lambda: timm_arguments(name),
     )
 
 
-def _smp(rest: str, spec: ModelSpec, classes: int) -> nn.Module:
+def _smp(rest: str, spec: ModelSpec, classes: int, channels: int) -> nn.Module:
     import segmentation_models_pytorch as smp
 
     architecture, encoder = _smp_parts(rest)
     check_arguments(spec)
-    options = fitting_decoder(spec)
+    options = {"in_channels": channels, **fitting_decoder(spec)}
     if spec.output_stride is not None:
         if architecture not in ("DeepLabV3", "DeepLabV3Plus", "PAN"):
             raise InputError(f"model.output_stride: smp's {architecture} has none; DeepLabV3, DeepLabV3Plus and PAN do")
@@ -223,18 +241,19 @@ def _smp_weights(encoder: str) -> str | bool:
     return "imagenet" if "imagenet" in published else str(published[0])
 
 
-def _torchvision(name: str, spec: ModelSpec, classes: int) -> nn.Module:
+def _torchvision(name: str, spec: ModelSpec, classes: int, channels: int) -> nn.Module:
     from torchvision.models import get_model
 
     _check_torchvision_name(name)
     check_arguments(spec)
     weights = "DEFAULT" if spec.pretrained else None
-    return given(
+    model = given(
         lambda: get_model(name, weights=None, weights_backbone=weights, num_classes=classes, **spec.args), spec
     )
+    return for_channels(model, channels, published=spec.pretrained)
 
 
-def _hf(name: str, spec: ModelSpec, classes: int) -> nn.Module:
+def _hf(name: str, spec: ModelSpec, classes: int, channels: int) -> nn.Module:
     try:
         from transformers import AutoConfig, AutoModelForSemanticSegmentation
     except ImportError:
@@ -247,6 +266,7 @@ def _hf(name: str, spec: ModelSpec, classes: int) -> nn.Module:
         for argument in unknown:
             near = near_names(argument, config.to_dict())
             raise InputError(f"model.args.{argument}: the configuration of {spec.name} has no such key{near}")
+        _set_channels(config, channels, spec.name)
         if spec.pretrained:
             model = AutoModelForSemanticSegmentation.from_pretrained(
                 name, config=config, ignore_mismatched_sizes=True, use_safetensors=True
@@ -260,20 +280,36 @@ def _hf(name: str, spec: ModelSpec, classes: int) -> nn.Module:
     return fetching(make, what, field="model.name", repair="give the folder of a saved model")
 
 
-def _paper(name: str, spec: ModelSpec, classes: int) -> nn.Module:
+def _set_channels(config: Any, channels: int, name: str) -> None:
+    """Have a configuration of transformers, or that of its backbone, say how many channels images have."""
+    for part in (config, getattr(config, "backbone_config", None)):
+        if part is not None and hasattr(part, "num_channels"):
+            part.num_channels = channels
+            return
+    if channels != 3:
+        raise InputError(f"data.channels: the configuration of {name} has no num_channels; it sees 3 channels")
+
+
+def _paper(name: str, spec: ModelSpec, classes: int, channels: int) -> nn.Module:
     if spec.output_stride is not None:
         raise InputError(f"model.output_stride: {spec.name} has the paper's own; leave it out")
     check_arguments(spec)
-    return with_weights(lambda: paper_network(name, classes, pretrained=spec.pretrained), spec)
+    model = with_weights(lambda: paper_network(name, classes, pretrained=spec.pretrained), spec)
+    return for_channels(model, channels, published=spec.pretrained)
 
 
-_BUILDERS: dict[str, Callable[[str, ModelSpec, int], nn.Module]] = {
+def _own(_: str, spec: ModelSpec, classes: int, __: int) -> nn.Module:
+    return own_network(spec, classes)
+
+
+_BUILDERS: dict[str, Callable[[str, ModelSpec, int, int], nn.Module]] = {
     "largefov": _largefov,
     "timm": _timm,
     "smp": _smp,
     "torchvision": _torchvision,
     "hf": _hf,
     "paper": _paper,
+    "python": _own,
 }
 
 

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from autorf import plugins
 from autorf.errors import near_names
 from autorf.networks.place import Place
+from autorf.own_code.reference import parse_reference
 from autorf.specification import (
     Before,
     ClassNumber,
@@ -20,7 +21,7 @@ from autorf.specification import (
     WholeNumber,
 )
 
-FAMILIES = ("largefov", "smp", "timm", "torchvision", "hf", "paper")
+FAMILIES = ("largefov", "smp", "timm", "torchvision", "hf", "paper", "python")
 
 MODELS: plugins.Registry[Callable[[str, "ModelSpec", int], Any]] = plugins.Registry(
     plugins.MODELS, "model family", FAMILIES, lambda _, build: None if callable(build) else "cannot be called"
@@ -38,8 +39,10 @@ class ModelSpec(Specification):
 
     Attributes:
         name: ``largefov:BACKBONE`` (a timm backbone with the papers' head), ``smp:ARCH:ENCODER``, ``timm:NAME``,
-            ``torchvision:NAME``, ``hf:NAME`` or ``paper:NAME`` (the per-pixel papers' networks); or a family that an
-            installed package adds, such as ``theirs:SIZE`` or just ``theirs``.
+            ``torchvision:NAME``, ``hf:NAME`` or ``paper:NAME`` (the papers' networks);
+            ``python:./net.py:build`` or ``python:package.module:build`` for a network of your own, called as
+            ``build(n_classes, **args)``; or a family that an installed package adds, such as ``theirs:SIZE`` or just
+            ``theirs``.
         pretrained: load the backbone's published weights; needs a network the first time.
         weights: a checkpoint of the whole model to begin with, such as a trained baseline; what trainers
             put in front of names (``module.``, ``_orig_mod.``, ``model.``) is taken off; see
@@ -100,7 +103,8 @@ class ModelSpec(Specification):
                 raise ValueError(f"not {self.name!r}{problem}")
             added = "".join(f", or {name} of another package" for name in MODELS)
             raise ValueError(
-                f"a model is largefov:BACKBONE, smp:ARCH:ENCODER, timm:NAME, torchvision:NAME, hf:NAME or paper:NAME"
+                f"a model is largefov:BACKBONE, smp:ARCH:ENCODER, timm:NAME, torchvision:NAME, hf:NAME, paper:NAME or "
+                f"python:FILE.py:NAME"
                 f"{added}{near_names(family, MODELS.names)}, not {self.name!r}"
             )
         each = 1 if isinstance(self.dilation, int) else len(self.dilation)
@@ -110,6 +114,8 @@ class ModelSpec(Specification):
             raise ValueError(f"paths are heads of largefov models; {self.name} has a head of its own")
         if self.upsample > 1 and family != "largefov":
             raise ValueError(f"upsample is for largefov models, whose last stage is known; {self.name} takes none")
+        if family == "python":
+            parse_reference(self.name)
         if family == "smp" and ":" not in rest:
             raise ValueError(f"an smp model is smp:ARCH:ENCODER, such as smp:Unet:resnet34, not {self.name!r}")
         return self

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from autorf.data import Splits
-from autorf.data.segmentation_set import MEAN, STD
+from autorf.data.normalisation import Normalisation
 from autorf.methods import AdaptiveModule
 from autorf.metrics import confusion
 from autorf.running.evidence import Evidence
@@ -80,7 +80,9 @@ class EvidenceCollector(lightning.Callback):
             map = None if maps is None else maps[index]
             self._count(mask[index], prediction[index], map)
             if self._seen in self._wanted:
-                self._samples.append(_sample(image[index], mask[index], prediction[index], map))
+                self._samples.append(
+                    _sample(image[index], mask[index], prediction[index], map, self.splits.val.normalisation)
+                )
             self._seen += 1
 
     def _maps(self, model: nn.Module, mask: Tensor) -> Tensor | None:
@@ -171,13 +173,14 @@ def objects(
     return np.concatenate(rows)
 
 
-def _sample(image: Tensor, mask: Tensor, prediction: Tensor, map: Tensor | None) -> tuple[Tensor, ...]:
+def _sample(
+    image: Tensor, mask: Tensor, prediction: Tensor, map: Tensor | None, normalisation: Normalisation
+) -> tuple[Tensor, ...]:
     """Image ``(3, h, w)`` uint8, truth and prediction ``(h, w)`` int16, and the map ``(h, w)`` float16 if any."""
     height, width = image.shape[1:]
     shrink = min(1.0, SAMPLE_SIDE / max(height, width))
     size = (max(1, round(height * shrink)), max(1, round(width * shrink)))
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
-    colors = (image.float() * std + mean).clamp(0, 1)[None]
+    colors = normalisation.shown(image)[None]
     smaller = functional.interpolate(colors, size, mode="bilinear", align_corners=False, antialias=True)[0]
     labels = torch.stack([mask, prediction])[None].float()
     truth, predicted = functional.interpolate(labels, size, mode="nearest-exact")[0].short()

@@ -99,7 +99,7 @@ def check_scores(output: Any, name: str, n_classes: int) -> None:
     except (AssertionError, AttributeError, KeyError):
         raise InputError(
             f"model.name: {name} returns a {type(output).__name__}; a study's model returns class scores (N, C, H, W), "
-            "alone, as 'out' or as 'logits'"
+            "alone, first in a tuple, as 'out' or as 'logits'"
         ) from None
     if len(shape) == 4 and shape[1] >= n_classes:
         return

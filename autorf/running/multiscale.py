@@ -13,6 +13,7 @@ from autorf.metrics import scores
 from autorf.running.evidence import Evidence
 from autorf.running.evidence_collector import EvidenceCollector, is_last
 from autorf.study.evaluation_spec import EvaluationSpec
+from autorf.surgery.dry_run import input_channels
 from autorf.training.module import SegmentationModule
 from autorf.training.multiscale import MultiScale
 from autorf.training.outputs import class_scores
@@ -90,7 +91,9 @@ def check_scales(model: nn.Module, image_size: tuple[int, int], spec: Evaluation
     try:
         for scale in spec.all_scales if spec.asked else ():
             try:
-                MultiScale(model, (scale,), flip=False, multiple=spec.multiple)(torch.zeros(1, 3, *image_size))
+                MultiScale(model, (scale,), flip=False, multiple=spec.multiple)(
+                    torch.zeros(1, input_channels(model), *image_size)
+                )
             except (RuntimeError, ValueError, TypeError, AssertionError) as error:
                 reason = in_one_line(error, 160)
                 raise InputError(

@@ -15,12 +15,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from autorf.data import DataSpec, Splits, load
+from autorf.data import DataSpec, Splits, channels_of, load
 from autorf.errors import SearchWarning
 from autorf.fields import receptive_field
 from autorf.networks import build
 from autorf.networks.checkpoint import notes_kept
 from autorf.networks.multipath import numbered_paths
+from autorf.own_code.importing import active_digest, importable
 from autorf.running.cost import PeakMemory, costs
 from autorf.running.evidence import Evidence, write_evidence
 from autorf.running.evidence_collector import EvidenceCollector
@@ -31,6 +32,7 @@ from autorf.study.spec import StudySpec
 from autorf.study.trial import Trial, spec_of
 from autorf.surgery import adapt, advance, learned_values, save
 from autorf.surgery import load as load_model
+from autorf.surgery.dry_run import input_channels
 from autorf.training.batches import loader
 from autorf.training.callback import ReceptiveFieldCallback
 from autorf.training.checkpoint import EpochCheckpoint, SafetensorsIO
@@ -68,6 +70,11 @@ def run(
         What the trial measured on the validation split; ``epochs`` is how far it came. Of several processes, the
         first's is whole; the others' holds what their last epoch knows.
     """
+    with importable(job.spec.code):
+        return _run(job, report, stopped, processes)
+
+
+def _run(job: Job, report: Report, stopped: Callable[[], bool], processes: Mapping[str, Any] | None) -> TrialResult:
     spec = job.trial_spec
     torch.set_num_threads(spec.training.threads)
     memory = PeakMemory()
@@ -164,6 +171,11 @@ def evaluate(job: Job, *, test: bool = True, multiscale: bool = False) -> Eviden
         test: on the test split; otherwise on the validation split.
         multiscale: as ``evaluation`` of the study says, instead of at the images' own size.
     """
+    with importable(job.spec.code):
+        return _evaluate(job, test=test, multiscale=multiscale)
+
+
+def _evaluate(job: Job, *, test: bool, multiscale: bool) -> Evidence:
     spec = job.trial_spec
     torch.set_num_threads(spec.training.threads)
     splits = _splits(spec.data).tested() if test else _splits(spec.data)
@@ -207,10 +219,11 @@ def _network(spec: StudySpec, classes: int | Sequence[str]) -> nn.Module:
     """The network as it is built: with a channel for every class, or with one for two classes."""
     threshold = spec.training.threshold
     if threshold is None:
-        return build(spec.model, classes)
+        return build(spec.model, classes, channels_of(spec.data))
     names = [] if isinstance(classes, int) else list(classes)
     paths = None if spec.model.paths is None else numbered_paths(spec.model.paths, names)
-    return with_two_scores(build(spec.model.model_copy(update={"paths": paths}), 1), threshold)
+    one_channel = build(spec.model.model_copy(update={"paths": paths}), 1, channels_of(spec.data))
+    return with_two_scores(one_channel, threshold)
 
 
 def field_at_start(spec: StudySpec, trial: Trial, classes: int | Sequence[str]) -> Field:
@@ -260,14 +273,19 @@ class FieldMeter:
         """As it is now, to a hundredth of a pixel."""
         values = json.dumps(learned_values(self.model), sort_keys=True)
         if values not in self._known:
-            measured = receptive_field(self.model, self.image_size)
+            measured = receptive_field(self.model, self.image_size, in_channels=input_channels(self.model))
             height, width = (round(float(length), 2) for length in measured.size)
             self._known[values] = Field((height, width), measured.rnorm)
         return self._known[values]
 
 
-@lru_cache(maxsize=1)
 def _splits(spec: DataSpec) -> Splits:
+    return _splits_by(spec, active_digest())
+
+
+@lru_cache(maxsize=1)
+def _splits_by(spec: DataSpec, code: str | None) -> Splits:
+    """Read once for all trials of a process; of own code as it is now."""
     return load(spec)
 
 

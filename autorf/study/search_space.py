@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any, Literal, Self, get_args, get_origin
 
-from pydantic import model_validator
+from pydantic import ValidationError, model_validator
 
 from autorf.errors import InputError, shown, shown_place
+from autorf.losses import LossSpec
 from autorf.methods import METHODS, Method
 from autorf.specification import Number, PositiveFloat, Specification, parse
 from autorf.study.builtin import locate
 from autorf.study.defaults import Defaults
-from autorf.study.settings import IMAGE_SIZE, axis_annotation, differing, is_setting
+from autorf.study.settings import IMAGE_SIZE, LOSS, axis_annotation, differing, is_setting
 from autorf.study.spec import StudySpec, read_yaml
 
 MOST_CONFIGURATIONS = 10_000
@@ -217,15 +218,25 @@ def _axis(kind: type[Method], name: str, value: Any, source: str, study: StudySp
     else:
         field = kind.model_fields.get(name)
         annotation = None if field is None else field.annotation
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and name != LOSS:
         return _range_axis(name, value, set(_leaves(annotation)), source)
     if name == IMAGE_SIZE:
         value = _sizes(value, source)
+    if name == LOSS:
+        value = [_written_loss(choice) for choice in (value if isinstance(value, list) else [value])]
     if not isinstance(value, list) or _is_one_value(annotation, value):
         return Axis(name, (value,))
     if not value:
         raise InputError(f"{source}: {name}: the grid is empty; list at least one value")
     return Axis(name, tuple(value))
+
+
+def _written_loss(value: Any) -> Any:
+    """A loss in its shortest form, as trials have it; what is none stays, to be told where it is checked."""
+    try:
+        return LossSpec.model_validate(value).written
+    except ValidationError:
+        return value
 
 
 def _sizes(value: Any, source: str) -> Any:

@@ -12,7 +12,18 @@ PARTS = ("training", "model", "data")
 """The parts of a study file whose keys may be axes of a search space."""
 
 Settings = tuple[tuple[str, Any], ...]
-"""Sorted dotted keys and their values; lists are tuples, so that settings can be compared and hashed."""
+"""Sorted dotted keys and their values; lists are tuples and keys with values :class:`Keys`, so that settings can be
+compared and hashed."""
+
+LOSS = "training.loss"
+"""The one group of keys that is an axis as a whole too: its choices are losses, among them sums."""
+
+
+class Keys(tuple[tuple[str, Any], ...]):
+    """Keys and their values within a setting, sorted."""
+
+    __slots__ = ()
+
 
 _SAME_LENGTH = "the length is the study's, so that its trials are trained equally; only a method asks for more"
 _REFUSED = {
@@ -59,7 +70,7 @@ def axis_annotation(key: str, source: str, study: StudySpec | None = None) -> An
         raise InputError(f"{source}: {key}: cannot be searched: {reason}")
     if holder is not None:
         return get_args(_mapping(keys[holder]))[1] if get_args(_mapping(keys[holder])) else Any
-    if groups_in(keys[key]) or _is_open(keys[key]):
+    if key != LOSS and (groups_in(keys[key]) or _is_open(keys[key])):
         inner = ", ".join(name for name in keys if name.startswith(f"{key}.")) or f"{key}.NAME"
         raise InputError(f"{source}: {key}: cannot be searched: it is a group of keys; give one of them: {inner}")
     return keys[key]
@@ -134,11 +145,15 @@ def canonical(settings: Mapping[str, Any], source: str) -> Settings:
     Raises:
         InputError: for a value that itself has keys.
     """
-    return tuple(sorted((key, _frozen(value, f"{source}: {key}")) for key, value in settings.items()))
+    return tuple(
+        sorted((key, _frozen(value, f"{source}: {key}", has_keys=key == LOSS)) for key, value in settings.items())
+    )
 
 
 def value_at(study: StudySpec, key: str) -> Any:
-    """The plain value under a dotted key; None where there is none."""
+    """The plain value under a dotted key; None where there is none. A loss is written in its shortest form."""
+    if key == LOSS:
+        return study.training.loss.written
     part, *path = key.split(".")
     value: Any = getattr(study, part).model_dump(mode="json")
     for name in path:
@@ -148,13 +163,19 @@ def value_at(study: StudySpec, key: str) -> Any:
 
 def thawed(value: Any) -> Any:
     """A setting's value as JSON has it."""
+    if isinstance(value, Keys):
+        return {name: thawed(inner) for name, inner in value}
     return [thawed(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
-def _frozen(value: Any, place: str) -> Any:
-    if isinstance(value, Mapping):
+def _frozen(value: Any, place: str, *, has_keys: bool) -> Any:
+    if isinstance(value, Mapping) and not has_keys:
         raise InputError(f"{place}: a choice is a plain value, not keys and values: {dict(value)}; list a key of them")
-    return tuple(_frozen(inner, place) for inner in value) if isinstance(value, list | tuple) else value
+    if isinstance(value, Mapping):
+        return Keys(sorted((name, _frozen(inner, place, has_keys=True)) for name, inner in value.items()))
+    return (
+        tuple(_frozen(inner, place, has_keys=has_keys) for inner in value) if isinstance(value, list | tuple) else value
+    )
 
 
 def _replaced(values: Any, path: Iterable[str], value: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from autorf import plugins
 from autorf.data import DataSpec
 from autorf.errors import InputError, near_names, shown_place
 from autorf.networks.spec import ModelSpec
+from autorf.own_code.code import OwnCode
 from autorf.specification import Number, PositiveFloat, PositiveInt, Specification, Url, WholeNumber, parse
 from autorf.study.evaluation_spec import EvaluationSpec
 from autorf.study.objectives import group_of, parse_constraint
@@ -193,6 +194,7 @@ class StudySpec(Specification):
     storage: StorageSpec = StorageSpec()
     tracking: TrackingSpec = TrackingSpec()
     _n_train: int | None = PrivateAttr(None)
+    _code: OwnCode | None = PrivateAttr(None)
 
     @property
     def n_train(self) -> int | None:
@@ -205,6 +207,17 @@ class StudySpec(Specification):
         if self._n_train is None:
             return None
         return steps_per_epoch(self._n_train, self.training.batch_size, self.executor.resources.count)
+
+    @property
+    def code(self) -> OwnCode | None:
+        """The user's own code that the study names, as it was read; None before it was."""
+        return self._code
+
+    def with_code(self, code: OwnCode | None) -> Self:
+        """The study with the user's own code that it names, for whoever runs its trials."""
+        study = self.model_copy()
+        study._code = code
+        return study
 
     def with_n_train(self, n_train: int | None) -> Self:
         """The study that knows how many training images an epoch has, of which no file says anything."""

@@ -10,7 +10,7 @@ from autorf.errors import InputError
 from autorf.methods import Method
 from autorf.study.control import Control
 from autorf.study.search_space import Space, own_fields, read_spaces, split
-from autorf.study.settings import IMAGE_SIZE, Settings, canonical, differing, thawed, with_settings
+from autorf.study.settings import IMAGE_SIZE, Keys, Settings, canonical, differing, thawed, with_settings
 from autorf.study.spec import StudySpec
 from autorf.training.spec import TrainingSpec
 
@@ -174,6 +174,11 @@ def side_text(sides: Sequence[float]) -> str:
 def _short(value: Any) -> str:
     if value is None:
         return "unchanged"
+    if isinstance(value, Keys):
+        keys = ", ".join(f"{name} {_short(inner)}" for name, inner in value if name != "name")
+        return f"{dict(value)['name']} ({keys})"
+    if isinstance(value, tuple) and any(isinstance(inner, Keys) for inner in value):
+        return " + ".join(map(_short, value))
     if isinstance(value, tuple | list):
         return str(list(value))
     return f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)

@@ -11,6 +11,9 @@ from torch.utils._pytree import tree_map
 from autorf.errors import InputError
 from autorf.methods.modules import AdaptiveConv2d
 
+CHANNELS = "autorf_channels"
+"""The attribute of a model that says for images of how many channels it was built."""
+
 SIZES = ((96, 128), (224, 224))
 """Images tried where none is given: unequal sides first, then what networks with a fixed size usually want."""
 
@@ -57,7 +60,10 @@ def runnable_input(model: nn.Module, example_input: Tensor | None) -> Tensor:
 
 
 def input_channels(model: nn.Module) -> int:
-    """Channels of the first convolution, 3 where there is none."""
+    """Channels that the model was built for, else those of its first convolution; 3 where there is none."""
+    said = next((vars(module)[CHANNELS] for module in model.modules() if CHANNELS in vars(module)), None)
+    if said is not None:
+        return int(said)
     kinds = (nn.Conv2d, AdaptiveConv2d)
     return next((module.in_channels for module in model.modules() if isinstance(module, kinds)), 3)
 

@@ -34,6 +34,22 @@ class SavedAdaptation(Specification):
     values_per_position: Annotated[Number, Field(ge=0)] = 0.0
 
 
+class Builder(Specification):
+    """Whose code builds a model: the user's own.
+
+    Attributes:
+        reference: to the function, as its study names it.
+        digest: of that code, and of all it imports of the user's own.
+    """
+
+    reference: str
+    digest: str
+
+
+BUILDER = "autorf_builder"
+"""The attribute of a model that says whose code built it."""
+
+
 class Sidecar(Specification):
     """All that a saved model needs beside its weights.
 
@@ -46,6 +62,7 @@ class Sidecar(Specification):
         geometry: kernel, stride, padding and dilation of every plain convolution and pooling, by name; a model built
             with others would take the weights and compute something else.
         weights_sha256: of the weights' names, types, shapes and values.
+        builder: of a model that the user's own code builds; the code itself is not saved.
     """
 
     format: Literal["autorf model"] = "autorf model"
@@ -55,6 +72,7 @@ class Sidecar(Specification):
     adaptations: tuple[SavedAdaptation, ...]
     geometry: dict[str, str]
     weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    builder: Builder | None = None
 
 
 def read_sidecar(path: Path) -> Sidecar:

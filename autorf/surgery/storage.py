@@ -18,6 +18,7 @@ from autorf.surgery.record import CHANGED, Adaptation
 from autorf.surgery.scopes import SCOPES
 from autorf.surgery.sharding import is_sharded
 from autorf.surgery.sidecar import (
+    BUILDER,
     SavedAdaptation,
     Sidecar,
     first_differences,
@@ -79,11 +80,12 @@ def save(model: nn.Module, folder: str | Path) -> Path:
         adaptations=saved,
         geometry=geometry(model),
         weights_sha256=fingerprint(tensors),
+        builder=vars(model).get(BUILDER),
     )
     if not sharded or torch.distributed.get_rank() == 0:
         # The weights carry the record too: whenever this process is killed, they are one whole model, old or new.
-        write_atomically(folder / WEIGHTS, weights_bytes(tensors, sidecar.model_dump_json()))
-        write_atomically(folder / SIDECAR, sidecar.model_dump_json(indent=1) + "\n")
+        write_atomically(folder / WEIGHTS, weights_bytes(tensors, sidecar.model_dump_json(exclude_none=True)))
+        write_atomically(folder / SIDECAR, sidecar.model_dump_json(indent=1, exclude_none=True) + "\n")
     if sharded:
         torch.distributed.barrier()
     return folder

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from autorf.data import Splits
-from autorf.losses.criterion import Criterion
+from autorf.errors import InputError
+from autorf.losses.criterion import Criterion, Features
+from autorf.losses.layer_inputs import inputs_of, width_into
 from autorf.methods.held_statistics import hold_batch_norm
 from autorf.methods.labels import labels
 from autorf.metrics import Scores, confusion, scores
@@ -38,7 +40,9 @@ class SegmentationModule(lightning.LightningModule):
             hold_batch_norm(model)
         self.ignored = -100 if splits.ignore_index is None else splits.ignore_index
         weights = class_weights_of(spec, splits)
-        self.criterion = Criterion(spec.loss, splits.n_classes, self.ignored, weights)
+        self.layers = [term.layer for term in spec.loss.listed if term.layer is not None]
+        widths = {name: width_into(model, name) for name in self.layers}
+        self.criterion = Criterion(spec.loss, splits.n_classes, self.ignored, weights, widths)
         self._stand_in = _stand_in(splits.n_classes, self.ignored, weights)
         self.validation_scores: Scores | None = None
         self.train_loss = math.nan
@@ -63,38 +67,40 @@ class SegmentationModule(lightning.LightningModule):
             FloatingPointError: when the loss is no longer finite.
         """
         image, mask = batch
-        with labels(self.model, mask):
+        with labels(self.model, mask), inputs_of(self.model, self.layers) as features:
             output = self(image)
         if self.spec.threshold is not None:
             output = single_score(output, self.spec.threshold)
-        loss, had_labels = self._batch_loss(output, mask)
+        loss, had_labels = self._batch_loss(output, mask, features)
         self._losses.append(loss.detach())
         self._had_labels.append(had_labels)
         if not torch.isfinite(loss):
             raise FloatingPointError(f"the training loss became {loss.item()} at step {self.global_step}")
+        self.criterion.update(output, mask, features)
         return loss
 
-    def _batch_loss(self, output: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def _batch_loss(self, output: Tensor, mask: Tensor, features: Features) -> tuple[Tensor, Tensor]:
         """The loss, and whether there was a pixel that counts in any process."""
         processes = own_shard().processes
         if processes == 1:
-            return self._whole_loss(output, mask)
+            return self._whole_loss(output, mask, features)
         if not self.criterion.is_mean_of_pixels:
             # A loss of regions is no sum over the processes' parts: each computes the whole, with its part's gradient.
-            loss, had_labels = self._whole_loss(whole_batch(output), whole_batch(mask))
+            whole = {name: whole_batch(value) for name, value in features.items()}
+            loss, had_labels = self._whole_loss(whole_batch(output), whole_batch(mask), whole)
             # Gradients are averaged over processes.
             return loss.detach() + processes * (loss - loss.detach()), had_labels
         # Each process has other shares of labelled pixels and of classes.
-        loss = self.criterion.pixel_sum(output, mask)
-        total = summed(self.criterion.counted(mask).sum().to(loss.dtype))
-        return loss * processes / torch.where(total > 0, total, 1), total > 0
+        sums, counts = self.criterion.pixel_sums(output, mask, features)
+        counts = summed(counts)
+        return (sums * processes / torch.where(counts > 0, counts, 1)).sum(), (counts > 0).any()
 
-    def _whole_loss(self, output: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def _whole_loss(self, output: Tensor, mask: Tensor, features: Features) -> tuple[Tensor, Tensor]:
         """The loss of a batch that is all here."""
         had_labels = (self.criterion.counted(mask) > 0).any()
         # The mean over no pixel is nan, and its gradient too: all are taken as one class then, and weigh nothing.
         target = torch.where(had_labels, mask, self._stand_in)
-        return self.criterion(output, target) * had_labels, had_labels
+        return self.criterion(output, target, features) * had_labels, had_labels
 
     def on_train_epoch_end(self) -> None:
         """Take the epoch's mean loss."""
@@ -127,13 +133,26 @@ class SegmentationModule(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The optimizer, and the learning-rate schedule for every group that follows it."""
-        groups = parameter_groups(self.model, self.spec.lr, weight_decay=self.spec.weight_decay)
+        groups = [
+            *parameter_groups(self.model, self.spec.lr, weight_decay=self.spec.weight_decay),
+            *self._loss_groups(),
+        ]
         optimizer = self._optimizer(groups)
         steps = self.spec.steps or int(self.trainer.estimated_stepping_batches)
         followed = schedule(self.spec, steps)
         rules = [followed if group["scheduled"] else constant for group in optimizer.param_groups]
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, rules)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _loss_groups(self) -> list[dict[str, Any]]:
+        """What the loss itself has to learn; it is no part of the network, which weight decay keeps small."""
+        own = [parameter for parameter in self.criterion.parameters() if parameter.requires_grad]
+        if own and own_shard().processes > 1:
+            raise InputError(
+                "training.loss: has parameters of its own, whose gradient several processes would add up; train it in "
+                "one process (executor.resources)"
+            )
+        return [{"params": own, "lr": self.spec.lr, "weight_decay": 0.0, "scheduled": True}] if own else []
 
     def _optimizer(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
         lr = self.spec.lr

@@ -12,8 +12,8 @@ def class_scores(output: Any, image: Tensor) -> Tensor:
     """Class scores ``(N, n_classes, H, W)`` at the size of ``image (N, 3, H, W)``.
 
     Args:
-        output: the scores themselves, a mapping that holds them as ``out`` or ``logits``, or an object with
-            ``logits``; another size is resized bilinearly.
+        output: the scores themselves, a tuple that begins with them, before those of auxiliary heads, a mapping that
+            holds them as ``out`` or ``logits``, or an object with ``logits``; another size is resized bilinearly.
         image: whose size counts.
     """
     return resized(raw_scores(output), image.shape[-2:])
@@ -23,6 +23,9 @@ def raw_scores(output: Any) -> Tensor:
     """Class scores ``(N, n_classes, h, w)`` as the model left them."""
     if isinstance(output, dict):
         output = output["out"] if "out" in output else output["logits"]
+    elif type(output) in (tuple, list) and output:
+        # What follows are the scores of heads that only help in training.
+        output = output[0]
     elif not isinstance(output, Tensor):
         output = output.logits
     assert isinstance(output, Tensor)

@@ -113,8 +113,8 @@ class TrainingSpec(Specification):
         schedule: how the learning rate falls then.
         stop: end a training early that no longer improves; None trains to the last step.
         seeds: one trial a configuration and seed.
-        loss: what is minimised: ``cross_entropy``, ``dice``, ``focal``, ``tversky``, ``lovasz`` or a package's, alone
-            or as a list whose weighted sum it is.
+        loss: what is minimised: ``cross_entropy``, ``dice``, ``focal``, ``tversky``, ``lovasz``, ``contextual`` or a
+            package's, alone or as a list whose weighted sum it is.
         threshold: for two classes: the network has one output channel instead of two, and a pixel is of class 1 where
             its sigmoid exceeds this; None for a channel a class.
         class_weights: ``none``; ``balanced``: the inverse root of a class's pixels in the training split, mean 1, and 0
@@ -153,6 +153,11 @@ class TrainingSpec(Specification):
         return self
 
     def _check_threshold(self) -> None:
+        if self.threshold is not None and any(term.name == "contextual" for term in self.loss.listed):
+            raise ValueError(
+                "loss: contextual has a centre a class among scores of one channel a class, and with threshold the "
+                "network has a single channel; leave threshold out"
+            )
         names = [term.name for term in self.loss.listed if term.name != "cross_entropy"]
         if self.threshold is not None and names and self.class_weights != "none":
             raise ValueError(

@@ -8,7 +8,18 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[2] / "autorf"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "files", "statistics", "specification", "metrics", "text", "interruption", "plugins", "streams"),
+    (
+        "errors",
+        "files",
+        "statistics",
+        "specification",
+        "metrics",
+        "text",
+        "interruption",
+        "plugins",
+        "streams",
+        "own_code",
+    ),
     ("ops",),
     ("methods",),
     ("data", "fields"),

@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from autorf.data import Augmentation
-from autorf.data.segmentation_set import FILL_INDEX, MEAN, InMemory, SegmentationSet
+from autorf.data.normalisation import IMAGENET
+from autorf.data.segmentation_set import FILL_INDEX, InMemory, SegmentationSet
 
 EVERYTHING = Augmentation(flip=True, scale=(0.5, 2.0), crop=(20, 28))
 
@@ -15,7 +16,7 @@ def a_set(n=6, size=(24, 32), ignore_index=None):
 
 def red(images):
     """The uint8 red channel again."""
-    return (images[:, 0] * 0.229 * 255 + MEAN[0] * 255).round()
+    return (images[:, 0] * 0.229 * 255 + IMAGENET.mean[0] * 255).round()
 
 
 def test_nothing_changes_by_default():

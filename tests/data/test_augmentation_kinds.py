@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from autorf.data import Augmentation
-from autorf.data.segmentation_set import FILL_INDEX, MEAN, InMemory, SegmentationSet
+from autorf.data.normalisation import IMAGENET
+from autorf.data.segmentation_set import FILL_INDEX, InMemory, SegmentationSet
 from autorf.errors import InputError
 from autorf.training.batches import loader
 from tests.data.test_augmentation import a_set, red
@@ -142,6 +143,6 @@ def test_what_is_no_change_is_refused_in_one_line(kinds: dict[str, Any], words: 
 
 def test_the_mean_colour_is_that_of_the_fill() -> None:
     images, masks = changed(square(), rotation=30)
-    corner = images[0, :, 0, 0] * torch.tensor([0.229, 0.224, 0.225]) + torch.tensor(MEAN)
+    corner = images[0, :, 0, 0] * torch.tensor([0.229, 0.224, 0.225]) + torch.tensor(IMAGENET.mean)
     assert masks[0, 0, 0] == FILL_INDEX
-    assert torch.allclose(corner, torch.tensor(MEAN), atol=0.01)
+    assert torch.allclose(corner, torch.tensor(IMAGENET.mean), atol=0.01)

@@ -8,7 +8,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from autorf.data import Augmentation, DigitsData, load
-from autorf.data.segmentation_set import FILL_INDEX, MEAN, STD, InMemory, SegmentationSet, Splits, normalise
+from autorf.data.normalisation import IMAGENET
+from autorf.data.segmentation_set import FILL_INDEX, InMemory, SegmentationSet, Splits
 
 SPEC = DigitsData(n_train=5, n_val=3, n_test=0)
 
@@ -38,8 +39,8 @@ def test_an_index_past_the_end_is_an_index_error():
 
 def test_images_are_normalised_by_the_mean_and_deviation_of_imagenet():
     images = torch.randint(0, 256, (2, 3, 4, 5), dtype=torch.uint8)
-    expected = (images / 255 - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
-    torch.testing.assert_close(normalise(images), expected)
+    expected = (images / 255 - torch.tensor(IMAGENET.mean).view(3, 1, 1)) / torch.tensor(IMAGENET.std).view(3, 1, 1)
+    torch.testing.assert_close(IMAGENET(images), expected)
 
 
 def test_reading_a_batch_does_not_change_the_set():

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from autorf.study.job import Job
-from autorf.study.spec import parse_study
+from autorf.study.spec import StudySpec, parse_study
 from autorf.training.results import EpochReport, TrialResult
+from autorf.training.spec import TrainingSpec
 
 N_VAL, EPOCHS = 7, 2
+LOSS = ["cross_entropy", {"name": "contextual", "weight": 0.1}]
 SPEC = parse_study(
     {
         "name": "parallel",
@@ -19,6 +21,13 @@ SPEC = parse_study(
     },
     "parallel",
 )
+
+
+CENTRES = "criterion.contextual.0.centres"
+CENTRED = SPEC.model_copy(
+    update={"training": TrainingSpec.model_validate({**SPEC.training.model_dump(), "loss": LOSS})}
+)
+"""The same study with a loss that learns centres."""
 
 
 def without_batch_norm(*arguments: Any) -> Any:
@@ -35,12 +44,19 @@ def without_batch_norm(*arguments: Any) -> Any:
 
 RESIZED = {"method": "inflation", "dilation": 2}
 SEARCHED = {"method": "learned_dilation", "search": 0.8}
-RUNS = {"whole": (RESIZED, 0), "stopped": (RESIZED, 1), "searched": (SEARCHED, 0), "searched_stopped": (SEARCHED, 1)}
-"""What is trained, and after how many epochs it is stopped and resumed."""
+RUNS = {
+    "whole": (RESIZED, 0, SPEC),
+    "stopped": (RESIZED, 1, SPEC),
+    "searched": (SEARCHED, 0, SPEC),
+    "searched_stopped": (SEARCHED, 1, SPEC),
+    "centred": (RESIZED, 0, CENTRED),
+    "centred_stopped": (RESIZED, 1, CENTRED),
+}
+"""What is trained, after how many epochs it is stopped and resumed, and of which study."""
 
 
-def job(folder: Path, configuration: dict[str, Any], reached: int = 0) -> Job:
-    return Job(1, "key", configuration, 0, SPEC, folder, reached=reached)
+def job(folder: Path, configuration: dict[str, Any], reached: int = 0, spec: StudySpec = SPEC) -> Job:
+    return Job(1, "key", configuration, 0, spec, folder, reached=reached)
 
 
 def main(root: Path, rank: int) -> None:
@@ -76,9 +92,10 @@ def main(root: Path, rank: int) -> None:
             said.append(f"{epoch.loss}\n")
 
         settings = {"strategy": DDPStrategy(find_unused_parameters=True), "plugins": [OneOfTwo()]}
-        return runner.run(job(root / name, RUNS[name][0], reached), report, lambda: stop, settings)
+        configuration, _, spec = RUNS[name]
+        return runner.run(job(root / name, configuration, reached, spec), report, lambda: stop, settings)
 
-    for name, (_, stops) in RUNS.items():
+    for name, (_, stops, _) in RUNS.items():
         said: list[str] = []
         for _ in range(stops):
             run(name, said, stop=True)

@@ -150,6 +150,13 @@ def test_the_smallest_batch_of_an_epoch_is_tried_too(n_train: int, batch_size: i
     assert batch_sizes(TrainingSpec(batch_size=batch_size), n_train) == sizes
 
 
+def test_each_loss_is_a_kind(tmp_path: Path) -> None:
+    """A loss may name a layer that the network lacks, or fail as the user's own does."""
+    losses = ["cross_entropy", ["cross_entropy", {"name": "contextual", "layer": "head.output"}]]
+    spec = study(search_space=[{"method": "dilation", "rate": [1, 2], "training.loss": losses}])
+    assert len(untried(plan(spec, "f", tmp_path), [], ())) == 2
+
+
 def test_each_image_size_and_batch_size_is_a_kind_and_each_rate_and_seed_is_not(tmp_path: Path) -> None:
     space = [{"method": "dilation", "rate": [1, 2], "training.batch_size": [8, 16], "training.lr": [1e-3, 1e-2]}]
     spec = study(search_space=space, training={**SHORT, "seeds": [0, 1]})

@@ -8,14 +8,17 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
 from autorf.data import load
 from autorf.running import runner
 from autorf.running.evidence import read_evidence
 from autorf.training.batches import EpochBatches
+from autorf.training.packing import unpack
 from autorf.training.parallel import Shard
 from autorf.training.results import EpochReport
-from tests.driver.one_of_two import EPOCHS, N_VAL, RESIZED, SPEC, job, without_batch_norm
+from autorf.training.resuming import NAMES
+from tests.driver.one_of_two import CENTRES, EPOCHS, N_VAL, RESIZED, RUNS, SPEC, job, without_batch_norm
 
 
 @pytest.fixture(scope="module")
@@ -33,18 +36,28 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_two_processes_train_what_one_does(folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def centres(folder: Path) -> Tensor:
+    return unpack((folder / NAMES[0]).read_bytes())["state_dict"][CENTRES]
+
+
+@pytest.mark.parametrize("name", ["whole", "centred"])
+def test_two_processes_train_what_one_does(
+    folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     monkeypatch.setattr(runner, "build", without_batch_norm)
     reported: list[EpochReport] = []
-    alone = runner.run(job(tmp_path, RESIZED), reported.append)
-    lines = (folders / "whole.said").read_text().splitlines()
+    alone = runner.run(job(tmp_path, RESIZED, spec=RUNS[name][2]), reported.append)
+    lines = (folders / f"{name}.said").read_text().splitlines()
     assert len(lines) == EPOCHS
     assert [float(line) for line in lines] == pytest.approx([epoch.loss for epoch in reported], rel=1e-5)
     assert alone.epochs == EPOCHS
-    ours, theirs = (load_file(folder / "model.safetensors") for folder in (folders / "whole", tmp_path))
+    ours, theirs = (load_file(folder / "model.safetensors") for folder in (folders / name, tmp_path))
     assert ours.keys() == theirs.keys()
-    for name, weight in theirs.items():
-        assert torch.allclose(ours[name], weight, atol=1e-5), name
+    for layer, weight in theirs.items():
+        assert torch.allclose(ours[layer], weight, atol=1e-5), layer
+    if name == "centred":
+        assert torch.allclose(centres(folders / name), centres(tmp_path), atol=1e-5)
+        assert (centres(tmp_path) != 0).all()
 
 
 def test_validation_counts_every_pixel_of_every_image_once(folders: Path) -> None:
@@ -60,7 +73,9 @@ def test_validation_counts_every_pixel_of_every_image_once(folders: Path) -> Non
     assert float((folders / "whole.miou").read_text()) == pytest.approx(float(iou))
 
 
-@pytest.mark.parametrize("names", [("stopped", "whole"), ("searched_stopped", "searched")])
+@pytest.mark.parametrize(
+    "names", [("stopped", "whole"), ("searched_stopped", "searched"), ("centred_stopped", "centred")]
+)
 def test_a_stopped_training_continues_in_two_processes_to_the_same_weights(
     folders: Path, names: tuple[str, str]
 ) -> None:
@@ -68,6 +83,8 @@ def test_a_stopped_training_continues_in_two_processes_to_the_same_weights(
     assert said[0] == said[1]
     contents = [(folders / name / "model.safetensors").read_bytes() for name in names]
     assert contents[0] == contents[1]
+    if names[1] == "centred":
+        assert torch.equal(*(centres(folders / name) for name in names))
 
 
 @pytest.mark.parametrize(("batch", "processes"), [(8, 2), (6, 3), (64, 4)])

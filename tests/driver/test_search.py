@@ -153,6 +153,33 @@ def mlflow_statuses(root: Path) -> list[str]:
     return [run.info.status for run in client.search_runs([client.get_experiment_by_name("tiny").experiment_id])]
 
 
+@pytest.mark.slow
+def test_a_killed_study_over_losses_that_learn_centres_resumes_to_the_same_numbers(tmp_path: Path) -> None:
+    import yaml
+
+    from tests.tiny import TINY
+
+    contextual = {"name": "contextual", "weight": 0.05}
+    losses = [["cross_entropy", contextual], ["cross_entropy", {**contextual, "layer": "head.output", "inter": False}]]
+    space = [{"method": "dilation", "rate": 3, "training.loss": losses}]
+    study = yaml.safe_dump({**TINY, "search_space": space, "training": {"epochs": 4, "batch_size": 16}})
+    for name in ("cut", "whole"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "tiny.yaml").write_text(study)
+    killed_midway(tmp_path / "cut", signal.SIGKILL)
+    autorf("search", "tiny.yaml", cwd=tmp_path / "cut")
+    said = autorf("search", "tiny.yaml", cwd=tmp_path / "whole")
+    assert "contextual (weight 0.05)" in said
+    resumed, whole = ({each.key: each for each in records(tmp_path / name / "runs")} for name in ("cut", "whole"))
+    assert {key: each.result.miou for key, each in resumed.items()} == {
+        key: each.result.miou for key, each in whole.items()
+    }
+    assert max(each.attempt for each in resumed.values()) == 2
+    rows = json.loads(autorf("compare", "tiny.yaml", "--format", "json", cwd=tmp_path / "cut"))["rows"]
+    assert ["cross_entropy", contextual] in [row["params"].get("training.loss") for row in rows]
+    autorf("report", "tiny.yaml", cwd=tmp_path / "cut")
+
+
 def killed_midway(folder: Path, how: signal.Signals) -> int:
     """Start the search, send ``how`` once a trial is complete and another runs, and return the exit code."""
     process = subprocess.Popen(

@@ -71,7 +71,7 @@ def test_half_precision_is_added_up_in_whole(name: str) -> None:
         ({"name": "tversky", "gamma": 0.5}, "gamma of tversky must be at least 1, got 0.5"),
         ({"name": "tversky", "alpha": 0, "beta": 0}, "no error would cost anything"),
         ({"name": "dice", "weight": 0}, "loss.weight: must be greater than 0"),
-        ({"name": "dice", "args": {"a": 1}}, "args are for losses of other packages, not for dice"),
+        ({"name": "dice", "args": {"a": 1}}, "args are for losses of your own or of other packages, not for dice"),
         ([], "a sum is a list of losses"),
         ("sum", "a sum is a list of losses"),
         (["dice", "sum"], "a sum within a sum"),

@@ -2,6 +2,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 from timm.models import adapt_input_conv
@@ -110,3 +111,15 @@ def test_a_file_that_would_run_code_or_is_none_is_refused(tmp_path: Path) -> Non
     ):
         with pytest.raises(InputError, match=f"model.encoder_weights: .*{said}"):
             load_encoder_weights(network(), tmp_path / f"{name}.pth")
+
+
+def test_a_safetensors_file_of_timms_vgg_fits_its_feature_extractor(tmp_path: Path) -> None:
+    """The file holds ``features.0.weight``, the extractor ``features_0.weight``; such files are sorted by names."""
+    classifier = timm.create_model("vgg11", num_classes=2)
+    save_file(classifier.state_dict(), tmp_path / "vgg.safetensors")
+    extractor = build(ModelSpec(name="largefov:vgg11", stage=2, channels=(8, 8)), 3)
+    with pytest.warns(UserWarning, match="8 of the encoder's 8 tensors by name"):
+        load_encoder_weights(extractor, tmp_path / "vgg.safetensors")
+    for index in (0, 3, 6, 8):
+        kernel = extractor.state_dict()[f"backbone.features_{index}.weight"]
+        assert torch.equal(kernel, classifier.features[index].weight)

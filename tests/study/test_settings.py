@@ -1,3 +1,4 @@
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -100,3 +101,59 @@ def test_any_key_inside_an_open_mapping_is_an_axis() -> None:
     assert read_spaces([space], "f", spec)[0].axes["model.args.encoder_depth"].whole
     with pytest.raises(InputError, match=r"model\.args: .*a group of keys; give one of them: model\.args\.NAME"):
         settings.axis_annotation("model.args", "f", spec)
+
+
+SUM = ["cross_entropy", {"name": "contextual", "weight": 0.01, "hard_aware": False}]
+
+
+def test_whole_losses_are_an_axis_sums_among_them() -> None:
+    spec = study({"training.loss": ["cross_entropy", "dice", {"name": "focal", "gamma": 3}, SUM]})
+    trials = grid(spec, "mine.yaml")
+    plain, dice, focal, contextual = trials
+    assert plain == Trial(Dilation(rate=1), 0)
+    assert dice.configuration == {"method": "dilation", "rate": 1, "training.loss": "dice"}
+    assert focal.configuration["training.loss"] == {"name": "focal", "gamma": 3.0}
+    assert contextual.configuration["training.loss"] == SUM
+    for trial in trials:
+        stored = json.loads(json.dumps(trial.configuration))
+        assert trial_from(stored, 0) == trial_from(stored, 0, spec) == trial
+        assert trial_from(stored, 0).key == trial.key
+        assert hash(trial) == hash(trial_from(stored, 0))
+    assert spec_of(spec, contextual).training.loss.listed[1].hard_aware is False
+    words = "rate 1, loss cross_entropy + contextual (hard_aware False, weight 0.01)"
+    assert (focal.setting, contextual.setting) == ("rate 1, loss focal (gamma 3)", words)
+
+
+def test_a_loss_has_one_form_however_it_is_written() -> None:
+    """A key written with its default, or in another order, is no other trial."""
+    for loss in (
+        ["cross_entropy", {"name": "contextual", "hard_aware": False, "weight": 0.01}],
+        [{"name": "cross_entropy", "weight": 1}, {"name": "contextual", "weight": 0.01, "hard_aware": False}],
+    ):
+        spec = study({"training.loss": [loss]})
+        (trial,) = grid(spec, "mine.yaml")
+        assert read_spaces(spec.search_space, "f", spec)[0].axes["training.loss"].choices == (SUM,)
+        assert trial.configuration["training.loss"] == SUM
+    assert grid(study({"training.loss": {"name": "dice"}}), "mine.yaml")[0].setting == "rate 1, loss dice"
+    with pytest.raises(InputError, match="occurs twice"):
+        grid(study({"training.loss": [SUM, [{"name": "cross_entropy"}, SUM[1]]]}), "mine.yaml")
+
+
+def test_the_studys_own_sum_is_no_setting() -> None:
+    spec = study({"training.loss": ["cross_entropy", SUM]}, training={"loss": SUM})
+    assert [trial.configuration.get("training.loss") for trial in grid(spec, "mine.yaml")] == ["cross_entropy", None]
+
+
+@pytest.mark.parametrize(
+    ("losses", "said"),
+    [
+        ([{"name": "dise"}], "unknown loss 'dise'; did you mean dice"),
+        ([["dice", {"name": "contextual", "margin": -1}]], "margin: must be greater than or equal to 0, got -1"),
+        ([3], "search_space.0: training: loss"),
+    ],
+)
+def test_a_loss_of_an_axis_that_is_none_is_one_line(losses: Any, said: str) -> None:
+    with pytest.raises(InputError, match=said) as caught:
+        grid(study({"training.loss": losses}), "mine.yaml")
+    assert str(caught.value).startswith("mine.yaml: search_space.0: ")
+    assert "\n" not in str(caught.value)

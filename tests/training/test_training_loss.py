@@ -32,6 +32,15 @@ LOSSES: list[Any] = [
     [{"name": "cross_entropy", "weight": 1}, {"name": "dice", "weight": 0.5}],
 ]
 
+CENTER_LOSS = {"name": "contextual", "layer": "0", "inter": False, "hard_aware": False}
+CONTEXTUAL: list[Any] = [
+    "contextual",
+    ["cross_entropy", {"name": "contextual", "weight": 0.01}],
+    [{"name": "cross_entropy", "weight": 2}, {"name": "contextual", "layer": "0"}, CENTER_LOSS],
+    ["cross_entropy", "dice", "contextual"],
+]
+"""Losses with centres, of the class scores and of what goes into the layer that gives them."""
+
 
 def splits(n_classes: int = 3, ignored: int = IGNORED) -> Splits:
     images, masks = torch.zeros(2, 3, 8, 8, dtype=torch.uint8), torch.ones(2, 8, 8, dtype=torch.uint8)
@@ -42,8 +51,20 @@ def splits(n_classes: int = 3, ignored: int = IGNORED) -> Splits:
 
 def module(n_classes: int = 3, model: nn.Module | None = None, **training: Any) -> SegmentationModule:
     torch.manual_seed(0)
-    model = nn.Conv2d(3, n_classes, 3, padding=1) if model is None else model
+    model = nn.Sequential(nn.Conv2d(3, n_classes, 3, padding=1)) if model is None else model
     return SegmentationModule(model, TrainingSpec.model_validate(training), splits(n_classes))
+
+
+def with_centres(trained: SegmentationModule) -> SegmentationModule:
+    """As in the midst of a training."""
+    generator = torch.Generator().manual_seed(2)
+    for loss in trained.criterion.contextual:
+        loss.centres.copy_(torch.randn(loss.centres.shape, generator=generator))
+    return trained
+
+
+def centres_of(trained: SegmentationModule) -> Tensor:
+    return torch.cat([torch.zeros(1), *(loss.centres.flatten() for loss in trained.criterion.contextual)])
 
 
 def batch(n_images: int = 4, n_classes: int = 3) -> tuple[Tensor, Tensor]:
@@ -53,22 +74,26 @@ def batch(n_images: int = 4, n_classes: int = 3) -> tuple[Tensor, Tensor]:
     return torch.rand(n_images, 3, 8, 8, generator=generator), mask
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", [*LOSSES, *CONTEXTUAL])
 def test_a_batch_without_a_label_has_the_loss_0_and_moves_nothing(loss: Any) -> None:
-    trained = module(loss=loss)
+    trained = with_centres(module(loss=loss))
+    before = centres_of(trained)
     value = trained.training_step((torch.rand(2, 3, 8, 8), torch.full((2, 8, 8), IGNORED)), 0)
     value.backward()
     assert value == 0
     assert all((parameter.grad == 0).all() for parameter in trained.parameters())
+    assert torch.equal(centres_of(trained), before)
 
 
-@pytest.mark.parametrize("loss", ["cross_entropy", *LOSSES])
+@pytest.mark.parametrize("loss", ["cross_entropy", *LOSSES, *CONTEXTUAL])
 def test_a_batch_of_classes_that_weigh_nothing_counts_as_one_without_labels(loss: Any) -> None:
-    trained = module(loss=loss, class_weights=[1.0, 0.0, 2.0])
+    trained = with_centres(module(loss=loss, class_weights=[1.0, 0.0, 2.0]))
+    before = centres_of(trained)
     value = trained.training_step((torch.rand(2, 3, 8, 8), torch.ones(2, 8, 8, dtype=torch.long)), 0)
     value.backward()
     assert value == 0
     assert all((parameter.grad == 0).all() for parameter in trained.parameters())
+    assert torch.equal(centres_of(trained), before)
 
 
 def test_the_loss_is_that_of_the_study_file() -> None:
@@ -136,12 +161,14 @@ def test_a_study_with_a_threshold_has_a_network_of_one_channel() -> None:
         parse_study({**study, "training": {"threshold": 0.5, "loss": "dice", "class_weights": [1, 2]}}, "mine.yaml")
 
 
-def _gradient(loss: Any, part: slice, weights: Any) -> tuple[float, Tensor]:
-    trained = module(loss=loss, class_weights=weights)
+def _gradient(loss: Any, part: slice, weights: Any) -> tuple[float, Tensor, Tensor]:
+    """The loss of a part of the batch, its gradient, and the centres behind the step."""
+    trained = with_centres(module(loss=loss, class_weights=weights))
     image, mask = batch()
     value = trained.training_step((image[part], mask[part]), 0)
     value.backward()
-    return value.item(), torch.cat([p.grad.flatten() for p in trained.parameters() if p.grad is not None])
+    gradient = torch.cat([p.grad.flatten() for p in trained.parameters() if p.grad is not None])
+    return value.item(), gradient, centres_of(trained)
 
 
 def _process(rank: int, folder: str, losses: list[Any], weights: Any) -> None:
@@ -155,10 +182,12 @@ def _process(rank: int, folder: str, losses: list[Any], weights: Any) -> None:
 def test_what_two_processes_average_is_the_loss_and_the_gradient_of_the_whole_batch(
     tmp_path: Path, weights: Any
 ) -> None:
-    losses = ["cross_entropy", *LOSSES]
+    losses = ["cross_entropy", *LOSSES, *CONTEXTUAL]
     multiprocessing.spawn(_process, (str(tmp_path), losses, weights), nprocs=2)
     parts = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
     for loss, first, second in zip(losses, *parts, strict=True):
-        value, gradient = _gradient(loss, slice(None), weights)
+        value, gradient, centres = _gradient(loss, slice(None), weights)
         assert math.isclose((first[0] + second[0]) / 2, value, rel_tol=1e-5)
         assert torch.allclose((first[1] + second[1]) / 2, gradient, atol=1e-6)
+        assert torch.equal(first[2], second[2])
+        assert torch.allclose(first[2], centres, atol=1e-6)
