@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from autorf.advice.border import border
@@ -18,7 +19,6 @@ from autorf.advice.peak_memory import parse_memory
 from autorf.advice.samples import FolderSamples, Sample, Samples, Size, resized, usual_size
 from autorf.advice.suggestion import Advice, advice_for
 from autorf.advice.tile_check import tile_check
-from autorf.data.segmentation_set import normalise
 from autorf.errors import InputError, shown
 from autorf.fields.effective import EffectiveField, effective_receptive_field
 from autorf.fields.field import ReceptiveField, receptive_field
@@ -74,8 +74,8 @@ def check(
         >>> checked.field.size, checked.tiles.tiling.exact, checked.tiles.holds_exact
         ((7, 7), True, True)
     """
-    network, spec = _network(model, spec)
     given = samples if samples is not None else _samples(images, masks, class_names)
+    network, spec = _network(model, spec, 3 if given is None else given.channels)
     limit = None if memory is None else parse_memory(memory)
     channels = input_channels(network)
     _check_channels(channels, given)
@@ -99,19 +99,19 @@ def check(
         advice=advice,
         tiles=tile_check(network, measured, memory=limit, picture=images_seen[0]),
         notes=(*(() if given is None else given.notes), *notes, *told),
-        shown=pictures.shown,
+        shown=pictures.picture,
         shown_objects=pictures.shown_objects,
     )
 
 
-def _network(model: Any, spec: ModelSpec | None) -> tuple[nn.Module, ModelSpec | None]:
+def _network(model: Any, spec: ModelSpec | None, channels: int) -> tuple[nn.Module, ModelSpec | None]:
     if not isinstance(model, str | ModelSpec):
         check_module("check", model)
         return model, spec
     named = ModelSpec(name=model) if isinstance(model, str) else model
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # random weights, but the same ones each time
-        return build(named).eval(), named
+        return build(named, channels=channels).eval(), named
 
 
 def _weights(spec: ModelSpec | None, given: Any) -> str:
@@ -135,11 +135,12 @@ def _samples(images: Any, masks: Any, class_names: Sequence[str]) -> Samples | N
 
 
 def _check_channels(channels: int, samples: Samples | None) -> None:
-    if samples is None or channels == 3:
+    if samples is None or channels == samples.channels:
         return
     raise InputError(
         f"check: the model reads {channels} channel{'s' * (channels != 1)} and the pictures of {shown(samples.source)} "
-        "have 3; build it with in_channels 3 (such as --set args.in_channels=3), or check it without pictures"
+        f"have {samples.channels}; build it for these (such as --set args.in_channels={samples.channels}), or check it "
+        "without pictures"
     )
 
 
@@ -201,7 +202,16 @@ class _Pictures:
         count = min(len(self._samples.sizes), EFFECTIVE_PICTURES - 1)
         others = [round(at) for at in np.linspace(0, len(self._samples.sizes) - 1, count)]
         chosen = [resized(self.shown, size), *(self._samples.read(index, size) for index in others)]
-        return [normalise(torch.from_numpy(each.image.copy()).permute(2, 0, 1)[None]) for each in chosen]
+        return [self._samples.normalisation(each.image[None]) for each in chosen]
+
+    @property
+    def picture(self) -> NDArray[np.uint8] | None:
+        """The shown picture as colours ``(H, W, 3)``."""
+        if self._samples is None or self.shown is None:
+            return None
+        rule = self._samples.normalisation
+        colours: Tensor = (255 * rule.shown(rule(self.shown.image[None])[0])).round().byte()
+        return colours.permute(1, 2, 0).contiguous().numpy()
 
 
 def _noise(channels: int, size: Size) -> Tensor:

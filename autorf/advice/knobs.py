@@ -90,7 +90,9 @@ def by_effect(knobs: Iterable[Knob]) -> tuple[Knob, ...]:
     return tuple(sorted((each for each in knobs if each.settings), key=lambda each: -each.effect))
 
 
-def model_knobs(spec: ModelSpec, measure: Measure, current: ReceptiveField, target: float) -> Iterator[Knob]:
+def model_knobs(
+    spec: ModelSpec, measure: Measure, current: ReceptiveField, target: float, channels: int = 3
+) -> Iterator[Knob]:
     """The keys of ``spec`` that change the field, every other value built and measured.
 
     Args:
@@ -98,9 +100,10 @@ def model_knobs(spec: ModelSpec, measure: Measure, current: ReceptiveField, targ
         measure: the field of a model on the pictures.
         current: that of the model as it is.
         target: the wanted side in pixels.
+        channels: of the pictures.
     """
     for key, present, values in model_axes(spec):
-        settings = (_setting(spec, key, value, measure) for value in values if value != present)
+        settings = (_setting(spec, key, value, measure, channels) for value in values if value != present)
         yield knob(key, present, (each for each in settings if each is not None), max(current.size), target)
 
 
@@ -154,10 +157,10 @@ def _stage(spec: ModelSpec) -> int:
     return spec.stage if spec.stage is not None else _stages(spec) - 1
 
 
-def _setting(spec: ModelSpec, key: str, value: Any, measure: Measure) -> Setting | None:
+def _setting(spec: ModelSpec, key: str, value: Any, measure: Measure, channels: int) -> Setting | None:
     """What a value gives; None where the network cannot be built or measured with it."""
     with suppress(InputError):
-        field = measure(build(with_value(spec, key, value)).eval())
+        field = measure(build(with_value(spec, key, value), channels=channels).eval())
         return Setting(value, field.size, field.rnorm)
     return None
 

@@ -6,9 +6,12 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from autorf.advice.border import Border
 from autorf.advice.objects import ClassSizes, Component
-from autorf.advice.samples import Sample, Size
+from autorf.advice.samples import Size
 from autorf.advice.suggestion import Advice
 from autorf.advice.tile_check import TileCheck
 from autorf.fields.effective import EffectiveField
@@ -83,7 +86,7 @@ class ModelCheck:
         advice: the knobs to get there; None without objects, or where nothing can be turned.
         tiles: for a memory, and what halos cost.
         notes: what was assumed, and what could not be measured.
-        shown: a picture and its mask, and ``shown_objects`` the objects in it.
+        shown: a picture as colours ``(H, W, 3)``, and ``shown_objects`` the objects in it.
     """
 
     model: str
@@ -98,7 +101,7 @@ class ModelCheck:
     advice: Advice | None
     tiles: TileCheck
     notes: tuple[str, ...] = ()
-    shown: Sample | None = dataclasses.field(default=None, repr=False)
+    shown: NDArray[np.uint8] | None = dataclasses.field(default=None, repr=False)
     shown_objects: tuple[Component, ...] = dataclasses.field(default=(), repr=False)
 
     @property

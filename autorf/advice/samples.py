@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
+from torch.nn import functional
 
 from autorf.data.image_files import read_rgb
 from autorf.data.mask_files import LegalClasses, read_classes
+from autorf.data.normalisation import IMAGENET, Normalisation
 from autorf.data.opening import stored_size
 from autorf.data.pairs import IMAGE_SUFFIXES, Pair, find_pairs
 from autorf.data.picture_spec import Pictures
@@ -36,9 +40,9 @@ _LENIENT = Pictures(extra="drop", frame=0, grey_palette="index", low_bits="sampl
 
 
 class Sample(NamedTuple):
-    """One picture ``(H, W, 3)`` uint8 and its mask ``(H, W)`` uint8; None without masks."""
+    """One picture ``(C, H, W)``, bytes or numbers, and its mask ``(H, W)`` uint8; None without masks."""
 
-    image: NDArray[np.uint8]
+    image: Tensor
     mask: NDArray[np.uint8] | None
 
 
@@ -51,6 +55,8 @@ class Samples:
         ignored: the value of pixels without a class.
         sizes: height and width of every picture that is read.
         notes: what was assumed.
+        normalisation: of the pictures, as for training; it also knows how they are shown.
+        channels: of every picture.
     """
 
     source: str
@@ -58,6 +64,8 @@ class Samples:
     ignored: int | None
     sizes: Sequence[Size]
     notes: tuple[str, ...]
+    normalisation: Normalisation
+    channels: int
 
     @abstractmethod
     def read(self, index: int, size: Size | None) -> Sample:
@@ -80,6 +88,7 @@ class FolderSamples(Samples):
         self.source = f"{self.images}"
         self.ignored = None
         self.notes = ()
+        self.normalisation, self.channels = IMAGENET, 3
         self._pairs = self._files()
         self.sizes = [stored_size(image) for image, _ in self._pairs]
         if self.masks is not None:
@@ -120,7 +129,8 @@ class FolderSamples(Samples):
         if classes is not None and classes.shape != (image.height, image.width):
             found = f"{classes.shape[0]} x {classes.shape[1]}"
             raise InputError(f"{mask}: is {found} pixels, but its image is {image.height} x {image.width}")
-        return resized(Sample(np.asarray(image, np.uint8), classes), size)
+        pixels = torch.from_numpy(np.array(image, np.uint8)).permute(2, 0, 1)
+        return resized(Sample(pixels, classes), size)
 
 
 class SetSamples(Samples):
@@ -134,23 +144,31 @@ class SetSamples(Samples):
         self.ignored = split.ignore_index
         self.sizes = [split.image_size] * len(self._chosen)
         self.notes = ()
+        self.normalisation, self.channels = split.normalisation, len(split.normalisation.mean)
 
     def read(self, index: int, size: Size | None) -> Sample:
         """See :class:`Samples`."""
         image, mask = self._source.read([self._chosen[index]])
-        sample = Sample(image[0].permute(1, 2, 0).numpy(), mask[0].numpy().astype(np.uint8))
-        return resized(sample, size)
+        return resized(Sample(image[0], mask[0].numpy().astype(np.uint8)), size)
 
 
 def resized(sample: Sample, size: Size | None) -> Sample:
     """A sample at another size: the picture bilinear, the mask nearest."""
     image, mask = sample
-    if size is None or image.shape[:2] == size:
+    if size is None or tuple(image.shape[1:]) == size:
         return sample
     height, width = size
-    larger = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
     labels = None if mask is None else Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST)
-    return Sample(np.asarray(larger, np.uint8), None if labels is None else np.asarray(labels, np.uint8))
+    return Sample(_resized(image, size), None if labels is None else np.asarray(labels, np.uint8))
+
+
+def _resized(image: Tensor, size: Size) -> Tensor:
+    if image.dtype == torch.uint8 and len(image) == 3:
+        # As data sets do it.
+        pixels = Image.fromarray(image.permute(1, 2, 0).numpy()).resize((size[1], size[0]), Image.Resampling.BILINEAR)
+        return torch.from_numpy(np.array(pixels, np.uint8)).permute(2, 0, 1)
+    larger = functional.interpolate(image[None].float(), size, mode="bilinear", align_corners=False, antialias=True)[0]
+    return larger if image.is_floating_point() else larger.round().to(image.dtype)
 
 
 def usual_size(sizes: Sequence[Size]) -> Size:

@@ -165,7 +165,8 @@ def advice_for(
     def measure(other: nn.Module) -> ReceptiveField:
         return receptive_field(other, current.image_size, output, in_channels)
 
-    knobs = [size_knob(current, target), *(model_knobs(spec, measure, current, target) if spec is not None else ())]
+    more = () if spec is None else model_knobs(spec, measure, current, target, in_channels)
+    knobs = [size_knob(current, target), *more]
     try:
         adjusted = adjustable_layers(model, current, layers)
         line = DilationLine.of(

@@ -18,6 +18,7 @@ from autorf.cli.exit_codes import DONE
 from autorf.cli.models import check_format, knob_lines, model_spec, pair, parse_size, quietly
 from autorf.errors import InputError
 from autorf.files import check_output
+from autorf.own_code.importing import importable
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ def _study_samples(options: Options) -> tuple[Samples | None, tuple[int, int] | 
     from autorf.data import load
 
     spec, source = read_study(options.study, [])
-    splits = load(spec.data)
+    with importable(spec.code):
+        splits = load(spec.data)
     samples = SetSamples(splits.train, splits.class_names, f"the training split of {source}")
     return samples, splits.image_size
 

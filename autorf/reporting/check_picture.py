@@ -43,8 +43,8 @@ class Entry(NamedTuple):
 def check_picture(checked: ModelCheck) -> str:
     """The picture of ``checked`` as one ``<svg>``; the fields stand around its centre, to scale."""
     assert checked.shown is not None
-    height, width = checked.shown.image.shape[:2]
-    source = photo(checked.shown.image.transpose(2, 0, 1))
+    height, width = checked.shown.shape[:2]
+    source = photo(checked.shown.transpose(2, 0, 1))
     fields, objects = list(_fields(checked, height, width)), list(_objects(checked))
     view = left, top, across, down = _view(fields, height, width)
     entries = [_entry(box, view) for box in fields] + _legend(checked)

@@ -272,7 +272,7 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda _: autorf.check(network(), image_size=64, memory="1kB"),
         "1 kB holds not even one tile: the smallest, of 2x2 pixels, takes about",
     ),
-    "other channels": (_channels, "reads 1 channel and the pictures of .* have 3; build it with in_channels 3"),
+    "other channels": (_channels, "reads 1 channel and the pictures of .* have 3; build it for these"),
     "a mask of another size": (_sizes_differ, "is 32 x 32 pixels, but its image is 64 x 64"),
     "masks alone": (lambda folder: autorf.check(network(), masks=folder), "masks without images"),
     "no folder": (lambda folder: autorf.check(network(), folder / "none"), "no such folder"),
