@@ -17,7 +17,10 @@ import autorf
 from autorf.advice.border import border
 from autorf.advice.objects import class_sizes, components, typical_side
 from autorf.advice.peak_memory import MemoryModel, in_words, memory_model, parse_memory, peak_memory
+from autorf.advice.samples import SetSamples
 from autorf.advice.tile_check import tile_check
+from autorf.data.normalisation import unchanged
+from autorf.data.segmentation_set import InMemory, SegmentationSet
 from autorf.errors import InputError
 from autorf.fields import receptive_field
 from autorf.networks import ModelSpec
@@ -223,6 +226,25 @@ def test_pictures_without_masks_are_for_the_effective_field_alone(tmp_path: Path
     checked = autorf.check(network(), images)
     assert checked.effective is not None
     assert (checked.effective.n_images, checked.objects, checked.sufficient) == (3, (), None)
+
+
+def test_a_split_of_other_channels_than_three_is_checked_and_shown() -> None:
+    torch.manual_seed(0)
+    masks = torch.zeros(2, 48, 48, dtype=torch.uint8)
+    masks[:, 10:30, 10:22] = 1
+    images = torch.rand(2, 4, 48, 48) + masks[:, None]
+    split = SegmentationSet(InMemory(images, masks), (48, 48), None, normalisation=unchanged(4))
+    samples = SetSamples(split, ("background", "thing"), "a split")
+    model = nn.Sequential(nn.Conv2d(4, 8, 3, padding=1), nn.Conv2d(8, 2, 3, padding=1))
+    checked = autorf.check(model, samples=samples)
+    assert checked.shown is not None
+    assert (checked.shown.shape, checked.shown.dtype) == ((48, 48, 3), np.uint8)
+    assert {row.name: row.typical for row in checked.objects} == {"background": 48, "thing": 20}
+    assert checked.effective is not None
+    named = autorf.check("largefov:test_byobnet", samples=samples, image_size=96)
+    assert named.field.image_size == (96, 96)
+    with pytest.raises(InputError, match="reads 3 channels and the pictures of 'a split' have 4"):
+        autorf.check(network(), samples=samples)
 
 
 def test_the_dictionary_is_the_contract(tmp_path: Path) -> None:
