@@ -88,13 +88,21 @@ def _reasons(field: ReceptiveField) -> Iterator[str]:
     for alike in kinds.values():
         others = len(alike) - 1
         more = f" (and {others} more layer{'s' * (others > 1)} like it)" if others else ""
-        yield f"{alike[0].layer or 'the model itself'} {alike[0].reason}{more}"
+        yield f"{alike[0].layer or 'the model itself'} {alike[0].reason}{more}{_repair(alike[0], field)}"
     if field.global_context and "global" not in kinds:
         yield "a path mixes the whole map"
     if field.wraps and "circular" not in kinds:
         yield "outputs at the border read the opposite border"
     if not all(field.exact):
         yield "the network takes no larger image, so its field is only known to be this large or larger"
+
+
+def _repair(obstacle: Obstacle, field: ReceptiveField) -> str:
+    """A size at which a broken ratio may be whole: decoders resize a map to the size of another."""
+    steps = [max(1, math.ceil(period)) for period in field.period]
+    if obstacle.kind != "ratio" or not any(side % step for side, step in zip(field.image_size, steps, strict=True)):
+        return ""
+    return f", at {field.image_size[0]}x{field.image_size[1]}: try sides that are multiples of {max(steps)} px"
 
 
 def _rounded_up(value: float, step: int) -> int:

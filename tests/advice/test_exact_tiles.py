@@ -229,6 +229,14 @@ def test_a_resize_by_a_broken_ratio_is_named_with_it() -> None:
     assert "resizes by 1.5" in (tiles.reason or "")
 
 
+def test_a_ratio_that_only_the_images_size_breaks_is_said_with_a_size_that_may_not() -> None:
+    model = Around(lambda x: x + F.interpolate(F.max_pool2d(x, 2, ceil_mode=True), size=x.shape[2:]))
+    broken = tiling(receptive_field(model, 50))
+    assert not broken.exact
+    assert "at 50x50: try sides that are multiples of 4 px" in (broken.reason or "")
+    assert tiling(receptive_field(model, 52)).exact
+
+
 def test_tiles_off_the_stride_are_not_exact() -> None:
     torch.manual_seed(0)
     model = EXACT["a U-Net with batch norm"]().eval()
