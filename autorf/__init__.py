@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from autorf import ops
+    from autorf.advice.checking import check
     from autorf.errors import InputError, SearchWarning, TrainingWarning
     from autorf.fields import receptive_field
     from autorf.methods import Dilation, Inflation, LearnedDilation, PixelAdaptive, ScaleAdaptive
@@ -46,6 +47,7 @@ _HOMES = {
     "ModelSpec": "autorf.networks",
     "MultiScale": "autorf.training.multiscale",
     "build": "autorf.networks",
+    "check": "autorf.advice.checking",
     "adapt": "autorf.surgery",
     "adaptations": "autorf.surgery",
     "advance": "autorf.surgery",
@@ -79,6 +81,7 @@ __all__ = [
     "adaptations",
     "advance",
     "build",
+    "check",
     "describe",
     "freeze",
     "labels",

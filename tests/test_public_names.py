@@ -8,7 +8,7 @@ import autorf
 NAMES = {
     "Dilation", "Inflation", "InputError", "LearnedDilation", "ModelSpec", "MultiScale", "PixelAdaptive",
     "ReceptiveFieldCallback", "ScaleAdaptive", "SearchWarning", "TrainingWarning", "adapt", "adaptations", "advance",
-    "build", "describe", "freeze",
+    "build", "check", "describe", "freeze",
     "labels", "learned_values", "load", "ops", "parameter_groups", "plain_state_dict",
     "receptive_field", "save", "search_again", "verify",
 }  # fmt: skip

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import nn
 
 from autorf.advice.adjustable import adjustable_layers
+from autorf.advice.dilation_line import FACTORS, DilationLine, dilations, inflation_range, upsampling
+from autorf.advice.knobs import (
+    DILATION,
+    IMAGE_SIZE,
+    INFLATION,
+    Knob,
+    Setting,
+    by_effect,
+    knob,
+    model_knobs,
+    size_knob,
+)
 from autorf.advice.tiling import Tiling, tiling
 from autorf.errors import InputError
-from autorf.fields.dilated import dilated
 from autorf.fields.field import ReceptiveField, receptive_field
+from autorf.fields.sweep import DilationSweep
+from autorf.networks import ModelSpec
 from autorf.ops._arguments import image_sides, positive_number
 
-FACTORS = (0.25, 4.0)
-"""Legal inflation factors (Wei et al. 2018)."""
-_MOST_OPTIONS = 7
+SEES_ALL = 2.0
+"""Fields over image side from which the output at one border sees the other border too."""
+
+_LEAST_EFFECT = 0.1
+"""Octaves below which a knob is no help."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +64,8 @@ class Advice:
         upsampling: factor of a fixed up-sampling to put before the first of ``layers``; 1 where none is needed.
         tiling: tiles for inference with the network as it is.
         warnings: what to know before searching.
+        knobs: everything that changes the field, the one that brings it nearest to the wanted one first: dilation and
+            inflation, the pictures' size, and of a model that is built by name its own keys, such as its depth.
     """
 
     target_rf: float
@@ -62,6 +78,7 @@ class Advice:
     upsampling: int
     tiling: Tiling
     warnings: tuple[str, ...]
+    knobs: tuple[Knob, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -79,6 +96,7 @@ class Advice:
             "upsampling": self.upsampling,
             "tiling": self.tiling.to_dict(),
             "warnings": list(self.warnings),
+            "knobs": [knob.to_dict() for knob in self.knobs],
         }
 
 
@@ -91,6 +109,7 @@ def advise(
     layers: Sequence[str] | None = None,
     output: str | int | None = None,
     in_channels: int = 3,
+    spec: ModelSpec | None = None,
 ) -> Advice:
     """The dilations and inflation factors worth searching, without any training.
 
@@ -107,6 +126,8 @@ def advise(
             the coarsest stride.
         output: as for :func:`receptive_field`.
         in_channels: channels of the input.
+        spec: how the model was built, where it was by name: the values of its keys that change the field (depth, stage,
+            output stride, kernel) are measured too, each of a network built anew.
 
     Raises:
         InputError: unless exactly one of ``object_size`` and ``rnorm`` is given and positive; and as
@@ -126,32 +147,81 @@ def advise(
     image_size = image_sides("advise", image_size)
     current = receptive_field(model, image_size, output, in_channels)
     target = _target(current.image_size, object_size, rnorm)
-    adjusted = adjustable_layers(model, current, layers)
+    return advice_for(model, current, target, layers=layers, output=output, in_channels=in_channels, spec=spec)
 
-    def measured(dilation: float) -> ReceptiveField:
-        with dilated(list(adjusted.values()), dilation):
-            return receptive_field(model, current.image_size, output, in_channels)
 
-    at_one, at_two = max(measured(1).size), max(measured(2).size)
-    slope, without = at_two - at_one, 2 * at_one - at_two
-    if slope <= 0:
-        raise InputError(f"layers: the field does not grow with the dilation of {', '.join(adjusted)}; name others")
-    dilation = (target - without) / slope if target > without else None
-    map_side = _map_side(current, next(iter(adjusted)))
-    options = tuple(_option(rate, measured(rate)) for rate in _dilations(dilation or 1, map_side))
+def advice_for(
+    model: nn.Module,
+    current: ReceptiveField,
+    target: float,
+    *,
+    layers: Sequence[str] | None = None,
+    output: str | int | None = None,
+    in_channels: int = 3,
+    spec: ModelSpec | None = None,
+) -> Advice:
+    """:func:`advise` for a wanted side in pixels, where the field as it is has been measured: ``current``."""
+
+    def measure(other: nn.Module) -> ReceptiveField:
+        return receptive_field(other, current.image_size, output, in_channels)
+
+    more = () if spec is None else model_knobs(spec, measure, current, target, in_channels)
+    knobs = [size_knob(current, target), *more]
+    try:
+        adjusted = adjustable_layers(model, current, layers)
+        line = DilationLine.of(
+            DilationSweep(model, adjusted, current.image_size, output, in_channels), adjusted, current
+        )
+    except InputError:
+        if layers is not None or not any(each.effect for each in knobs[1:]):
+            raise
+        return _without_layers(current, target, by_effect(knobs))
+    return _advice(current, target, line, knobs)
+
+
+def _advice(current: ReceptiveField, target: float, line: DilationLine, knobs: Sequence[Knob]) -> Advice:
+    now = max(current.size)
+    dilation = (target - line.without) / line.slope if target > line.without else None
+    options = tuple(_option(rate, line.sweep.at(rate)) for rate in dilations(dilation or 1, line.map_side))
+    inflation = inflation_range(now, target, line.without)
+    turned = [
+        *knobs,
+        knob(DILATION, None, [Setting(each.dilation, each.rf, each.rnorm) for each in options], now, target),
+        knob(INFLATION, 1.0, [line.inflated(current, factor) for factor in inflation or ()], now, target),
+    ]
     advice = Advice(
         target_rf=target,
         target_rnorm=target / min(current.image_size),
         current=current,
-        layers=tuple(adjusted),
+        layers=line.layers,
         dilation=dilation,
         options=options,
-        inflation=_inflation(max(current.size), target, without),
-        upsampling=_upsampling(at_one, target, without),
+        inflation=inflation,
+        upsampling=upsampling(line.at_one, target, line.without),
         tiling=tiling(current),
         warnings=(),
+        knobs=by_effect(turned),
     )
-    return replace(advice, warnings=tuple(_warnings(advice, at_one, without, map_side)))
+    return replace(advice, warnings=tuple(_warnings(advice, line)))
+
+
+def _without_layers(current: ReceptiveField, target: float, knobs: tuple[Knob, ...]) -> Advice:
+    """Advice for a network in which no dilation is a knob."""
+    advice = Advice(
+        target_rf=target,
+        target_rnorm=target / min(current.image_size),
+        current=current,
+        layers=(),
+        dilation=None,
+        options=(),
+        inflation=None,
+        upsampling=1,
+        tiling=tiling(current),
+        warnings=(),
+        knobs=knobs,
+    )
+    told = "no convolution's dilation changes the field" + _instead(advice)
+    return replace(advice, warnings=(told, *_common_warnings(advice)))
 
 
 def _target(image_size: tuple[int, int], object_size: float | None, rnorm: float | None) -> float:
@@ -162,62 +232,53 @@ def _target(image_size: tuple[int, int], object_size: float | None, rnorm: float
     return positive_number("advise", "rnorm", rnorm) * min(image_size)
 
 
-def _dilations(target: float, map_side: int) -> list[int]:
-    """Whole dilations from half to twice the target, at most seven, none as large as the map."""
-    largest = max(1, map_side - 1)
-    low = max(1, math.floor(min(target, largest) / 2))
-    high = min(largest, max(2, math.ceil(2 * target)))
-    steps = min(_MOST_OPTIONS, high - low + 1) - 1
-    return sorted({round(low * (high / low) ** (i / max(1, steps))) for i in range(steps + 1)})
-
-
 def _option(dilation: int, field: ReceptiveField) -> Option:
     return Option(dilation, field.size, field.rnorm)
 
 
-def _map_side(field: ReceptiveField, layer: str) -> int:
-    shape = next(row.shape for row in field.layers if row.name == layer)
-    return min(shape[-2:])
-
-
-def _inflation(present: float, target: float, without: float) -> tuple[float, float] | None:
-    """Factors that shrink the layers' own share of the field to between half and twice the wanted one."""
-    if target <= without or present <= without:
-        return None
-    best = (present - without) / (target - without)
-    low, high = max(FACTORS[0], best / 2), min(FACTORS[1], best * 2)
-    return (round(low, 3), round(high, 3)) if low < high else None
-
-
-def _upsampling(at_one: float, target: float, without: float) -> int:
-    if at_one <= target or target <= without:
-        return 1
-    return int(2 ** math.ceil(math.log2((at_one - without) / (target - without)) - 1e-9))
-
-
-def _warnings(advice: Advice, at_one: float, without: float, map_side: int) -> list[str]:
+def _warnings(advice: Advice, line: DilationLine) -> list[str]:
     first, target = advice.layers[0], f"{advice.target_rf:g} pixels"
     warnings = []
-    if advice.target_rf <= without:
+    if advice.target_rf <= line.without:
         warnings.append(
-            f"the layers before {first} alone see {without:g} pixels, the wanted are {target}: dilation cannot help, "
-            "use larger images, an earlier stage or a smaller stride"
+            f"the layers before {first} alone see {line.without:g} pixels, the wanted are {target}: dilation cannot "
+            f"help{_instead(advice) or ', use an earlier stage, a smaller depth or larger pictures'}"
         )
-    elif at_one > advice.target_rf:
+    elif line.at_one > advice.target_rf:
         warnings.append(
-            f"dilation 1 already sees {at_one:g} pixels, more than the wanted {target}: "
+            f"dilation 1 already sees {line.at_one:g} pixels, more than the wanted {target}: "
             f"put a fixed x{advice.upsampling} up-sampling before {first}"
         )
-    if advice.dilation is not None and advice.dilation >= map_side:
+    if advice.dilation is not None and advice.dilation >= line.map_side:
         warnings.append(
-            f"dilation {advice.dilation:.3g} exceeds the {map_side} pixel map at {first}: beyond {map_side - 1} only "
-            "the kernel's centre sees the image; use more layers or a coarser stride"
+            f"dilation {advice.dilation:.3g} exceeds the {line.map_side} pixel map at {first}: beyond "
+            f"{line.map_side - 1} only the kernel's centre sees the image; use more layers or a coarser stride"
         )
     beyond = next((option for option in advice.options if option.rnorm > 1), None)
     if beyond is not None:
         warnings.append(f"from dilation {beyond.dilation} the field exceeds the image (rnorm {beyond.rnorm:.2f})")
-    if advice.inflation is None and advice.target_rf > without:
+    if advice.inflation is None and advice.target_rf > line.without:
         warnings.append(f"no inflation factor in {list(FACTORS)} reaches the target from the present dilation")
+    return [*warnings, *_common_warnings(advice, "" if advice.target_rf <= line.without else _instead(advice))]
+
+
+def _common_warnings(advice: Advice, instead: str = "") -> Iterator[str]:
+    rnorm = min(advice.current.rnorm_per_axis)
+    if rnorm >= SEES_ALL:
+        yield (
+            f"the field is {rnorm:.2g} times the image: every output sees all of it already, and a field that is "
+            f"larger still sees nothing more{instead}"
+        )
     if not advice.tiling.exact:
-        warnings.append("tiled inference is not exact: global paths read the whole image")
-    return warnings
+        yield f"tiled inference is not exact: {advice.tiling.reason}"
+
+
+def _instead(advice: Advice) -> str:
+    """The knob of the model or its pictures that brings the field nearest to the wanted one, to end a sentence with."""
+    methods = (DILATION, INFLATION)
+    helpful = [each for each in advice.knobs if each.axis not in methods and each.effect > _LEAST_EFFECT]
+    if not helpful or helpful[0].best is None:
+        return ""
+    best = helpful[0].best
+    value = "x".join(map(str, best.value)) if helpful[0].axis == IMAGE_SIZE else best.value
+    return f"; {helpful[0].axis} {value} comes nearest, with {max(best.rf):g}"

@@ -251,6 +251,30 @@ def suggest(
 
 
 @app.command()
+def check(
+    model: Model,
+    images: Annotated[Path | None, typer.Option(**_DIR, help="Folder of pictures; noise without.")] = None,
+    masks: Annotated[
+        Path | None, typer.Option(**_DIR, help="Folder of their masks, 8-bit PNG of the same names, one class a pixel.")
+    ] = None,
+    study: Annotated[str | None, typer.Option(help="Take pictures, masks and image size from a study.")] = None,
+    image_size: Annotated[
+        str | None, typer.Option(help="Side that pictures are resized to, or HEIGHTxWIDTH; their own without.")
+    ] = None,
+    memory: Annotated[str | None, typer.Option(help="What a tile's forward pass may take, such as 8GB.")] = None,
+    options: Options = None,
+    output: Annotated[Path | None, typer.Option(**_FILE, help="HTML file for a page with pictures.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the page.")] = False,
+    format: ModelFormat = "table",
+) -> int:
+    """Say without any training whether a model sees enough of its pictures, what changes it, and how to tile them."""
+    from autorf.cli import checking
+
+    asked = checking.Options(images, masks, study, image_size, memory, output, force)
+    return checking.check(model, list(options or []), asked, format)
+
+
+@app.command()
 def bench(
     model: Model,
     image_size: ImageSide = "512",

@@ -2,7 +2,7 @@
 
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from autorf.advice import Advice, advise
+from autorf.advice import Advice, Knob, advise
 from autorf.cli.exit_codes import DONE
 from autorf.data.decoding import read_image
 from autorf.data.normalisation import IMAGENET
@@ -24,6 +24,7 @@ from autorf.files import check_output, write_atomically
 from autorf.networks import ModelSpec, build
 from autorf.specification import MOST_PIXELS, parse
 from autorf.study.plain_yaml import parse_yaml
+from autorf.surgery.dry_run import input_channels
 
 FORMATS = ("table", "json")
 NOISE_IMAGES, MOST_IMAGES = 8, 64
@@ -54,8 +55,8 @@ def inspect(
     if effective is not None and effective.figure is not None:
         check_output(effective.figure, "--figure", replace=effective.force)
     built, spec = build_model(model, options)
-    field = _quietly(lambda: receptive_field(built, size))
-    measured = None if effective is None else _quietly(lambda: _effective(built, size, effective))
+    field = quietly(lambda: receptive_field(built, size))
+    measured = None if effective is None else quietly(lambda: _effective(built, size, effective))
     if measured is not None and effective is not None and effective.figure is not None:
         _draw(measured, effective, _source(measured, effective, spec), field.size)
     if format == "json":
@@ -77,8 +78,9 @@ def suggest(
     size = parse_size(image_size, "--image-size")
     if (object_size is None) == (rnorm is None):
         raise InputError("give --object-size (pixels) or --rnorm (receptive field over image side), one of the two")
-    built, _ = build_model(model, options)
-    advice = _quietly(lambda: advise(built, size, object_size=object_size, rnorm=rnorm))
+    built, spec = build_model(model, options)
+    channels = input_channels(built)
+    advice = quietly(lambda: advise(built, size, object_size=object_size, rnorm=rnorm, in_channels=channels, spec=spec))
     if format == "json":
         print(json.dumps({**advice.to_dict(), "model": model}, indent=2))
     else:
@@ -136,6 +138,19 @@ def _images(folder: Path | None, size: tuple[int, int]) -> list[Tensor]:
 
 def build_model(name: str, options: list[str]) -> tuple[nn.Module, ModelSpec]:
     """The model of a name and ``key=value`` options, without pretrained weights unless asked for."""
+    spec = model_spec(name, options)
+    torch.manual_seed(0)  # random weights, but the same ones each time
+    model = quietly(lambda: build(spec).eval())
+    assert isinstance(model, nn.Module)
+    return model, spec
+
+
+def model_spec(name: str, options: list[str]) -> ModelSpec:
+    """What a name and ``key=value`` options ask for.
+
+    Raises:
+        InputError: for an option that is none of a model's.
+    """
     values: dict[str, Any] = {"name": name}
     for option in options:
         key, separator, text = option.partition("=")
@@ -146,11 +161,7 @@ def build_model(name: str, options: list[str]) -> tuple[nn.Module, ModelSpec]:
             values[holder] = {**given, name: value}
         else:
             values[key] = value
-    spec = parse(ModelSpec, values, "MODEL")
-    torch.manual_seed(0)  # random weights, but the same ones each time
-    model = _quietly(lambda: build(spec).eval())
-    assert isinstance(model, nn.Module)
-    return model, spec
+    return parse(ModelSpec, values, "MODEL")
 
 
 def parse_size(text: str, option: str) -> tuple[int, int]:
@@ -169,7 +180,8 @@ def parse_size(text: str, option: str) -> tuple[int, int]:
     return height, width
 
 
-def _quietly(action: Callable[[], Any]) -> Any:
+def quietly(action: Callable[[], Any]) -> Any:
+    """The result of ``action``, without the warnings of other libraries."""
     # Model libraries warn about their own constructors; a user of this command cannot act on that.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -182,8 +194,8 @@ def _print_field(model: str, field: ReceptiveField, *, every_layer: bool) -> Non
     context = "yes: pooling or attention over the whole map, left out above" if field.global_context else "no"
     lines = [
         f"{model} on {height}x{width}",
-        f"  receptive field  {_pair(field.size)} px{'' if all(field.exact) else ' or more'}",
-        f"  stride           {_pair(field.stride)} px",
+        f"  receptive field  {pair(field.size)} px{'' if all(field.exact) else ' or more'}",
+        f"  stride           {pair(field.stride)} px",
         f"  rnorm            {field.rnorm:.3f}",
         f"  global context   {context}",
         f"  parameters       {field.parameters:,}",
@@ -192,14 +204,14 @@ def _print_field(model: str, field: ReceptiveField, *, every_layer: bool) -> Non
     if field.note:
         console.print(f"  note             {field.note}", highlight=False, soft_wrap=True)
     for output in field.outputs:
-        place = f"{_pair(output.size)} px, stride {_pair(output.stride)}, map {_pair(output.shape[2:])}"
+        place = f"{pair(output.size)} px, stride {pair(output.stride)}, map {pair(output.shape[2:])}"
         console.print(f"  output {output.name:<9} receptive field {place}", highlight=False, soft_wrap=True)
     shown = field.layers if every_layer else _widening(field.layers)
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in ("layer", "kind", "rf", "stride", "map"):
         table.add_column(column, justify="left" if column in ("layer", "kind") else "right", no_wrap=True)
     for layer in shown:
-        table.add_row(layer.name, layer.kind, _pair(layer.size), _pair(layer.stride), _pair(layer.shape[2:]))
+        table.add_row(layer.name, layer.kind, pair(layer.size), pair(layer.stride), pair(layer.shape[2:]))
     console.print(table)
     if not every_layer and len(shown) < len(field.layers):
         console.print(
@@ -221,28 +233,50 @@ def _print_effective(field: EffectiveField, request: EffectiveRequest, source: s
 def _print_advice(model: str, advice: Advice) -> None:
     current = advice.current
     height, width = current.image_size
-    knobs = f"{len(advice.layers)} layers, {advice.layers[0]} .. {advice.layers[-1]}"
     lines = [
-        f"{model} on {height}x{width}: receptive field {_pair(current.size)} px, rnorm {current.rnorm:.2f}",
+        f"{model} on {height}x{width}: receptive field {pair(current.size)} px, rnorm {current.rnorm:.2f}",
         f"  wanted           {advice.target_rf:g} px, rnorm {advice.target_rnorm:.2f}",
-        f"  adjust           {advice.layers[0] if len(advice.layers) == 1 else knobs}",
     ]
-    gives = "none gives it; with" if advice.dilation is None else f"{advice.dilation:.2g} gives it; search"
-    lines.append(f"  dilation         {gives}:")
+    if advice.layers:
+        gives = "none gives it; with" if advice.dilation is None else f"{advice.dilation:.2g} gives it; search"
+        lines.append(f"  adjust           {_adjusted(advice.layers)}")
+        lines.append(f"  dilation         {gives}:")
     for option in advice.options:
-        lines.append(f"    {option.dilation:>4}           rf {_pair(option.rf)} px, rnorm {option.rnorm:.2f}")
+        lines.append(f"    {option.dilation:>4}           rf {pair(option.rf)} px, rnorm {option.rnorm:.2f}")
     if advice.inflation is not None:
         lines.append(f"  inflation        f from {advice.inflation[0]:g} to {advice.inflation[1]:g}")
+    lines += knob_lines(advice.knobs)
     if advice.upsampling > 1:
         lines.append(f"  up-sampling      x{advice.upsampling} before {advice.layers[0]}")
     tiles = advice.tiling
     larger = any(tile > image for tile, image in zip(tiles.tile, current.image_size, strict=True))
     lines.append(
-        f"  tiled inference  {'of larger images: ' if larger else ''}tiles of {_pair(tiles.tile)} px, "
-        f"halo {_pair(tiles.halo)} px, positions in steps of {_pair(tiles.multiple)} px"
+        f"  tiled inference  {'of larger images: ' if larger else ''}tiles of {pair(tiles.tile)} px, "
+        f"halo {pair(tiles.halo)} px, positions in steps of {pair(tiles.multiple)} px"
     )
     lines += [f"  warning          {warning}" for warning in advice.warnings]
     print("\n".join(lines))
+
+
+def _adjusted(layers: tuple[str, ...]) -> str:
+    return layers[0] if len(layers) == 1 else f"{len(layers)} layers, {layers[0]} .. {layers[-1]}"
+
+
+def knob_lines(knobs: Sequence[Knob]) -> list[str]:
+    """A line for every knob that brings the field nearer to the wanted one, the best of them first."""
+    helpful = [knob for knob in knobs if knob.best is not None]
+    if not helpful:
+        return ["  knobs            none brings the field nearer"]
+    lines = ["  knobs            by how near they bring the field:"]
+    for knob in helpful:
+        values = ", ".join(f"{_value(each.value)}: {pair(each.rf)} px" for each in knob.settings)
+        now = "" if knob.present is None else f" ({_value(knob.present)} now)"
+        lines.append(f"    {knob.axis}{now}  {values}")
+    return lines
+
+
+def _value(value: Any) -> str:
+    return "x".join(map(str, value)) if isinstance(value, list) and len(value) == 2 else str(value).replace(" ", "")
 
 
 def _widening(layers: tuple[LayerField, ...]) -> list[LayerField]:
@@ -256,7 +290,8 @@ def _widening(layers: tuple[LayerField, ...]) -> list[LayerField]:
     return kept
 
 
-def _pair(sides: tuple[float, ...] | None) -> str:
+def pair(sides: tuple[float, ...] | None) -> str:
+    """``512`` or ``480x640`` for a height and width; ``global`` for None."""
     if not sides or len(sides) != 2:
         return "global" if sides is None else ""
     height, width = (f"{round(side, 1):g}" for side in sides)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,10 +14,12 @@ from autorf.errors import InputError
 from autorf.fields import joining, layout, markers, mixing, windows
 from autorf.fields.graph import Captured
 from autorf.fields.hull import Field, input_field
+from autorf.fields.least import least_before, with_least
 from autorf.fields.liveness import changes_in_place, live_nodes, storage_roots
-from autorf.fields.measure import is_map, steps_along
+from autorf.fields.measure import even_step, is_map, steps_along
 from autorf.fields.mixing import pointwise
-from autorf.fields.registry import GEOMETRIC, RULES, Call, NoRule
+from autorf.fields.obstacles import is_uniform, marked
+from autorf.fields.registry import GEOMETRIC, RULES, Call, NoRule, pair
 
 _TABLES = (joining, layout, markers, mixing, windows)
 """Imported for the rules they register."""
@@ -24,11 +27,35 @@ _TABLES = (joining, layout, markers, mixing, windows)
 
 @dataclass(frozen=True)
 class Step:
-    """One operator that makes a row of the layer table."""
+    """One operator that makes a row of the layer table.
+
+    Attributes:
+        layer: the innermost module it runs in.
+        operator: its name.
+        field: of its output.
+        window: sides of a pooling's kernel; None of other operators.
+        sides: of the map that it reads, along as many of its last dimensions.
+        sized: whether it resizes to a size that it is given, not by a factor.
+        before: the field of its input along the path that widens it least; see :mod:`autorf.fields.least`.
+    """
 
     layer: str
     operator: str
     field: Field
+    window: tuple[int, ...] | None = None
+    sides: tuple[int, ...] = ()
+    sized: bool = False
+    before: tuple[float, float] = (math.inf, math.inf)
+
+
+def _step(layer: str, call: Call, field: Field) -> Step:
+    name = call.operator.split(".")[1]
+    kernel = call.arguments.get("kernel_size") if "pool" in name else None
+    n = 0 if kernel is None else int(name.split("pool")[1][0])
+    scaled = call.arguments.get("scale_factors") or call.arguments.get("scales_h")
+    sized = "adaptive" in name or ("upsample" in name and not scaled)
+    sides = call.fields[0].shape[-n:] if n else ()
+    return Step(layer, name, field, pair(kernel, n) if kernel is not None else None, sides, sized, least_before(call))
 
 
 @dataclass(frozen=True)
@@ -40,7 +67,9 @@ class Trace:
     """The last feature map with a local path, and its layer: what a classifier pools over."""
     steps: tuple[Step, ...]
     coarsest: tuple[float, float]
-    """The largest step of any tensor on the way, in input pixels a position: the period of the field's phases."""
+    """The largest step of any tensor on the way, in input pixels a position."""
+    period: tuple[float, float]
+    """The least common multiple of all steps: after so many input pixels the field's phases repeat."""
     flattens: bool
     """Whether rows and columns were flattened into one dimension, which makes hulls as large as maps."""
     outputs: Mapping[str, Field] = field(default_factory=dict)
@@ -60,31 +89,41 @@ def trace(captured: Captured) -> Trace:
         for node in program.graph.nodes
         if node.op == "placeholder"
     ]
-    notes = _WalkNotes()
+    notes = _WalkNotes(next(field.shape for field in fields if field.depends_on_input))
     returned = _Walk(program.graph_module, notes).run(fields)
     outputs = dict(zip(keys, returned, strict=True)) if keys else {}
     coarsest = notes.coarsest[0], notes.coarsest[1]
-    return Trace(returned[0], notes.last_map, tuple(notes.steps), coarsest, notes.flattens, outputs)
+    period = notes.period(0), notes.period(1)
+    return Trace(returned[0], notes.last_map, tuple(notes.steps), coarsest, period, notes.flattens, outputs)
 
 
 class _WalkNotes:
     """What a walk, with those of its sub-graphs, notes on its way."""
 
-    def __init__(self) -> None:
+    def __init__(self, shape: Sequence[int]) -> None:
+        self.image = shape[-2], shape[-1]
         self.steps: list[Step] = []
         self.last_map: tuple[str, Field] | None = None
         self.coarsest = [1.0, 1.0]
         self.flattens = False
+        self._even_steps: tuple[set[int], set[int]] = (set(), set())
 
-    def note(self, layer: str, operator: str, field: Field) -> None:
-        if operator in GEOMETRIC:
-            self.steps.append(Step(layer, operator.split(".")[1], field))
+    def note(self, layer: str, call: Call, field: Field) -> None:
+        if call.operator in GEOMETRIC:
+            self.steps.append(_step(layer, call, field))
         self.flattens |= field.flattens
-        if is_map(field):
+        plain = is_map(field)
+        if plain:
             self.last_map = layer, field
         for axis, hulls in enumerate(field.axes):
-            steps = (step for hull in hulls for step in steps_along(hull))
+            steps = [step for hull in hulls for step in steps_along(hull)]
             self.coarsest[axis] = max([self.coarsest[axis], *steps])
+            if plain:
+                self._even_steps[axis].update(step for hull in hulls if (step := even_step(hull)))
+
+    def period(self, axis: int) -> float:
+        """What every map's step divides: with branches of stride 2 and of stride 3 it is 6."""
+        return max(self.coarsest[axis], math.lcm(*self._even_steps[axis]))
 
 
 class _Walk:
@@ -141,7 +180,8 @@ class _Walk:
         if not call.shapes:
             return None
         if not any(field.depends_on_input for field in call.fields):
-            fields = [Field(shape) for shape in call.shapes]
+            uniform = is_uniform(call.operator, call.fields)
+            fields = [Field(shape, uniform=uniform) for shape in call.shapes]
             return fields if _returns_list(node) else fields[0]
         function = RULES.get(call.operator) or (pointwise if torch.Tag.pointwise in target.tags else None)
         if function is None:
@@ -150,10 +190,10 @@ class _Walk:
                 "choose an earlier layer with output="
             )
         try:
-            result = function(call)
+            result = with_least(call, marked(call, layer, function(call)), self._notes.image)
         except NoRule as error:
             raise InputError(f"operator {target} in layer {layer!r} has no rule for {error}") from error
-        self._notes.note(layer, call.operator, result[0] if isinstance(result, list) else result)
+        self._notes.note(layer, call, result[0] if isinstance(result, list) else result)
         return result if not _returns_list(node) or isinstance(result, list) else [result]
 
     def _higher_order(self, node: fx.Node) -> Any:

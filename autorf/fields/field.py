@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 
 from autorf.errors import InputError
-from autorf.fields.graph import main_key
+from autorf.fields.graph import capture, main_key
 from autorf.fields.measure import map_dim, measure, tidy
-from autorf.fields.views import View, settled_views, view
+from autorf.fields.obstacles import Obstacle, of_modules, without_repeats
+from autorf.fields.scaling import may_depend_on_size, size_obstacles
+from autorf.fields.views import Captures, View, larger_view, settled_views, view
 from autorf.ops._arguments import check_module, image_sides, kind_of, whole_number
 
 Pair = tuple[float, float]
@@ -25,7 +29,9 @@ class LayerField:
     """One operator of the network that changes size, stride or field.
 
     ``name`` is the innermost module it runs in, ``kind`` the operator. ``size`` and ``stride`` are in input pixels,
-    None on a global path. ``shape`` is the output's ``(N, C, H, W)`` at the requested image size.
+    None on a global path. ``shape`` is the output's ``(N, C, H, W)`` at the requested image size. ``before`` is the
+    field of its input along the path that widens it least, None where only global paths lead to it: where that spans
+    the image, the layer sees nothing new.
     """
 
     name: str
@@ -33,11 +39,14 @@ class LayerField:
     size: Pair | None
     stride: Pair | None
     shape: tuple[int, ...]
+    before: Pair | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         size, stride = (list(pair) if pair else None for pair in (self.size, self.stride))
-        return {"name": self.name, "kind": self.kind, "rf": size, "stride": stride, "shape": list(self.shape)}
+        before = None if self.before is None else list(self.before)
+        named = {"name": self.name, "kind": self.kind, "rf": size, "stride": stride, "shape": list(self.shape)}
+        return {**named, "least_before": before}
 
 
 @dataclass(frozen=True)
@@ -47,13 +56,15 @@ class ReceptiveField:
     ``size`` is the side of the region one output value depends on, the largest over all positions away from the
     borders (phases of a strided network differ). ``stride`` is the step between neighbouring outputs' fields and
     ``offset`` the centre of output 0's field, averaged over the phases. ``reach`` is how far the field extends beyond
-    the pixels an output covers: ``((above, below), (left, right))``. ``period`` is the coarsest stride of any layer,
-    after which phases repeat. Global paths (global or adaptive pooling,
+    the pixels an output covers: ``((above, below), (left, right))``. ``period`` is the least common multiple
+    of all layers' strides, after which phases repeat. Global paths (global or adaptive pooling,
     squeeze-and-excitation, attention over the whole map) are left out, and ``global_context`` says that there are
     any. Where ``exact`` is False on an axis the network allows no image larger than its field, ``size`` is a lower
     bound. ``note`` says what limits the image, or which map was measured where the output is none. ``outputs`` lists
     every map that the model returns, by key or position, where these are several. ``wraps`` says that outputs at the
     border also read the opposite border, as circular padding has them do; ``size`` is that of all others.
+    ``obstacles`` names the layers whose result depends on the whole map or on the place in it, normalisation included:
+    with them no tile of a larger image is exact, whatever its halo.
     """
 
     model: str
@@ -70,6 +81,7 @@ class ReceptiveField:
     note: str | None = None
     outputs: tuple[LayerField, ...] = ()
     wraps: bool = False
+    obstacles: tuple[Obstacle, ...] = ()
 
     @property
     def rnorm_per_axis(self) -> Pair:
@@ -96,6 +108,7 @@ class ReceptiveField:
             "global_context": self.global_context,
             "exact": list(self.exact),
             "note": self.note,
+            "obstacles": [obstacle.to_dict() for obstacle in self.obstacles],
             "parameters": self.parameters,
             "outputs": [output.to_dict() for output in self.outputs],
             "layers": [layer.to_dict() for layer in self.layers],
@@ -144,10 +157,18 @@ def receptive_field(
     in_channels = whole_number("receptive_field", "in_channels", in_channels, most=MOST_CHANNELS)
     if isinstance(output, bool) or not isinstance(output, str | int | None):
         raise InputError(f"receptive_field: output must be a key, an index or a module's name, got {kind_of(output)}")
-    first = view(model, size, output, in_channels)
+    return receptive_field_by(capture, model, size, output, in_channels)
+
+
+def receptive_field_by(
+    captures: Captures, model: nn.Module, size: tuple[int, int], output: str | int | None, in_channels: int
+) -> ReceptiveField:
+    """:func:`receptive_field` of checked arguments, its graphs taken from ``captures``."""
+    first = view(captures, model, size, output, in_channels)
     if not first.local_outputs:
         _check_local(first, output)
-    views = settled_views(model, first, output, in_channels)
+    views = settled_views(captures, model, first, output, in_channels)
+    compared = views if views != (first, first) else _at_another_size(captures, model, first, output, in_channels)
     outputs = _outputs(first, views)
     if outputs:
         output = main_key(each.name for each in outputs) or widest(outputs)
@@ -161,7 +182,7 @@ def receptive_field(
         stride=(height.stride, width.stride),
         offset=(height.offset, width.offset),
         reach=(height.reach, width.reach),
-        period=(tidy(views[0].trace.coarsest[0]), tidy(views[1].trace.coarsest[1])),
+        period=(tidy(views[0].trace.period[0]), tidy(views[1].trace.period[1])),
         global_context=any(seen.output.global_context for seen in (first, *views)),
         layers=_rows(first, views),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
@@ -169,7 +190,26 @@ def receptive_field(
         note=_note(views[0], size, outputs, output, settled=height.settled and width.settled),
         outputs=outputs,
         wraps=height.wraps or width.wraps,
+        obstacles=without_repeats(
+            [*of_modules(model), *_on_the_way((first, *views)), *size_obstacles(first, compared)]
+        ),
     )
+
+
+def _on_the_way(views: Sequence[View]) -> Iterator[Obstacle]:
+    for seen in views:
+        yield from seen.output.obstacles
+
+
+def _at_another_size(
+    captures: Captures, model: nn.Module, first: View, output: str | int | None, in_channels: int
+) -> tuple[View, ...]:
+    """A view of an image twice as large, where the network may resize to a fixed size, and takes such an image."""
+    if not may_depend_on_size(first):
+        return ()
+    with suppress(InputError):
+        return (larger_view(captures, model, first, output, in_channels),)
+    return ()
 
 
 def _outputs(first: View, views: Sequence[View]) -> tuple[LayerField, ...]:
@@ -219,7 +259,9 @@ def _rows(first: View, views: Sequence[View]) -> tuple[LayerField, ...]:
         )
         size = (height.size, width.size) if height and width else None
         stride = (height.stride, width.stride) if height and width else None
-        rows.append(LayerField(step.layer, step.operator, size, stride, step.field.shape))
+        least = tuple(seen.trace.steps[i].before[axis] for axis, seen in enumerate(used))
+        before = (tidy(least[0]), tidy(least[1])) if all(map(math.isfinite, least)) else None
+        rows.append(LayerField(step.layer, step.operator, size, stride, step.field.shape, before))
     return tuple(rows)
 
 

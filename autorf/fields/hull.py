@@ -6,11 +6,15 @@ change has size 1. So a feature map ``(1, 256, 64, 64)`` carries ``(1, 1, 64, 1)
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from autorf.fields.obstacles import Obstacle
 
 Array = np.ndarray[Any, Any]
 
@@ -112,12 +116,18 @@ class Hull:
 class Field:
     """What a tensor depends on: per input axis (rows, columns) a union of hulls; no hull means nothing local.
 
-    ``global_context`` says that a global path, left out of the hulls, leads here.
+    ``global_context`` says that a global path, left out of the hulls, leads here. ``obstacles`` are what on the way
+    here keeps tiles from being exact; the engine sets them, no rule has to. ``uniform`` says of a tensor that no image
+    reaches that it has one value everywhere. ``least`` is the field in input pixels along the path that widens it
+    least, infinite where only global paths lead here.
     """
 
     shape: tuple[int, ...]
     axes: tuple[tuple[Hull, ...], tuple[Hull, ...]] = ((), ())
     global_context: bool = False
+    obstacles: tuple[Obstacle, ...] = ()
+    uniform: bool = False
+    least: tuple[float, float] = (math.inf, math.inf)
 
     @property
     def depends_on_input(self) -> bool:
@@ -164,7 +174,7 @@ def input_field(shape: Sequence[int]) -> Field:
         index = np.arange(shape[dim], dtype=np.float64).reshape([-1 if d == dim else 1 for d in range(ndim)])
         return Hull(index, index, np.zeros(index.shape, bool), tuple(d == dim for d in range(ndim)))
 
-    return Field(tuple(shape), ((pixels(ndim - 2),), (pixels(ndim - 1),)))
+    return Field(tuple(shape), ((pixels(ndim - 2),), (pixels(ndim - 1),)), least=(1.0, 1.0))
 
 
 def union(hulls: Iterable[Hull]) -> tuple[Hull, ...]:

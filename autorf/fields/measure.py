@@ -133,6 +133,23 @@ def _median_step(hull: Hull, dim: int, walked: list[int]) -> float:
     return float(np.median(steps)) if len(steps) else np.nan
 
 
+def even_step(hull: Hull) -> int | None:
+    """Input pixels between all neighbours that no padding cut, where they are one whole number; else None.
+
+    What padding cut moves its centre, and in an image that is smaller than the field it cuts every position.
+    """
+    walked = [d for d, size in enumerate(hull.shape) if hull.positional[d] and size > 1]
+    if len(walked) != 1:
+        return None
+    lo, hi, cut = _flattened(hull, walked[0])
+    whole = ~cut & (lo <= hi)
+    steps = np.diff(_centre(lo, hi))[whole[:-1] & whole[1:]]
+    if not len(steps) or np.ptp(steps) > _EQUAL:
+        return None
+    step = float(steps[0])
+    return round(step) if step >= 1 and abs(step - round(step)) < _EQUAL else None
+
+
 def _centre(lo: Array, hi: Array) -> Array:
     """The middle of each interval; nan where it is empty."""
     filled = lo <= hi

@@ -1,7 +1,7 @@
 """Rules of operators that combine values: pointwise, normalisation, reductions, matrix products, attention.
 
 A reduction that mixes every position of the image is a global path: what it yields has no hull and sets
-``global_context``. Normalisation layers are neutral: their statistics are not counted as paths.
+``global_context``. Statistics that a normalisation takes over the whole map are not counted as paths.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 
 from autorf.fields.hull import Field, Hull, combined, union
 from autorf.fields.layout import index
+from autorf.fields.obstacles import statistics_dims
 from autorf.fields.registry import Call, NoRule, Result, pair, rule
 
 
@@ -27,10 +28,24 @@ def first_input(call: Call) -> Result:
     return results if len(results) > 1 else results[0]
 
 
-rule(
-    "batch_norm", "native_batch_norm", "_native_batch_norm_legit_no_training", "layer_norm", "native_layer_norm",
-    "group_norm", "native_group_norm", "instance_norm", "rms_norm", "_fused_rms_norm", "local_response_norm",
-)(first_input)  # fmt: skip
+@rule(
+    "batch_norm", "native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training",
+    "layer_norm", "native_layer_norm", "group_norm", "native_group_norm", "instance_norm", "rms_norm",
+    "_fused_rms_norm",
+)  # fmt: skip
+def _normalisation(call: Call) -> Result:
+    """Statistics of a window spread its field over it; those of the whole map are no path, but noted as an obstacle."""
+    field: Field = call.fields[0]
+    dims = statistics_dims(call) or ()
+
+    def normalised(hull: Hull) -> Hull:
+        taken = [dim for dim in dims if hull.shape[dim] > 1]
+        return hull if not taken or hull.spread_over(taken) else hull.reduced(taken)
+
+    results = [field.each(normalised, field.shape), *(field.reshaped(shape) for shape in call.shapes[1:])]
+    return results if len(results) > 1 else results[0]
+
+
 rule(
     "dropout", "feature_dropout", "alpha_dropout", "native_dropout", "feature_alpha_dropout", "contiguous", "to",
     "_to_copy", "type_as", "alias", "detach", "lift_fresh_copy", "hardswish", "bernoulli", "float", "double",

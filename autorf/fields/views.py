@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -9,11 +10,14 @@ from torch import nn
 
 from autorf.errors import InputError
 from autorf.fields.engine import Trace, trace
-from autorf.fields.graph import OTHER_IMAGE, Output, RefusedImageError, capture
+from autorf.fields.graph import OTHER_IMAGE, Captured, Output, RefusedImageError
 from autorf.fields.hull import Field
 from autorf.fields.measure import Extent, is_map, measure
 
 Size = tuple[int, int]
+
+Captures = Callable[..., Captured]
+"""What captures a network's graph: :func:`autorf.fields.graph.capture`, or something that remembers graphs."""
 
 _FIRST_LARGER_SIDE = 4096
 _GROWTH = 4
@@ -65,36 +69,38 @@ class View:
         return extent
 
 
-def view(model: nn.Module, size: Size, output: Output, in_channels: int) -> View:
+def view(captures: Captures, model: nn.Module, size: Size, output: Output, in_channels: int) -> View:
     """Trace ``model`` at ``size``.
 
     Raises:
         InputError: if the model refuses the image; a near size that works is named where there is one.
     """
     try:
-        return _all_or_main(model, size, output, in_channels)
+        return _all_or_main(captures, model, size, output, in_channels)
     except RefusedImageError as error:
-        near = _accepted_size(model, size, output, in_channels)
+        near = _accepted_size(captures, model, size, output, in_channels)
         if near is None:
             raise
         repair = f"use image_size {near[0]}x{near[1]}, which works"
         raise InputError(str(error).replace(OTHER_IMAGE, repair)) from error
 
 
-def _all_or_main(model: nn.Module, size: Size, output: Output, in_channels: int) -> View:
+def _all_or_main(captures: Captures, model: nn.Module, size: Size, output: Output, in_channels: int) -> View:
     """A view of every output; of the one that is scored where another one cannot be traced."""
     try:
-        return View(trace(capture(model, size, output, in_channels, every=True)), size)
+        return View(trace(captures(model, size, output, in_channels, every=True)), size)
     except RefusedImageError:
         raise
     except InputError:
         if output is None:
             with suppress(InputError):
-                return View(trace(capture(model, size, output, in_channels)), size, every=False)
+                return View(trace(captures(model, size, output, in_channels)), size, every=False)
         raise
 
 
-def settled_views(model: nn.Module, first: View, output: Output, in_channels: int) -> tuple[View, View]:
+def settled_views(
+    captures: Captures, model: nn.Module, first: View, output: Output, in_channels: int
+) -> tuple[View, View]:
     """For each axis a view that shows every phase of the field, or the largest view the network allows."""
     # Networks that flatten rows and columns carry hulls as large as the map: one axis at a time, and less of it.
     rounds: list[tuple[int, ...]] = [(0,), (1,)] if first.trace.flattens else [(0, 1), (0,), (1,)]
@@ -104,7 +110,7 @@ def settled_views(model: nn.Module, first: View, output: Output, in_channels: in
         while side <= _LARGEST_SIDE and (growing := [a for a in axes if not views[a].settled(a)]):
             size = _grown(first.size, growing, side)
             try:
-                larger = View(trace(capture(model, size, output, in_channels, every=first.every)), size, first.every)
+                larger = View(trace(captures(model, size, output, in_channels, every=first.every)), size, first.every)
             except InputError:
                 break
             for axis in growing:
@@ -113,19 +119,29 @@ def settled_views(model: nn.Module, first: View, output: Output, in_channels: in
     return views[0], views[1]
 
 
+def larger_view(captures: Captures, model: nn.Module, first: View, output: Output, in_channels: int) -> View:
+    """A view like ``first`` of an image of twice its sides.
+
+    Raises:
+        InputError: if the network does not take it.
+    """
+    size = 2 * first.size[0], 2 * first.size[1]
+    return View(trace(captures(model, size, output, in_channels, every=first.every)), size, first.every)
+
+
 def _grown(size: Size, axes: list[int], side: int) -> Size:
     """Multiples of ``size``, so that what divides the image still does."""
     height, width = (-(-side // small) * small if axis in axes else small for axis, small in enumerate(size))
     return height, width
 
 
-def _accepted_size(model: nn.Module, size: Size, output: Output, in_channels: int) -> Size | None:
+def _accepted_size(captures: Captures, model: nn.Module, size: Size, output: Output, in_channels: int) -> Size | None:
     rounded = [(-(-size[0] // step) * step, -(-size[1] // step) * step) for step in (32, 64, 128, 256)]
     for other in dict.fromkeys([*rounded, *((side, side) for side in _USUAL_SIDES)]):
         if other == size:
             continue
         try:
-            capture(model, other, output, in_channels)
+            captures(model, other, output, in_channels)
         except InputError:
             continue
         return other

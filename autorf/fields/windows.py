@@ -53,11 +53,11 @@ def _transposed(call: Call) -> Field:
     return _slide(_mix_channels(field, call["groups"], call.shape[1], n), windows, call.shape)
 
 
-@rule("max_pool1d", "max_pool2d", "max_pool2d_with_indices", "avg_pool1d", "avg_pool2d", geometric=True)
+@rule("max_pool1d", "max_pool2d", "max_pool2d_with_indices", "avg_pool1d", "avg_pool2d", "avg_pool3d", geometric=True)
 def _pooling(call: Call) -> Field | list[Field]:
     """Pooling by a fixed window; one that leaves a single position of several is a global path."""
     field = call[next(iter(call.arguments))]
-    n = 1 if "pool1d" in call.operator else 2
+    n = int(call.operator.split("pool")[1][0])
     kernel, padding = pair(call["kernel_size"], n), pair(call["padding"], n)
     stride = pair(call["stride"], n) if call["stride"] else kernel
     dilation = pair(call.arguments.get("dilation", 1), n)

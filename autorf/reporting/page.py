@@ -49,6 +49,11 @@ def report_page(studies: Sequence[StudyResults]) -> str:
     Raises:
         InputError: when they cannot be compared.
     """
+    return rendered(_sweep_page(Sweep(studies)) if is_sweep(studies) else _page(report_data(studies)))
+
+
+def rendered(page: Page) -> str:
+    """A page as one HTML document that needs no other file and no network."""
     from jinja2 import Environment, FileSystemLoader
 
     environment = Environment(
@@ -56,7 +61,6 @@ def report_page(studies: Sequence[StudyResults]) -> str:
     )
     template = environment.get_template("report.html.j2")
     style = (_TEMPLATES / "report.css").read_text(encoding="utf-8")
-    page = _sweep_page(Sweep(studies)) if is_sweep(studies) else _page(report_data(studies))
     return template.render(page=page, style=style, version=__version__, nothing=NONE).lstrip()
 
 
@@ -74,7 +78,7 @@ def _sweep_page(sweep: Sweep) -> Page:
         picture=None,
         facts=tuple(sweep.facts()),
         sections=tuple(sweep.sections()),
-        date=_date(),
+        date=today(),
     )
 
 
@@ -91,7 +95,7 @@ def _page(report: ReportData) -> Page:
         picture=picture(report),
         facts=tuple(facts(report)),
         sections=sections(report),
-        date=_date(),
+        date=today(),
     )
 
 
@@ -105,7 +109,8 @@ def _same_images(report: ReportData) -> Iterator[str]:
     return (images.sentence for images in report.comparison.validation_images)
 
 
-def _date() -> str:
+def today() -> str:
+    """When a page was made, to end a sentence with."""
     return f" on {datetime.datetime.now().astimezone():%Y-%m-%d at %H:%M %Z}"
 
 

@@ -1,6 +1,5 @@
 """Frames per second of a network: one image at a time, after a warm-up, the median of repeated runs."""
 
-import os
 import statistics
 import time
 from collections.abc import Iterator, Sequence
@@ -10,8 +9,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.profiler import ProfilerActivity, profile
 
+from autorf.advice.peak_memory import peak_memory
 from autorf.errors import InputError, in_one_line
 from autorf.running.cost import costs, deployable
 from autorf.surgery.dry_run import input_channels, random_like_parameters
@@ -153,7 +152,7 @@ def _speed(model: nn.Module, image_size: tuple[int, int], device: torch.device, 
         latency_ms=round(middle, 4),
         latency_low_ms=round(max(tenths[0], min(taken)), 4),
         latency_high_ms=round(min(tenths[-1], max(taken)), 4),
-        peak_memory_mb=round(_cpu_peak(model, image) if on_cpu else _cuda_peak(model, image), 1),
+        peak_memory_mb=round(peak_memory(model, image) / 2**20, 1),
         runs=len(taken),
     )
 
@@ -176,26 +175,3 @@ def _timed(model: nn.Module, image: Tensor, repeats: int) -> list[float]:
 def _wait(image: Tensor) -> None:
     if image.is_cuda:
         torch.cuda.synchronize(image.device)
-
-
-def _cuda_peak(model: nn.Module, image: Tensor) -> float:
-    torch.cuda.reset_peak_memory_stats(image.device)
-    model(image)
-    _wait(image)
-    return torch.cuda.max_memory_allocated(image.device) / 2**20
-
-
-def _cpu_peak(model: nn.Module, image: Tensor) -> float:
-    """The same count as a GPU's: weights and image, and the most that the run's tensors took at once."""
-    # The profiler's native part talks on the standard error stream.
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
-        model(image)
-    assert recorded.profiler is not None
-    events = [event for event in recorded.profiler.kineto_results.events() if event.name() == "[memory]"]
-    taken = most = 0
-    for event in sorted(events, key=lambda event: event.start_ns()):
-        taken += event.nbytes()
-        most = max(most, taken)
-    held = [*model.parameters(), *model.buffers(), image]
-    return (most + sum(tensor.numel() * tensor.element_size() for tensor in held)) / 2**20

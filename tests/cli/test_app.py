@@ -45,6 +45,10 @@ def test_the_commands_and_their_options_are_these() -> None:
         "--with-val", "study",
     ]  # fmt: skip
     assert found["export"] == ["--force", "--format", "--output", "--root", "--trial", "study"]
+    assert found["check"] == [
+        "--force", "--format", "--image-size", "--images", "--masks", "--memory", "--output", "--set", "--study",
+        "model",
+    ]  # fmt: skip
     assert found["suggest"] == ["--format", "--image-size", "--object-size", "--rnorm", "--set", "model"]
     assert found["studies"] == []
 
@@ -83,6 +87,10 @@ def test_a_dry_run_prints_the_targets_that_suggest_names_to_paste(shell: Shell) 
     lines = done.out.splitlines()
     at = next(number for number, line in enumerate(lines) if "with model.args.encoder_depth 3 where no targets" in line)
     assert lines[at + 1] == 'targets: ["encoder.layer2.0.conv2", "encoder.layer2.1.conv1", "encoder.layer2.1.conv2"]'
+    beyond = next(line for line in lines if line.startswith("Every field is"))
+    assert "each output sees all of it whatever the dilation" in beyond
+    assert "autorf suggest smp:Unet:resnet18 --image-size 48x48" in beyond
+    assert "(model.args.encoder_depth)" in beyond
 
 
 @pytest.mark.parametrize(

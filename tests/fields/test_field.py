@@ -154,7 +154,9 @@ def test_the_dictionary_is_the_contract_of_inspect() -> None:
     assert {key: found[key] for key in expected} == expected
     assert found["global_context"] is False
     assert found["parameters"] == 84
-    assert found["layers"] == [{"name": "0", "kind": "conv2d", "rf": [3, 3], "stride": [1, 1], "shape": [1, 3, 40, 50]}]
+    layer = {"name": "0", "kind": "conv2d", "rf": [3, 3], "stride": [1, 1], "shape": [1, 3, 40, 50]}
+    assert found["layers"] == [{**layer, "least_before": [1, 1]}]
+    assert found["obstacles"] == []
 
 
 def test_the_package_itself_can_be_called() -> None:
