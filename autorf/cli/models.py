@@ -55,7 +55,7 @@ def inspect(
     if effective is not None and effective.figure is not None:
         check_output(effective.figure, "--figure", replace=effective.force)
     built, spec = build_model(model, options)
-    field = quietly(lambda: receptive_field(built, size))
+    field = quietly(lambda: receptive_field(built, size, in_channels=input_channels(built)))
     measured = None if effective is None else quietly(lambda: _effective(built, size, effective))
     if measured is not None and effective is not None and effective.figure is not None:
         _draw(measured, effective, _source(measured, effective, spec), field.size)
@@ -95,7 +95,8 @@ def check_format(format: str) -> None:
 
 
 def _effective(model: nn.Module, size: tuple[int, int], request: EffectiveRequest) -> EffectiveField:
-    return effective_receptive_field(model, _images(request.images, size), classes=request.classes)
+    images = _images(request.images, size, input_channels(model))
+    return effective_receptive_field(model, images, classes=request.classes)
 
 
 def _draw(field: EffectiveField, request: EffectiveRequest, source: str, rf: tuple[float, float]) -> None:
@@ -124,12 +125,14 @@ def parse_classes(text: str | None) -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
-def _images(folder: Path | None, size: tuple[int, int]) -> list[Tensor]:
+def _images(folder: Path | None, size: tuple[int, int], channels: int) -> list[Tensor]:
     if folder is None:
         torch.manual_seed(0)
-        return [torch.randn(1, 3, *size) for _ in range(NOISE_IMAGES)]
+        return [torch.randn(1, channels, *size) for _ in range(NOISE_IMAGES)]
     if not folder.is_dir():
         raise InputError(f"--images {folder}: no such folder; give a folder of pictures")
+    if channels != 3:
+        raise InputError(f"--images {folder}: pictures have 3 channels, the model {channels}; leave it out for noise")
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)[:MOST_IMAGES]
     if not files:
         raise InputError(f"--images {folder}: holds no pictures ({', '.join(IMAGE_SUFFIXES)})")

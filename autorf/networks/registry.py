@@ -26,15 +26,15 @@ from autorf.surgery.dry_run import CHANNELS
 MOST_CLASSES, MOST_CHANNELS = 2**16, 4096
 
 
-def build(spec: ModelSpec | str, classes: int | Sequence[str] = 21, channels: int = 3) -> nn.Module:
+def build(spec: ModelSpec | str, classes: int | Sequence[str] = 21, channels: int | None = None) -> nn.Module:
     """The model that ``spec`` names, with random weights unless ``pretrained``.
 
     Args:
         spec: a :class:`ModelSpec` or just its name.
         classes: channels of the output, or the classes' names, by which ``paths`` may choose; ``timm:NAME``
             classifiers have as many classes.
-        channels: of the images. Of a library's network the first convolution is made for them, its published kernel
-            repeated and scaled as timm does it; a ``python:`` network is built as ``args`` say.
+        channels: of the images; None for 3. Of a library's network the first convolution is made for them, its
+            published kernel repeated and scaled as timm does it; a ``python:`` network is built as ``args`` say.
 
     Raises:
         InputError: for an unknown name (with near names), options or arguments the model does not take, or weights
@@ -49,7 +49,9 @@ def build(spec: ModelSpec | str, classes: int | Sequence[str] = 21, channels: in
     spec = ModelSpec(name=spec) if isinstance(spec, str) else spec
     if not isinstance(spec, ModelSpec):
         raise InputError(f"build takes a model's name or a ModelSpec, got {kind_of(spec)}")
-    classes, channels = _checked_classes(classes), whole_number("build", "channels", channels, most=MOST_CHANNELS)
+    classes = _checked_classes(classes)
+    if channels is not None:
+        whole_number("build", "channels", channels, most=MOST_CHANNELS)
     family, _, rest = spec.name.partition(":")
     if spec.paths is not None:
         names = [] if isinstance(classes, int) else list(classes)
@@ -58,7 +60,7 @@ def build(spec: ModelSpec | str, classes: int | Sequence[str] = 21, channels: in
     channels = next((spec.args[name] for name in ("in_channels", "in_chans") if name in spec.args), channels)
     n_classes = classes if isinstance(classes, int) else len(classes)
     if family in _BUILDERS:
-        model = _BUILDERS[family](rest, spec, n_classes, channels)
+        model = _BUILDERS[family](rest, spec, n_classes, 3 if channels is None else channels)
     else:
         model = MODELS[family](rest, spec, n_classes)
     if not isinstance(model, nn.Module):
@@ -68,7 +70,8 @@ def build(spec: ModelSpec | str, classes: int | Sequence[str] = 21, channels: in
     if spec.weights is not None:
         load_weights(model, spec.weights)
     _offer(model, spec)
-    vars(model)[CHANNELS] = channels
+    if channels is not None:
+        vars(model)[CHANNELS] = channels
     return model
 
 

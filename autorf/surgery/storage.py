@@ -80,7 +80,7 @@ def save(model: nn.Module, folder: str | Path) -> Path:
         adaptations=saved,
         geometry=geometry(model),
         weights_sha256=fingerprint(tensors),
-        builder=vars(model).get(BUILDER),
+        builder=next((vars(module)[BUILDER] for module in model.modules() if BUILDER in vars(module)), None),
     )
     if not sharded or torch.distributed.get_rank() == 0:
         # The weights carry the record too: whenever this process is killed, they are one whole model, old or new.

@@ -1,5 +1,7 @@
 import json
 import re
+import shutil
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -67,3 +69,16 @@ def test_suggest_surrounds_the_dilation_that_sees_one_object(shell: Shell) -> No
 )
 def test_a_wrong_call_is_one_line(shell: Shell, arguments: list[str], said: str) -> None:
     assert said in shell.refused(*arguments)
+
+
+def test_a_network_of_the_users_own_is_looked_at_with_the_channels_it_sees(shell: Shell) -> None:
+    shutil.copy(Path(__file__).parents[2] / "examples" / "own_code" / "net.py", shell.folder / "net.py")
+    name = ("python:./net.py:build", "--image-size", "48")
+    answer = shell.run("inspect", *name, "--set", "args.width=4", "--effective")
+    assert (answer.code, answer.err) == (0, "")
+    assert "receptive field  7 px" in answer.out
+    assert shell.run("suggest", *name, "--object-size", "20").code == 0
+    assert shell.run("bench", *name, "--repeats", "1").code == 0
+    (shell.folder / "pictures").mkdir()
+    Image.new("RGB", (48, 48)).save(shell.folder / "pictures" / "one.png")
+    assert "pictures have 3 channels, the model 4" in shell.run("inspect", *name, "--images", "pictures").err
