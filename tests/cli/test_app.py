@@ -32,7 +32,8 @@ def test_the_commands_and_their_options_are_these() -> None:
         for name, one in command.commands.items()  # type: ignore[attr-defined]
     }
     assert found["search"] == [
-        "--dry-run", "--executor", "--json-lines", "--quiet", "--retry-failed", "--root", "--set", "--workers", "study",
+        "--accept-code-change", "--dry-run", "--executor", "--json-lines", "--quiet", "--retry-failed", "--root", "--set",
+        "--workers", "study",
     ]  # fmt: skip
     assert found["compare"] == ["--format", "--margin", "--per-class", "--per-size", "--root", "--trials", "studies"]
     assert found["report"] == ["--force", "--output", "--root", "studies"]
