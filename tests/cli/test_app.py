@@ -32,7 +32,8 @@ def test_the_commands_and_their_options_are_these() -> None:
         for name, one in command.commands.items()  # type: ignore[attr-defined]
     }
     assert found["search"] == [
-        "--dry-run", "--executor", "--json-lines", "--quiet", "--retry-failed", "--root", "--set", "--workers", "study",
+        "--accept-code-change", "--dry-run", "--executor", "--json-lines", "--quiet", "--retry-failed", "--root",
+        "--set", "--workers", "study",
     ]  # fmt: skip
     assert found["compare"] == ["--format", "--margin", "--per-class", "--per-size", "--root", "--trials", "studies"]
     assert found["report"] == ["--force", "--output", "--root", "studies"]
@@ -41,10 +42,12 @@ def test_the_commands_and_their_options_are_these() -> None:
         "--set", "model",
     ]  # fmt: skip
     assert found["retrain"] == [
-        "--best", "--epochs", "--fixed", "--force", "--quiet", "--root", "--search-again", "--seeds", "--trial",
-        "--with-val", "study",
+        "--accept-code-change", "--best", "--epochs", "--fixed", "--force", "--quiet", "--root", "--search-again",
+        "--seeds", "--trial", "--with-val", "study",
     ]  # fmt: skip
-    assert found["export"] == ["--force", "--format", "--output", "--root", "--trial", "study"]
+    assert found["export"] == [
+        "--accept-code-change", "--force", "--format", "--output", "--root", "--trial", "study",
+    ]  # fmt: skip
     assert found["check"] == [
         "--force", "--format", "--image-size", "--images", "--masks", "--memory", "--output", "--set", "--study",
         "model",
