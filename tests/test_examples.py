@@ -5,6 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from autorf.data import load
+from autorf.driver.places import placed
+from autorf.driver.plan import plan
+from autorf.own_code.importing import importable
+from autorf.running.first_step import check_first_step
+from autorf.study.own_code import with_own_code
+from autorf.study.spec import parse_study, read_yaml
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SAYS = {
     "your_own_loop.py": "receptive field (",
@@ -29,3 +37,20 @@ def test_an_example_runs_and_says_what_it_found(name: str, tmp_path: Path) -> No
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert SAYS[name] in done.stdout
+
+
+def test_indian_pines_is_split_so_that_no_pixel_is_trained_on_and_scored_and_its_study_takes_a_step(
+    tmp_path: Path,
+) -> None:
+    folder = EXAMPLES / "indian_pines"
+    spec = with_own_code(parse_study(read_yaml(folder / "study.yaml"), "study.yaml"), "study.yaml", folder)
+    with importable(spec.code):
+        splits = load(spec.data)
+        assert splits.test is not None
+        parts = (splits.train, splits.val, splits.test)
+        assert [len(part) for part in parts] == [15, 5, 5]
+        assert splits.train[0][0].shape == (200, 29, 29)
+        corners = [part.tensors([index])[0][0, :, 0, 0] for part in parts for index in range(len(part))]
+        assert len({tuple(corner.tolist()) for corner in corners}) == 25
+        planned = plan(spec, "study.yaml", tmp_path)
+        check_first_step(placed(spec, planned.places), planned.configurations[0], splits)
