@@ -93,7 +93,7 @@ def search(
             images = StudyImages(store, spec.data, root)
             images.check()
             store.register(spec, planned.trials, planned.listed, drawn=planned.listed is None)
-            remember_code(store, spec.code)
+            remember_code(store, spec.code, accept=accept_code_change)
             cautions = [line for line in (changed, images.remember()) if line is not None]
             if tried:
                 store.note(NOTE, sorted({*store.notes().get(NOTE, ()), *tried}))

@@ -14,6 +14,9 @@ from autorf.store.store import Store
 NOTE = "own_code"
 """The note of a study that holds the digests and texts of the code its trials ran."""
 
+_KINDS = {"folder": str, "digest": str, "digests": dict, "texts": dict}
+"""What it holds."""
+
 _MOST = 2
 """Differences that are named."""
 
@@ -32,7 +35,7 @@ def check_code(store: StudyReader, code: OwnCode | None, *, accept: bool = False
     Raises:
         InputError: naming the first differences, unless they are accepted.
     """
-    remembered = store.notes().get(NOTE)
+    remembered = _remembered(store.notes())
     if code is None or remembered is None:
         return None
     differences = list(_differences(remembered, code))
@@ -48,25 +51,37 @@ def check_code(store: StudyReader, code: OwnCode | None, *, accept: bool = False
     return f"the study's code changed from {remembered['digest']} to {code.digest}, accepted: {named}"
 
 
-def remember_code(store: Store, code: OwnCode | None) -> None:
+def remember_code(store: Store, code: OwnCode | None, *, accept: bool = False) -> None:
     """Remember the code that trials run from now on, and that it changed where it did.
 
     Raises:
-        InputError: where another process has begun the study with other code meanwhile.
+        InputError: where another process has begun the study with other code meanwhile, unless that is accepted.
     """
     if code is None:
         return
-    before = store.notes().get(NOTE)
-    facts = _facts(code)
+    facts, before = _facts(code), _remembered(store.notes())
+    if before is None and NOTE in store.notes():
+        # It is damaged.
+        store.note(NOTE, facts)
+        return
     if before is None:
         store.note_once(NOTE, facts)
-        check_code(store, code)
+        check_code(store, code, accept=accept)
         return
+    check_code(store, code, accept=accept)
     accepted = list(before.get("accepted", ()))
     if before["digest"] != code.digest:
         now = datetime.now(UTC).isoformat("T", "seconds")
         accepted.append({"before": before["digest"], "after": code.digest, "at": now})
     store.note(NOTE, {**facts, **({"accepted": accepted} if accepted else {})})
+
+
+def _remembered(notes: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What a study remembers of its code; None where that is nothing, or nothing that can be read."""
+    stored = notes.get(NOTE)
+    if not isinstance(stored, dict) or not all(isinstance(stored.get(name), kind) for name, kind in _KINDS.items()):
+        return None
+    return stored
 
 
 def _facts(code: OwnCode) -> dict[str, Any]:
@@ -76,13 +91,13 @@ def _facts(code: OwnCode) -> dict[str, Any]:
 
 def code_folder(store: StudyReader) -> Path | None:
     """The folder of the study file whose code the trials ran; None for a study without code."""
-    remembered = store.notes().get(NOTE)
+    remembered = _remembered(store.notes())
     return None if remembered is None else Path(remembered["folder"])
 
 
 def accepted_changes(notes: Mapping[str, Any]) -> list[str]:
     """A sentence for every change of code that was accepted while the study ran."""
-    changes = (notes.get(NOTE) or {}).get("accepted", ())
+    changes = (_remembered(notes) or {}).get("accepted", ())
     return [
         f"The study's own code changed on {change['at'][:10]} from {change['before']} to {change['after']}, and its "
         "trials were kept: those from before and after are of different code."

@@ -16,7 +16,7 @@ from autorf.errors import InputError
 from autorf.executors.ray_worker import _job_from, config_of
 from autorf.reporting import write_report
 from autorf.running.runner import run as run_trial
-from autorf.store.code import NOTE
+from autorf.store.code import NOTE, check_code, remember_code
 from autorf.store.store import open_store
 from autorf.study.job import Job
 from autorf.study.own_code import with_own_code
@@ -137,3 +137,15 @@ def test_references_in_search_spaces_are_read_too(folder: Path) -> None:
 
 def test_a_study_without_own_code_knows_of_none(tiny: StudySpec, tmp_path: Path) -> None:
     assert with_own_code(tiny, "tiny.yaml", tmp_path).code is None
+
+
+@pytest.mark.parametrize(
+    "damaged", [3, [], {}, {"digest": "a"}, {"folder": 1, "digest": "a", "digests": {}, "texts": {}}]
+)
+def test_what_a_study_remembers_of_its_code_may_be_damaged_and_is_remembered_anew(folder: Path, damaged: Any) -> None:
+    store = open_store(folder / "runs", "own_code")
+    store.note(NOTE, damaged)
+    assert compare_studies([results_of(store)]).notes == ()
+    assert check_code(store, study(folder / "code").code) is None
+    remember_code(store, study(folder / "code").code)
+    assert store.notes()[NOTE]["texts"].keys() == {"net", "data"}
