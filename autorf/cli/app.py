@@ -296,8 +296,20 @@ def bench(
 
 
 @app.command()
-def studies() -> int:
-    """List the built-in studies and search spaces."""
-    from autorf.cli import studies as commands
+def studies(
+    name: Annotated[str | None, typer.Argument(help="A built-in study or search space, to print whole.")] = None,
+    root: Root = RUNS,
+) -> int:
+    """List the built-in studies and search spaces, and the studies under --root with their trials, best and size."""
+    from autorf.cli import own_studies
 
-    return commands.list_builtin()
+    return own_studies.list_studies(root) if name is None else own_studies.print_builtin(name)
+
+
+@app.command()
+def clean(study: Study, root: Root = RUNS) -> int:
+    """Remove a study's checkpoints, never its records; trials that are not over begin anew."""
+    from autorf.cli import own_studies
+    from autorf.cli.studies import study_name
+
+    return own_studies.clean(study_name(study), root)

@@ -184,14 +184,3 @@ def study_name(study: str) -> str:
     if spec.storage.url is not None:
         remember(spec.storage.url)
     return spec.name
-
-
-def list_builtin() -> int:
-    """Print the built-in studies and search spaces with the first line of each file's comment."""
-    titles: dict[builtin.Kind, str] = {"studies": "Studies", "search_spaces": "Search spaces"}
-    for kind, title in titles.items():
-        print(f"{title} ({builtin.folder(kind)})")
-        for name in builtin.names(kind):
-            first = (builtin.folder(kind) / f"{name}.yaml").read_text(encoding="utf-8").splitlines()[0]
-            print(f"  {name:<20} {first.removeprefix('# ')}")
-    return DONE

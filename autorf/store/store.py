@@ -319,6 +319,10 @@ class Store(StudyReader):
                 self._follow(record, "interrupted", record.crashes)
         return stale
 
+    def is_abandoned(self, record: Record) -> bool:
+        """Whether the driver that runs a trial is gone."""
+        return self._patiently(lambda: self._is_stale(record))
+
     def _is_stale(self, record: Record) -> bool:
         if record.lease.get("driver") == self.driver:
             return False

@@ -52,5 +52,11 @@ def newest_checkpoint(folder: Path, reached: int = 0) -> tuple[Path | None, list
 
 def clear_checkpoints(folder: Path) -> None:
     """Remove the checkpoints of a trial whose result is stored."""
-    for path in [*(folder / name for name in NAMES), *folder.glob(f"{_NEXT}.*"), *folder.glob(f".{_NEXT}.*")]:
+    for path in checkpoint_files(folder):
         path.unlink(missing_ok=True)
+
+
+def checkpoint_files(folder: Path) -> list[Path]:
+    """The checkpoints of a trial, and what is left of those that were being written."""
+    there = [path for path in (folder / name for name in NAMES) if path.is_file()]
+    return [*there, *folder.glob(f"{_NEXT}.*"), *folder.glob(f".{_NEXT}.*")]

@@ -53,7 +53,8 @@ def test_the_commands_and_their_options_are_these() -> None:
         "model",
     ]  # fmt: skip
     assert found["suggest"] == ["--format", "--image-size", "--object-size", "--rnorm", "--set", "model"]
-    assert found["studies"] == []
+    assert found["studies"] == ["--root", "name"]
+    assert found["clean"] == ["--root", "study"]
 
 
 def test_the_version_is_the_packages(shell: Shell) -> None:
