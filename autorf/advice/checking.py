@@ -85,7 +85,7 @@ def check(
     images_seen = pictures.tensors(size) if given is not None else [_noise(channels, size)]
     effective, notes = _effective(network, images_seen)
     sufficient = _sufficient(pictures.objects, size)
-    advice, told = _advice(network, measured, sufficient, channels, spec)
+    advice, advice_notes = _advice(network, measured, sufficient, channels, spec)
     return ModelCheck(
         model=spec.name if spec is not None else type(network).__name__,
         weights=_weights(spec, model),
@@ -98,7 +98,7 @@ def check(
         sufficient=sufficient,
         advice=advice,
         tiles=tile_check(network, measured, memory=limit, picture=images_seen[0]),
-        notes=(*(() if given is None else given.notes), *notes, *told),
+        notes=(*(() if given is None else given.notes), *notes, *advice_notes),
         shown=pictures.picture,
         shown_objects=pictures.shown_objects,
     )
@@ -163,23 +163,23 @@ class _Pictures:
             self._look(samples, size)
 
     def _look(self, samples: Samples, size: Size | None) -> None:
-        found: list[list[Component]] = []
+        of_pictures: list[list[Component]] = []
         usual = usual_size(samples.sizes)
         for index, own in enumerate(samples.sizes):
             sample = samples.read(index, size)
             members = [] if sample.mask is None else components(sample.mask, samples.ignored)
-            found.append(members)
+            of_pictures.append(members)
             kinds = len({each.label for each in members})
             if own == usual and (self.shown is None or kinds > len({each.label for each in self.shown_objects})):
                 self.shown, self.shown_objects = sample, tuple(members)
         if self.shown is None or self.shown.mask is None:
             return
-        self.objects = class_sizes(found, samples.names)
+        self.objects = class_sizes(of_pictures, samples.names)
         kept = {sizes.label for sizes in self.objects if not sizes.background}
         if not kept:
             raise InputError(f"check: the masks of {shown(samples.source)} hold no object, only the background")
         self.shown_objects = tuple(each for each in self.shown_objects if each.label in kept)
-        for own, members in zip(samples.sizes, found, strict=True):
+        for own, members in zip(samples.sizes, of_pictures, strict=True):
             self._of_size.setdefault(own, []).extend(each for each in members if each.label in kept)
 
     def by_size(self, measured: ReceptiveField) -> tuple[SizeRow, ...]:

@@ -127,8 +127,8 @@ class FolderSamples(Samples):
         image = read_rgb(file, _LENIENT)
         classes = None if mask is None else self._classes(mask)
         if classes is not None and classes.shape != (image.height, image.width):
-            found = f"{classes.shape[0]} x {classes.shape[1]}"
-            raise InputError(f"{mask}: is {found} pixels, but its image is {image.height} x {image.width}")
+            mask_size = f"{classes.shape[0]} x {classes.shape[1]}"
+            raise InputError(f"{mask}: is {mask_size} pixels, but its image is {image.height} x {image.width}")
         pixels = torch.from_numpy(np.array(image, np.uint8)).permute(2, 0, 1)
         return resized(Sample(pixels, classes), size)
 

@@ -220,8 +220,8 @@ def _without_layers(current: ReceptiveField, target: float, knobs: tuple[Knob, .
         warnings=(),
         knobs=knobs,
     )
-    told = "no convolution's dilation changes the field" + _instead(advice)
-    return replace(advice, warnings=(told, *_common_warnings(advice)))
+    warning = "no convolution's dilation changes the field" + _instead(advice)
+    return replace(advice, warnings=(warning, *_common_warnings(advice)))
 
 
 def _target(image_size: tuple[int, int], object_size: float | None, rnorm: float | None) -> float:

@@ -42,17 +42,17 @@ def check(model: str, settings: list[str], options: Options, format: str) -> int
     size = None if options.image_size is None else parse_size(options.image_size, "--image-size")
     samples, of_study = _study_samples(options)
     spec = model_spec(model, settings)
-    found = quietly(
+    result = quietly(
         lambda: checked_model(spec, options.images, options.masks, size or of_study, options.memory, samples=samples)
     )
     if options.output is not None:
         from autorf.reporting.check_page import write_check_page
 
-        write_check_page(found, options.output, force=options.force)
+        write_check_page(result, options.output, force=options.force)
     if format == "json":
-        print(json.dumps(found.to_dict(), indent=2))
+        print(json.dumps(result.to_dict(), indent=2))
     else:
-        _print(found, options.output)
+        _print(result, options.output)
     return DONE
 
 
@@ -72,54 +72,54 @@ def _study_samples(options: Options) -> tuple[Samples | None, tuple[int, int] | 
     return samples, splits.image_size
 
 
-def _print(found: ModelCheck, output: Path | None) -> None:
+def _print(result: ModelCheck, output: Path | None) -> None:
     from autorf.reporting.check_page import layers_sentence
 
     console = Console()
-    height, width = found.field.image_size
+    height, width = result.field.image_size
     pictures = (
-        "noise" if found.source is None else f"{sum(row.pictures for row in found.sizes)} pictures of {found.source}"
+        "noise" if result.source is None else f"{sum(row.pictures for row in result.sizes)} pictures of {result.source}"
     )
-    lines = [f"{found.model} on {height}x{width}, {pictures}; weights {found.weights}", *_field_lines(found)]
+    lines = [f"{result.model} on {height}x{width}, {pictures}; weights {result.weights}", *_field_lines(result)]
     console.print("\n".join(lines), highlight=False, soft_wrap=True)
-    if found.objects:
+    if result.objects:
         console.print("  objects          the longer side of their boxes in pixels, after resizing:", highlight=False)
-        console.print(_objects(found))
-    if len(found.sizes) > 1:
+        console.print(_objects(result))
+    if len(result.sizes) > 1:
         console.print("  pictures         of several sizes:")
-        console.print(_sizes(found))
-    rest = [f"  does not fit     {line}" for line in found.too_large]
-    rest += _advice_lines(found)
-    rest.append(f"  layers           {layers_sentence(found)}")
-    rest += _tile_lines(found)
-    rest += [f"  note             {note}" for note in found.notes]
+        console.print(_sizes(result))
+    rest = [f"  does not fit     {line}" for line in result.too_large]
+    rest += _advice_lines(result)
+    rest.append(f"  layers           {layers_sentence(result)}")
+    rest += _tile_lines(result)
+    rest += [f"  note             {note}" for note in result.notes]
     rest += [] if output is None else [f"  page             {output}"]
     console.print("\n".join(rest), highlight=False, soft_wrap=True)
 
 
-def _field_lines(found: ModelCheck) -> list[str]:
-    field = found.field
+def _field_lines(result: ModelCheck) -> list[str]:
+    field = result.field
     more = "" if all(field.exact) else " or more"
     context = ", and global paths" if field.global_context else ""
     lines = [f"  receptive field  {pair(field.size)} px{more}{context}, rnorm {field.rnorm:.2f}"]
-    if found.effective is not None:
-        half, most = found.effective.sides[0.5], found.effective.sides[0.99]
+    if result.effective is not None:
+        half, most = result.effective.sides[0.5], result.effective.sides[0.99]
         lines.append(f"  effective field  half of the gradient within {half} px, 99 % within {most} px")
     return lines
 
 
-def _objects(found: ModelCheck) -> Table:
+def _objects(result: ModelCheck) -> Table:
     table = _table("class", "objects", "10 %", "50 %", "90 %", "typical", "fits")
-    for sizes in found.objects:
-        fits = "" if sizes.background else "yes" if found.misfit(sizes) is None else "no"
+    for sizes in result.objects:
+        fits = "" if sizes.background else "yes" if result.misfit(sizes) is None else "no"
         quantiles = [f"{side:g}" for side in sizes.quantiles.values()]
         table.add_row(sizes.name, str(sizes.objects), *quantiles, f"{sizes.typical:g}", fits)
     return table
 
 
-def _sizes(found: ModelCheck) -> Table:
+def _sizes(result: ModelCheck) -> Table:
     table = _table("size", "pictures", "rnorm", "typical object")
-    for row in found.sizes:
+    for row in result.sizes:
         typical = "" if row.typical_side is None else f"{row.typical_side:g}"
         table.add_row(f"{row.size[0]}x{row.size[1]}", str(row.pictures), f"{row.rnorm:.2f}", typical)
     return table
@@ -133,22 +133,22 @@ def _table(first: str, *others: str) -> Table:
     return table
 
 
-def _advice_lines(found: ModelCheck) -> list[str]:
-    if found.sufficient is None:
+def _advice_lines(result: ModelCheck) -> list[str]:
+    if result.sufficient is None:
         return []
-    wanted = found.sufficient
+    sufficient = result.sufficient
     lines = [
-        f"  advised field    {wanted.rf:g} px, rnorm {wanted.rnorm:.2f}: {wanted.basis}",
-        f"                   {wanted.uncertainty}",
+        f"  advised field    {sufficient.rf:g} px, rnorm {sufficient.rnorm:.2f}: {sufficient.basis}",
+        f"                   {sufficient.uncertainty}",
     ]
-    if found.advice is not None:
-        lines += knob_lines(found.advice.knobs)
-        lines += [f"  warning          {warning}" for warning in found.advice.warnings if "tiled" not in warning]
+    if result.advice is not None:
+        lines += knob_lines(result.advice.knobs)
+        lines += [f"  warning          {warning}" for warning in result.advice.warnings if "tiled" not in warning]
     return lines
 
 
-def _tile_lines(found: ModelCheck) -> list[str]:
-    tiles, plan = found.tiles, found.tiles.tiling
+def _tile_lines(result: ModelCheck) -> list[str]:
+    tiles, plan = result.tiles, result.tiles.tiling
     exact = "exact" if plan.exact else f"not exact with any halo: {plan.reason}"
     lines = [f"  tiles            halo {pair(plan.halo)} px, positions in steps of {pair(plan.multiple)} px; {exact}"]
     if tiles.largest is not None and tiles.memory is not None and tiles.needs is not None:

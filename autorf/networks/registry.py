@@ -156,8 +156,8 @@ def _backbone(name: str, spec: ModelSpec, image_channels: int) -> tuple[nn.Modul
                 f"model.upsample: {name} at output_stride 8 is one piece, with strides taken from its pools; leave "
                 "output_stride out, or upsample"
             )
-        made = {"pretrained": spec.pretrained, "in_chans": image_channels, **spec.args}
-        vgg = DilatedVGG(with_weights(lambda: timm.create_model(name, **made), spec))
+        options = {"pretrained": spec.pretrained, "in_chans": image_channels, **spec.args}
+        vgg = DilatedVGG(with_weights(lambda: timm.create_model(name, **options), spec))
         return vgg, vgg.channels
     stages = len(_timm_features(name, spec, None, image_channels).feature_info)
     stage = feature_stage(spec.stage, stages, name)

@@ -94,8 +94,9 @@ def _taken_out(code: OwnCode) -> dict[str, ModuleType]:
 @contextmanager
 def _code_of(reference: Reference) -> Iterator[OwnCode]:
     """The code that holds a reference: that of the study, else what lies in the working directory."""
-    known = _active is not None and (reference.module in _active.modules or reference.module in _active.installed)
-    code = _active if known and _active is not None else read_code([reference], Path.cwd())
+    code = _active
+    if code is None or reference.module not in code.imported:
+        code = read_code([reference], Path.cwd())
     with importable(code):
         yield code
 

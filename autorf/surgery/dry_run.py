@@ -61,9 +61,9 @@ def runnable_input(model: nn.Module, example_input: Tensor | None) -> Tensor:
 
 def input_channels(model: nn.Module) -> int:
     """Channels that the model was built for, else those of its first convolution; 3 where there is none."""
-    said = next((vars(module)[CHANNELS] for module in model.modules() if CHANNELS in vars(module)), None)
-    if said is not None:
-        return int(said)
+    built_for = next((vars(module)[CHANNELS] for module in model.modules() if CHANNELS in vars(module)), None)
+    if built_for is not None:
+        return int(built_for)
     kinds = (nn.Conv2d, AdaptiveConv2d)
     return next((module.in_channels for module in model.modules() if isinstance(module, kinds)), 3)
 
