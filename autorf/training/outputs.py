@@ -23,8 +23,8 @@ def raw_scores(output: Any) -> Tensor:
     """Class scores ``(N, n_classes, h, w)`` as the model left them."""
     if isinstance(output, dict):
         output = output["out"] if "out" in output else output["logits"]
-    elif type(output) in (tuple, list) and output:
-        # What follows are the scores of heads that only help in training.
+    elif type(output) is tuple and output:
+        # What follows are the scores of heads that only help in training. A list is refused: of feature maps, mostly.
         output = output[0]
     elif not isinstance(output, Tensor):
         output = output.logits

@@ -15,7 +15,6 @@ OTHER = torch.zeros(2, 3, 4, 4)
     [
         SCORES,
         (SCORES, OTHER),
-        [SCORES],
         {"out": SCORES, "aux": OTHER},
         {"logits": SCORES},
         SimpleNamespace(logits=SCORES),
