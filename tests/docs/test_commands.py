@@ -8,7 +8,8 @@ def test_every_command_and_every_option_is_on_the_page_with_its_help() -> None:
     assert set(sections) == set(commands())
     for name, command in commands().items():
         for parameter in command.params:
-            shown = parameter.opts[0] if parameter.param_type_name == "option" else parameter.name.upper()
+            name_of = parameter.name.upper() if parameter.required else f"[{parameter.name.upper()}]"
+            shown = parameter.opts[0] if parameter.param_type_name == "option" else name_of
             assert f"`{shown}" in sections[name], (name, shown)
             assert parameter.help, f"autorf {name} {shown} has no help"
             assert parameter.help in sections[name]
