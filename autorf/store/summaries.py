@@ -58,7 +58,9 @@ def _summary(root: Path, folder: Path) -> StudySummary:
         search = parse(SearchSpec, (store.spec or {}).get("search") or {}, f"study {folder.name}")
         groups = ranked(records, search)
     except InputError as error:
-        return StudySummary(folder.name, n_bytes, problem=in_one_line(error, 80))
+        # Beside its name, where it lies is no news; a long path would hide why.
+        reason = in_one_line(error).replace(f"{folder}{os.sep}", "")
+        return StudySummary(folder.name, n_bytes, problem=reason[:120])
     if not groups:
         return StudySummary(folder.name, n_bytes, dict(states))
     values = [score(record, search) for record in groups[0]]
