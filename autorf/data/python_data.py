@@ -2,12 +2,12 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from autorf.data.label_groups import Groups, Members, check_group, numbered
-from autorf.data.spec import Augmentation, Colour, Half, ScoreAt, count_or_names
+from autorf.data.declared_classes import DeclaredClasses
+from autorf.data.spec import Augmentation, Colour, Half, ScoreAt
 from autorf.own_code.reference import parse_reference
-from autorf.specification import ImageSize, PositiveInt, Several, Specification, WholeNumber
+from autorf.specification import ImageSize, PositiveInt, WholeNumber
 
 IGNORED = 255
 """What pixels without a label become, where the data set marks them by another number than a byte."""
@@ -17,7 +17,7 @@ def _reference(text: str) -> str:
     return parse_reference(text).text
 
 
-class PythonData(Specification):
+class PythonData(DeclaredClasses):
     """A data set of your own code.
 
     ``factory(**args)`` returns the training, the validation and, where there is one, the test split, as a tuple or by
@@ -50,13 +50,10 @@ class PythonData(Specification):
     name: Literal["python"] = "python"
     factory: Annotated[str, AfterValidator(_reference)]
     args: dict[str, Any] = {}
-    classes: Annotated[int | Several[str], BeforeValidator(count_or_names)]
     image_size: ImageSize
     channels: Annotated[PositiveInt, Field(le=4096)] = 3
     normalise: Literal["imagenet", "training", "none"] | None = None
     ignore_index: Annotated[WholeNumber, Field(ge=-(2**31), lt=2**31)] | None = None
-    groups: Groups = None
-    left_out: Members = ()
     augmentation: Augmentation = Augmentation()
     score_at: ScoreAt = "training"
     half: Half | None = None
@@ -65,12 +62,7 @@ class PythonData(Specification):
         return hash(self.model_dump_json())
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
-        for name, members in self.groups or ():
-            check_group(name, members)
-            numbered(members, self.class_names, f"groups.{name}")
-        if len(set(self.left_out_numbers)) >= len(self.class_names):
-            raise ValueError("left_out: names every class, so that the means would be over none; keep one")
+    def _check_channels(self) -> Self:
         if self.channels != 3 and self.normalise == "imagenet":
             raise ValueError(f"normalise: imagenet is for red, green and blue, not for {self.channels} channels")
         if self.channels != 3 and self.augmentation.colour != Colour():
@@ -78,22 +70,6 @@ class PythonData(Specification):
                 f"augmentation.colour is for red, green and blue, not for {self.channels} channels; leave it out"
             )
         return self
-
-    @property
-    def label_groups(self) -> dict[str, tuple[int, ...]]:
-        """The groups' classes by number."""
-        groups = self.groups or ()
-        return {name: numbered(members, self.class_names, f"groups.{name}") for name, members in groups}
-
-    @property
-    def left_out_numbers(self) -> tuple[int, ...]:
-        """The classes that the means leave out, by number."""
-        return numbered(self.left_out, self.class_names, "left_out")
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """One for each class."""
-        return tuple(str(c) for c in range(self.classes)) if isinstance(self.classes, int) else tuple(self.classes)
 
     @property
     def ignored(self) -> int | None:

@@ -5,9 +5,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from autorf.data.label_groups import Groups, Members, check_group, numbered
+from autorf.data.declared_classes import DeclaredClasses
 from autorf.data.picture_spec import Pictures
-from autorf.specification import ImageSize, Number, PositiveFloat, PositiveInt, Several, Specification, WholeNumber
+from autorf.specification import ImageSize, Number, PositiveFloat, PositiveInt, Specification, WholeNumber
 
 SMALLEST_DIGIT = 8
 """Pixels: the side of the bundled digits, which are never drawn smaller."""
@@ -163,22 +163,7 @@ class DigitsData(Specification):
         return self.canvas or self.image_size
 
 
-def count_or_names(value: object) -> object:
-    """A number of classes, or their names, checked.
-
-    Raises:
-        ValueError: for anything else.
-    """
-    if isinstance(value, list | tuple):
-        names = [name for name in value if isinstance(name, str)]
-        if 2 <= len(set(names)) == len(value) <= 255:
-            return tuple(names)
-    elif isinstance(value, int) and not isinstance(value, bool) and 2 <= value <= 255:
-        return value
-    raise ValueError("a count from 2 to 255, or a list of as many different names")
-
-
-class FolderData(Specification):
+class FolderData(DeclaredClasses):
     """Images and masks of your own.
 
     Layout: ``root/train/images``, ``root/train/masks``, likewise ``val`` and, where there is one, ``test``. Without
@@ -208,7 +193,6 @@ class FolderData(Specification):
 
     name: Literal["folder"] = "folder"
     root: Path
-    classes: Annotated[int | Several[str], BeforeValidator(count_or_names)]
     image_size: ImageSize
     fit: Literal["resize", "crop"] = "resize"
     ignore_index: Annotated[WholeNumber, Field(ge=0, le=255)] | None = None
@@ -218,8 +202,6 @@ class FolderData(Specification):
     test: str = "test"
     images: str = "images"
     masks: str = "masks"
-    groups: Groups = None
-    left_out: Members = ()
     augmentation: Augmentation = Augmentation()
     score_at: ScoreAt = "training"
     half: Half | None = None
@@ -234,31 +216,6 @@ class FolderData(Specification):
                 "it is scored at that scale already"
             )
         return self
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        for name, members in self.groups or ():
-            check_group(name, members)
-            numbered(members, self.class_names, f"groups.{name}")
-        if len(set(self.left_out_numbers)) >= len(self.class_names):
-            raise ValueError("left_out: names every class, so that the means would be over none; keep one")
-        return self
-
-    @property
-    def label_groups(self) -> dict[str, tuple[int, ...]]:
-        """The groups' classes by number."""
-        groups = self.groups or ()
-        return {name: numbered(members, self.class_names, f"groups.{name}") for name, members in groups}
-
-    @property
-    def left_out_numbers(self) -> tuple[int, ...]:
-        """The classes that the means leave out, by number."""
-        return numbered(self.left_out, self.class_names, "left_out")
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """One for each class."""
-        return tuple(str(c) for c in range(self.classes)) if isinstance(self.classes, int) else tuple(self.classes)
 
 
 class CamVidData(Specification):
