@@ -88,7 +88,7 @@ def search(
         spec = placed(spec, planned.places)
         check_writable(root)
         try:
-            executor, tried = _first_steps(spec, source, folder, planned, ended)
+            executor, tried = _first_steps(spec, source, folder, planned, ended, anew=changed is not None)
             store = Store(folder, spec.name, spec.storage)
             images = StudyImages(store, spec.data, root)
             images.check()
@@ -183,7 +183,7 @@ def check_writable(root: Path) -> None:
 
 
 def _first_steps(
-    spec: StudySpec, source: str, folder: Path, planned: StudyPlan, ended: ExitStack
+    spec: StudySpec, source: str, folder: Path, planned: StudyPlan, ended: ExitStack, *, anew: bool
 ) -> tuple[Executor | None, list[str]]:
     """Take the first steps that nobody has taken, before anything of the study is registered.
 
@@ -193,6 +193,7 @@ def _first_steps(
         folder: of the study.
         planned: what is to run.
         ended: what is closed when the search ends.
+        anew: whether steps of before say nothing, for the user's own code has changed.
 
     Returns:
         The executor they were taken on, for the trials, and the kinds; None where there was none to take.
@@ -202,7 +203,9 @@ def _first_steps(
     """
     store = _existing(spec, folder)
     records = [] if store is None else store.records()
-    due = untried(planned, records, () if store is None else store.notes().get(NOTE, ()))
+    tried = () if store is None or anew else store.notes().get(NOTE, ())
+    begun = [replace(record, history=()) for record in records] if anew else records
+    due = untried(planned, begun, tried)
     if not due:
         return None, []
     finished = {record.trial for record in records if record.finished}

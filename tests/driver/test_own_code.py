@@ -149,3 +149,11 @@ def test_what_a_study_remembers_of_its_code_may_be_damaged_and_is_remembered_ane
     assert check_code(store, study(folder / "code").code) is None
     remember_code(store, study(folder / "code").code)
     assert store.notes()[NOTE]["texts"].keys() == {"net", "data"}
+
+
+def test_changed_code_takes_the_first_step_again(folder: Path) -> None:
+    code, root = folder / "code", folder / "runs"
+    edit(code / "net.py", "scores: Tensor =", "assert not self.training, 'not in training'\n        scores: Tensor =")
+    with pytest.raises(InputError, match="the first step failed: AssertionError: not in training"):
+        run(code, root, accept=True, search_space=[{"method": "dilation", "rate": [1, 2, 3]}])
+    assert len(open_store(root, "own_code").records()) == 2
