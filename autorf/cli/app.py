@@ -195,6 +195,21 @@ def retrain(
 
 
 @app.command()
+def distill(
+    study: Study,
+    root: Root = RUNS,
+    overrides: Overrides = None,
+    force: Annotated[bool, typer.Option("--force", help="Begin anew, whatever was trained before.")] = False,
+    quiet: Quiet = False,
+    format: ModelFormat = "table",
+) -> int:
+    """Teach the study's model by a larger one, as its section distill says, and compare it with itself alone."""
+    from autorf.cli import distillation
+
+    return distillation.distill(study, root, list(overrides or []), format, force=force, quiet=quiet)
+
+
+@app.command()
 def export(
     study: Study,
     root: Root = RUNS,

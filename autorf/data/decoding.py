@@ -51,10 +51,23 @@ class Decoder:
         image = read_rgb(pair.image, self.pictures)
         mask = Image.fromarray(read_classes(pair.mask, self.pictures, LegalClasses(self.n_classes, self.ignore_index)))
         self._check_size(pair, image, mask)
-        pixels = np.array(self._fitted(image, Image.Resampling.BILINEAR), np.uint8)
         kept = mask if self.own_masks else self._fitted(mask, Image.Resampling.NEAREST)
         classes = np.array(kept, np.uint8)
-        return torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), torch.from_numpy(classes)
+        return self._pixels(image), torch.from_numpy(classes)
+
+    def picture(self, file: Path) -> Tensor:
+        """The image ``(3, H, W)`` uint8 alone, of a picture whose mask nobody reads.
+
+        Raises:
+            InputError: naming a file that is unreadable, or too small to crop.
+        """
+        image = read_rgb(file, self.pictures)
+        self._check_crop(file, image)
+        return self._pixels(image)
+
+    def _pixels(self, image: Image.Image) -> Tensor:
+        pixels = np.array(self._fitted(image, Image.Resampling.BILINEAR), np.uint8)
+        return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
     def _check_size(self, pair: Pair, image: Image.Image, mask: Image.Image) -> None:
         if image.size != mask.size:
@@ -63,10 +76,13 @@ class Decoder:
                 f"{shown(pair.mask, 110)}: is {_size(mask)} pixels, but its image {shown(pair.image, 110)} is "
                 f"{_size(image)}; they must agree{turned}"
             )
+        self._check_crop(pair.image, image)
+
+    def _check_crop(self, file: Path, image: Image.Image) -> None:
         height, width = self.image_size
         if self.fit == "crop" and (image.height < height or image.width < width):
             raise InputError(
-                f"{shown(pair.image)}: is {_size(image)} pixels, too small to crop {height} x {width} (height x "
+                f"{shown(file)}: is {_size(image)} pixels, too small to crop {height} x {width} (height x "
                 f"width); reduce image_size or set fit: resize"
             )
 

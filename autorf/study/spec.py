@@ -14,6 +14,7 @@ from autorf.errors import InputError, near_names, shown_place
 from autorf.networks.spec import ModelSpec
 from autorf.own_code.code import OwnCode
 from autorf.specification import Number, PositiveFloat, PositiveInt, Specification, Url, WholeNumber, parse
+from autorf.study.distill_spec import DistillSpec
 from autorf.study.evaluation_spec import EvaluationSpec
 from autorf.study.objectives import group_of, parse_constraint
 from autorf.study.plain_yaml import MOST_CHARACTERS, parse_yaml
@@ -181,6 +182,8 @@ class StudySpec(Specification):
         executor: where trials run.
         storage: where the study remembers.
         tracking: where results are mirrored.
+        distill: how ``autorf distill`` has ``model`` learn from a larger network; None where it does not. A search
+            takes no notice of it.
     """
 
     name: SafeName
@@ -193,6 +196,7 @@ class StudySpec(Specification):
     executor: ExecutorSpec = ExecutorSpec()
     storage: StorageSpec = StorageSpec()
     tracking: TrackingSpec = TrackingSpec()
+    distill: DistillSpec | None = None
     _n_train: int | None = PrivateAttr(None)
     _code: OwnCode | None = PrivateAttr(None)
 
