@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def distill(study: str, root: Path, overrides: list[str], format: str, *, force:
 def _print(outcome: Outcome, table: Table) -> None:
     console = Console()
     lines = Lines(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for column in ("", "mIoU", "F1", "over alone", "parameters", "frames/s", "seeds", "steps"):
+    for column in ("", "mIoU", "F1", "parameters", "frames/s", "seeds", "steps"):
         lines.add_column(column, justify="left" if not column else "right", no_wrap=True)
     for row in table.rows:
         lines.add_row(*_cells(row))
@@ -57,12 +58,10 @@ def _print(outcome: Outcome, table: Table) -> None:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    gain: Any = row.gains.get("miou")
     return (
         LABELS[row.stage],
         _interval(row.metrics["miou"]),
         _interval(row.metrics["f1"]),
-        "" if gain is None else _interval(gain, "+"),
         f"{row.cost.parameters:,}",
         f"{row.cost.frames_per_second:.4g}",
         str(len(row.seeds)),
@@ -70,6 +69,6 @@ def _cells(row: Row) -> tuple[str, ...]:
     )
 
 
-def _interval(metric: Any, sign: str = "") -> str:
+def _interval(metric: Mapping[str, Any]) -> str:
     half = "" if metric["ci95"] is None else f" ± {metric['ci95']:.3f}"
-    return f"{metric['mean']:{sign}.3f}{half}"
+    return f"{metric['mean']:.3f}{half}"

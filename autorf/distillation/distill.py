@@ -69,7 +69,7 @@ def distill(spec: StudySpec, source: str, root: Path, *, force: bool = False, qu
     """
     if spec.distill is None:
         raise InputError(
-            f"{source}: has no section distill, which says what the teacher is; the built-in study distill_digits has one"
+            f"{source}: has no section distill, which says what the teacher is; the built-in study distill_digits has"
         )
     folder = study_folder(root, spec.name)
     check_name(folder)

@@ -15,8 +15,8 @@ from autorf.statistics import half_width, image_variance, influence, pooled
 LABELS: Mapping[Stage, str] = {
     "teacher": "teacher",
     "alone": "student alone",
-    "supervised": "student distilled",
-    "unsupervised": "student distilled, + unlabelled",
+    "supervised": "distilled",
+    "unsupervised": "+ unlabelled",
 }
 
 
@@ -144,5 +144,4 @@ def _gained(row: Row, alone: Row) -> str:
 
 
 def _start(row: Row) -> str:
-    label = LABELS[row.stage]
-    return f"{label[0].upper()}{label[1:]}:"
+    return "Distilled:" if row.stage == "supervised" else "Distilled, then without labels:"
