@@ -2,9 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -14,8 +12,9 @@ from autorf.cli.exit_codes import DONE, FAILED_TRIALS
 from autorf.cli.json_stdout import json_stdout
 from autorf.cli.models import check_format
 from autorf.cli.studies import name_code, read_study
-from autorf.distillation.distill import Outcome
+from autorf.distillation.distill import REPORT, Outcome
 from autorf.distillation.distill import distill as run
+from autorf.distillation.report import interval
 from autorf.distillation.table import LABELS, Row, Table, sentences
 
 
@@ -50,8 +49,8 @@ def _print(outcome: Outcome, table: Table) -> None:
     for sentence in (*sentences(table), *table.notes):
         console.print(sentence, highlight=False, soft_wrap=True)
     console.print(
-        f"On {table.n_images} validation images; intervals are of 95 %, over seeds and images. All of it: "
-        f"{outcome.folder}",
+        f"On {table.n_images} validation images; intervals are of 95 %, over seeds and images.\n"
+        f"Predictions side by side: {outcome.folder / REPORT}",
         highlight=False,
         soft_wrap=True,
     )
@@ -60,15 +59,10 @@ def _print(outcome: Outcome, table: Table) -> None:
 def _cells(row: Row) -> tuple[str, ...]:
     return (
         LABELS[row.stage],
-        _interval(row.metrics["miou"]),
-        _interval(row.metrics["f1"]),
+        interval(row.metrics["miou"]),
+        interval(row.metrics["f1"]),
         f"{row.cost.parameters:,}",
         f"{row.cost.frames_per_second:.4g}",
         str(len(row.seeds)),
         f"{row.steps:,}" if row.steps else "none",
     )
-
-
-def _interval(metric: Mapping[str, Any]) -> str:
-    half = "" if metric["ci95"] is None else f" ± {metric['ci95']:.3f}"
-    return f"{metric['mean']:.3f}{half}"

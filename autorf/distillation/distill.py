@@ -14,6 +14,7 @@ from autorf.data import load
 from autorf.data.unlabelled import picture_files
 from autorf.distillation.checks import Kept, check
 from autorf.distillation.images import StageImages, stage_images
+from autorf.distillation.report import page
 from autorf.distillation.run_stage import run_stage
 from autorf.distillation.stage import Lengths, Stage, StageJob, lengths, stage_spec
 from autorf.distillation.table import Cost, Table, row_of
@@ -37,6 +38,9 @@ from autorf.training.resuming import clear_checkpoints
 
 DISTILLED = "distilled"
 """The folder in a study's folder that holds a folder for each stage and seed, and the table."""
+
+REPORT = "report.html"
+"""The page in that folder with scores and predictions."""
 
 _REQUEST, _TABLE, _SCORES = "request.json", "table.json", "teacher_scores"
 
@@ -142,6 +146,8 @@ def _distilled(spec: StudySpec, settings: DistillSpec, target: Path, quiet: bool
     if reason is not None:
         return Outcome(target, reason=reason)
     table = _table(spec, jobs, images, steps, kept.notes)
+    first = {job.stage: _evidence(job) for job in reversed(jobs.values())}
+    write_atomically(target / REPORT, page(spec, table, {row.stage: first[row.stage] for row in table.rows}))
     write_atomically(target / _TABLE, json.dumps(table.to_json(), indent=1) + "\n")
     for job in jobs.values():
         clear_checkpoints(job.folder)

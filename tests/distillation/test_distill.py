@@ -66,7 +66,7 @@ def test_a_stage_that_ended_is_not_run_again_after_a_kill(run: list[str], tmp_pa
 
 def test_a_study_without_the_section_is_refused(tmp_path: Path) -> None:
     plain = parse_study({key: value for key, value in STUDY.items() if key != "distill"}, "small.yaml")
-    with pytest.raises(InputError, match="small.yaml: has no section distill"):
+    with pytest.raises(InputError, match=r"small\.yaml: has no section distill"):
         distill(plain, "small.yaml", tmp_path)
 
 
