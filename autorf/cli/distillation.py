@@ -24,10 +24,11 @@ def distill(study: str, root: Path, overrides: list[str], format: str, *, force:
     spec, source = read_study(study, overrides)
     name_code(spec, source)
     if format == "json":
-        with json_stdout() as stream:
+        # What networks of the user's own print meanwhile is no JSON.
+        with json_stdout():
             outcome = run(spec, source, root, force=force, quiet=True)
-            if outcome.table is not None:
-                stream.write(json.dumps(outcome.table.to_json(), indent=2) + "\n")
+        if outcome.table is not None:
+            print(json.dumps(outcome.table.to_json(), indent=2))
     else:
         outcome = run(spec, source, root, force=force, quiet=quiet)
         if outcome.table is not None:

@@ -81,11 +81,19 @@ def distill(spec: StudySpec, source: str, root: Path, *, force: bool = False, qu
     target = folder / DISTILLED
     with held(target, f"{target}: another process is distilling this study; wait for it"), importable(spec.code):
         try:
-            _same_request(target, _request(spec, spec.distill), force)
+            _begin(target, _request(spec, spec.distill), force)
             table = _stored(target, spec)
             return Outcome(target, table) if table is not None else _distilled(spec, spec.distill, target, quiet)
         except InputError as error:
+            _remove_empty(target)
             raise InputError(f"{source}: {error}") from None
+
+
+def _remove_empty(target: Path) -> None:
+    """What could not begin leaves nothing behind."""
+    for folder in (target, target.parent):
+        if not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def _request(spec: StudySpec, settings: DistillSpec) -> dict[str, Any]:
@@ -93,10 +101,12 @@ def _request(spec: StudySpec, settings: DistillSpec) -> dict[str, Any]:
     plain = spec.model_dump(mode="json", include={"data", "model", "training", "distill"})
     plain["training"].pop("seeds")
     plain["distill"].pop("cache_gb")
-    weights, folder = settings.teacher.model.weights, settings.unlabelled and settings.unlabelled.folder
+    weights = settings.teacher.model.weights
+    folder = None if settings.unlabelled is None else settings.unlabelled.folder
     # What has the same name may be another file meanwhile.
     plain["teacher's weights"] = None if weights is None else _digest([weights])
     plain["unlabelled pictures"] = None if folder is None else _digest(picture_files(folder))
+    plain["own code"] = spec.code.digest if spec.code else None
     return plain
 
 
@@ -113,7 +123,8 @@ def _digest(files: Sequence[Path]) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
 
 
-def _same_request(target: Path, request: dict[str, Any], force: bool) -> None:
+def _begin(target: Path, request: dict[str, Any], force: bool) -> None:
+    """Refuse a study that has changed since it was begun, or make room to begin anew."""
     path = target / _REQUEST
     before = json.loads(path.read_text()) if path.is_file() else None
     if force:
@@ -125,7 +136,6 @@ def _same_request(target: Path, request: dict[str, Any], force: bool) -> None:
             f"{changed} changed since {target} was begun; change it back, give the study another name, or begin anew "
             "with --force"
         )
-    write_atomically(path, json.dumps(request))
 
 
 def _stored(target: Path, spec: StudySpec) -> Table | None:
@@ -140,6 +150,7 @@ def _stored(target: Path, spec: StudySpec) -> Table | None:
 def _distilled(spec: StudySpec, settings: DistillSpec, target: Path, quiet: bool) -> Outcome:
     images = stage_images(load(spec.data), spec.data, settings.unlabelled)
     kept = check(spec, settings, images)
+    write_atomically(target / _REQUEST, json.dumps(_request(spec, settings)))
     steps = lengths(spec, settings, len(images.splits.train), len(images.unlabelled or ()))
     jobs = stage_jobs(spec, settings, target, steps, kept)
     reason = _train(jobs, spec, kept.notes, quiet)

@@ -41,7 +41,7 @@ class StudentModule(SegmentationModule):
         super().__init__(model, spec, splits)
         self.distill, self.labelled = distill, labelled
         # In a tuple no module takes it for a part of its own.
-        self._teachers = () if teacher is None else (teacher.eval().requires_grad_(False),)
+        self._teachers: tuple[nn.Module, ...] = () if teacher is None else (teacher.eval().requires_grad_(False),)
         weights = distill.class_weights
         self._gradient_weights = None if weights is None else torch.tensor(weights, dtype=torch.float32)
         self._known: Tensor | None = None

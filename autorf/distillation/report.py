@@ -12,16 +12,7 @@ from autorf.reporting.samples import Shown, class_legend, sample_rows
 from autorf.running.evidence import Evidence
 from autorf.study.spec import StudySpec
 
-_COLUMNS = (
-    Column("", is_number=False),
-    "mIoU",
-    "F1",
-    "over the student alone",
-    "parameters",
-    "frames/s",
-    "steps",
-    "seeds",
-)
+_NUMBERS = ("mIoU", "F1", "over the student alone", "parameters", "frames/s", "steps", "seeds")
 
 
 def page(spec: StudySpec, table: Table, evidence: Mapping[Stage, Evidence]) -> str:
@@ -51,8 +42,11 @@ def page(spec: StudySpec, table: Table, evidence: Mapping[Stage, Evidence]) -> s
 
 
 def _scores(table: Table) -> Section:
-    lead = f"On {table.n_images} validation images. Intervals are of 95 %, over seeds and images; of one seed, over images."
-    rows = lines_of("Scores and costs of every stage", _COLUMNS, [_cells(row) for row in table.rows])
+    lead = (
+        f"On {table.n_images} validation images; intervals are of 95 %: over seeds and images, of one seed over images."
+    )
+    columns = [Column("", is_number=False), *_NUMBERS]
+    rows = lines_of("Scores and costs of every stage", columns, [_cells(row) for row in table.rows])
     return Section("scores", "Scores and costs", lead, (rows,))
 
 
@@ -83,7 +77,7 @@ def interval(metric: Mapping[str, Any], sign: str = "") -> str:
 def _predictions(evidence: Mapping[Stage, Evidence]) -> Section:
     shown = [Shown(LABELS[stage], predicted) for stage, predicted in evidence.items()]
     samples = Samples(
-        "Each row is a validation image: the image, its labels, and what each network predicts, the first seed of each.",
+        "Each row is a validation image: the image, its labels, and what the first seed of each network predicts.",
         tuple(class_legend(shown[0].evidence)),
         sample_rows(shown, []),
         (),

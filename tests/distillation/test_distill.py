@@ -64,6 +64,17 @@ def test_a_stage_that_ended_is_not_run_again_after_a_kill(run: list[str], tmp_pa
     assert run == ["supervised-0", "unsupervised-0"]
 
 
+def test_what_is_refused_leaves_nothing_behind_that_a_repaired_file_would_differ_from(
+    run: list[str], tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=r"small\.yaml: distill\.top_k"):
+        distill(study(top_k=577), "small.yaml", tmp_path, quiet=True)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(module, "_train", lambda *_: "no training today")
+        assert distill(study(), "small.yaml", tmp_path, quiet=True).reason == "no training today"
+
+
 def test_a_study_without_the_section_is_refused(tmp_path: Path) -> None:
     plain = parse_study({key: value for key, value in STUDY.items() if key != "distill"}, "small.yaml")
     with pytest.raises(InputError, match=r"small\.yaml: has no section distill"):
