@@ -45,7 +45,7 @@ def _scores(table: Table) -> Section:
     lead = (
         f"On {table.n_images} validation images; intervals are of 95 %: over seeds and images, of one seed over images."
     )
-    columns = [Column("", is_number=False), *_NUMBERS]
+    columns: list[Column | str] = [Column("", is_number=False), *_NUMBERS]
     rows = lines_of("Scores and costs of every stage", columns, [_cells(row) for row in table.rows])
     return Section("scores", "Scores and costs", lead, (rows,))
 
