@@ -277,9 +277,8 @@ def main() -> None:
         families_table(results)
     curve = regseg()
     print("## Cityscapes, RegSeg: no size of objects is stated\n")
-    lines = [
-        [f"{field:.0f}", f"{field / curve.side:.2f}", f"{score:.4f}"] for field, score in zip(curve.rf, curve.score)
-    ]
+    points = zip(curve.rf, curve.score, strict=True)
+    lines = [[f"{field:.0f}", f"{field / curve.side:.2f}", f"{score:.4f}"] for field, score in points]
     table(["field", "over the side", "mIoU"], lines)
     print("## Each curve\n")
     each_curve(every)
