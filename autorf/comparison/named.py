@@ -101,7 +101,8 @@ def _advised(manual: Sequence[Group], object_size: float) -> NamedGroup | None:
     image_size = manual[0].image_size
     if image_size is None:
         return None
-    advised = advised_field([object_size], image_size, _seen_by_the_rest(manual))
+    height, width = image_size
+    advised = advised_field([object_size], (height, width), _seen_by_the_rest(manual))
     sides = {max(group.rf): group for group in manual}
     as_large = [side for side in sides if side >= advised.rf]
     if advised.rule == OBJECT or not as_large:
