@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from autorf import ops
     from autorf.advice.checking import check
+    from autorf.deployment.applying import apply
+    from autorf.deployment.patterns import Pattern, pattern_of
     from autorf.errors import InputError, SearchWarning, TrainingWarning
     from autorf.fields import receptive_field
     from autorf.methods import Dilation, Inflation, LearnedDilation, PixelAdaptive, ScaleAdaptive
@@ -48,7 +50,10 @@ _HOMES = {
     "MultiScale": "autorf.training.multiscale",
     "build": "autorf.networks",
     "check": "autorf.advice.checking",
+    "Pattern": "autorf.deployment.patterns",
     "adapt": "autorf.surgery",
+    "apply": "autorf.deployment.applying",
+    "pattern_of": "autorf.deployment.patterns",
     "adaptations": "autorf.surgery",
     "advance": "autorf.surgery",
     "describe": "autorf.surgery",
@@ -72,6 +77,7 @@ __all__ = [
     "LearnedDilation",
     "ModelSpec",
     "MultiScale",
+    "Pattern",
     "PixelAdaptive",
     "ReceptiveFieldCallback",
     "ScaleAdaptive",
@@ -80,6 +86,7 @@ __all__ = [
     "adapt",
     "adaptations",
     "advance",
+    "apply",
     "build",
     "check",
     "describe",
@@ -89,6 +96,7 @@ __all__ = [
     "load",
     "ops",
     "parameter_groups",
+    "pattern_of",
     "plain_state_dict",
     "receptive_field",
     "save",

@@ -6,10 +6,10 @@ import sys
 import autorf
 
 NAMES = {
-    "Dilation", "Inflation", "InputError", "LearnedDilation", "ModelSpec", "MultiScale", "PixelAdaptive",
-    "ReceptiveFieldCallback", "ScaleAdaptive", "SearchWarning", "TrainingWarning", "adapt", "adaptations", "advance",
+    "Dilation", "Inflation", "InputError", "LearnedDilation", "ModelSpec", "MultiScale", "Pattern", "PixelAdaptive",
+    "ReceptiveFieldCallback", "ScaleAdaptive", "SearchWarning", "TrainingWarning", "adapt", "adaptations", "advance", "apply",
     "build", "check", "describe", "freeze",
-    "labels", "learned_values", "load", "ops", "parameter_groups", "plain_state_dict",
+    "labels", "learned_values", "load", "ops", "parameter_groups", "pattern_of", "plain_state_dict",
     "receptive_field", "save", "search_again", "verify",
 }  # fmt: skip
 

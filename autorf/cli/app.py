@@ -236,6 +236,23 @@ def inspect(
 
 
 @app.command()
+def apply(
+    pattern: Annotated[str, typer.Argument(help="A pattern's file, or the name of a published one, such as hdc.")],
+    model: Model,
+    image_size: ImageSide = "512",
+    classes: Annotated[int, typer.Option(min=1, max=2**16, help="Channels of the model's output.")] = 21,
+    options: Options = None,
+    output: Annotated[Path | None, typer.Option(**_DIR, help="Folder to save the changed model in.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite what the folder holds.")] = False,
+    format: ModelFormat = "table",
+) -> int:
+    """Give a model the dilations of a pattern, and show its receptive field before and after."""
+    from autorf.cli import patterns
+
+    return patterns.apply(pattern, model, list(options or []), image_size, classes, output, format, force=force)
+
+
+@app.command()
 def suggest(
     model: Model,
     image_size: ImageSide = "512",

@@ -16,6 +16,7 @@ from autorf.data import Splits, load
 from autorf.deployment.found_field import with_found_field
 from autorf.deployment.measuring import measured
 from autorf.deployment.model_card import Card, write_card
+from autorf.deployment.plain_loading import write_plain
 from autorf.deployment.study_code import with_code_of
 from autorf.driver.loop import TrialLoop, TrialSource
 from autorf.driver.progress import open_progress
@@ -355,6 +356,14 @@ def _evidence(job: Job, split: str, *, multiscale: bool = False) -> Evidence:
     return evidence
 
 
+def _write_plain(folder: Path, card: Card) -> bool:
+    """Write the model's pattern; whether code without autorf can load the model."""
+    from autorf.running.runner import trained_model
+
+    model = trained_model(card.spec, card.class_names, folder)
+    return write_plain(folder, model, card.spec, len(card.class_names))
+
+
 def _move_into_place(work: Path, jobs: Sequence[Job], card: Card, target: Path) -> None:
     """Assemble the folder beside its place, then rename it there."""
     done = work / "finished"
@@ -364,7 +373,7 @@ def _move_into_place(work: Path, jobs: Sequence[Job], card: Card, target: Path) 
         folder.mkdir(parents=True)
         for name in (WEIGHTS, SIDECAR):
             shutil.copy2(job.folder / name, folder / name)
-    write_card(done, card)
+    write_card(done, replace(card, plain=_write_plain(done, card)))
     if target.exists():
         shutil.rmtree(work / "replaced", ignore_errors=True)
         target.rename(work / "replaced")
