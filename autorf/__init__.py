@@ -32,7 +32,9 @@ if TYPE_CHECKING:
         verify,
     )
     from autorf.training.callback import ReceptiveFieldCallback
+    from autorf.training.handle import Handle, attach
     from autorf.training.multiscale import MultiScale
+    from autorf.training.transformers_callback import TransformersCallback
 
 __version__ = "0.1.0"
 
@@ -42,12 +44,15 @@ _HOMES = {
     "TrainingWarning": "autorf.errors",
     "Dilation": "autorf.methods",
     "Inflation": "autorf.methods",
+    "Handle": "autorf.training.handle",
     "LearnedDilation": "autorf.methods",
     "PixelAdaptive": "autorf.methods",
     "ScaleAdaptive": "autorf.methods",
     "labels": "autorf.methods.labels",
     "ModelSpec": "autorf.networks",
     "MultiScale": "autorf.training.multiscale",
+    "TransformersCallback": "autorf.training.transformers_callback",
+    "attach": "autorf.training.handle",
     "build": "autorf.networks",
     "check": "autorf.advice.checking",
     "Pattern": "autorf.deployment.patterns",
@@ -72,6 +77,7 @@ _PACKAGES = ("ops",)
 
 __all__ = [
     "Dilation",
+    "Handle",
     "Inflation",
     "InputError",
     "LearnedDilation",
@@ -83,10 +89,12 @@ __all__ = [
     "ScaleAdaptive",
     "SearchWarning",
     "TrainingWarning",
+    "TransformersCallback",
     "adapt",
     "adaptations",
     "advance",
     "apply",
+    "attach",
     "build",
     "check",
     "describe",

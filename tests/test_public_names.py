@@ -6,8 +6,8 @@ import sys
 import autorf
 
 NAMES = {
-    "Dilation", "Inflation", "InputError", "LearnedDilation", "ModelSpec", "MultiScale", "Pattern", "PixelAdaptive",
-    "ReceptiveFieldCallback", "ScaleAdaptive", "SearchWarning", "TrainingWarning", "adapt", "adaptations", "advance", "apply",
+    "Dilation", "Handle", "Inflation", "InputError", "LearnedDilation", "ModelSpec", "MultiScale", "Pattern", "PixelAdaptive",
+    "ReceptiveFieldCallback", "ScaleAdaptive", "SearchWarning", "TrainingWarning", "TransformersCallback", "adapt", "adaptations", "advance", "apply", "attach",
     "build", "check", "describe", "freeze",
     "labels", "learned_values", "load", "ops", "parameter_groups", "pattern_of", "plain_state_dict",
     "receptive_field", "save", "search_again", "verify",
