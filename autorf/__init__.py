@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from autorf.methods import Dilation, Inflation, LearnedDilation, PixelAdaptive, ScaleAdaptive
     from autorf.methods.labels import labels
     from autorf.networks import ModelSpec, build
+    from autorf.reporting.functions import compare, report
+    from autorf.store.recorded import record
     from autorf.surgery import (
         adapt,
         adaptations,
@@ -55,6 +57,9 @@ _HOMES = {
     "attach": "autorf.training.handle",
     "build": "autorf.networks",
     "check": "autorf.advice.checking",
+    "compare": "autorf.reporting.functions",
+    "record": "autorf.store.recorded",
+    "report": "autorf.reporting.functions",
     "Pattern": "autorf.deployment.patterns",
     "adapt": "autorf.surgery",
     "apply": "autorf.deployment.applying",
@@ -97,6 +102,7 @@ __all__ = [
     "attach",
     "build",
     "check",
+    "compare",
     "describe",
     "freeze",
     "labels",
@@ -107,6 +113,8 @@ __all__ = [
     "pattern_of",
     "plain_state_dict",
     "receptive_field",
+    "record",
+    "report",
     "save",
     "search_again",
     "verify",
