@@ -118,7 +118,7 @@ class Comparison:
         """Configurations over their seeds, or every trial, as a pandas DataFrame; what does not apply is None.
 
         Args:
-            part: ``groups``, the best first, or ``rows``, which has the columns of ``autorf compare --format csv``.
+            part: ``groups``, or ``rows``, which has the columns of ``autorf compare --format csv``.
 
         Raises:
             InputError: for another part, or without pandas.

@@ -81,7 +81,16 @@ class Outcome:
 
 
 def study_spec(store: Store) -> StudySpec:
-    """The study file as it was when the study began."""
+    """The study file as it was when the study began.
+
+    Raises:
+        InputError: for a study whose trainings were recorded.
+    """
+    if "model" not in (store.spec or {"model": None}):
+        raise InputError(
+            f"study {store.name!r} was recorded from trainings elsewhere, so its models are there; it can be compared "
+            "and reported"
+        )
     return parse(StudySpec, store.spec or {}, f"study {store.name}")
 
 

@@ -30,7 +30,9 @@ def compare(study: str, *others: str, root: str | Path = "runs", margin: float |
         >>> import autorf, numpy, tempfile
         >>> counts = numpy.array([[[90, 10], [20, 80]], [[95, 5], [30, 70]]])
         >>> with tempfile.TemporaryDirectory() as root:
-        ...     key = autorf.record("mine", autorf.Dilation(rate=2), 0, counts, steps=100, root=root)
+        ...     key = autorf.record(
+        ...         "mine", autorf.Dilation(rate=2), 0, counts, steps=100, seconds=9, rf=35, image_size=96, root=root
+        ...     )
         ...     autorf.compare("mine", root=root).frame()[["method", "n"]].to_dict("list")
         {'method': ['dilation'], 'n': [1]}
     """
@@ -61,7 +63,9 @@ def report(
         >>> import autorf, numpy, tempfile
         >>> counts = numpy.array([[[90, 10], [20, 80]], [[95, 5], [30, 70]]])
         >>> with tempfile.TemporaryDirectory() as root:
-        ...     key = autorf.record("mine", autorf.Dilation(rate=2), 0, counts, steps=100, root=root)
+        ...     key = autorf.record(
+        ...         "mine", autorf.Dilation(rate=2), 0, counts, steps=100, seconds=9, rf=35, image_size=96, root=root
+        ...     )
         ...     autorf.report("mine", root=root).name
         'report.html'
     """

@@ -30,12 +30,12 @@ def record(
     confusions: Any,
     *,
     steps: int,
-    seconds: float | None = None,
+    seconds: float,
+    rf: float | tuple[float, float],
+    image_size: int | tuple[int, int],
     device: str | None = None,
-    rf: float | tuple[float, float] | None = None,
     learned: Mapping[str, float] | None = None,
     classes: Sequence[str] | None = None,
-    image_size: int | tuple[int, int] | None = None,
     metric: str = "miou",
     root: str | Path = "runs",
 ) -> str:
@@ -53,12 +53,12 @@ def record(
             split, each image's apart and in one order for all trials. An array, a tensor, or nested lists. Pixels
             without a label are left out.
         steps: optimizer steps it was trained; the comparison says where these differ.
-        seconds: of training; None where nobody took them.
+        seconds: of training; the verdict at equal cost rests on them.
+        rf: side or ``(height, width)`` of the field in input pixels, ``autorf.receptive_field(model, image_size).size``.
+        image_size: side or ``(height, width)`` in pixels of the images.
         device: that trained it, such as ``"cuda"``; costs are compared on one kind only.
-        rf: side or ``(height, width)`` of the field in input pixels, as ``autorf.receptive_field`` gives it.
         learned: what was learned, as ``autorf.learned_values`` gives it.
         classes: names of the ``C`` classes; their numbers without.
-        image_size: side or ``(height, width)`` in pixels of the images; needed where ``rf`` is given.
         metric: by which the study is compared: ``miou``, ``f1`` or ``pixel_accuracy``.
         root: the folder of all studies.
 
@@ -74,7 +74,9 @@ def record(
         >>> counts = numpy.array([[[90, 10], [20, 80]], [[95, 5], [30, 70]]])  # 2 images, 2 classes
         >>> with tempfile.TemporaryDirectory() as root:
         ...     for seed in (0, 1):
-        ...         key = autorf.record("mine", autorf.Dilation(rate=2), seed, counts, steps=100, root=root)
+        ...         key = autorf.record(
+        ...             "mine", autorf.Dilation(rate=2), seed, counts, steps=100, seconds=9, rf=35, image_size=96, root=root
+        ...         )
         ...     autorf.compare("mine", root=root).groups[0].n
         2
     """
@@ -86,7 +88,7 @@ def record(
     trial = Trial(method, whole_number("record", "seed", seed, least=0))
     counts = _checked(confusions)
     names = _class_names(classes, counts.shape[1])
-    sides = None if image_size is None else image_sides("record", image_size)
+    sides = image_sides("record", image_size)
     result = TrialResult(
         **_scored(counts, names, metric),
         mean_over=LABELLED,
@@ -94,7 +96,7 @@ def record(
         field=_field(rf, sides),
         epochs=1,
         steps=whole_number("record", "steps", steps),
-        seconds=None if seconds is None else positive_number("record", "seconds", seconds),
+        seconds=positive_number("record", "seconds", seconds),
         device=device,
     )
     store = _store(Path(root), study, names, len(counts), sides, metric)
@@ -155,25 +157,19 @@ def _learned(learned: Mapping[str, float] | None) -> dict[str, float]:
     return {str(name): positive_number("record", f"learned[{name!r}]", value) for name, value in (learned or {}).items()}
 
 
-def _field(rf: Any, sides: tuple[int, int] | None) -> Field | None:
-    if rf is None:
-        return None
+def _field(rf: Any, sides: tuple[int, int]) -> Field:
     pair = rf if isinstance(rf, Sequence) else (rf, rf)
     if isinstance(rf, str) or len(pair) != 2:
         raise InputError(f"record: rf must be a side or (height, width) in pixels, got {shown(rf)}")
     height, width = (positive_number("record", "rf", side) for side in pair)
-    if sides is None:
-        raise InputError("record: rf is compared as a share of the image's side; give image_size too")
     return Field((height, width), max(height / sides[0], width / sides[1]))
 
 
 def _store(
-    root: Path, study: str, names: tuple[str, ...], n_images: int, sides: tuple[int, int] | None, metric: str
+    root: Path, study: str, names: tuple[str, ...], n_images: int, sides: tuple[int, int], metric: str
 ) -> OutsideStore:
     name = checked_name(study, "record: study")
-    data: dict[str, Any] = {"name": OUTSIDE, "classes": list(names), "n_val": n_images}
-    if sides is not None:
-        data["image_size"] = list(sides)
+    data = {"name": OUTSIDE, "classes": list(names), "n_val": n_images, "image_size": list(sides)}
     folder = study_folder(root, name)
     if stored_url(folder) is not None:
         raise InputError(f"study {name!r} is one that autorf trains; record under another name")
