@@ -22,7 +22,6 @@ app = typer.Typer(
 )
 
 
-
 def _studies_that_begin(typed: str) -> list[str]:
     """For the shell's completion: the built-in studies and those under ``runs``."""
     from autorf.study import builtin

@@ -229,4 +229,3 @@ def _without_shared(places: Mapping[str, Iterable[str]]) -> dict[str, str | None
         if all(own in places[name] for name, own in names.items()):
             return dict(names)
     return dict.fromkeys(places)
-

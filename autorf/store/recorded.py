@@ -154,7 +154,9 @@ def _scored(counts: Tensor, names: Sequence[str], metric: str) -> dict[str, Any]
 
 
 def _learned(learned: Mapping[str, float] | None) -> dict[str, float]:
-    return {str(name): positive_number("record", f"learned[{name!r}]", value) for name, value in (learned or {}).items()}
+    return {
+        str(name): positive_number("record", f"learned[{name!r}]", value) for name, value in (learned or {}).items()
+    }
 
 
 def _field(rf: Any, sides: tuple[int, int]) -> Field:

@@ -9,8 +9,17 @@ from torch.optim import Optimizer
 from autorf.errors import InputError, shown
 from autorf.methods.base import Method
 from autorf.ops._arguments import check_module, kind_of, whole_number
-from autorf.surgery import Description, Frozen, adapt, adaptations, advance, describe, freeze, learned_values
-from autorf.surgery import parameter_groups
+from autorf.surgery import (
+    Description,
+    Frozen,
+    adapt,
+    adaptations,
+    advance,
+    describe,
+    freeze,
+    learned_values,
+    parameter_groups,
+)
 from autorf.surgery.repetition import all_done
 
 

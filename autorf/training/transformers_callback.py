@@ -47,7 +47,9 @@ class TransformersCallback(TrainerCallback):
         """Check model and optimizer, and enter the state of the first step, or of the one that is resumed at."""
         model = more["model"]
         if not adaptations(model):
-            raise InputError("TransformersCallback: the model is not adapted; call autorf.adapt(model, METHOD) before Trainer")
+            raise InputError(
+                "TransformersCallback: the model is not adapted; call autorf.adapt(model, METHOD) before Trainer"
+            )
         if state.max_steps < 1:
             raise InputError("TransformersCallback needs a training of known length: set num_train_epochs or max_steps")
         self._check_optimizer(model, more.get("optimizer"))

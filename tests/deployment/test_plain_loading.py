@@ -34,7 +34,10 @@ def written(folder: Path, name: str, method: Method, **more: Any) -> tuple[torch
 
 @pytest.mark.parametrize(
     ("name", "targets"),
-    [("smp:Unet:resnet18", r"encoder\.layer4\..*conv2"), ("torchvision:deeplabv3_resnet50", r"backbone\.layer4\..*conv2")],
+    [
+        ("smp:Unet:resnet18", r"encoder\.layer4\..*conv2"),
+        ("torchvision:deeplabv3_resnet50", r"backbone\.layer4\..*conv2"),
+    ],
 )
 @pytest.mark.parametrize("kind", [autorf.Dilation, autorf.LearnedDilation])
 def test_the_lines_give_the_same_scores_where_autorf_cannot_be_imported(

@@ -163,9 +163,7 @@ def test_a_wrong_argument_is_one_line(arguments: dict[str, Any], said: str, tmp_
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_study_that_autorf_trains_takes_no_recorded_trials(
-    trained: tuple[Path, list[str]], tmp_path: Path
-) -> None:
+def test_a_study_that_autorf_trains_takes_no_recorded_trials(trained: tuple[Path, list[str]], tmp_path: Path) -> None:
     import shutil
 
     shutil.copytree(trained[0], tmp_path / "runs")

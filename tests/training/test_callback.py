@@ -234,7 +234,7 @@ def test_a_checkpoint_carries_the_record_and_a_training_by_another_method_does_n
         again.fit(Theirs(), images(), images(), ckpt_path=tmp_path / "one.ckpt", weights_only=False)
         assert again.global_step == 2 * BATCHES
         other = trainer_with(ReceptiveFieldCallback(LearnedDilation(targets="1", search=0.3), module="model"), epochs=2)
-        with pytest.raises(InputError, match="the checkpoint is of a training by .*; adapt as it was"):
+        with pytest.raises(InputError, match=r"the checkpoint is of a training by .*; adapt as it was"):
             other.fit(Theirs(), images(), images(), ckpt_path=tmp_path / "one.ckpt", weights_only=False)
 
 
