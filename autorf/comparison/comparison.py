@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from importlib import import_module
 from math import isfinite
 from typing import Any, Literal
 
@@ -126,7 +127,7 @@ class Comparison:
         if part not in ("groups", "rows"):
             raise InputError(f"frame: part must be groups or rows, got {shown(part)}")
         try:
-            import pandas
+            pandas: Any = import_module("pandas")
         except ImportError:
             raise InputError("frame needs pandas: pip install pandas") from None
         kind = Group if part == "groups" else Row

@@ -67,13 +67,13 @@ def _region(title: str, pair: tuple[float, float]) -> Inflation:
 
 def _fix(model: nn.Module, factors: Mapping[str, tuple[float, float]]) -> None:
     """Freeze the regions that begin at these modules, at these factors."""
-    regions = {region_at(submodule(model, start)): pair for start, pair in factors.items()}
+    pairs = {id(region_at(submodule(model, start))): pair for start, pair in factors.items()}
     plain: dict[str, nn.Module] = {}
     for name, module in adaptive_modules(model).items():
-        if module not in regions or not isinstance(module, InflationRegion):
+        if not isinstance(module, InflationRegion) or (pair := pairs.get(id(module))) is None:
             continue
         with torch.no_grad():
-            module.factor.copy_(torch.tensor(regions[module][-module.factor.numel() :]))
+            module.factor.copy_(torch.tensor(pair[-module.factor.numel() :]))
         frozen = module.frozen()
         assert frozen is not None, "an inflation has a plain form"
         plain[name] = frozen.train(module.training)

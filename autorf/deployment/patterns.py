@@ -182,7 +182,7 @@ def fitted(pattern: Pattern, model: nn.Module) -> Pattern:
     modules = dict(named_modules(unwrapped(model)))
     convolutions = [name for name, module in modules.items() if isinstance(module, nn.Conv2d)]
     ends = {end for title in pattern.f for end in _ends(title)}
-    places = {**dict.fromkeys(pattern.rates, convolutions), **dict.fromkeys(ends, list(modules))}
+    places = dict.fromkeys(pattern.rates, tuple(convolutions)) | dict.fromkeys(ends, tuple(modules))
     names = _without_shared(places) if _none_fits(places) else {name: _end(name, places[name]) for name in places}
     if missing := [name for name, own in names.items() if own is None]:
         near = near_names(missing[0], modules)

@@ -54,7 +54,7 @@ def record(
             without a label are left out.
         steps: optimizer steps it was trained; the comparison says where these differ.
         seconds: of training; the verdict at equal cost rests on them.
-        rf: side or ``(height, width)`` of the field in input pixels, ``autorf.receptive_field(model, image_size).size``.
+        rf: side or ``(height, width)`` of the field in input pixels: ``autorf.receptive_field(...).size``.
         image_size: side or ``(height, width)`` in pixels of the images.
         device: that trained it, such as ``"cuda"``; costs are compared on one kind only.
         learned: what was learned, as ``autorf.learned_values`` gives it.
@@ -75,7 +75,8 @@ def record(
         >>> with tempfile.TemporaryDirectory() as root:
         ...     for seed in (0, 1):
         ...         key = autorf.record(
-        ...             "mine", autorf.Dilation(rate=2), seed, counts, steps=100, seconds=9, rf=35, image_size=96, root=root
+        ...             "mine", autorf.Dilation(rate=2), seed, counts,
+        ...             steps=100, seconds=9, rf=35, image_size=96, root=root,
         ...         )
         ...     autorf.compare("mine", root=root).groups[0].n
         2
@@ -196,7 +197,7 @@ def _check_images(store: OutsideStore, counts: Tensor) -> None:
         )
     wrong = int((truth != counts.sum(2)).any(1).nonzero()[0])
     raise InputError(
-        f"record: image {wrong} has other labels than in the study's earlier trials; every trial is measured on the same "
+        f"record: image {wrong} has other labels than in the study's earlier trials; all are measured on the same "
         "validation images in the same order"
     )
 

@@ -128,7 +128,8 @@ class ReceptiveFieldCallback(lightning.Callback):
         saved, own = checkpoint.get(RECORD), _record(pl_module)
         if saved is not None and saved != own:
             raise InputError(
-                f"ReceptiveFieldCallback: the checkpoint is of a training by {saved}, this one by {own}; adapt as it was"
+                f"ReceptiveFieldCallback: the checkpoint is of a training by {saved}, this one by {own}; adapt "
+                "as it was"
             )
 
     def on_train_batch_start(

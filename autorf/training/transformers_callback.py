@@ -25,8 +25,8 @@ class TransformersCallback(TrainerCallback):
     """Plug this into a ``transformers.Trainer`` whose model was adapted before; no other line of the training changes.
 
     It moves the methods through the training, adds what was learned to the logs, and writes ``autorf_record.json`` into
-    each checkpoint's folder. A resumed training goes on where the checkpoint was taken, whichever phase that was in: the
-    phase lies in the model's state.
+    each checkpoint's folder. A resumed training goes on where the checkpoint was taken, in whichever phase: that
+    lies in the model's state.
 
     Raises:
         InputError: when the training begins with a model that is not adapted, or with an optimizer that has no group of

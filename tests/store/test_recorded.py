@@ -176,9 +176,13 @@ def test_a_record_that_was_cut_off_is_finished_by_the_same_call(
 ) -> None:
     from autorf.store import recorded
 
-    with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
-        broken.setattr(recorded, "write_evidence", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        autorf.record("mine", autorf.Dilation(rate=1), 0, confusions(0.7), **FACTS, root=tmp_path)
+    def cut_off(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(recorded, "write_evidence", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            autorf.record("mine", autorf.Dilation(rate=1), 0, confusions(0.7), **FACTS, root=tmp_path)
     autorf.record("mine", autorf.Dilation(rate=1), 0, confusions(0.7), **FACTS, root=tmp_path)
     (row,) = autorf.compare("mine", root=tmp_path).rows
     assert (row.state, row.seed) == ("complete", 0)
