@@ -97,6 +97,9 @@ def _next_commands(spec: StudySpec, root: Path) -> str:
     return (
         f"Next: autorf compare {spec.name}{where} --format json   the same as data\n"
         f"      autorf report {spec.name}{where}   one page with figures\n"
+        f"      autorf retrain {spec.name}{where}   the recommended field, trained and tested\n"
+        f"      autorf predict {spec.name} PICTURES --output DIR{where}   masks of your pictures\n"
+        f"      autorf export {spec.name}{where}   ONNX\n"
         f"      {opened}   curves of every trial"
     )
 

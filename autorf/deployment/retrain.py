@@ -13,6 +13,7 @@ from autorf.data import Splits, load
 from autorf.deployment.found_field import with_found_field
 from autorf.deployment.measuring import measured
 from autorf.deployment.model_card import Card, write_card
+from autorf.deployment.plain_loading import write_plain
 from autorf.deployment.study_code import with_code_of
 from autorf.driver.kept_trainings import KeptTrainings, held, result_of
 from autorf.driver.loop import TrialLoop
@@ -77,7 +78,16 @@ class Outcome:
 
 
 def study_spec(store: Store) -> StudySpec:
-    """The study file as it was when the study began."""
+    """The study file as it was when the study began.
+
+    Raises:
+        InputError: for a study whose trainings were recorded.
+    """
+    if "model" not in (store.spec or {"model": None}):
+        raise InputError(
+            f"study {store.name!r} was recorded from trainings elsewhere, so its models are there; it can be compared "
+            "and reported"
+        )
     return parse(StudySpec, store.spec or {}, f"study {store.name}")
 
 
@@ -299,6 +309,14 @@ def _evidence(job: Job, split: str, *, multiscale: bool = False) -> Evidence:
     return evidence
 
 
+def _write_plain(folder: Path, card: Card) -> bool:
+    """Write the model's pattern; whether code without autorf can load the model."""
+    from autorf.running.runner import trained_model
+
+    model = trained_model(card.spec, card.class_names, folder)
+    return write_plain(folder, model, card.spec, len(card.class_names))
+
+
 def _move_into_place(work: Path, jobs: Sequence[Job], card: Card, target: Path) -> None:
     """Assemble the folder beside its place, then rename it there."""
     done = work / "finished"
@@ -308,7 +326,7 @@ def _move_into_place(work: Path, jobs: Sequence[Job], card: Card, target: Path) 
         folder.mkdir(parents=True)
         for name in (WEIGHTS, SIDECAR):
             shutil.copy2(job.folder / name, folder / name)
-    write_card(done, card)
+    write_card(done, replace(card, plain=_write_plain(done, card)))
     if target.exists():
         shutil.rmtree(work / "replaced", ignore_errors=True)
         target.rename(work / "replaced")

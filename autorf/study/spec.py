@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from autorf import plugins
 from autorf.data import DataSpec
-from autorf.errors import InputError, near_names, shown_place
+from autorf.errors import InputError, near_names, shown, shown_place
 from autorf.networks.spec import ModelSpec
 from autorf.own_code.code import OwnCode
 from autorf.specification import Number, PositiveFloat, PositiveInt, Specification, Url, WholeNumber, parse
@@ -29,6 +29,18 @@ def _safe_name(name: str) -> str:
             "beginning with a letter or digit"
         )
     return name
+
+
+def checked_name(name: object, where: str) -> str:
+    """A study's name that is given to a function.
+
+    Raises:
+        InputError: unless it can be a folder's name.
+    """
+    try:
+        return _safe_name(name if isinstance(name, str) else "")
+    except ValueError as error:
+        raise InputError(f"{where} {shown(name)}: {error}") from None
 
 
 def _mlflow_uri(uri: str) -> str:
