@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from autorf import ops
     from autorf.advice.checking import check
+    from autorf.deployment.predictor import predict
     from autorf.errors import InputError, SearchWarning, TrainingWarning
     from autorf.fields import receptive_field
     from autorf.methods import Dilation, Inflation, LearnedDilation, PixelAdaptive, ScaleAdaptive
@@ -57,6 +58,7 @@ _HOMES = {
     "load": "autorf.surgery",
     "parameter_groups": "autorf.surgery",
     "plain_state_dict": "autorf.surgery",
+    "predict": "autorf.deployment.predictor",
     "receptive_field": "autorf.fields",
     "save": "autorf.surgery",
     "search_again": "autorf.surgery",
@@ -90,6 +92,7 @@ __all__ = [
     "ops",
     "parameter_groups",
     "plain_state_dict",
+    "predict",
     "receptive_field",
     "save",
     "search_again",

@@ -9,7 +9,7 @@ NAMES = {
     "Dilation", "Inflation", "InputError", "LearnedDilation", "ModelSpec", "MultiScale", "PixelAdaptive",
     "ReceptiveFieldCallback", "ScaleAdaptive", "SearchWarning", "TrainingWarning", "adapt", "adaptations", "advance",
     "build", "check", "describe", "freeze",
-    "labels", "learned_values", "load", "ops", "parameter_groups", "plain_state_dict",
+    "labels", "learned_values", "load", "ops", "parameter_groups", "plain_state_dict", "predict",
     "receptive_field", "save", "search_again", "verify",
 }  # fmt: skip
 

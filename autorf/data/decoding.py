@@ -2,21 +2,27 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from autorf.data.image_files import read_rgb
-from autorf.data.mask_files import LegalClasses, read_classes
+from autorf.data.mask_files import Classes, LegalClasses, read_classes
 from autorf.data.names import shown
 from autorf.data.pairs import Pair
 from autorf.data.picture_spec import Pictures
 from autorf.errors import InputError
 
+Pixels = NDArray[Any]
+"""``(H, W, C)``, uint8 or float32."""
+
 _DEFAULT = Pictures()
+
+_BILINEAR = Image.Resampling.BILINEAR
 
 _COLOURS = Pictures(extra="drop", frame=0)
 """For pictures that are looked at and not trained on."""
@@ -48,34 +54,71 @@ class Decoder:
         Raises:
             InputError: naming the file that is unreadable, of the wrong size or kind, or holds an illegal class.
         """
-        image = read_rgb(pair.image, self.pictures)
-        mask = Image.fromarray(read_classes(pair.mask, self.pictures, LegalClasses(self.n_classes, self.ignore_index)))
-        self._check_size(pair, image, mask)
-        pixels = np.array(self._fitted(image, Image.Resampling.BILINEAR), np.uint8)
-        kept = mask if self.own_masks else self._fitted(mask, Image.Resampling.NEAREST)
-        classes = np.array(kept, np.uint8)
-        return torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), torch.from_numpy(classes)
-
-    def _check_size(self, pair: Pair, image: Image.Image, mask: Image.Image) -> None:
-        if image.size != mask.size:
-            turned = "; each is turned as its EXIF orientation says" if image.size == mask.size[::-1] else ""
+        pixels = self.pixels(pair.image)
+        classes = self.classes(pair.mask)
+        if pixels.shape[:2] != classes.shape:
+            turned = "; each is turned as its EXIF orientation says" if pixels.shape[1::-1] == classes.shape else ""
             raise InputError(
-                f"{shown(pair.mask, 110)}: is {_size(mask)} pixels, but its image {shown(pair.image, 110)} is "
-                f"{_size(image)}; they must agree{turned}"
+                f"{shown(pair.mask, 110)}: is {_size(classes)} pixels, but its image {shown(pair.image, 110)} is "
+                f"{_size(pixels)}; they must agree{turned}"
             )
+        self.check_crop(pair.image, pixels)
+        return self.fitted(pixels), torch.from_numpy(classes if self.own_masks else self.fitted_classes(classes))
+
+    def pixels(self, file: Path) -> Pixels:
+        """An image file at its own size, upright: ``(h, w, 3)`` uint8.
+
+        Raises:
+            InputError: naming a file that cannot be read, or holds something else.
+        """
+        return np.array(read_rgb(file, self.pictures), np.uint8)
+
+    def classes(self, file: Path) -> Classes:
+        """The classes of a mask file at its own size, upright: ``(h, w)`` uint8.
+
+        Raises:
+            InputError: naming a file that cannot be read, or holds an illegal class.
+        """
+        return np.array(read_classes(file, self.pictures, LegalClasses(self.n_classes, self.ignore_index)), np.uint8)
+
+    def fitted(self, pixels: Pixels) -> Tensor:
+        """The image ``(C, H, W)`` that a network sees of ``pixels (h, w, C)``."""
+        kept = resized(pixels, self.image_size) if self.fit == "resize" else self._middle(pixels)
+        return torch.from_numpy(kept).permute(2, 0, 1).contiguous()
+
+    def fitted_classes(self, classes: Classes) -> Classes:
+        """The mask ``(H, W)`` at the image size of ``classes (h, w)``."""
+        if self.fit == "crop":
+            return np.ascontiguousarray(self._middle(classes))
         height, width = self.image_size
-        if self.fit == "crop" and (image.height < height or image.width < width):
+        return np.array(Image.fromarray(classes).resize((width, height), Image.Resampling.NEAREST), np.uint8)
+
+    def check_crop(self, file: Path, pixels: Pixels) -> None:
+        """Raise ``InputError`` where ``pixels (h, w, C)`` of ``file`` are smaller than the part that is cut out."""
+        height, width = self.image_size
+        if self.fit == "crop" and (pixels.shape[0] < height or pixels.shape[1] < width):
             raise InputError(
-                f"{shown(pair.image)}: is {_size(image)} pixels, too small to crop {height} x {width} (height x "
-                f"width); reduce image_size or set fit: resize"
+                f"{shown(file)}: is {_size(pixels)} pixels, too small to crop {height} x {width} (height x width); "
+                "reduce image_size or set fit: resize"
             )
 
-    def _fitted(self, picture: Image.Image, resampling: Image.Resampling) -> Image.Image:
+    def _middle(self, pixels: NDArray[Any]) -> NDArray[Any]:
         height, width = self.image_size
-        if self.fit == "resize":
-            return picture.resize((width, height), resampling)
-        top, left = (picture.height - height) // 2, (picture.width - width) // 2
-        return picture.crop((left, top, left + width, top + height))
+        top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
+        return pixels[top : top + height, left : left + width]
+
+
+def resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+    """Pixels ``(h, w, C)``, bytes or float32, at another height and width: bilinear, shrunk without aliasing."""
+    height, width = size
+    if pixels.dtype == np.uint8 and pixels.shape[2] == 3:
+        return np.array(Image.fromarray(pixels).resize((width, height), _BILINEAR), np.uint8)
+    # Pillow knows further channels and other numbers one channel at a time; the filter is the same.
+    channels = [
+        np.array(Image.fromarray(np.ascontiguousarray(pixels[..., channel])).resize((width, height), _BILINEAR))
+        for channel in range(pixels.shape[2])
+    ]
+    return np.stack(channels, axis=2)
 
 
 def read_image(file: Path, image_size: tuple[int, int]) -> Tensor:
@@ -88,5 +131,5 @@ def read_image(file: Path, image_size: tuple[int, int]) -> Tensor:
     return torch.from_numpy(np.array(picture, np.uint8)).permute(2, 0, 1).contiguous()
 
 
-def _size(picture: Image.Image) -> str:
-    return f"{picture.height} x {picture.width}"
+def _size(pixels: NDArray[Any]) -> str:
+    return f"{pixels.shape[0]} x {pixels.shape[1]}"

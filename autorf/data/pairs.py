@@ -56,7 +56,7 @@ def find_pairs(images: Path, masks: Path, layout: str, names: Names = "nfc") -> 
     images, masks = on_disk(images), on_disk(masks)
     for folder in (images, masks):
         require_folder(folder, layout)
-    image_files, mask_files = _by_stem(images, IMAGE_SUFFIXES, names), _by_stem(masks, MASK_SUFFIXES, names)
+    image_files, mask_files = by_stem(images, IMAGE_SUFFIXES, names), by_stem(masks, MASK_SUFFIXES, names)
     for stem, file in image_files.items():
         if stem not in mask_files:
             expected = shown(masks / f"{file.stem}.png", 100)
@@ -94,7 +94,12 @@ def split_off(pairs: Sequence[Pair], fraction: float, names: Names = "nfc") -> t
     return sorted(by_hash[count:]), sorted(by_hash[:count])
 
 
-def _by_stem(folder: Path, suffixes: Sequence[str], names: Names) -> dict[str, Path]:
+def by_stem(folder: Path, suffixes: Sequence[str], names: Names = "nfc") -> dict[str, Path]:
+    """The files of a folder with one of ``suffixes``, by their stems.
+
+    Raises:
+        InputError: for a folder that cannot be listed, or two files of one stem.
+    """
     try:
         files = sorted(folder.iterdir())
     except OSError as error:
