@@ -63,7 +63,7 @@ class Predictor:
         accept_code_change: build the network by code that is no longer the one it was trained with.
 
     Raises:
-        InputError: for a folder that holds no retrained model, code that cannot be found, or a device that is not there.
+        InputError: for a folder that holds no retrained model, code that cannot be found, or no such device.
 
     Attributes:
         recipe: how pictures become classes.
@@ -227,7 +227,8 @@ def _classes(scores: Tensor, size: tuple[int, int]) -> Classes:
         higher = score > best
         chosen.masked_fill_(higher, number)
         torch.where(higher, score, best, out=best)
-    return chosen.cpu().numpy().astype(np.uint8 if n_classes <= _MOST_OF_A_BYTE else np.uint16)
+    numbers = chosen.cpu().numpy()
+    return numbers.astype(np.uint8) if n_classes <= _MOST_OF_A_BYTE else numbers.astype(np.uint16)
 
 
 def chosen_device(name: str | None) -> torch.device:
