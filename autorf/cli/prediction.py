@@ -59,7 +59,8 @@ class Options:
 def predict(model: str, pictures: Sequence[Path], options: Options) -> int:
     """Predict pictures with a retrained model, and say how good it was where masks are given."""
     folder, code = _model(model, options)
-    planned = tasks(pictures, options.output, options.wishes, options.masks, force=options.force)
+    arrays = read_recipe(folder).stored is not None
+    planned = tasks(pictures, options.output, options.wishes, options.masks, force=options.force, arrays=arrays)
     if options.masks is not None:
         check_output(options.output / METRICS_FILE, "--output", replace=options.force)
     predictor = Predictor(

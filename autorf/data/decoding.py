@@ -10,15 +10,17 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from autorf.data.arrays import read_numbers, with_channels
 from autorf.data.image_files import read_rgb
-from autorf.data.mask_files import Classes, LegalClasses, read_classes
+from autorf.data.mask_files import Classes, LegalClasses, read_mask
+from autorf.data.mask_table import MaskTable
 from autorf.data.names import shown
 from autorf.data.pairs import Pair
 from autorf.data.picture_spec import Pictures
 from autorf.errors import InputError
 
 Pixels = NDArray[Any]
-"""``(H, W, C)``, uint8 or float32."""
+"""``(H, W, C)``, uint8, uint16 or float32."""
 
 _DEFAULT = Pictures()
 
@@ -39,6 +41,9 @@ class Decoder:
         fit: ``resize`` (image bilinear, mask nearest) or ``crop`` from the middle.
         own_masks: leave masks at the size they are stored in.
         pictures: what is read of files that hold more than three colours of 8 bits, or can be read in two ways.
+        channels: of images whose numbers are read as they are stored; None for red, green and blue of 8 bits.
+        kind: of their numbers, the same in every file; None for any.
+        table: what stands for the classes in masks; None where their numbers do.
     """
 
     image_size: tuple[int, int]
@@ -47,9 +52,12 @@ class Decoder:
     fit: Literal["resize", "crop"] = "resize"
     own_masks: bool = False
     pictures: Pictures = _DEFAULT
+    channels: int | None = None
+    kind: str | None = None
+    table: MaskTable | None = None
 
     def __call__(self, pair: Pair) -> tuple[Tensor, Tensor]:
-        """Image ``(3, H, W)`` and mask ``(H, W)``, or ``(h, w)`` of its own size, both uint8.
+        """Image ``(C, H, W)``, uint8 or float32, and mask ``(H, W)``, or ``(h, w)`` of its own size, uint8.
 
         Raises:
             InputError: naming the file that is unreadable, of the wrong size or kind, or holds an illegal class.
@@ -66,12 +74,17 @@ class Decoder:
         return self.fitted(pixels), torch.from_numpy(classes if self.own_masks else self.fitted_classes(classes))
 
     def pixels(self, file: Path) -> Pixels:
-        """An image file at its own size, upright: ``(h, w, 3)`` uint8.
+        """An image file at its own size, upright: ``(h, w, C)``; with ``channels`` what the file stores, else uint8.
 
         Raises:
             InputError: naming a file that cannot be read, or holds something else.
         """
-        return np.array(read_rgb(file, self.pictures), np.uint8)
+        if self.channels is None:
+            return np.array(read_rgb(file, self.pictures), np.uint8)
+        pixels = with_channels(read_numbers(file, self.pictures), self.channels, file)
+        if self.kind not in (None, pixels.dtype.name):
+            raise InputError(f"{shown(file)}: holds {pixels.dtype.name} numbers, and others {self.kind}; convert it")
+        return pixels
 
     def classes(self, file: Path) -> Classes:
         """The classes of a mask file at its own size, upright: ``(h, w)`` uint8.
@@ -79,10 +92,12 @@ class Decoder:
         Raises:
             InputError: naming a file that cannot be read, or holds an illegal class.
         """
-        return np.array(read_classes(file, self.pictures, LegalClasses(self.n_classes, self.ignore_index)), np.uint8)
+        legal = LegalClasses(self.n_classes, self.ignore_index)
+        return np.array(read_mask(file, self.pictures, legal, self.table), np.uint8)
 
     def fitted(self, pixels: Pixels) -> Tensor:
         """The image ``(C, H, W)`` that a network sees of ``pixels (h, w, C)``."""
+        pixels = numbers_of(pixels)
         kept = resized(pixels, self.image_size) if self.fit == "resize" else self._middle(pixels)
         return torch.from_numpy(kept).permute(2, 0, 1).contiguous()
 
@@ -106,6 +121,11 @@ class Decoder:
         height, width = self.image_size
         top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
         return pixels[top : top + height, left : left + width]
+
+
+def numbers_of(pixels: Pixels) -> Pixels:
+    """Pixels as a network counts them: bytes as they are, 16 bits as float32 from 0 to 1, others as float32."""
+    return pixels.astype(np.float32) / np.float32(65535) if pixels.dtype == np.uint16 else pixels
 
 
 def resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from autorf.data.names import check_file, shown, spelled
-from autorf.data.pairs import IMAGE_SUFFIXES, MASK_SUFFIXES, by_stem
+from autorf.data.pairs import ARRAY_SUFFIXES, IMAGE_SUFFIXES, mask_files_of
 from autorf.deployment.colouring import coloured, overlaid
 from autorf.deployment.predictor import Prediction, Predictor
 from autorf.errors import InputError
@@ -69,7 +69,13 @@ class Report:
 
 
 def tasks(
-    pictures: Sequence[Path], output: Path, wishes: Wishes, masks: Path | None = None, *, force: bool = False
+    pictures: Sequence[Path],
+    output: Path,
+    wishes: Wishes,
+    masks: Path | None = None,
+    *,
+    force: bool = False,
+    arrays: bool = False,
 ) -> list[Task]:
     """What is to be done, all of it checked before anything is computed.
 
@@ -79,12 +85,13 @@ def tasks(
         wishes: what is written beside masks.
         masks: a folder of masks of the same stems; None for no scores.
         force: whether files that exist are replaced.
+        arrays: whether ``.npy`` files in folders are pictures too.
 
     Raises:
         InputError: where there is no picture, two of one name, one without a mask, or a file that would be replaced.
     """
-    files = list(_files(pictures))
-    truth = {} if masks is None else by_stem(masks, MASK_SUFFIXES)
+    files = list(_files(pictures, (*IMAGE_SUFFIXES, *ARRAY_SUFFIXES) if arrays else IMAGE_SUFFIXES))
+    truth = {} if masks is None else mask_files_of(masks, [spelled(file.stem) for file in files])
     planned: dict[str, Task] = {}
     for file in files:
         stem = spelled(file.stem)
@@ -100,17 +107,17 @@ def tasks(
     return list(planned.values())
 
 
-def _files(pictures: Sequence[Path]) -> Iterator[Path]:
+def _files(pictures: Sequence[Path], suffixes: Sequence[str]) -> Iterator[Path]:
     for place in pictures:
         if not place.is_dir():
             if not place.exists():
                 raise InputError(f"PICTURES {shown(place)}: no such file or folder")
             yield place
             continue
-        inside = [file for file in sorted(place.iterdir()) if file.suffix.lower() in IMAGE_SUFFIXES]
+        inside = [file for file in sorted(place.iterdir()) if file.suffix.lower() in suffixes]
         inside = [file for file in inside if not file.name.startswith(".")]
         if not inside:
-            raise InputError(f"PICTURES {shown(place)}: holds no picture ({', '.join(IMAGE_SUFFIXES)})")
+            raise InputError(f"PICTURES {shown(place)}: holds no picture ({', '.join(suffixes)})")
         yield from inside
 
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from autorf.data.decoding import Pixels
+from autorf.data.decoding import Pixels, numbers_of
 from autorf.data.names import shown
 from autorf.data.python_sets import resized_item
 from autorf.data.segmentation_set import resized_masks
@@ -154,7 +154,7 @@ class Predictor:
         """Scores as the model leaves them, the size that a filled-up picture has, and whether it was cut into tiles."""
         if self._plan is None:
             return raw_scores(self._model(self._fitted(pixels))), None, False
-        image = torch.from_numpy(pixels).permute(2, 0, 1)[None]
+        image = torch.from_numpy(numbers_of(pixels)).permute(2, 0, 1)[None]
         return scores_at_scale(self._model, self._normalisation(image).to(self.device), self._plan)
 
     def _fitted(self, pixels: Pixels) -> Tensor:

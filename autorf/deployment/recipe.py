@@ -6,9 +6,11 @@ from typing import Literal, Self
 import torch
 from torch import nn
 
-from autorf.data import DataSpec, Pictures, PythonData, Splits, channels_of
+from autorf.data import DataSpec, FolderData, Pictures, PythonData, Splits, channels_of
 from autorf.data.decoding import Decoder
+from autorf.data.folder import number_kind
 from autorf.data.loading import labels_of
+from autorf.data.mask_table import MaskTable
 from autorf.data.normalisation import Normalisation
 from autorf.errors import InputError
 from autorf.files import write_atomically
@@ -48,6 +50,8 @@ class Recipe(Specification):
         mean, std: of every channel.
         is_rgb: whether the channels are red, green and blue from 0 to 1.
         pictures: how picture files are read.
+        stored: the kind of numbers that image files store; None for pictures of red, green and blue, 8 bits each.
+        masks: what stands for the classes in masks; None where their numbers do.
     """
 
     version: WholeNumber = VERSION
@@ -68,6 +72,8 @@ class Recipe(Specification):
     std: tuple[float, ...]
     is_rgb: bool
     pictures: Pictures
+    stored: str | None = None
+    masks: MaskTable | None = None
 
     @classmethod
     def of(cls, spec: StudySpec, splits: Splits) -> Self:
@@ -92,6 +98,8 @@ class Recipe(Specification):
             std=normalisation.std,
             is_rgb=normalisation.colours,
             pictures=getattr(data, "pictures", Pictures()),
+            stored=number_kind(data) if isinstance(data, FolderData) else None,
+            masks=data.mask_table if isinstance(data, FolderData) else None,
         )
 
     @property
@@ -102,7 +110,16 @@ class Recipe(Specification):
     @property
     def decoder(self) -> Decoder:
         """What reads pictures and masks, as in training."""
-        return Decoder(self.image_size, len(self.class_names), self.ignore_index, self.fit, pictures=self.pictures)
+        return Decoder(
+            self.image_size,
+            len(self.class_names),
+            self.ignore_index,
+            self.fit,
+            pictures=self.pictures,
+            channels=None if self.stored is None else self.channels,
+            kind=self.stored,
+            table=self.masks,
+        )
 
     def write(self, folder: Path) -> None:
         """Add the recipe to the record of the model in ``folder``."""
@@ -149,7 +166,9 @@ def needs_code(recipe: Recipe) -> bool:
 
 
 def _colours(data: DataSpec, n_classes: int) -> tuple[Colour, ...]:
-    """Those of the reports; they repeat beyond 255 classes."""
+    """Those of the masks, else those of the reports, which repeat beyond 255 classes."""
+    if isinstance(data, FolderData) and data.mask_table is not None and data.mask_table.colours is not None:
+        return data.mask_table.colours
     table = palette()[:-1].tolist()
     return tuple(
         (table[c % len(table)][0], table[c % len(table)][1], table[c % len(table)][2]) for c in range(n_classes)

@@ -151,7 +151,7 @@ def test_own_code_is_found_by_its_file_and_other_code_is_refused(cropped: Path, 
     with pytest.raises(InputError, match=r"net\.py.*--code FILE says where it is"):
         predict(cropped, picture, code=tmp_path)
     (tmp_path / "net.py").write_text(NET.replace("nn.ReLU()", "nn.Tanh()"))
-    with pytest.raises(InputError, match="is not the code that the model was trained with.*--accept-code-change"):
+    with pytest.raises(InputError, match=r"is not the code that the model was trained with.*--accept-code-change"):
         predict(cropped, picture, code=tmp_path / "net.py")
     assert Predictor(cropped, code=tmp_path / "net.py", accept_code_change=True)(picture).classes.shape == (52, 44)
     (tmp_path / "other.py").write_text(NET)
@@ -177,3 +177,31 @@ def test_a_reduced_precision_is_that_of_the_training(data: Path, tmp_path: Path)
     assert predictor(val / "images" / "p6.png").scores.dtype == torch.bfloat16
     scored = scores_of(report, predictor)[TRAINING_SCALE]
     assert scored.miou == pytest.approx(stored["shipped"]["metrics"]["miou"], abs=1e-9)
+
+
+def test_a_model_of_other_channels_and_colour_masks_predicts_files_of_their_kind(tmp_path: Path) -> None:
+    table = np.array([[0, 0, 0], [200, 0, 0], [0, 200, 9]], np.uint8)
+    rng = np.random.default_rng(0)
+    for number in range(8):
+        classes = rng.integers(0, 3, (5, 6)).repeat(8, 0).repeat(8, 1)
+        bands = (classes[None] * [[[9000]], [[500]], [[100]], [[20000]]] + 50).astype(np.uint16)
+        split = tmp_path / "data" / ("train" if number < 6 else "val")
+        for part in ("images", "masks"):
+            (split / part).mkdir(parents=True, exist_ok=True)
+        np.save(split / "images" / f"p{number}.npy", bands)
+        Image.fromarray(table[classes]).save(split / "masks" / f"p{number}.png")
+    colours = dict(zip(("ground", "a", "b"), table.tolist(), strict=True))
+    folder = retrained(tmp_path, {**RESIZED, "data": {**RESIZED["data"], "channels": 4, "colors": colours}})
+    predictor, val = Predictor(folder), tmp_path / "data" / "val"
+    planned = tasks([val / "images"], tmp_path / "o", Wishes(colour=True), val / "masks", arrays=True)
+    report = predict_files(predictor, planned, Wishes(colour=True))
+    stored = json.loads((folder / "metrics.json").read_text())
+    assert (report.problems, report.scored) == ([], 2)
+    scored = scores_of(report, predictor)[TRAINING_SCALE]
+    assert scored.miou == pytest.approx(stored["shipped"]["metrics"]["miou"], abs=1e-9)
+    assert stored["normalisation"] == {"mean": list(predictor.recipe.mean), "std": list(predictor.recipe.std)}
+    with Image.open(tmp_path / "o" / "color" / "p7.png") as drawn:
+        assert {tuple(colour) for colour in np.array(drawn).reshape(-1, 3)} <= {tuple(row) for row in table.tolist()}
+    np.save(tmp_path / "bytes.npy", np.zeros((4, 40, 48), np.uint8))
+    with pytest.raises(InputError, match=r"bytes\.npy: holds uint8 numbers, and others uint16"):
+        predictor(tmp_path / "bytes.npy")
