@@ -9,6 +9,7 @@ from autorf.data.decoding import Decoder
 from autorf.data.names import on_disk
 from autorf.data.normalisation import IMAGENET, Normalisation, normalisation_of, unchanged
 from autorf.data.pairs import ARRAY_SUFFIXES, IMAGE_SUFFIXES, Pair, find_pairs, require_folder, split_off
+from autorf.data.patterns import check_disjoint, has_files, split_pairs
 from autorf.data.reading import read_splits
 from autorf.data.segmentation_set import SegmentationSet
 from autorf.data.spec import FolderData
@@ -72,6 +73,8 @@ def folder_pairs(spec: FolderData) -> dict[str, list[Pair]]:
     root, layout, names = on_disk(spec.root), _layout(spec), spec.pictures.names
     suffixes = IMAGE_SUFFIXES if spec.channels is None else (*IMAGE_SUFFIXES, *ARRAY_SUFFIXES)
     require_folder(root, layout)
+    if spec.has_patterns:
+        return _pattern_pairs(spec, root, suffixes)
     flat = not _is_there(root / spec.train) and _is_there(root / spec.images)
     train_root = root if flat else root / spec.train
     pairs = {"train": find_pairs(train_root / spec.images, train_root / spec.masks, layout, names, suffixes)}
@@ -81,6 +84,20 @@ def folder_pairs(spec: FolderData) -> dict[str, list[Pair]]:
             pairs[split] = find_pairs(root / folder / spec.images, root / folder / spec.masks, layout, names, suffixes)
     if "val" not in pairs:
         pairs["train"], pairs["val"] = split_off(pairs["train"], spec.val_fraction, names)
+    return pairs
+
+
+def _pattern_pairs(spec: FolderData, root: Path, suffixes: Sequence[str]) -> dict[str, list[Pair]]:
+    """The files of every split that lists or patterns name."""
+    pairs: dict[str, list[Pair]] = {}
+    for split in ("train", "val", "test"):
+        place = getattr(spec, split)
+        named = split == "train" or place != FolderData.model_fields[split].default
+        if named or any(has_files(root, place, pattern) for pattern in (spec.images, spec.masks)):
+            pairs[split] = split_pairs(root, place, spec.images, spec.masks, suffixes, spec.pictures)
+    check_disjoint(pairs)
+    if "val" not in pairs:
+        pairs["train"], pairs["val"] = split_off(pairs["train"], spec.val_fraction, spec.pictures.names)
     return pairs
 
 

@@ -190,8 +190,11 @@ class FolderData(DeclaredClasses):
         ignore_values: with ``values``, those that loss and metrics leave out.
         ignore_colors: with ``colors``, those that loss and metrics leave out.
         val_fraction: share of the training images that validate where there is no ``val``; chosen by file name.
-        train, val, test: names of the splits' folders.
-        images, masks: names of the folders in each split.
+        train, val, test: names of the splits' folders; or lists of files (``.txt``), below ``root``, of a line an
+            image: its stem, its path below ``root``, or its path and its mask's.
+        images, masks: names of the folders in each split, below ``root`` of a split that is a list. Or patterns with
+            ``{stem}`` for what an image and its mask have in common, folders too, and ``{split}`` for the split's name
+            where it is not the first folder: ``gtFine/{split}/{stem}_labelIds.png``, ``{split}annot``.
         groups: classes whose F1 is also reported merged, as the objective ``f1_NAME``, by the group's name; members by
             name or number. ``overall`` is what face parsing reports first: the union of the inner parts.
         left_out: classes that mIoU and the mean F1 leave out, such as hair in face parsing; by name or number.
@@ -258,6 +261,22 @@ class FolderData(DeclaredClasses):
                 raise ValueError(f"ignore_index: with {key} say ignore_{key}")
             if table is not None and set(ordered(table, self.class_names, key)) & set(ignored):
                 raise ValueError(f"ignore_{key}: names what a class has in {key}; it is one or the other")
+        return self
+
+    @property
+    def has_patterns(self) -> bool:
+        """Whether lists or patterns name the files, and not the usual folders."""
+        lists = any(place.endswith(".txt") for place in (self.train, self.val, self.test))
+        return lists or "{" in self.images or "{" in self.masks
+
+    @model_validator(mode="after")
+    def _check_patterns(self) -> Self:
+        for key in ("images", "masks"):
+            pattern = getattr(self, key)
+            if "{" in pattern.replace("{stem}", "").replace("{split}", ""):
+                raise ValueError(f"{key}: {pattern!r} may hold {{stem}} and {{split}}, nothing else in braces")
+            if pattern.startswith("/") or ".." in pattern.split("/"):
+                raise ValueError(f"{key}: {pattern!r} is a place below data.root; give that as root")
         return self
 
     @property
