@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from autorf.advice.border import border
-from autorf.advice.model_check import ModelCheck, SizeRow, Sufficient
+from autorf.advice.dilation_line import DilationLine
+from autorf.advice.field_rule import Sufficient, advised_field
+from autorf.advice.model_check import ModelCheck, SizeRow
 from autorf.advice.objects import ClassSizes, Component, class_sizes, components, typical_side
 from autorf.advice.peak_memory import parse_memory
 from autorf.advice.samples import FolderSamples, Sample, Samples, Size, resized, usual_size
-from autorf.advice.suggestion import Advice, advice_for
+from autorf.advice.suggestion import Advice, advice_for, dilation_line
 from autorf.advice.tile_check import tile_check
 from autorf.errors import InputError, shown
 from autorf.fields.effective import EffectiveField, effective_receptive_field
@@ -84,8 +86,9 @@ def check(
     pictures = _Pictures(given, None if image_size is None else size)
     images_seen = pictures.tensors(size) if given is not None else [_noise(channels, size)]
     effective, notes = _effective(network, images_seen)
-    sufficient = _sufficient(pictures.objects, size)
-    advice, advice_notes = _advice(network, measured, sufficient, channels, spec)
+    line = _line(network, measured, channels) if pictures.objects else None
+    sufficient = _sufficient(pictures.objects, size, line)
+    advice, advice_notes = _advice(network, measured, sufficient, channels, spec, line)
     return ModelCheck(
         model=spec.name if spec is not None else type(network).__name__,
         weights=_weights(spec, model),
@@ -225,20 +228,29 @@ def _effective(model: nn.Module, images: Sequence[Tensor]) -> tuple[EffectiveFie
         return None, (f"no effective field: {error}",)
 
 
-def _sufficient(objects: Sequence[ClassSizes], size: Size) -> Sufficient | None:
-    kinds = [sizes.typical for sizes in objects if not sizes.background]
-    if not kinds:
+def _line(model: nn.Module, measured: ReceptiveField, channels: int) -> DilationLine | None:
+    try:
+        return dilation_line(model, measured, in_channels=channels)
+    except InputError:
         return None
-    rf = min(max(kinds), float(max(size)))
-    return Sufficient(rf, rf / min(size))
+
+
+def _sufficient(objects: Sequence[ClassSizes], size: Size, line: DilationLine | None) -> Sufficient | None:
+    kinds = [sizes.typical for sizes in objects if not sizes.background]
+    return advised_field(kinds, size, None if line is None else line.without) if kinds else None
 
 
 def _advice(
-    model: nn.Module, measured: ReceptiveField, sufficient: Sufficient | None, channels: int, spec: ModelSpec | None
+    model: nn.Module,
+    measured: ReceptiveField,
+    sufficient: Sufficient | None,
+    channels: int,
+    spec: ModelSpec | None,
+    line: DilationLine | None,
 ) -> tuple[Advice | None, tuple[str, ...]]:
     if sufficient is None:
         return None, ()
     try:
-        return advice_for(model, measured, sufficient.rf, in_channels=channels, spec=spec), ()
+        return advice_for(model, measured, sufficient.rf, in_channels=channels, spec=spec, line=line), ()
     except InputError as error:
         return None, (f"no knob of the network: {error}",)

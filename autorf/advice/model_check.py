@@ -10,44 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autorf.advice.border import Border
+from autorf.advice.field_rule import Sufficient
 from autorf.advice.objects import ClassSizes, Component
 from autorf.advice.samples import Size
 from autorf.advice.suggestion import Advice
 from autorf.advice.tile_check import TileCheck
 from autorf.fields.effective import EffectiveField
 from autorf.fields.field import ReceptiveField
-
-RULE = "1 x object"
-BASIS = (
-    "a field as large as the largest kind of object, capped at the picture: half of that kind's pixels lie in objects "
-    "up to this size"
-)
-UNCERTAINTY = (
-    "a starting point: on twelve published curves of U-Nets, of one training each, this rule lost .035 Dice on average "
-    "and .126 at worst against the best field, 2.5 times the object .007 and .027, the largest field .006 and .039"
-)
-"""Of :data:`RULE`, from ``benchmarks/results/public_curves.md``, nearest of the grid."""
-
-
-@dataclass(frozen=True)
-class Sufficient:
-    """The field that is advised, as a side in input pixels, by a rule whose basis and uncertainty are said with it."""
-
-    rf: float
-    rnorm: float
-    rule: str = RULE
-    basis: str = BASIS
-    uncertainty: str = UNCERTAINTY
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {
-            "rf": self.rf,
-            "rnorm": self.rnorm,
-            "rule": self.rule,
-            "basis": self.basis,
-            "uncertainty": self.uncertainty,
-        }
 
 
 @dataclass(frozen=True)

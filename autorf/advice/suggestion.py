@@ -159,8 +159,12 @@ def advice_for(
     output: str | int | None = None,
     in_channels: int = 3,
     spec: ModelSpec | None = None,
+    line: DilationLine | None = None,
 ) -> Advice:
-    """:func:`advise` for a wanted side in pixels, where the field as it is has been measured: ``current``."""
+    """:func:`advise` for a wanted side in pixels, where the field as it is has been measured: ``current``.
+
+    So may have been the ``line`` of :func:`dilation_line`.
+    """
 
     def measure(other: nn.Module) -> ReceptiveField:
         return receptive_field(other, current.image_size, output, in_channels)
@@ -168,15 +172,28 @@ def advice_for(
     more = () if spec is None else model_knobs(spec, measure, current, target, in_channels)
     knobs = [size_knob(current, target), *more]
     try:
-        adjusted = adjustable_layers(model, current, layers)
-        line = DilationLine.of(
-            DilationSweep(model, adjusted, current.image_size, output, in_channels), adjusted, current
-        )
+        line = line or dilation_line(model, current, layers, output, in_channels)
     except InputError:
         if layers is not None or not any(each.effect for each in knobs[1:]):
             raise
         return _without_layers(current, target, by_effect(knobs))
     return _advice(current, target, line, knobs)
+
+
+def dilation_line(
+    model: nn.Module,
+    current: ReceptiveField,
+    layers: Sequence[str] | None = None,
+    output: str | int | None = None,
+    in_channels: int = 3,
+) -> DilationLine:
+    """How the field, now ``current``, grows with the dilation of the layers that :func:`advise` adjusts.
+
+    Raises:
+        InputError: where the model has no such layers, or the field does not grow with them.
+    """
+    adjusted = adjustable_layers(model, current, layers)
+    return DilationLine.of(DilationSweep(model, adjusted, current.image_size, output, in_channels), adjusted, current)
 
 
 def _advice(current: ReceptiveField, target: float, line: DilationLine, knobs: Sequence[Knob]) -> Advice:

@@ -11,7 +11,18 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from autorf.cli.comparison_lines import Line, decimals, line_of_row, lines_of_groups
-from autorf.comparison import ClassRow, Comparison, Cost, Group, GroupRow, MultiScaleGroup, Row, SizeMean, SizeRow
+from autorf.comparison import (
+    ClassRow,
+    Comparison,
+    Cost,
+    Group,
+    GroupRow,
+    MultiScaleGroup,
+    NamedGroup,
+    Row,
+    SizeMean,
+    SizeRow,
+)
 from autorf.comparison.costs import way_of
 from autorf.comparison.judging import metric_name, number, signed
 from autorf.metrics import OVERALL
@@ -234,8 +245,7 @@ def _print_reference(console: Console, comparison: Comparison) -> None:
     table = Table.grid(padding=(0, 2, 0, 0))
     for named in comparison.named:
         if named.group is not None:
-            size = named.name if named.object_size is None else f"rf = objects, {named.object_size:.3g} px"
-            table.add_row("no search", size, *_named(named.group, comparison))
+            table.add_row("no search", _rule(named), *_named(named.group, comparison))
     for group in comparison.groups:
         if group.control is not None:
             table.add_row("control", f"equal {group.control}", *_named(group, comparison))
@@ -244,6 +254,12 @@ def _print_reference(console: Console, comparison: Comparison) -> None:
     if table.row_count:
         console.print(table, highlight=False, markup=False)
         console.print()
+
+
+def _rule(named: NamedGroup) -> str:
+    if named.field is not None:
+        return f"{named.name}, {named.field:.3g} px: {named.rule}"
+    return named.name if named.object_size is None else f"rf = objects, {named.object_size:.3g} px"
 
 
 def _named(group: Group, comparison: Comparison) -> tuple[str, str]:

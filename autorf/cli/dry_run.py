@@ -2,16 +2,15 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from autorf.advice.knobs import model_axes
-from autorf.advice.suggestion import SEES_ALL
 from autorf.cli.exit_codes import DONE
+from autorf.driver.beyond_the_image import beyond_the_image
 from autorf.driver.places import placed
 from autorf.driver.plan import StudyPlan, plan
 from autorf.driver.pruning import Asha
@@ -77,7 +76,8 @@ def _dry_run(spec: StudySpec, source: str, root: Path) -> int:
         lengths += [sum(map(seconds, examples)) / len(examples)] * max(0, drawn)
     workers = min(worker_count(spec), len(lengths))
     console.print(_summary(planned, spec, workers, study_seconds(lengths, workers)), highlight=False, soft_wrap=True)
-    for line in [_weights(spec), *_beyond_the_image(fields.values(), spec), *_places(planned, spec)]:
+    far = beyond_the_image(min((field.rnorm for field in fields.values()), default=0.0), spec)
+    for line in [_weights(spec), *([far] if far else []), *_places(planned, spec)]:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     for warning in planned.warnings:
         print(f"autorf: warning: {warning}", file=sys.stderr)
@@ -144,21 +144,6 @@ def _weights(spec: StudySpec) -> str:
     if model.pretrained:
         return "Weights: the backbone's published ones, the others random (model.pretrained)."
     return "Weights: random weights; model.pretrained: true loads published ones, model.encoder_weights a file's."
-
-
-def _beyond_the_image(fields: Iterable[Field], spec: StudySpec) -> Iterator[str]:
-    """Say so where every field is so far beyond the image that a larger or smaller dilation changes little."""
-    least = min((field.rnorm for field in fields), default=0.0)
-    if least < SEES_ALL:
-        return
-    keys = [key for key, _, _ in model_axes(spec.model)]
-    others = f" ({', '.join(keys)})" if keys else ""
-    height, width = spec.data.image_size
-    yield (
-        f"Every field is {least:.1f} times the image or more: each output sees all of it whatever the dilation. "
-        f"autorf suggest {spec.model.name} --image-size {height}x{width} --object-size PIXELS measures what brings the "
-        f"field nearer to the objects{others}."
-    )
 
 
 def _places(planned: StudyPlan, spec: StudySpec) -> Iterator[str]:

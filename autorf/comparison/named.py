@@ -1,5 +1,6 @@
-"""Configurations that need no search: a trained baseline, the unmodified network, a field as large as the objects."""
+"""Configurations that need no search: a trained baseline, the unmodified network, and fields by rules."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -7,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from autorf.advice.field_rule import OBJECT, advised_field
 from autorf.comparison.image_sizes import at_best_size
 from autorf.comparison.results import StudyResults
 from autorf.comparison.rows import Group, Row, members_of
@@ -21,26 +23,31 @@ class NamedGroup:
 
     Attributes:
         name: ``baseline``: the checkpoint that the study begins with, untouched; ``default``: the unmodified network,
-            trained; ``rf = object size``: the manual configuration whose field is nearest
-            to the size of the objects.
+            trained; ``advised field``: the manual configuration that is nearest to what
+            :func:`~autorf.advice.field_rule.advised_field` names; ``rf = object size``, the rule before that one: the
+            manual configuration whose field is nearest to the size of the objects.
         group: over its seeds; None where it is not complete.
-        object_size: in pixels; of the second kind only.
+        object_size: in pixels; of the last kind only.
         source: where that comes from: ``data set``, or ``validation objects, median of the classes``.
+        field: in pixels; what was advised.
+        rule: why.
     """
 
     name: str
     group: Group | None
     object_size: float | None = None
     source: str | None = None
+    field: float | None = None
+    rule: str | None = None
 
 
 def named_groups(
     studies: Sequence[StudyResults], rows: Sequence[Row], groups: Sequence[Group]
 ) -> tuple[NamedGroup, ...]:
-    """The baseline, the default and the zero-search rule, those that can be told."""
+    """The baseline, the default and the zero-search rules, those that can be told."""
     baselines = [NamedGroup("baseline", group) for group in groups if not method_class(group.method).trained]
-    others = (_default(studies, groups), _object_size(studies, rows, groups))
-    return (*baselines, *(group for group in others if group))
+    default = _default(studies, groups)
+    return (*baselines, *((default,) if default else ()), *_by_objects(studies, rows, groups))
 
 
 def _default(studies: Sequence[StudyResults], groups: Sequence[Group]) -> NamedGroup | None:
@@ -70,19 +77,49 @@ def _is(group: Group, configuration: dict[str, Any]) -> bool:
     return {"method": group.method, **group.params} == configuration
 
 
-def _object_size(studies: Sequence[StudyResults], rows: Sequence[Row], groups: Sequence[Group]) -> NamedGroup | None:
+def _by_objects(
+    studies: Sequence[StudyResults], rows: Sequence[Row], groups: Sequence[Group]
+) -> tuple[NamedGroup, ...]:
     # The size of objects in pixels, as that of fields, is one at each image size.
     manual = [group for group in at_best_size(groups, sign(studies[0].objectives[0])) if group.manual]
     if len(manual) < 2:
         # The nearest of one is no rule.
-        return None
+        return ()
     stated = [size for study in studies for size in _stated_sizes(study, manual[0])]
     size = median(stated) if stated else _measured_size(studies, rows, manual)
     if size is None:
-        return None
+        return ()
     nearest = min(manual, key=lambda group: abs(max(group.rf) - size))
     source = "data set" if stated else "validation objects, median of the classes"
-    return NamedGroup("rf = object size", nearest, size, source)
+    old = NamedGroup("rf = object size", nearest, size, source)
+    advised = _advised(manual, size)
+    return (old,) if advised is None else (advised, old)
+
+
+def _advised(manual: Sequence[Group], object_size: float) -> NamedGroup | None:
+    """What would have been advised; None where the images' size is not known."""
+    image_size = manual[0].image_size
+    if image_size is None:
+        return None
+    height, width = image_size
+    advised = advised_field([object_size], (height, width), _seen_by_the_rest(manual))
+    sides = {max(group.rf): group for group in manual}
+    as_large = [side for side in sides if side >= advised.rf]
+    if advised.rule == OBJECT or not as_large:
+        chosen = min(sides, key=lambda side: abs(math.log(side / advised.rf)))
+    else:
+        chosen = min(as_large)
+    return NamedGroup("advised field", sides[chosen], field=advised.rf, rule=advised.rule)
+
+
+def _seen_by_the_rest(manual: Sequence[Group]) -> float | None:
+    """The field without the dilated layers: it is a line over their rate. None where more than a rate sets it."""
+    alike = [group for group in manual if set(group.params) == {"rate"} and group.method == "dilation"]
+    points = sorted((rate, max(group.rf)) for group in alike if isinstance(rate := group.params["rate"], int))
+    if len(points) < max(2, len(manual)):
+        return None
+    (low, at_low), (high, at_high) = points[0], points[-1]
+    return at_low - low * (at_high - at_low) / (high - low)
 
 
 def _stated_sizes(study: StudyResults, group: Group) -> list[float]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
+from autorf.driver.beyond_the_image import BeyondTheImage
 from autorf.driver.first_steps import NOTE, take_first_steps, untried
 from autorf.driver.listeners import Listeners, MirrorListener
 from autorf.driver.loop import TrialLoop
@@ -143,7 +144,7 @@ def _carry_out(
         try:
             if due and executor is not None:
                 remember_versions(store)
-                listener = Listeners(progress, MirrorListener(mirror))
+                listener = Listeners(progress, MirrorListener(mirror), BeyondTheImage(spec, progress.note))
                 TrialLoop(executor, StudyTrials(spec, store, scheduler, listener), listener).run()
         finally:
             with suppress(StorageLostError):

@@ -147,7 +147,7 @@ def _draw_named(axes: "Axes", comparison: Comparison, against: Against) -> None:
                 rule.name, (place, 0.02), xycoords=("data", "axes fraction"), xytext=(5, 0),
                 textcoords="offset points", color=PALETTE["muted"],
             )  # fmt: skip
-        elif rule.group is not None:
+        elif rule.group is not None and rule.field is None:
             place = field_of(rule.group, against)
             axes.annotate(
                 rule.name, (place, rule.group.mean), xytext=(10, -3), textcoords="offset points", va="top",

@@ -130,7 +130,8 @@ def search_free_table(comparison: Comparison) -> Table:
     lines = []
     for rule in comparison.named:
         if rule.group is not None:
-            name = rule.name if rule.object_size is None else f"{rule.name}, {rule.object_size:.3g} px"
+            side = rule.field if rule.object_size is None else rule.object_size
+            name = rule.name if side is None else f"{rule.name}, {side:.3g} px"
             mean = rule.group.mean
             less = [difference(mean - group["mean"], metric) for group in best if group is not None]
             lines.append((name, configuration(rule.group), side_text(rule.group.rf), score(mean, metric), *less))

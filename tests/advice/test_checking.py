@@ -15,6 +15,7 @@ from torch import nn
 
 import autorf
 from autorf.advice.border import border
+from autorf.advice.field_rule import LOST
 from autorf.advice.objects import class_sizes, components, typical_side
 from autorf.advice.peak_memory import MemoryModel, in_words, memory_model, parse_memory, peak_memory
 from autorf.advice.samples import SetSamples
@@ -69,23 +70,33 @@ def test_a_class_that_does_not_fit_is_named_with_both_sizes(tmp_path: Path) -> N
     assert [line.partition(":")[0] for line in deep.too_large] == ["2"] * (deep.effective.sides[0.99] < 40)
 
 
-def test_the_advised_field_is_that_of_the_largest_kind_with_its_uncertainty(tmp_path: Path) -> None:
+def test_the_advised_field_is_the_median_kind_where_dilation_has_to_see_it(tmp_path: Path) -> None:
     images, masks = write_pictures(tmp_path, OBJECTS)
     checked = autorf.check(network(), images, masks)
     assert checked.sufficient is not None
-    assert (checked.sufficient.rf, checked.sufficient.rnorm) == (40, 0.625)
-    assert ".126 at worst" in checked.sufficient.uncertainty
+    # Kinds of 10 and 40 px, where the stride-2 layer alone sees 3.
+    assert (checked.sufficient.rf, checked.sufficient.rnorm) == (25, 25 / 64)
+    assert "sees 3 px" in checked.sufficient.basis
     assert checked.advice is not None
-    assert checked.advice.target_rf == 40
-    assert checked.advice.dilation == pytest.approx((40 - 3) / 8)
+    assert checked.advice.target_rf == 25
+    assert checked.advice.dilation == pytest.approx((25 - 3) / 8)
 
 
-def test_the_uncertainty_quotes_the_recorded_results() -> None:
-    recorded = (Path(__file__).parents[2] / "benchmarks" / "results" / "public_curves.md").read_text()
-    rows = {line.split(" | ")[0].strip("| "): line.split(" | ")[1:3] for line in recorded.splitlines() if "|" in line}
-    assert rows["1 x object, nearest"] == ["0.0348", "0.1264"]
-    assert rows["2.5 x object, nearest"] == ["0.0071", "0.0270"]
-    assert rows["the largest field"][:1] in (["0.0060"], ["0.0001"])
+def test_the_whole_picture_is_advised_where_no_dilation_has_to_see_the_objects(tmp_path: Path) -> None:
+    images, masks = write_pictures(tmp_path, OBJECTS)
+    halved = [layer for _ in range(4) for layer in (nn.Conv2d(8, 8, 3, 2, 1), nn.ReLU())]
+    deep = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), *halved, nn.Conv2d(8, 3, 1), nn.Upsample(scale_factor=16))
+    checked = autorf.check(deep.eval(), images, masks)
+    assert checked.sufficient is not None
+    assert (checked.sufficient.rf, checked.sufficient.rule) == (64, "the whole picture")
+
+
+def test_what_the_rule_is_said_to_lose_is_what_was_recorded() -> None:
+    recorded = (Path(__file__).parents[2] / "benchmarks" / "results" / "field_rules.md").read_text()
+    for grown, lost in LOST.items():
+        _, _, part = recorded.partition(f"## Fields set by {grown}")
+        row = next(line for line in part.splitlines() if line.startswith("| by what the rest sees"))
+        assert lost.split(" in ")[0].replace(".", "0.") in row
 
 
 def test_a_model_by_its_name_is_built_and_its_keys_are_knobs(tmp_path: Path) -> None:
