@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from autorf.advice.checking import check
     from autorf.deployment.applying import apply
     from autorf.deployment.patterns import Pattern, pattern_of
+    from autorf.deployment.predictor import predict
     from autorf.errors import InputError, SearchWarning, TrainingWarning
     from autorf.fields import receptive_field
     from autorf.methods import Dilation, Inflation, LearnedDilation, PixelAdaptive, ScaleAdaptive
@@ -72,6 +73,7 @@ _HOMES = {
     "load": "autorf.surgery",
     "parameter_groups": "autorf.surgery",
     "plain_state_dict": "autorf.surgery",
+    "predict": "autorf.deployment.predictor",
     "receptive_field": "autorf.fields",
     "save": "autorf.surgery",
     "search_again": "autorf.surgery",
@@ -112,6 +114,7 @@ __all__ = [
     "parameter_groups",
     "pattern_of",
     "plain_state_dict",
+    "predict",
     "receptive_field",
     "record",
     "report",

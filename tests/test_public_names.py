@@ -10,7 +10,7 @@ NAMES = {
     "PixelAdaptive", "ReceptiveFieldCallback", "ScaleAdaptive", "SearchWarning", "TrainingWarning",
     "TransformersCallback", "adapt", "adaptations", "advance", "apply", "attach", "build", "check", "compare",
     "describe", "freeze", "labels", "learned_values", "load", "ops", "parameter_groups", "pattern_of",
-    "plain_state_dict", "receptive_field", "record", "report", "save", "search_again", "verify",
+    "plain_state_dict", "predict", "receptive_field", "record", "report", "save", "search_again", "verify",
 }  # fmt: skip
 
 

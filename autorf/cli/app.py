@@ -245,6 +245,53 @@ def export(
 
 
 @app.command()
+def predict(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="STUDY|FOLDER", help="A study that was retrained, or the folder that its retrain wrote."
+        ),
+    ],
+    pictures: Annotated[list[Path], typer.Argument(help="Picture files, and folders of them.", parser=_path)],
+    output: Annotated[
+        Path, typer.Option(**_DIR, help="Folder of the masks: PICTURE.png, class indices, of the picture's size.")
+    ],
+    root: Root = RUNS,
+    trial: Annotated[
+        str | None, typer.Option("--trial", help="Of a study, the retrained trial's key or its beginning.")
+    ] = None,
+    masks: Annotated[
+        Path | None, typer.Option(**_DIR, help="Folder of true masks of the pictures' names: scores in metrics.json.")
+    ] = None,
+    overlay: Annotated[bool, typer.Option("--overlay", help="The classes over the picture too, in overlay/.")] = False,
+    color: Annotated[bool, typer.Option("--color", help="Masks in the classes' colours too, in color/.")] = False,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Of every class (classes x height x width), .npy in probabilities/.")
+    ] = False,
+    code: Annotated[
+        Path | None, typer.Option(parser=_path, metavar="PATH", help="File or folder of a python: network's code.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; a GPU where there is one without.")] = None,
+    tile: Annotated[
+        int | None, typer.Option(min=1, max=2**20, help="Side of tiles in pixels, for a model of data.fit: crop.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite files of earlier predictions.")] = False,
+    quiet: Quiet = False,
+    accept_code_change: Annotated[
+        bool, typer.Option("--accept-code-change", help="Build the network by code that has changed since.")
+    ] = False,
+) -> int:
+    """Predict masks of pictures with a retrained model; a picture that cannot be read is named, the others go on."""
+    from autorf.cli import prediction
+
+    wishes = prediction.Wishes(color, overlay, probabilities)
+    options = prediction.Options(
+        root, output, trial, masks, wishes, code, device, tile, force, quiet, accept_code_change
+    )
+    return prediction.predict(model, pictures, options)
+
+
+@app.command()
 def inspect(
     model: Model,
     image_size: ImageSide = "512",

@@ -25,7 +25,7 @@ def retrain(
         options,
         force=force,
         quiet=quiet,
-        code_folder=_folder_of(study),
+        code_folder=folder_of(study),
         accept_code_change=accept_code_change,
     )
     if outcome.note is not None:
@@ -37,7 +37,7 @@ def retrain(
     return DONE
 
 
-def _folder_of(study: str) -> Path | None:
+def folder_of(study: str) -> Path | None:
     """The folder of a study file, beside which its code lies; None for a name."""
     return Path(study).parent if Path(study).is_file() else None
 
@@ -81,7 +81,7 @@ def export(
         format,
         output,
         force=force,
-        code_folder=_folder_of(study),
+        code_folder=folder_of(study),
         accept_code_change=accept_code_change,
     )
     batch, channels, height, width = exported.shape

@@ -71,7 +71,7 @@ def load(spec: DataSpec, seed: int = 0) -> "Splits":
 
 def channels_of(spec: DataSpec) -> int:
     """How many channels the images of a data set have, without reading it."""
-    return int(getattr(spec, "channels", 3))
+    return int(getattr(spec, "channels", None) or 3)
 
 
 def labels_in(section: Mapping[str, Any]) -> Labels | None:

@@ -2,21 +2,29 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from autorf.data.arrays import read_numbers, with_channels
 from autorf.data.image_files import read_rgb
-from autorf.data.mask_files import LegalClasses, read_classes
+from autorf.data.mask_files import Classes, LegalClasses, read_mask
+from autorf.data.mask_table import MaskTable
 from autorf.data.names import shown
 from autorf.data.pairs import Pair
 from autorf.data.picture_spec import Pictures
 from autorf.errors import InputError
 
+Pixels = NDArray[Any]
+"""``(H, W, C)``, uint8, uint16 or float32."""
+
 _DEFAULT = Pictures()
+
+_BILINEAR = Image.Resampling.BILINEAR
 
 _COLOURS = Pictures(extra="drop", frame=0)
 """For pictures that are looked at and not trained on."""
@@ -33,6 +41,9 @@ class Decoder:
         fit: ``resize`` (image bilinear, mask nearest) or ``crop`` from the middle.
         own_masks: leave masks at the size they are stored in.
         pictures: what is read of files that hold more than three colours of 8 bits, or can be read in two ways.
+        channels: of images whose numbers are read as they are stored; None for red, green and blue of 8 bits.
+        kind: of their numbers, the same in every file; None for any.
+        table: what stands for the classes in masks; None where their numbers do.
     """
 
     image_size: tuple[int, int]
@@ -41,57 +52,103 @@ class Decoder:
     fit: Literal["resize", "crop"] = "resize"
     own_masks: bool = False
     pictures: Pictures = _DEFAULT
+    channels: int | None = None
+    kind: str | None = None
+    table: MaskTable | None = None
 
     def __call__(self, pair: Pair) -> tuple[Tensor, Tensor]:
-        """Image ``(3, H, W)`` and mask ``(H, W)``, or ``(h, w)`` of its own size, both uint8.
+        """Image ``(C, H, W)``, uint8 or float32, and mask ``(H, W)``, or ``(h, w)`` of its own size, uint8.
 
         Raises:
             InputError: naming the file that is unreadable, of the wrong size or kind, or holds an illegal class.
         """
-        image = read_rgb(pair.image, self.pictures)
-        mask = Image.fromarray(read_classes(pair.mask, self.pictures, LegalClasses(self.n_classes, self.ignore_index)))
-        self._check_size(pair, image, mask)
-        kept = mask if self.own_masks else self._fitted(mask, Image.Resampling.NEAREST)
-        classes = np.array(kept, np.uint8)
-        return self._pixels(image), torch.from_numpy(classes)
+        pixels = self.pixels(pair.image)
+        classes = self.classes(pair.mask)
+        if pixels.shape[:2] != classes.shape:
+            turned = "; each is turned as its EXIF orientation says" if pixels.shape[1::-1] == classes.shape else ""
+            raise InputError(
+                f"{shown(pair.mask, 110)}: is {_size(classes)} pixels, but its image {shown(pair.image, 110)} is "
+                f"{_size(pixels)}; they must agree{turned}"
+            )
+        self.check_crop(pair.image, pixels)
+        return self.fitted(pixels), torch.from_numpy(classes if self.own_masks else self.fitted_classes(classes))
 
     def picture(self, file: Path) -> Tensor:
-        """The image ``(3, H, W)`` uint8 alone, of a picture whose mask nobody reads.
+        """The image ``(C, H, W)`` alone, of a picture whose mask nobody reads.
 
         Raises:
             InputError: naming a file that is unreadable, or too small to crop.
         """
-        image = read_rgb(file, self.pictures)
-        self._check_crop(file, image)
-        return self._pixels(image)
+        pixels = self.pixels(file)
+        self.check_crop(file, pixels)
+        return self.fitted(pixels)
 
-    def _pixels(self, image: Image.Image) -> Tensor:
-        pixels = np.array(self._fitted(image, Image.Resampling.BILINEAR), np.uint8)
-        return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+    def pixels(self, file: Path) -> Pixels:
+        """An image file at its own size, upright: ``(h, w, C)``; with ``channels`` what the file stores, else uint8.
 
-    def _check_size(self, pair: Pair, image: Image.Image, mask: Image.Image) -> None:
-        if image.size != mask.size:
-            turned = "; each is turned as its EXIF orientation says" if image.size == mask.size[::-1] else ""
-            raise InputError(
-                f"{shown(pair.mask, 110)}: is {_size(mask)} pixels, but its image {shown(pair.image, 110)} is "
-                f"{_size(image)}; they must agree{turned}"
-            )
-        self._check_crop(pair.image, image)
+        Raises:
+            InputError: naming a file that cannot be read, or holds something else.
+        """
+        if self.channels is None:
+            return np.array(read_rgb(file, self.pictures), np.uint8)
+        pixels = with_channels(read_numbers(file, self.pictures), self.channels, file)
+        if self.kind not in (None, pixels.dtype.name):
+            raise InputError(f"{shown(file)}: holds {pixels.dtype.name} numbers, and others {self.kind}; convert it")
+        return pixels
 
-    def _check_crop(self, file: Path, image: Image.Image) -> None:
+    def classes(self, file: Path) -> Classes:
+        """The classes of a mask file at its own size, upright: ``(h, w)`` uint8.
+
+        Raises:
+            InputError: naming a file that cannot be read, or holds an illegal class.
+        """
+        legal = LegalClasses(self.n_classes, self.ignore_index)
+        return np.array(read_mask(file, self.pictures, legal, self.table), np.uint8)
+
+    def fitted(self, pixels: Pixels) -> Tensor:
+        """The image ``(C, H, W)`` that a network sees of ``pixels (h, w, C)``."""
+        pixels = numbers_of(pixels)
+        kept = resized(pixels, self.image_size) if self.fit == "resize" else self._middle(pixels)
+        return torch.from_numpy(kept).permute(2, 0, 1).contiguous()
+
+    def fitted_classes(self, classes: Classes) -> Classes:
+        """The mask ``(H, W)`` at the image size of ``classes (h, w)``."""
+        if self.fit == "crop":
+            return np.ascontiguousarray(self._middle(classes))
         height, width = self.image_size
-        if self.fit == "crop" and (image.height < height or image.width < width):
+        return np.array(Image.fromarray(classes).resize((width, height), Image.Resampling.NEAREST), np.uint8)
+
+    def check_crop(self, file: Path, pixels: Pixels) -> None:
+        """Raise ``InputError`` where ``pixels (h, w, C)`` of ``file`` are smaller than the part that is cut out."""
+        height, width = self.image_size
+        if self.fit == "crop" and (pixels.shape[0] < height or pixels.shape[1] < width):
             raise InputError(
-                f"{shown(file)}: is {_size(image)} pixels, too small to crop {height} x {width} (height x "
-                f"width); reduce image_size or set fit: resize"
+                f"{shown(file)}: is {_size(pixels)} pixels, too small to crop {height} x {width} (height x width); "
+                "reduce image_size or set fit: resize"
             )
 
-    def _fitted(self, picture: Image.Image, resampling: Image.Resampling) -> Image.Image:
+    def _middle(self, pixels: NDArray[Any]) -> NDArray[Any]:
         height, width = self.image_size
-        if self.fit == "resize":
-            return picture.resize((width, height), resampling)
-        top, left = (picture.height - height) // 2, (picture.width - width) // 2
-        return picture.crop((left, top, left + width, top + height))
+        top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
+        return pixels[top : top + height, left : left + width]
+
+
+def numbers_of(pixels: Pixels) -> Pixels:
+    """Pixels as a network counts them: bytes as they are, 16 bits as float32 from 0 to 1, others as float32."""
+    return pixels.astype(np.float32) / np.float32(65535) if pixels.dtype == np.uint16 else pixels
+
+
+def resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+    """Pixels ``(h, w, C)``, bytes or float32, at another height and width: bilinear, shrunk without aliasing."""
+    height, width = size
+    if pixels.dtype == np.uint8 and pixels.shape[2] == 3:
+        return np.array(Image.fromarray(pixels).resize((width, height), _BILINEAR), np.uint8)
+    # Pillow knows further channels and other numbers one channel at a time; the filter is the same.
+    channels = [
+        np.array(Image.fromarray(np.ascontiguousarray(pixels[..., channel])).resize((width, height), _BILINEAR))
+        for channel in range(pixels.shape[2])
+    ]
+    return np.stack(channels, axis=2)
 
 
 def read_image(file: Path, image_size: tuple[int, int]) -> Tensor:
@@ -104,5 +161,5 @@ def read_image(file: Path, image_size: tuple[int, int]) -> Tensor:
     return torch.from_numpy(np.array(picture, np.uint8)).permute(2, 0, 1).contiguous()
 
 
-def _size(picture: Image.Image) -> str:
-    return f"{picture.height} x {picture.width}"
+def _size(pixels: NDArray[Any]) -> str:
+    return f"{pixels.shape[0]} x {pixels.shape[1]}"

@@ -1,11 +1,15 @@
 """Images and masks of the user's own."""
 
 import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from autorf.data.decoding import Decoder
 from autorf.data.names import on_disk
-from autorf.data.pairs import Pair, find_pairs, require_folder, split_off
+from autorf.data.normalisation import IMAGENET, Normalisation, normalisation_of, unchanged
+from autorf.data.pairs import ARRAY_SUFFIXES, IMAGE_SUFFIXES, Pair, find_pairs, require_folder, split_off
+from autorf.data.patterns import check_disjoint, has_files, split_pairs
 from autorf.data.reading import read_splits
 from autorf.data.segmentation_set import SegmentationSet
 from autorf.data.spec import FolderData
@@ -17,8 +21,47 @@ def folder_sets(spec: FolderData) -> dict[str, SegmentationSet]:
     Raises:
         InputError: when the layout or a file is not as it must be.
     """
-    decoder = Decoder(spec.image_size, len(spec.class_names), spec.ignore_index, spec.fit, pictures=spec.pictures)
-    return read_splits(folder_pairs(spec), decoder, own_masks=spec.score_at == "mask")
+    pairs = folder_pairs(spec)
+    decoder = replace(folder_decoder(spec), kind=number_kind(spec, pairs))
+    sets = read_splits(pairs, decoder, own_masks=spec.score_at == "mask")
+    normalisation = _normalisation(spec, sets["train"], decoder)
+    for images in sets.values():
+        images.normalisation = normalisation
+    return sets
+
+
+def folder_decoder(spec: FolderData) -> Decoder:
+    """What reads the files, whatever kind of numbers they hold."""
+    return Decoder(
+        spec.image_size,
+        len(spec.class_names),
+        spec.ignored,
+        spec.fit,
+        pictures=spec.pictures,
+        channels=spec.channels,
+        table=spec.mask_table,
+    )
+
+
+def number_kind(spec: FolderData, pairs: Mapping[str, Sequence[Pair]] | None = None) -> str | None:
+    """The kind of numbers that the first training image stores; None where images are read as pictures.
+
+    Raises:
+        InputError: when it cannot be read.
+    """
+    if spec.channels is None:
+        return None
+    first = (folder_pairs(spec) if pairs is None else pairs)["train"][0].image
+    return folder_decoder(spec).pixels(first).dtype.name
+
+
+def _normalisation(spec: FolderData, train: SegmentationSet, decoder: Decoder) -> Normalisation:
+    channels, rule = spec.channels or 3, spec.normalise
+    if rule is None:
+        rule = "imagenet" if channels == 3 and decoder.kind in (None, "uint8") else "training"
+    if rule == "training":
+        return normalisation_of(train.source, channels)
+    return IMAGENET if rule == "imagenet" else unchanged(channels)
 
 
 def folder_pairs(spec: FolderData) -> dict[str, list[Pair]]:
@@ -28,16 +71,33 @@ def folder_pairs(spec: FolderData) -> dict[str, list[Pair]]:
         InputError: when the layout is not as it must be.
     """
     root, layout, names = on_disk(spec.root), _layout(spec), spec.pictures.names
+    suffixes = IMAGE_SUFFIXES if spec.channels is None else (*IMAGE_SUFFIXES, *ARRAY_SUFFIXES)
     require_folder(root, layout)
+    if spec.has_patterns:
+        return _pattern_pairs(spec, root, suffixes)
     flat = not _is_there(root / spec.train) and _is_there(root / spec.images)
     train_root = root if flat else root / spec.train
-    pairs = {"train": find_pairs(train_root / spec.images, train_root / spec.masks, layout, names)}
+    pairs = {"train": find_pairs(train_root / spec.images, train_root / spec.masks, layout, names, suffixes)}
     for split, folder in (("val", spec.val), ("test", spec.test)):
         named = folder != FolderData.model_fields[split].default
         if not flat and (named or _is_there(root / folder)):
-            pairs[split] = find_pairs(root / folder / spec.images, root / folder / spec.masks, layout, names)
+            pairs[split] = find_pairs(root / folder / spec.images, root / folder / spec.masks, layout, names, suffixes)
     if "val" not in pairs:
         pairs["train"], pairs["val"] = split_off(pairs["train"], spec.val_fraction, names)
+    return pairs
+
+
+def _pattern_pairs(spec: FolderData, root: Path, suffixes: Sequence[str]) -> dict[str, list[Pair]]:
+    """The files of every split that lists or patterns name."""
+    pairs: dict[str, list[Pair]] = {}
+    for split in ("train", "val", "test"):
+        place = getattr(spec, split)
+        named = split == "train" or place != FolderData.model_fields[split].default
+        if named or any(has_files(root, place, pattern) for pattern in (spec.images, spec.masks)):
+            pairs[split] = split_pairs(root, place, spec.images, spec.masks, suffixes, spec.pictures)
+    check_disjoint(pairs)
+    if "val" not in pairs:
+        pairs["train"], pairs["val"] = split_off(pairs["train"], spec.val_fraction, spec.pictures.names)
     return pairs
 
 

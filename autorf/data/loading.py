@@ -66,7 +66,7 @@ def labels_of(spec: AnyData) -> Labels:
         case DigitsData():
             return Labels(digits.CLASS_NAMES)
         case FolderData():
-            return Labels(spec.class_names, spec.ignore_index, spec.label_groups or None, spec.left_out_numbers)
+            return Labels(spec.class_names, spec.ignored, spec.label_groups or None, spec.left_out_numbers)
         case CamVidData():
             return Labels(camvid.CLASS_NAMES, camvid.IGNORE_INDEX)
         case FassegData():

@@ -1,15 +1,18 @@
 """The classes in a mask file, whatever a PNG optimiser made of it, or why they cannot be told."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from autorf.data.image_files import is_transparent
-from autorf.data.names import shown
+from autorf.data.arrays import is_array_file, read_numbers
+from autorf.data.image_files import is_transparent, read_rgb
+from autorf.data.mask_table import MaskTable
+from autorf.data.names import check_file, shown
 from autorf.data.opening import Picture, open_picture
 from autorf.data.picture_spec import Pictures
 from autorf.errors import InputError
@@ -22,14 +25,21 @@ _AS_PNG = "save the mask as 8-bit PNG, one class index a pixel"
 
 @dataclass(frozen=True)
 class LegalClasses:
-    """The values that a mask may hold: 0 to ``n_classes`` - 1, and ``ignore_index`` where there is one."""
+    """The values that a mask may hold: 0 to ``n_classes`` - 1, and ``ignore_index`` where there is one.
+
+    Where there are ``values``, those instead.
+    """
 
     n_classes: int
     ignore_index: int | None = None
+    values: tuple[int, ...] | None = None
 
     def illegal(self, classes: Classes) -> list[int]:
         """The values in ``classes`` that are not legal, the smallest first."""
         legal = np.zeros(256, bool)
+        if self.values is not None:
+            legal[[value for value in self.values if 0 <= value <= 255]] = True
+            return [int(value) for value in np.flatnonzero(_present(classes) & ~legal)]
         legal[: self.n_classes] = True
         if self.ignore_index is not None:
             legal[self.ignore_index] = True
@@ -39,6 +49,8 @@ class LegalClasses:
         """Raise ``InputError`` for a value that is not legal, naming the file, the value, the range and a repair."""
         illegal = self.illegal(classes)
         if illegal:
+            if self.values is not None:
+                raise InputError(_not_in_table(file, illegal[0], int((classes == illegal[0]).sum()), hint))
             ignored = "" if self.ignore_index is None else f", and {self.ignore_index} for ignored pixels"
             repair = hint or self._repair(np.flatnonzero(_present(classes)).tolist())
             raise InputError(
@@ -161,3 +173,90 @@ def _only_legal(
 def _present(classes: Classes) -> NDArray[np.bool_]:
     # Pillow counts in place; numpy would take eight bytes a pixel.
     return np.array(Image.fromarray(classes).histogram()) > 0
+
+
+def read_mask(file: Path, pictures: Pictures, legal: LegalClasses, table: MaskTable | None) -> Classes:
+    """The class of every pixel of a mask file, ``(H, W)`` uint8, upright, whatever stands for it in the file.
+
+    Args:
+        file: PNG, TIFF or ``.npy``.
+        pictures: how picture files are read.
+        legal: the classes.
+        table: what stands for them; None where their numbers do.
+
+    Raises:
+        InputError: naming a file that cannot be read, or holds what stands for no class.
+    """
+    if table is not None and table.colours is not None:
+        return _of_colours(file, pictures, table)
+    if table is not None:
+        legal = LegalClasses(legal.n_classes, values=tuple(table.classes))
+    if not is_array_file(file) and not _is_deep(file):
+        classes = read_classes(file, pictures, legal)
+        return classes if table is None else _looked_up(file, classes.astype(np.int64), table.classes)
+    numbers = _one_number_a_pixel(file, read_numbers(file, pictures))
+    if table is not None:
+        return _looked_up(file, numbers, table.classes)
+    identity = {number: number for number in range(legal.n_classes)}
+    if legal.ignore_index is not None:
+        identity[legal.ignore_index] = legal.ignore_index
+    return _looked_up(file, numbers, identity, f"legal are 0 to {legal.n_classes - 1}")
+
+
+def _is_deep(file: Path) -> bool:
+    check_file(file)
+    with file.open("rb") as stream:
+        start = stream.read(25)
+    return start[:8] == b"\x89PNG\r\n\x1a\n" and len(start) == 25 and start[24] == 16
+
+
+def _one_number_a_pixel(file: Path, numbers: NDArray[Any]) -> NDArray[np.int64]:
+    if numbers.ndim == 3 and 1 in (numbers.shape[0], numbers.shape[2]):
+        numbers = numbers[0] if numbers.shape[0] == 1 else numbers[..., 0]
+    if numbers.ndim != 2 or numbers.dtype.kind not in "biu":
+        shape = " x ".join(map(str, numbers.shape))
+        raise InputError(f"{shown(file)}: holds {shape} of {numbers.dtype}; a mask has one whole number a pixel")
+    return numbers.astype(np.int64)
+
+
+def _looked_up(file: Path, numbers: NDArray[np.int64], classes: Mapping[int, int], legal: str = "") -> Classes:
+    """The class of every number."""
+    present, places, counts = np.unique(numbers, return_inverse=True, return_counts=True)
+    for number, count in zip(present.tolist(), counts.tolist(), strict=True):
+        if number not in classes:
+            raise InputError(_not_in_table(file, number, count, legal))
+    return np.array([classes[number] for number in present.tolist()], np.uint8)[places].reshape(numbers.shape)
+
+
+def _not_in_table(file: Path, number: int, count: int, hint: str = "") -> str:
+    repair = hint or "it is not in data.values; add it there, or to data.ignore_values"
+    return f"{shown(file)}: holds the value {number} at {count} pixels; {repair}"
+
+
+def _of_colours(file: Path, pictures: Pictures, table: MaskTable) -> Classes:
+    colours = read_numbers(file, pictures) if is_array_file(file) else np.array(_lossless(file, pictures))
+    if colours.ndim == 3 and colours.shape[2] != 3 and colours.shape[0] == 3:
+        colours = np.moveaxis(colours, 0, -1)
+    if colours.ndim != 3 or colours.shape[2] != 3 or colours.dtype != np.uint8:
+        shape = " x ".join(map(str, colours.shape))
+        raise InputError(f"{shown(file)}: holds {shape} of {colours.dtype}; a colour mask has three bytes a pixel")
+    codes = colours.astype(np.int64) @ np.array([1 << 16, 1 << 8, 1])
+    classes = table.classes
+    present, counts = np.unique(codes, return_counts=True)
+    unknown = [at for at, code in enumerate(present.tolist()) if code not in classes]
+    if unknown:
+        code, others = int(present[unknown[0]]), len(unknown) - 1
+        colour = [code >> 16, code >> 8 & 255, code & 255]
+        more = f", and {others} more colours at {int(counts[unknown[1:]].sum())} pixels," if others else ""
+        raise InputError(
+            f"{shown(file)}: holds the colour {colour} at {int(counts[unknown[0]])} pixels{more} not in data.colors; "
+            "add it there, or to data.ignore_colors"
+        )
+    return _looked_up(file, codes, classes)
+
+
+def _lossless(file: Path, pictures: Pictures) -> Image.Image:
+    picture = open_picture(file, pictures)
+    if picture.format not in ("PNG", "BMP"):
+        raise InputError(f"{shown(file)}: is a {picture.format} file, which keeps no exact colours; save it as PNG")
+    return read_rgb(file, pictures)

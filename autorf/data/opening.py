@@ -2,11 +2,14 @@
 
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from autorf.data.names import check_file, shown
@@ -30,6 +33,17 @@ _TURNS = {
 }
 """What shows a picture upright, by its EXIF orientation."""
 
+TURNED: Mapping[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
+    2: lambda array: array[:, ::-1],
+    3: lambda array: array[::-1, ::-1],
+    4: lambda array: array[::-1],
+    5: lambda array: array.swapaxes(0, 1),
+    6: lambda array: np.rot90(array, -1),
+    7: lambda array: np.rot90(array, 2).swapaxes(0, 1),
+    8: lambda array: np.rot90(array, 1),
+}
+"""The same for arrays ``(H, W)`` or ``(H, W, C)``."""
+
 # Pillow's bound and Python's warnings are the whole process's: one thread at a time changes them.
 _PROCESS_WIDE = threading.RLock()
 
@@ -51,8 +65,13 @@ class Picture:
     channels: int
 
 
-def open_picture(file: Path, pictures: Pictures) -> Picture:
+def open_picture(file: Path, pictures: Pictures, *, low_bytes: bool = False) -> Picture:
     """The decoded page or frame of a file, upright.
+
+    Args:
+        file: to read.
+        pictures: how.
+        low_bytes: of a PNG of 16 bits and several channels, of which Pillow has one byte each: the lower one.
 
     Raises:
         InputError: naming a file that is no readable picture, larger than allowed, or of several frames unasked.
@@ -60,7 +79,10 @@ def open_picture(file: Path, pictures: Pictures) -> Picture:
     check_file(file)
     with _readable(file), _opened(file) as picture:
         _choose_frame(file, picture, pictures.frame)
-        _check_size(file, picture, pictures.max_megapixels)
+        check_size(file, (picture.height, picture.width), pictures.max_megapixels)
+        if low_bytes:
+            # Read in the other order of bytes, what Pillow takes for the upper one is the lower.
+            picture.tile = [(*tile[:3], str(tile[3]).replace(";16B", ";16L")) for tile in picture.tile]
         _load(picture)
         return Picture(_upright(picture), picture.format or "", *_depth(file, picture))
 
@@ -124,12 +146,14 @@ def _choose_frame(file: Path, picture: Image.Image, frame: int | None) -> None:
         picture.seek(frame)
 
 
-def _check_size(file: Path, picture: Image.Image, max_megapixels: float) -> None:
-    megapixels = picture.height * picture.width / 1e6
+def check_size(file: Path, size: tuple[int, int], max_megapixels: float) -> None:
+    """Raise ``InputError`` for a picture of more pixels, ``size`` high and wide, than are allowed."""
+    height, width = size
+    megapixels = height * width / 1e6
     if megapixels > max_megapixels:
         raise InputError(
-            f"{shown(file)}: is {picture.height} x {picture.width}, {megapixels:.4g} megapixels, more than the "
-            f"{max_megapixels:g} allowed; make it smaller, or set data.pictures.max_megapixels: {megapixels + 1:.0f}"
+            f"{shown(file)}: is {height} x {width}, {megapixels:.4g} megapixels, more than the {max_megapixels:g} "
+            f"allowed; make it smaller, or set data.pictures.max_megapixels: {megapixels + 1:.0f}"
         )
 
 
@@ -157,13 +181,14 @@ def _depth(file: Path, picture: Image.Image) -> tuple[int, int]:
     tags = getattr(picture, "tag_v2", None)
     if picture.format == "TIFF" and tags is not None:
         return max(_numbers(tags.get(_BITS_PER_SAMPLE, 1))), _numbers(tags.get(_SAMPLES_PER_PIXEL, 1))[0]
-    return _png_bits(file) if picture.format == "PNG" else 8, len(picture.getbands())
+    return png_bits(file) if picture.format == "PNG" else 8, len(picture.getbands())
 
 
 def _numbers(value: int | tuple[int, ...]) -> tuple[int, ...]:
     return value if isinstance(value, tuple) else (value,)
 
 
-def _png_bits(file: Path) -> int:
+def png_bits(file: Path) -> int:
+    """A channel, by a PNG file's header."""
     with file.open("rb") as stream:
         return stream.read(25)[24]

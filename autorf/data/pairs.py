@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,11 @@ from autorf.errors import InputError, in_one_line
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 MASK_SUFFIXES = (".png",)
+ARRAY_SUFFIXES = (".npy",)
+"""Of images where the study file says how many channels they have."""
+
+OTHER_MASKS = (".tif", ".tiff", ".npy", ".bmp")
+"""Of masks that have no PNG."""
 
 
 @dataclass(frozen=True, order=True)
@@ -41,7 +46,9 @@ def _fault(folder: Path) -> str:
     return "is no folder"
 
 
-def find_pairs(images: Path, masks: Path, layout: str, names: Names = "nfc") -> list[Pair]:
+def find_pairs(
+    images: Path, masks: Path, layout: str, names: Names = "nfc", image_suffixes: Sequence[str] = IMAGE_SUFFIXES
+) -> list[Pair]:
     """All images of a folder with the mask of the same stem, sorted by name.
 
     Args:
@@ -49,6 +56,7 @@ def find_pairs(images: Path, masks: Path, layout: str, names: Names = "nfc") -> 
         masks: that of the masks.
         layout: what is expected, for messages.
         names: when two spellings are one name.
+        image_suffixes: of images.
 
     Raises:
         InputError: when a folder is missing or empty, a file has no partner, or what is called a picture is no file.
@@ -56,7 +64,8 @@ def find_pairs(images: Path, masks: Path, layout: str, names: Names = "nfc") -> 
     images, masks = on_disk(images), on_disk(masks)
     for folder in (images, masks):
         require_folder(folder, layout)
-    image_files, mask_files = _by_stem(images, IMAGE_SUFFIXES, names), _by_stem(masks, MASK_SUFFIXES, names)
+    image_files = by_stem(images, image_suffixes, names)
+    mask_files = mask_files_of(masks, image_files, names)
     for stem, file in image_files.items():
         if stem not in mask_files:
             expected = shown(masks / f"{file.stem}.png", 100)
@@ -74,6 +83,14 @@ def find_pairs(images: Path, masks: Path, layout: str, names: Names = "nfc") -> 
     for file in (*image_files.values(), *mask_files.values()):
         check_file(file)
     return [Pair(file, mask_files[stem]) for stem, file in sorted(image_files.items())]
+
+
+def mask_files_of(masks: Path, images: Iterable[str], names: Names = "nfc") -> dict[str, Path]:
+    """The masks of a folder by their stems: PNG, and other kinds for ``images`` that have none."""
+    own = by_stem(masks, MASK_SUFFIXES, names)
+    lacking = {stem for stem in images if stem not in own}
+    others = by_stem(masks, OTHER_MASKS, names) if lacking else {}
+    return {**own, **{stem: file for stem, file in others.items() if stem in lacking}}
 
 
 def split_off(pairs: Sequence[Pair], fraction: float, names: Names = "nfc") -> tuple[list[Pair], list[Pair]]:
@@ -94,7 +111,12 @@ def split_off(pairs: Sequence[Pair], fraction: float, names: Names = "nfc") -> t
     return sorted(by_hash[count:]), sorted(by_hash[:count])
 
 
-def _by_stem(folder: Path, suffixes: Sequence[str], names: Names) -> dict[str, Path]:
+def by_stem(folder: Path, suffixes: Sequence[str], names: Names = "nfc") -> dict[str, Path]:
+    """The files of a folder with one of ``suffixes``, by their stems.
+
+    Raises:
+        InputError: for a folder that cannot be listed, or two files of one stem.
+    """
     try:
         files = sorted(folder.iterdir())
     except OSError as error:

@@ -50,7 +50,7 @@ class OwnItems:
         """The image at the image size, and the mask too unless it keeps its own."""
         image, mask = self.item(index)
         kept = mask if self._own_masks else resized_masks(mask[None], self.spec.image_size)[0]
-        return _resized(image, self.spec.image_size), kept
+        return resized_item(image, self.spec.image_size), kept
 
     def read(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
         """Images ``(n, C, H, W)``, bytes or float32, and masks ``(n, H, W)``, bytes."""
@@ -173,7 +173,8 @@ def _in_memory(images: list[Tensor], masks: list[Tensor], sizes: list[tuple[int,
     return InMemory(stacked, torch.stack(masks)) if sizes is None else OwnMasks(stacked, masks)
 
 
-def _resized(image: Tensor, image_size: tuple[int, int]) -> Tensor:
+def resized_item(image: Tensor, image_size: tuple[int, int]) -> Tensor:
+    """An image ``(C, h, w)``, bytes or float32, at the image size: bilinear, shrunk without aliasing."""
     if tuple(image.shape[1:]) == image_size:
         return image
     resized = functional.interpolate(image[None].float(), image_size, mode="bilinear", antialias=True)[0]

@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from autorf.data.arrays import is_array_file
 from autorf.data.decoding import Decoder
 from autorf.data.opening import stored_size
 from autorf.data.pairs import Pair
@@ -28,7 +29,7 @@ class OnDisk:
         return len(self.pairs)
 
     def read(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
-        """Images ``(n, 3, H, W)`` and masks ``(n, H, W)``, both uint8."""
+        """Images ``(n, C, H, W)``, uint8 or float32, and masks ``(n, H, W)``, uint8."""
         decoded = [self.decoder(self.pairs[int(index)]) for index in indices]
         images, masks = zip(*decoded, strict=True)
         return torch.stack(images), torch.stack(masks)
@@ -55,13 +56,24 @@ def read_splits(
 def _bytes(pairs: Sequence[Pair], decoder: Decoder) -> int:
     """Of the decoded images and masks of a split."""
     height, width = decoder.image_size
-    sizes = [stored_size(pair.mask) if decoder.own_masks else (height, width) for pair in pairs]
-    return 3 * len(pairs) * height * width + sum(h * w for h, w in sizes)
+    own = decoder.own_masks
+    # The sizes of arrays are not worth a reading of each: they are taken for those of the images.
+    sizes = [stored_size(p.mask) if own and not is_array_file(p.mask) else (height, width) for p in pairs]
+    return _channels(decoder) * _dtype(decoder).itemsize * len(pairs) * height * width + sum(h * w for h, w in sizes)
+
+
+def _channels(decoder: Decoder) -> int:
+    return 3 if decoder.channels is None else decoder.channels
+
+
+def _dtype(decoder: Decoder) -> torch.dtype:
+    """Of decoded images; 16 bits become floating-point numbers."""
+    return torch.uint8 if decoder.kind in (None, "uint8") else torch.float32
 
 
 def _read(pairs: Sequence[Pair], decoder: Decoder, *, keep: bool) -> SegmentationSet:
     count = len(pairs) if keep else 0
-    images = torch.empty((count, 3, *decoder.image_size), dtype=torch.uint8)
+    images = torch.empty((count, _channels(decoder), *decoder.image_size), dtype=_dtype(decoder))
     masks: list[Tensor] = []
     sizes: list[tuple[int, int]] = []
     # Pillow decodes without holding the interpreter's lock.

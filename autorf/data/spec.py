@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from autorf.data.declared_classes import DeclaredClasses
+from autorf.data.mask_table import IGNORED, Colours, MaskTable, MaskValue, Rgb, Values, ordered
 from autorf.data.picture_spec import Pictures
 from autorf.specification import ImageSize, Number, PositiveFloat, PositiveInt, Specification, WholeNumber
 
@@ -168,7 +169,8 @@ class FolderData(DeclaredClasses):
 
     Layout: ``root/train/images``, ``root/train/masks``, likewise ``val`` and, where there is one, ``test``. Without
     ``val``, or with just ``root/images`` and ``root/masks``, ``val_fraction`` of the training images validate. An image
-    and its mask have the same stem. Masks are 8-bit PNG files, grey or palette, whose pixel values are the classes.
+    and its mask have the same stem. Masks are PNG (8 or 16 bits, grey or palette), TIFF or ``.npy`` files whose pixel
+    values are the classes, or what ``values`` or ``colors`` say.
 
     Attributes:
         root: the folder.
@@ -176,9 +178,23 @@ class FolderData(DeclaredClasses):
         image_size: height and width in pixels that everything is brought to.
         fit: ``resize`` stretches to ``image_size``; ``crop`` cuts it from the middle, scale kept.
         ignore_index: a mask value that loss and metrics leave out.
+        channels: of images whose numbers are read as their files store them: PNG of 8 or 16 bits, TIFF of 8 or 16 bits
+            or float32, ``.npy``; channels first or last, of one kind in all files. 16 bits count from 0 to 1. None for
+            pictures of red, green and blue, 8 bits each.
+        normalise: ``imagenet``: ImageNet's mean and deviation, for red, green and blue; ``training``: those of the
+            training split, channel by channel; ``none``: numbers as they are, bytes from 0 to 1. None: ``imagenet``
+            for bytes of three channels, else ``training``.
+        values: the mask value of every class by its name, where they are not 0 and up: ``{road: 7, car: 26}``, or
+            ``{background: 0, cell: 255}``.
+        colors: red, green and blue of every class by its name, where masks are colour pictures.
+        ignore_values: with ``values``, those that loss and metrics leave out.
+        ignore_colors: with ``colors``, those that loss and metrics leave out.
         val_fraction: share of the training images that validate where there is no ``val``; chosen by file name.
-        train, val, test: names of the splits' folders.
-        images, masks: names of the folders in each split.
+        train, val, test: names of the splits' folders; or lists of files (``.txt``), below ``root``, of a line an
+            image: its stem, its path below ``root``, or its path and its mask's.
+        images, masks: names of the folders in each split, below ``root`` of a split that is a list. Or patterns with
+            ``{stem}`` for what an image and its mask have in common, folders too, and ``{split}`` for the split's name
+            where it is not the first folder: ``gtFine/{split}/{stem}_labelIds.png``, ``{split}annot``.
         groups: classes whose F1 is also reported merged, as the objective ``f1_NAME``, by the group's name; members by
             name or number. ``overall`` is what face parsing reports first: the union of the inner parts.
         left_out: classes that mIoU and the mean F1 leave out, such as hair in face parsing; by name or number.
@@ -196,6 +212,12 @@ class FolderData(DeclaredClasses):
     image_size: ImageSize
     fit: Literal["resize", "crop"] = "resize"
     ignore_index: Annotated[WholeNumber, Field(ge=0, le=255)] | None = None
+    channels: Annotated[PositiveInt, Field(le=4096)] | None = None
+    normalise: Literal["imagenet", "training", "none"] | None = None
+    values: Values = None
+    colors: Colours = None
+    ignore_values: tuple[MaskValue, ...] = ()
+    ignore_colors: tuple[Rgb, ...] = ()
     val_fraction: Annotated[Number, Field(gt=0, lt=1)] = 0.2
     train: str = "train"
     val: str = "val"
@@ -216,6 +238,62 @@ class FolderData(DeclaredClasses):
                 "it is scored at that scale already"
             )
         return self
+
+    @model_validator(mode="after")
+    def _check_channels(self) -> Self:
+        if self.channels not in (None, 3) and self.normalise == "imagenet":
+            raise ValueError(f"normalise: imagenet is for red, green and blue, not for {self.channels} channels")
+        if self.channels not in (None, 3) and self.augmentation.colour != Colour():
+            raise ValueError(
+                f"augmentation.colour is for red, green and blue, not for {self.channels} channels; leave it out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_table(self) -> Self:
+        if self.values is not None and self.colors is not None:
+            raise ValueError("values and colors: masks hold one or the other; leave one out")
+        for key, table in (("values", self.values), ("colors", self.colors)):
+            ignored = getattr(self, f"ignore_{key}")
+            if table is None and ignored:
+                raise ValueError(f"ignore_{key}: goes with {key}; give that, or ignore_index for a class's number")
+            if table is not None and self.ignore_index is not None:
+                raise ValueError(f"ignore_index: with {key} say ignore_{key}")
+            if table is not None and set(ordered(table, self.class_names, key)) & set(ignored):
+                raise ValueError(f"ignore_{key}: names what a class has in {key}; it is one or the other")
+        return self
+
+    @property
+    def has_patterns(self) -> bool:
+        """Whether lists or patterns name the files, and not the usual folders."""
+        lists = any(place.endswith(".txt") for place in (self.train, self.val, self.test))
+        return lists or "{" in self.images or "{" in self.masks
+
+    @model_validator(mode="after")
+    def _check_patterns(self) -> Self:
+        for key in ("images", "masks"):
+            pattern = getattr(self, key)
+            if "{" in pattern.replace("{stem}", "").replace("{split}", ""):
+                raise ValueError(f"{key}: {pattern!r} may hold {{stem}} and {{split}}, nothing else in braces")
+            if pattern.startswith("/") or ".." in pattern.split("/"):
+                raise ValueError(f"{key}: {pattern!r} is a place below data.root; give that as root")
+        return self
+
+    @property
+    def mask_table(self) -> MaskTable | None:
+        """What stands for the classes in masks; None where their numbers do."""
+        if self.colors is not None:
+            colours = ordered(self.colors, self.class_names, "colors")
+            return MaskTable(colours=colours, ignored_colours=self.ignore_colors)
+        if self.values is not None:
+            values = ordered(self.values, self.class_names, "values")
+            return MaskTable(values=values, ignored_values=self.ignore_values)
+        return None
+
+    @property
+    def ignored(self) -> int | None:
+        """The byte of pixels that loss and metrics leave out."""
+        return IGNORED if self.ignore_values or self.ignore_colors else self.ignore_index
 
 
 class CamVidData(Specification):

@@ -59,7 +59,7 @@ class PictureFiles:
         return len(self.files)
 
     def read(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
-        """Images ``(n, 3, H, W)`` and masks ``(n, H, W)`` of zeros, both uint8."""
+        """Images ``(n, C, H, W)`` and masks ``(n, H, W)`` uint8 of zeros."""
         images = torch.stack([self.decoder.picture(self.files[int(index)]) for index in indices])
         return images, torch.zeros(len(images), *images.shape[2:], dtype=torch.uint8)
 
@@ -103,7 +103,9 @@ def folder_pictures(folder: Path, decoder: Decoder, like: SegmentationSet) -> Se
     files = picture_files(folder)
     height, width = decoder.image_size
     source: Source = PictureFiles(files, decoder)
-    if 3 * len(files) * height * width <= MEMORY_BOUND:
+    # As bytes of three colours, or as they are stored: four bytes a number at most.
+    values = 3 if decoder.channels is None else 4 * decoder.channels
+    if values * len(files) * height * width <= MEMORY_BOUND:
         images, masks = source.read(range(len(files)))
         source = InMemory(images, masks)
     return like.with_source(source)

@@ -14,6 +14,7 @@ from autorf.deployment.found_field import with_found_field
 from autorf.deployment.measuring import measured
 from autorf.deployment.model_card import Card, write_card
 from autorf.deployment.plain_loading import write_plain
+from autorf.deployment.recipe import Recipe
 from autorf.deployment.study_code import with_code_of
 from autorf.driver.kept_trainings import KeptTrainings, held, result_of
 from autorf.driver.loop import TrialLoop
@@ -106,6 +107,31 @@ def chosen_trial(store: Store, spec: StudySpec, prefix: str | None, *, best: boo
     return winner(store.name, recommended or records, spec.search)
 
 
+def retrained_model(store: Store, prefix: str | None) -> Path:
+    """The folder of a retrained model of a study: that of the trial whose key begins with ``prefix``.
+
+    Without a prefix the only one there is, or, of several, the recommended trial's.
+
+    Raises:
+        InputError: when there is none.
+    """
+    there = sorted(path.parent for path in (store.folder / RETRAINED).glob(f"*/{SIDECAR}"))
+    there = [folder for folder in there if not folder.name.startswith(".")]
+    if not there:
+        raise InputError(f"study {store.name}: no model has been retrained: autorf retrain {store.name}")
+    if prefix is None and len(there) == 1:
+        return there[0]
+    key = chosen_trial(store, study_spec(store), prefix).key
+    folder = store.folder / RETRAINED / key
+    if folder not in there:
+        keys = ", ".join(folder.name for folder in there)
+        raise InputError(
+            f"study {store.name}: the trial {key} has not been retrained, but {keys}; choose with --trial, or run "
+            f"autorf retrain {store.name} --trial {key}"
+        )
+    return folder
+
+
 def _recommended(store: Store, records: Sequence[Record]) -> list[Record]:
     if not any(record.state == "complete" for record in records):
         return []
@@ -171,7 +197,7 @@ def _retrained(store: Store, spec: StudySpec, root: Path, options: Options, *, f
             return Outcome(target, reason=failed, note=note)
         jobs = _best_first(jobs, spec, options)
         card = _card(store.name, record, jobs, splits, options)
-        _move_into_place(work, jobs, card, target)
+        _move_into_place(work, jobs, card, Recipe.of(jobs[0].trial_spec, splits), target)
     facts = {**asdict(options), "epochs": card.epochs, "seeds": list(seeds), "seconds": card.train_seconds}
     store.add_retrain(record.key, {**{name: facts[name] for name in facts if name != "trial"}, "fixed": card.fixed})
     return Outcome(target, card, note=note)
@@ -317,7 +343,7 @@ def _write_plain(folder: Path, card: Card) -> bool:
     return write_plain(folder, model, card.spec, len(card.class_names))
 
 
-def _move_into_place(work: Path, jobs: Sequence[Job], card: Card, target: Path) -> None:
+def _move_into_place(work: Path, jobs: Sequence[Job], card: Card, recipe: Recipe, target: Path) -> None:
     """Assemble the folder beside its place, then rename it there."""
     done = work / "finished"
     shutil.rmtree(done, ignore_errors=True)
@@ -326,6 +352,7 @@ def _move_into_place(work: Path, jobs: Sequence[Job], card: Card, target: Path) 
         folder.mkdir(parents=True)
         for name in (WEIGHTS, SIDECAR):
             shutil.copy2(job.folder / name, folder / name)
+        recipe.write(folder)
     write_card(done, replace(card, plain=_write_plain(done, card)))
     if target.exists():
         shutil.rmtree(work / "replaced", ignore_errors=True)

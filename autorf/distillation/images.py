@@ -5,7 +5,9 @@ from typing import NamedTuple
 
 from autorf.data import DataSpec, SegmentationSet, Splits, channels_of
 from autorf.data.decoding import Decoder
+from autorf.data.folder import folder_decoder, number_kind
 from autorf.data.picture_spec import Pictures
+from autorf.data.spec import FolderData
 from autorf.data.unlabelled import folder_pictures, split_labels, without_labels
 from autorf.errors import InputError
 from autorf.study.distill_spec import UnlabelledSpec
@@ -42,11 +44,17 @@ def stage_images(splits: Splits, data: DataSpec, unlabelled: UnlabelledSpec | No
             )
         return StageImages(splits, without_labels(splits.test))
     assert unlabelled.folder is not None, "one of the three is given"
+    return StageImages(splits, folder_pictures(unlabelled.folder, _decoder(splits, data), splits.train))
+
+
+def _decoder(splits: Splits, data: DataSpec) -> Decoder:
+    """What reads unlabelled files as the data set's own images are read."""
+    if isinstance(data, FolderData):
+        return replace(folder_decoder(data), kind=number_kind(data))
     if channels_of(data) != 3:
         raise InputError(
             f"distill.unlabelled.folder: pictures have 3 channels, the images of {data.name} {channels_of(data)}; give "
             "labelled, for images of the data set itself"
         )
     pictures = getattr(data, "pictures", None) or Pictures()
-    decoder = Decoder(splits.image_size, splits.n_classes, fit=getattr(data, "fit", "resize"), pictures=pictures)
-    return StageImages(splits, folder_pictures(unlabelled.folder, decoder, splits.train))
+    return Decoder(splits.image_size, splits.n_classes, fit=getattr(data, "fit", "resize"), pictures=pictures)

@@ -52,10 +52,7 @@ def distillation_sum(
     _check(student, teacher, temperature)
     with torch.autocast(student.device.type, enabled=False):
         # Sums over all pixels of a batch need more than half precision.
-        student, teacher = (
-            scores if scores.dtype == torch.float64 else scores.float() for scores in (student, teacher)
-        )
-        teacher = teacher.detach()
+        student, teacher = _precise(student), _precise(teacher.detach())
         labelled = labels != ignored
         taught = labelled & ~hardest(teacher, labels, ignored, top_k) if top_k else labelled
         if class_weights is not None:

@@ -21,6 +21,7 @@ from autorf.fields import receptive_field
 from autorf.networks import build
 from autorf.networks.checkpoint import notes_kept
 from autorf.networks.multipath import numbered_paths
+from autorf.networks.spec import ModelSpec
 from autorf.own_code.importing import active_digest, importable
 from autorf.running.cost import PeakMemory, costs
 from autorf.running.evidence import Evidence, write_evidence
@@ -227,8 +228,26 @@ def trained_model(spec: StudySpec, class_names: Sequence[str], folder: Path) -> 
     Raises:
         InputError: when it is not there, or damaged.
     """
-    plain = spec.model.model_copy(update={"pretrained": False, "weights": None, "encoder_weights": None})
-    return load_model(lambda: _network(spec.model_copy(update={"model": plain}), class_names), folder)
+    return saved_model(folder, spec.model, class_names, channels_of(spec.data), spec.training.threshold)
+
+
+def saved_model(
+    folder: Path, model: ModelSpec, class_names: Sequence[str], channels: int, threshold: float | None
+) -> nn.Module:
+    """A trained model without its study.
+
+    Args:
+        folder: that holds it.
+        model: the network's name; with whatever weights its training began, they are not asked for.
+        class_names: one for each class.
+        channels: of the images.
+        threshold: that it was trained with; None for a channel for every class.
+
+    Raises:
+        InputError: when it is not there, or damaged.
+    """
+    plain = model.model_copy(update={"pretrained": False, "weights": None, "encoder_weights": None})
+    return load_model(lambda: _built(plain, class_names, channels, threshold), folder)
 
 
 def trial_model(spec: StudySpec, trial: Trial, classes: int | Sequence[str]) -> nn.Module:
@@ -248,14 +267,16 @@ def seeded_network(spec: StudySpec, seed: int, classes: int | Sequence[str]) -> 
 
 
 def _network(spec: StudySpec, classes: int | Sequence[str]) -> nn.Module:
+    return _built(spec.model, classes, channels_of(spec.data), spec.training.threshold)
+
+
+def _built(model: ModelSpec, classes: int | Sequence[str], channels: int, threshold: float | None) -> nn.Module:
     """The network as it is built: with a channel for every class, or with one for two classes."""
-    threshold = spec.training.threshold
     if threshold is None:
-        return build(spec.model, classes, channels_of(spec.data))
+        return build(model, classes, channels)
     names = [] if isinstance(classes, int) else list(classes)
-    paths = None if spec.model.paths is None else numbered_paths(spec.model.paths, names)
-    one_channel = build(spec.model.model_copy(update={"paths": paths}), 1, channels_of(spec.data))
-    return with_two_scores(one_channel, threshold)
+    paths = None if model.paths is None else numbered_paths(model.paths, names)
+    return with_two_scores(build(model.model_copy(update={"paths": paths}), 1, channels), threshold)
 
 
 def field_at_start(spec: StudySpec, trial: Trial, classes: int | Sequence[str]) -> Field:

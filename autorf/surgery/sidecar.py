@@ -63,6 +63,7 @@ class Sidecar(Specification):
             with others would take the weights and compute something else.
         weights_sha256: of the weights' names, types, shapes and values.
         builder: of a model that the user's own code builds; the code itself is not saved.
+        prediction: of a retrained model, how pictures become its classes; see :mod:`autorf.deployment.recipe`.
     """
 
     format: Literal["autorf model"] = "autorf model"
@@ -73,6 +74,7 @@ class Sidecar(Specification):
     geometry: dict[str, str]
     weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     builder: Builder | None = None
+    prediction: dict[str, Any] | None = None
 
 
 def read_sidecar(path: Path) -> Sidecar:

@@ -125,9 +125,9 @@ def test_a_colour_mask_is_refused_with_the_repair(pair):
     assert complaint(pair) == f"{pair.mask}: is a colour picture (RGB); {repair}"
 
 
-def test_a_sixteen_bit_mask_is_refused_with_the_repair(pair):
-    save(np.zeros(SIZE, np.uint16), pair.mask)
-    assert complaint(pair).startswith(f"{pair.mask}: holds more than 8 bits a pixel; save the mask as 8-bit PNG")
+def test_a_sixteen_bit_mask_that_holds_no_class_is_refused(pair):
+    save(np.full(SIZE, 300, np.uint16), pair.mask)
+    assert complaint(pair).startswith(f"{pair.mask}: holds the value 300 at 48 pixels; legal are 0 to 2")
 
 
 def test_a_sixteen_bit_image_is_refused(pair):
