@@ -41,7 +41,7 @@ def distill(study: str, root: Path, overrides: list[str], format: str, *, force:
 
 def _print(outcome: Outcome, table: Table) -> None:
     console = Console()
-    lines = Lines(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    lines = Lines(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
     for column in ("", "mIoU", "F1", "parameters", "frames/s", "seeds", "steps"):
         lines.add_column(column, justify="left" if not column else "right", no_wrap=True)
     for row in table.rows:

@@ -20,7 +20,7 @@ def small(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Shell:
 def test_the_table_is_printed_again_as_json_and_the_page_shows_all_side_by_side(small: Shell) -> None:
     done = small.run("distill", "small.yaml", "--quiet")
     assert done.code == 0, done.err
-    assert [line.split("  ")[0].strip() for line in done.out.splitlines()[3:7]] == [
+    assert [line.split("  ")[0].strip() for line in done.out.splitlines()[2:6]] == [
         "teacher", "student alone", "distilled", "+ unlabelled",
     ]  # fmt: skip
     assert "(1 seed, 4 steps against 10): too few to say more." in done.out

@@ -76,30 +76,25 @@ def test_alone_and_taught_students_begin_with_the_same_weights_and_take_equally_
     assert weights(alone) != weights(first) != weights(second)
 
 
-class Refusing:
+class Refusing(InMemory):
     """Images whose labels nobody may ask for."""
 
-    def __init__(self, images: Tensor) -> None:
-        self.images = images
-
-    def __len__(self) -> int:
-        return len(self.images)
-
     def read(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
+        """Nobody is answered."""
         raise AssertionError("a label was read")
 
 
 def test_the_stage_without_labels_never_reads_one(
     taught: dict[str, StageJob], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No class lies above 10: a mask of 200 would break the loss, and train another student if it did not."""
+    """No class lies above 10: who asks for a mask is refused, and one of 200 would break the loss."""
     real = module.stage_images
 
     def crashing(*arguments: object) -> StageImages:
         images = real(*arguments)  # type: ignore[arg-type]
         assert images.unlabelled is not None
         source = images.unlabelled.source.source  # type: ignore[attr-defined]
-        spoiled = InMemory(source.source.images, torch.full_like(source.source.masks, 200))
+        spoiled = Refusing(source.source.images, torch.full_like(source.source.masks, 200))
         without = replace(images.unlabelled.source, source=replace(source, source=spoiled))  # type: ignore[type-var]
         return StageImages(images.splits, images.unlabelled.with_source(without))
 
