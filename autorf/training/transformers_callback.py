@@ -38,7 +38,7 @@ class TransformersCallback(TrainerCallback):
         >>> model = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1))
         >>> model = autorf.adapt(model, autorf.LearnedDilation(targets="0"))
         >>> optimizer = torch.optim.AdamW(autorf.parameter_groups(model, lr=6e-5))
-        >>> more = {"optimizers": (optimizer, None), "callbacks": [autorf.TransformersCallback()]}  # Trainer(..., **more)
+        >>> more = {"optimizers": (optimizer, None), "callbacks": [autorf.TransformersCallback()]}  # for Trainer
     """
 
     def __init__(self) -> None:
