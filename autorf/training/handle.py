@@ -30,6 +30,17 @@ class Handle:
         model: adapted, in training.
         total_steps: optimizer steps of the whole training.
         done: optimizer steps that were taken.
+
+    Examples:
+        >>> import autorf, torch
+        >>> from torch import nn
+        >>> model = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1))
+        >>> optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+        >>> handle = autorf.attach(model, optimizer, autorf.Dilation(targets="0", rate=2), total_steps=10)
+        >>> handle.step()
+        {}
+        >>> handle.state_dict()
+        {'step': 1, 'total_steps': 10, 'methods': [{'method': 'dilation', 'targets': '0', 'rate': 2}]}
     """
 
     def __init__(self, model: nn.Module, total_steps: int) -> None:

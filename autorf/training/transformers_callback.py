@@ -33,11 +33,12 @@ class TransformersCallback(TrainerCallback):
             the methods' parameters; when it is added after the training began.
 
     Examples:
-        The lines beside it::
-
-            model = autorf.adapt(model, autorf.LearnedDilation(targets=r".*layer4.*conv2"))
-            optimizer = torch.optim.AdamW(autorf.parameter_groups(model, lr=6e-5))
-            trainer = Trainer(model, args, optimizers=(optimizer, None), callbacks=[autorf.TransformersCallback()], ...)
+        >>> import autorf, torch
+        >>> from torch import nn
+        >>> model = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1))
+        >>> model = autorf.adapt(model, autorf.LearnedDilation(targets="0"))
+        >>> optimizer = torch.optim.AdamW(autorf.parameter_groups(model, lr=6e-5))
+        >>> more = {"optimizers": (optimizer, None), "callbacks": [autorf.TransformersCallback()]}  # for Trainer
     """
 
     def __init__(self) -> None:
