@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from autorf import ops
     from autorf.advice.checking import check
+    from autorf.deployment.applying import apply
+    from autorf.deployment.patterns import Pattern, pattern_of
     from autorf.deployment.predictor import predict
     from autorf.errors import InputError, SearchWarning, TrainingWarning
     from autorf.fields import receptive_field
     from autorf.methods import Dilation, Inflation, LearnedDilation, PixelAdaptive, ScaleAdaptive
     from autorf.methods.labels import labels
     from autorf.networks import ModelSpec, build
+    from autorf.reporting.functions import compare, report
+    from autorf.store.recorded import record
     from autorf.surgery import (
         adapt,
         adaptations,
@@ -31,7 +35,9 @@ if TYPE_CHECKING:
         verify,
     )
     from autorf.training.callback import ReceptiveFieldCallback
+    from autorf.training.handle import Handle, attach
     from autorf.training.multiscale import MultiScale
+    from autorf.training.transformers_callback import TransformersCallback
 
 __version__ = "0.1.0"
 
@@ -41,15 +47,24 @@ _HOMES = {
     "TrainingWarning": "autorf.errors",
     "Dilation": "autorf.methods",
     "Inflation": "autorf.methods",
+    "Handle": "autorf.training.handle",
     "LearnedDilation": "autorf.methods",
     "PixelAdaptive": "autorf.methods",
     "ScaleAdaptive": "autorf.methods",
     "labels": "autorf.methods.labels",
     "ModelSpec": "autorf.networks",
     "MultiScale": "autorf.training.multiscale",
+    "TransformersCallback": "autorf.training.transformers_callback",
+    "attach": "autorf.training.handle",
     "build": "autorf.networks",
     "check": "autorf.advice.checking",
+    "compare": "autorf.reporting.functions",
+    "record": "autorf.store.recorded",
+    "report": "autorf.reporting.functions",
+    "Pattern": "autorf.deployment.patterns",
     "adapt": "autorf.surgery",
+    "apply": "autorf.deployment.applying",
+    "pattern_of": "autorf.deployment.patterns",
     "adaptations": "autorf.surgery",
     "advance": "autorf.surgery",
     "describe": "autorf.surgery",
@@ -69,21 +84,27 @@ _PACKAGES = ("ops",)
 
 __all__ = [
     "Dilation",
+    "Handle",
     "Inflation",
     "InputError",
     "LearnedDilation",
     "ModelSpec",
     "MultiScale",
+    "Pattern",
     "PixelAdaptive",
     "ReceptiveFieldCallback",
     "ScaleAdaptive",
     "SearchWarning",
     "TrainingWarning",
+    "TransformersCallback",
     "adapt",
     "adaptations",
     "advance",
+    "apply",
+    "attach",
     "build",
     "check",
+    "compare",
     "describe",
     "freeze",
     "labels",
@@ -91,9 +112,12 @@ __all__ = [
     "load",
     "ops",
     "parameter_groups",
+    "pattern_of",
     "plain_state_dict",
     "predict",
     "receptive_field",
+    "record",
+    "report",
     "save",
     "search_again",
     "verify",

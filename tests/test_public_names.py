@@ -6,11 +6,11 @@ import sys
 import autorf
 
 NAMES = {
-    "Dilation", "Inflation", "InputError", "LearnedDilation", "ModelSpec", "MultiScale", "PixelAdaptive",
-    "ReceptiveFieldCallback", "ScaleAdaptive", "SearchWarning", "TrainingWarning", "adapt", "adaptations", "advance",
-    "build", "check", "describe", "freeze",
-    "labels", "learned_values", "load", "ops", "parameter_groups", "plain_state_dict", "predict",
-    "receptive_field", "save", "search_again", "verify",
+    "Dilation", "Handle", "Inflation", "InputError", "LearnedDilation", "ModelSpec", "MultiScale", "Pattern",
+    "PixelAdaptive", "ReceptiveFieldCallback", "ScaleAdaptive", "SearchWarning", "TrainingWarning",
+    "TransformersCallback", "adapt", "adaptations", "advance", "apply", "attach", "build", "check", "compare",
+    "describe", "freeze", "labels", "learned_values", "load", "ops", "parameter_groups", "pattern_of",
+    "plain_state_dict", "predict", "receptive_field", "record", "report", "save", "search_again", "verify",
 }  # fmt: skip
 
 

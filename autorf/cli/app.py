@@ -17,12 +17,31 @@ from autorf.streams import guard_streams, problem_of, unwritable
 app = typer.Typer(
     help="Search and learn the receptive field of segmentation networks.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 
-Study = Annotated[str, typer.Argument(help="A study file, or the name of a built-in study (see: autorf studies).")]
+
+def _studies_that_begin(typed: str) -> list[str]:
+    """For the shell's completion: the built-in studies and those under ``runs``."""
+    from autorf.study import builtin
+
+    own = [path.parent.name for path in RUNS.glob("*/study.db")]
+    return sorted(name for name in {*builtin.names("studies"), *own} if name.startswith(typed))
+
+
+def _patterns_that_begin(typed: str) -> list[str]:
+    from autorf.deployment.patterns import published
+
+    return [name for name in published() if name.startswith(typed)]
+
+
+Study = Annotated[
+    str,
+    typer.Argument(
+        help="A study file, or the name of a built-in study (see: autorf studies).", autocompletion=_studies_that_begin
+    ),
+]
 Model = Annotated[
     str,
     typer.Argument(
@@ -195,6 +214,21 @@ def retrain(
 
 
 @app.command()
+def distill(
+    study: Study,
+    root: Root = RUNS,
+    overrides: Overrides = None,
+    force: Annotated[bool, typer.Option("--force", help="Begin anew, whatever was trained before.")] = False,
+    quiet: Quiet = False,
+    format: ModelFormat = "table",
+) -> int:
+    """Teach the study's model by a larger one, as its section distill says, and compare it with itself alone."""
+    from autorf.cli import distillation
+
+    return distillation.distill(study, root, list(overrides or []), format, force=force, quiet=quiet)
+
+
+@app.command()
 def export(
     study: Study,
     root: Root = RUNS,
@@ -280,6 +314,28 @@ def inspect(
     asked = effective or images or figure or classes
     request = models.EffectiveRequest(images, figure, force, classes) if asked else None
     return models.inspect(model, list(options or []), image_size, format, every_layer=layers, effective=request)
+
+
+@app.command()
+def apply(
+    pattern: Annotated[
+        str,
+        typer.Argument(
+            help="A pattern's file, or the name of a published one, such as hdc.", autocompletion=_patterns_that_begin
+        ),
+    ],
+    model: Model,
+    image_size: ImageSide = "512",
+    classes: Annotated[int, typer.Option(min=1, max=2**16, help="Channels of the model's output.")] = 21,
+    options: Options = None,
+    output: Annotated[Path | None, typer.Option(**_DIR, help="Folder to save the changed model in.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite what the folder holds.")] = False,
+    format: ModelFormat = "table",
+) -> int:
+    """Give a model the dilations of a pattern, and show its receptive field before and after."""
+    from autorf.cli import patterns
+
+    return patterns.apply(pattern, model, list(options or []), image_size, classes, output, format, force=force)
 
 
 @app.command()

@@ -139,11 +139,11 @@ def _images(folder: Path | None, size: tuple[int, int], channels: int) -> list[T
     return [IMAGENET(read_image(file, size)[None]) for file in files]
 
 
-def build_model(name: str, options: list[str]) -> tuple[nn.Module, ModelSpec]:
+def build_model(name: str, options: list[str], classes: int = 21) -> tuple[nn.Module, ModelSpec]:
     """The model of a name and ``key=value`` options, without pretrained weights unless asked for."""
     spec = model_spec(name, options)
     torch.manual_seed(0)  # random weights, but the same ones each time
-    model = quietly(lambda: build(spec).eval())
+    model = quietly(lambda: build(spec, classes).eval())
     assert isinstance(model, nn.Module)
     return model, spec
 

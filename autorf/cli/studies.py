@@ -50,7 +50,7 @@ def search(
     from autorf.driver.search import search as run
 
     spec, source = read_study(study, overrides)
-    _name_code(spec, source)
+    name_code(spec, source)
     if json_lines:
         with json_stdout() as stream:
             outcome = run(
@@ -74,7 +74,7 @@ def search(
     return _status(outcome)
 
 
-def _name_code(spec: StudySpec, source: str) -> None:
+def name_code(spec: StudySpec, source: str) -> None:
     """Say whose code is about to run."""
     if spec.code:
         files = [str(file.path) for file in spec.code.modules.values()]
@@ -97,6 +97,9 @@ def _next_commands(spec: StudySpec, root: Path) -> str:
     return (
         f"Next: autorf compare {spec.name}{where} --format json   the same as data\n"
         f"      autorf report {spec.name}{where}   one page with figures\n"
+        f"      autorf retrain {spec.name}{where}   the recommended field, trained and tested\n"
+        f"      autorf predict {spec.name} PICTURES --output DIR{where}   masks of your pictures\n"
+        f"      autorf export {spec.name}{where}   ONNX\n"
         f"      {opened}   curves of every trial"
     )
 
@@ -113,7 +116,7 @@ def dry_run(study: str, root: Path, overrides: list[str]) -> int:
     from autorf.cli.dry_run import dry_run as run
 
     spec, source = read_study(study, overrides)
-    _name_code(spec, source)
+    name_code(spec, source)
     return run(spec, source, root)
 
 

@@ -5,8 +5,9 @@ import io
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from importlib import import_module
 from math import isfinite
-from typing import Any
+from typing import Any, Literal
 
 from autorf.comparison.breakdown import (
     LEARNED_BEST,
@@ -38,6 +39,7 @@ from autorf.comparison.same_images import SameImages, same_images
 from autorf.comparison.stopped import stopped_notes
 from autorf.comparison.sufficient import MARGIN
 from autorf.comparison.verdict import Verdict, verdict_of
+from autorf.errors import InputError, shown
 from autorf.methods import method_class
 from autorf.statistics import half_width
 from autorf.store.code import accepted_changes
@@ -112,6 +114,25 @@ class Comparison:
             lists = {name: None if values[name] is None else json.dumps(values[name]) for name in _JSON_COLUMNS}
             writer.writerow({**values, **lists})
         return text.getvalue()
+
+    def frame(self, part: Literal["groups", "rows"] = "groups") -> Any:
+        """Configurations over their seeds, or every trial, as a pandas DataFrame; what does not apply is None.
+
+        Args:
+            part: ``groups``, or ``rows``, which has the columns of ``autorf compare --format csv``.
+
+        Raises:
+            InputError: for another part, or without pandas.
+        """
+        if part not in ("groups", "rows"):
+            raise InputError(f"frame: part must be groups or rows, got {shown(part)}")
+        try:
+            pandas: Any = import_module("pandas")
+        except ImportError:
+            raise InputError("frame needs pandas: pip install pandas") from None
+        kind = Group if part == "groups" else Row
+        entries = self.groups if part == "groups" else self.rows
+        return pandas.DataFrame([asdict(entry) for entry in entries], columns=[field.name for field in fields(kind)])
 
     def group_of(self, best: dict[str, Any] | None) -> Group | None:
         """The group that ``verdict.best_manual`` or ``best_learned`` describes."""

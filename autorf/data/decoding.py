@@ -73,6 +73,16 @@ class Decoder:
         self.check_crop(pair.image, pixels)
         return self.fitted(pixels), torch.from_numpy(classes if self.own_masks else self.fitted_classes(classes))
 
+    def picture(self, file: Path) -> Tensor:
+        """The image ``(C, H, W)`` alone, of a picture whose mask nobody reads.
+
+        Raises:
+            InputError: naming a file that is unreadable, or too small to crop.
+        """
+        pixels = self.pixels(file)
+        self.check_crop(file, pixels)
+        return self.fitted(pixels)
+
     def pixels(self, file: Path) -> Pixels:
         """An image file at its own size, upright: ``(h, w, C)``; with ``channels`` what the file stores, else uint8.
 

@@ -67,9 +67,14 @@ class Joined:
         return torch.cat(images), torch.cat(masks)
 
     def _one(self, index: int) -> tuple[Tensor, Tensor]:
+        source, inner = self.place(index)
+        return source.read([inner])
+
+    def place(self, index: int) -> tuple[Source, int]:
+        """The source that an image is in, and its index there."""
         for source in self.sources:
             if index < len(source):
-                return source.read([index])
+                return source, index
             index -= len(source)
         raise IndexError(f"image {index} behind the last")
 

@@ -12,6 +12,7 @@ import autorf
 from autorf.comparison.judging import metric_name
 from autorf.data.normalisation import IMAGENET, Normalisation
 from autorf.deployment.measuring import Measured
+from autorf.deployment.plain_loading import plain_lines
 from autorf.files import write_atomically
 from autorf.networks.spec import NOT_THE_NETWORK
 from autorf.own_code.reference import is_reference
@@ -29,7 +30,7 @@ class Card:
 
     The first of ``seeds`` is the one whose model is shipped; ``full_budget`` says that it was trained as long as the
     study trains; ``multiscale`` are the same models' scores over the sizes that ``evaluation`` names;
-    ``normalisation`` is that of the images.
+    ``normalisation`` is that of the images; ``plain`` says that code without autorf loads the model.
     """
 
     study: str
@@ -51,6 +52,7 @@ class Card:
     full_budget: bool = True
     multiscale: Measured | None = None
     normalisation: Normalisation = IMAGENET
+    plain: bool = False
 
     @property
     def setting(self) -> str:
@@ -141,7 +143,7 @@ validation split, trained anew{" to the full budget" if card.full_budget else ""
 {card.loading("PATH/OF/THIS/FOLDER").rstrip()}
 ```
 
-Input: {_input_words(card)}.
+{_plain_words(card)}Input: {_input_words(card)}.
 Output: class scores `(N, {len(card.class_names)}, H, W)`.
 
 ## Receptive field
@@ -160,6 +162,18 @@ parameters, {card.train_seconds:.0f} s{_fixed_words(card)}.
 
 {", ".join(f"{name} {number}" for name, number in versions().items())}.
 """
+
+
+def _plain_words(card: Card) -> str:
+    """How to load the model without autorf, where that gives the same model."""
+    channels, classes = len(card.normalisation.mean), len(card.class_names)
+    lines = plain_lines(card.spec.model, classes, channels, "PATH/OF/THIS/FOLDER") if card.plain else None
+    if lines is None:
+        return ""
+    return (
+        "Without autorf, by the network's own library, the dilation of every layer in `pattern.json`:\n\n"
+        f"```python\n{lines}```\n\n"
+    )
 
 
 def _input_words(card: Card) -> str:

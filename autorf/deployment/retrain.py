@@ -1,10 +1,7 @@
 """Train what a study recommends, its field fixed, and leave a folder that others can load."""
 
-import fcntl
 import json
-import os
 import shutil
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -16,13 +13,15 @@ from autorf.data import Splits, load
 from autorf.deployment.found_field import with_found_field
 from autorf.deployment.measuring import measured
 from autorf.deployment.model_card import Card, write_card
+from autorf.deployment.plain_loading import write_plain
 from autorf.deployment.recipe import Recipe
 from autorf.deployment.study_code import with_code_of
-from autorf.driver.loop import TrialLoop, TrialSource
+from autorf.driver.kept_trainings import KeptTrainings, held, result_of
+from autorf.driver.loop import TrialLoop
 from autorf.driver.progress import open_progress
 from autorf.driver.search import check_writable
 from autorf.errors import InputError
-from autorf.executors import Event, Failure, make_local
+from autorf.executors import make_local
 from autorf.files import write_atomically
 from autorf.own_code.importing import importable
 from autorf.running.evidence import Evidence, read_evidence, write_evidence
@@ -36,13 +35,12 @@ from autorf.study.objectives import sign
 from autorf.study.spec import StorageSpec, StudySpec, counted
 from autorf.study.trial import trial_from
 from autorf.surgery.storage import SIDECAR, WEIGHTS
-from autorf.training.results import EpochReport, TrialResult
 from autorf.training.resuming import clear_checkpoints
 
 RETRAINED = "retrained"
 """The folder in a study's folder that holds one folder a retrained trial."""
 
-_RESULT, _REQUEST = "result.json", "request.json"
+_REQUEST = "request.json"
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,16 @@ class Outcome:
 
 
 def study_spec(store: Store) -> StudySpec:
-    """The study file as it was when the study began."""
+    """The study file as it was when the study began.
+
+    Raises:
+        InputError: for a study whose trainings were recorded.
+    """
+    if "model" not in (store.spec or {"model": None}):
+        raise InputError(
+            f"study {store.name!r} was recorded from trainings elsewhere, so its models are there; it can be compared "
+            "and reported"
+        )
     return parse(StudySpec, store.spec or {}, f"study {store.name}")
 
 
@@ -221,7 +228,7 @@ def _best_first(jobs: Sequence[Job], spec: StudySpec, options: Options) -> list[
         # Nothing was held out that could choose one.
         return list(jobs)
     name = objective(spec.search)
-    return sorted(jobs, key=lambda job: -sign(name) * _result(job).by_name.get(name, 0.0))
+    return sorted(jobs, key=lambda job: -sign(name) * result_of(job).by_name.get(name, 0.0))
 
 
 def _stripped(spec: StudySpec, options: Options) -> StudySpec:
@@ -237,16 +244,9 @@ def _stripped(spec: StudySpec, options: Options) -> StudySpec:
 def _work_folder(target: Path, request: dict[str, Any], force: bool) -> Iterator[Path]:
     """Where an unfinished retrain keeps its state; held by one process at a time."""
     work = target.parent / f".{target.name}.unfinished"
-    work.mkdir(parents=True, exist_ok=True)
-    held = os.open(work, os.O_RDONLY)
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with held(work, f"{target}: another process is retraining this trial; wait for it"):
         _same_request(work, json.loads(json.dumps(request)), force)
         yield work
-    except BlockingIOError:
-        raise InputError(f"{target}: another process is retraining this trial; wait for it") from None
-    finally:
-        os.close(held)
 
 
 def _same_request(work: Path, request: dict[str, Any], force: bool) -> None:
@@ -264,61 +264,15 @@ def _same_request(work: Path, request: dict[str, Any], force: bool) -> None:
     write_atomically(path, json.dumps(request))
 
 
-class _Trainings(TrialSource):
-    """The jobs that have no result yet, each run once; a result is kept in its job's folder.
-
-    Attributes:
-        reason: why a training failed, if one did.
-    """
-
-    def __init__(self, jobs: Sequence[Job]) -> None:
-        self._jobs = {job.row: job for job in jobs if not _result_path(job).is_file()}
-        self.records = [
-            Record(row, job.key, job.configuration, job.seed, "waiting", 1, job.trial)
-            for row, job in self._jobs.items()
-        ]
-        self._waiting = deque(self.records)
-        self.reason: str | None = None
-
-    def next(self) -> Record | None:
-        """The next seed's training."""
-        return self._waiting.popleft() if self._waiting else None
-
-    def job(self, record: Record) -> Job:
-        """The job of a training."""
-        return self._jobs[record.row]
-
-    def epoch(self, record: Record, measured: EpochReport) -> Record:
-        """Nothing is kept of an epoch but the worker's own checkpoint."""
-        return replace(record, history=(*record.history, measured))
-
-    def end(self, record: Record, event: Event) -> Record:
-        """Keep the result; a training that failed is not repeated."""
-        if isinstance(event.payload, TrialResult):
-            write_atomically(_result_path(self.job(record)), json.dumps(event.payload.to_json()))
-            return replace(record, state="complete", result=event.payload)
-        assert isinstance(event.payload, Failure), "an epoch is no end"
-        self.reason = event.payload.reason
-        return replace(record, state="failed", reason=self.reason)
-
-
-def _result_path(job: Job) -> Path:
-    return job.folder / _RESULT
-
-
 def _is_fixed(record: Record, job: Job) -> bool:
     """Whether the training had the field that the trial found only in the end."""
     searched = trial_from(record.configuration, record.seed).method
     return job.trial.method.not_lengthened() != searched.not_lengthened()
 
 
-def _result(job: Job) -> TrialResult:
-    return TrialResult.from_json(json.loads(_result_path(job).read_text()))
-
-
 def _train(jobs: Sequence[Job], quiet: bool) -> str | None:
     """Run the jobs that have no result yet; the reason why one failed, if one did."""
-    trainings = _Trainings(jobs)
+    trainings = KeptTrainings(jobs)
     if not trainings.records:
         return None
     spec, first = jobs[0].spec, trainings.records[0]
@@ -330,7 +284,7 @@ def _train(jobs: Sequence[Job], quiet: bool) -> str | None:
 
 
 def _card(study: str, record: Record, jobs: Sequence[Job], splits: Splits, options: Options) -> Card:
-    results = [_result(job) for job in jobs]
+    results = [result_of(job) for job in jobs]
     split: str | None = "test" if splits.test is not None else None if options.with_val else "val"
     evidence = [_evidence(job, split) for job in jobs] if split else []
     multiscale = split is not None and jobs[0].spec.evaluation.asked
@@ -381,6 +335,14 @@ def _evidence(job: Job, split: str, *, multiscale: bool = False) -> Evidence:
     return evidence
 
 
+def _write_plain(folder: Path, card: Card) -> bool:
+    """Write the model's pattern; whether code without autorf can load the model."""
+    from autorf.running.runner import trained_model
+
+    model = trained_model(card.spec, card.class_names, folder)
+    return write_plain(folder, model, card.spec, len(card.class_names))
+
+
 def _move_into_place(work: Path, jobs: Sequence[Job], card: Card, recipe: Recipe, target: Path) -> None:
     """Assemble the folder beside its place, then rename it there."""
     done = work / "finished"
@@ -391,7 +353,7 @@ def _move_into_place(work: Path, jobs: Sequence[Job], card: Card, recipe: Recipe
         for name in (WEIGHTS, SIDECAR):
             shutil.copy2(job.folder / name, folder / name)
         recipe.write(folder)
-    write_card(done, card)
+    write_card(done, replace(card, plain=_write_plain(done, card)))
     if target.exists():
         shutil.rmtree(work / "replaced", ignore_errors=True)
         target.rename(work / "replaced")

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TextIO
 
@@ -31,6 +31,7 @@ class Progress(Listener):
         records: its trials so far.
         expected: how many there will be where a sampler draws the later ones, as far as that is known.
         clock: seconds, for the time left.
+        epochs: how many each trains, by its key, where that is not what its configuration says.
     """
 
     def __init__(
@@ -40,8 +41,10 @@ class Progress(Listener):
         *,
         expected: int = 0,
         clock: Callable[[], float] = time.monotonic,
+        epochs: Mapping[str, int] | None = None,
     ) -> None:
         self.spec = spec
+        self._epochs = epochs or {}
         self._expected = expected
         self.records = {record.key: record for record in records}
         self.running: dict[str, float] = {}
@@ -107,6 +110,8 @@ class Progress(Listener):
 
     def epochs_of(self, record: Record) -> int:
         """How many epochs, or validations of a training counted in steps, a trial trains."""
+        if record.key in self._epochs:
+            return self._epochs[record.key]
         if record.trial is not None and not record.trial.method.trained:
             return 0
         spec = spec_of(self.spec, record.trial) if record.trial else self.spec
@@ -137,8 +142,9 @@ class TerminalProgress(Progress):
         expected: int = 0,
         title: str | None = None,
         console: Console | None = None,
+        epochs: Mapping[str, int] | None = None,
     ) -> None:
-        super().__init__(spec, records, expected=expected)
+        super().__init__(spec, records, expected=expected, epochs=epochs)
         self.console = console or Console()
         self._title = title or f"study {spec.name}"
         self._live = Live(console=self.console, get_renderable=self._view, refresh_per_second=2, transient=True)
@@ -278,13 +284,14 @@ def open_progress(
     quiet: bool = False,
     json_lines: TextIO | None = None,
     title: str | None = None,
+    epochs: Mapping[str, int] | None = None,
 ) -> Progress:
-    """The display that was asked for; ``title`` in place of the study's name."""
+    """The display that was asked for; ``title`` in place of the study's name, ``epochs`` of each record by its key."""
     if json_lines is not None:
         return JsonLines(spec, records, json_lines, expected=expected)
     if quiet:
-        return Progress(spec, records, expected=expected)
-    return TerminalProgress(spec, records, expected=expected, title=title)
+        return Progress(spec, records, expected=expected, epochs=epochs)
+    return TerminalProgress(spec, records, expected=expected, title=title, epochs=epochs)
 
 
 def _who(record: Record) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def _run(job: Job, report: Report, stopped: Callable[[], bool], processes: Mappi
     spec = job.trial_spec
     torch.set_num_threads(spec.training.threads)
     memory = PeakMemory()
-    splits = _splits(spec.data)
+    splits = splits_of(spec.data)
     if job.first_step:
         return _first_step(job, splits)
     if job.with_val:
@@ -89,11 +89,40 @@ def _run(job: Job, report: Report, stopped: Callable[[], bool], processes: Mappi
     train = splits.train.with_augmentation(spec.data.augmentation, job.seed)
     model = trial_model(spec, job.trial, splits.class_names)
     module = SegmentationModule(model, spec.training, splits)
+    period = spec.training.validate_every
+    images = loader(train, spec.training.batch_size, job.seed, shuffle=True, period=period)
+    early_stop = _early_stop(spec, job.trial, len(train))
+    return fitted(
+        job, module, images if job.trial.method.trained else None, report, stopped, memory, processes, early_stop
+    )
+
+
+def fitted(
+    job: Job,
+    module: SegmentationModule,
+    images: Images | None,
+    report: Report,
+    stopped: Callable[[], bool],
+    memory: PeakMemory,
+    processes: Mapping[str, Any] | None = None,
+    early_stop: EarlyStop | None = None,
+) -> TrialResult:
+    """Train ``module``, from the job's last checkpoint where there is one, and measure what it became.
+
+    Args:
+        job: whose folder takes checkpoints, evidence and the model.
+        module: what is trained, with the data that it is validated on.
+        images: its training batches; None to validate it as it is.
+        report, stopped, processes: see :func:`run`.
+        memory: whose peak is told.
+        early_stop: ends the training where it no longer improves.
+    """
+    spec, model, splits = job.trial_spec, module.model, module.splits
+    shard = own_shard()
     field = FieldMeter(model, spec)
     collector = EvidenceCollector(splits)
     running_costs = RunningCosts(spec, memory)
     steps = spec.training.steps
-    early_stop = _early_stop(spec, job.trial, len(train))
     checkpoint = EpochCheckpoint(
         job.folder, job.seed, field, running_costs.told_with(report, model), stopped, job.reached, steps, early_stop
     )
@@ -103,11 +132,9 @@ def _run(job: Job, report: Report, stopped: Callable[[], bool], processes: Mappi
     fused = _multiscale(spec, splits)
     trainer = _trainer(spec, [ReceptiveFieldCallback(steps), collector, *fused, checkpoint], processes)
     running_costs.device = trainer.strategy.root_device
-    period = spec.training.validate_every
-    images = loader(train, spec.training.batch_size, job.seed, shuffle=True, period=period)
     held_out = loader(splits.val, spec.training.batch_size, job.seed, shuffle=False)
-    trained = job.trial.method.trained
-    _fit(trainer, module, images if trained else None, held_out, resumed)
+    trained = images is not None
+    _fit(trainer, module, images, held_out, resumed)
     if checkpoint.stopped_early:
         # That its last validation was the last nobody knew when it began, so it gathered no evidence.
         _validate(trainer, module, held_out)
@@ -179,7 +206,7 @@ def evaluate(job: Job, *, test: bool = True, multiscale: bool = False) -> Eviden
 def _evaluate(job: Job, *, test: bool, multiscale: bool) -> Evidence:
     spec = job.trial_spec
     torch.set_num_threads(spec.training.threads)
-    splits = _splits(spec.data).tested() if test else _splits(spec.data)
+    splits = splits_of(spec.data).tested() if test else splits_of(spec.data)
     module = SegmentationModule(trained_model(spec, splits.class_names, job.folder), spec.training, splits)
     collector = MultiScaleEvaluation(splits, spec.evaluation) if multiscale else EvidenceCollector(splits)
     with warnings.catch_warnings():
@@ -228,10 +255,15 @@ def trial_model(spec: StudySpec, trial: Trial, classes: int | Sequence[str]) -> 
 
     ``spec`` is the study as the trial has it, see :func:`autorf.study.trial.spec_of`.
     """
-    torch.manual_seed(trial.seed)
-    with notes_kept():
-        model = _network(spec, classes)
+    model = seeded_network(spec, trial.seed, classes)
     return adapt(model, trial.method) if trial.method.trained else model
+
+
+def seeded_network(spec: StudySpec, seed: int, classes: int | Sequence[str]) -> nn.Module:
+    """The network of a study as it is built, its weights drawn from ``seed``."""
+    torch.manual_seed(seed)
+    with notes_kept():
+        return _network(spec, classes)
 
 
 def _network(spec: StudySpec, classes: int | Sequence[str]) -> nn.Module:
@@ -300,13 +332,13 @@ class FieldMeter:
         return self._known[values]
 
 
-def _splits(spec: DataSpec) -> Splits:
+def splits_of(spec: DataSpec) -> Splits:
+    """A data set, read once for all trials of a process; of own code as it is now."""
     return _splits_by(spec, active_digest())
 
 
 @lru_cache(maxsize=1)
 def _splits_by(spec: DataSpec, code: str | None) -> Splits:
-    """Read once for all trials of a process; of own code as it is now."""
     return load(spec)
 
 

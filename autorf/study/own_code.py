@@ -17,7 +17,7 @@ def references_of(spec: StudySpec, source: str) -> list[Reference]:
     """
     spaces = read_spaces(spec.search_space, source, spec)
     choices = [axis.choices for space in spaces for axis in space.axes.values()]
-    plain = spec.model_dump(mode="json", include={"data", "model", "training"})
+    plain = spec.model_dump(mode="json", include={"data", "model", "training", "distill"})
     try:
         return list(references_in([plain, choices]))
     except ValueError as error:

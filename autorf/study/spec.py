@@ -10,10 +10,11 @@ from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from autorf import plugins
 from autorf.data import DataSpec
-from autorf.errors import InputError, near_names, shown_place
+from autorf.errors import InputError, near_names, shown, shown_place
 from autorf.networks.spec import ModelSpec
 from autorf.own_code.code import OwnCode
 from autorf.specification import Number, PositiveFloat, PositiveInt, Specification, Url, WholeNumber, parse
+from autorf.study.distill_spec import DistillSpec
 from autorf.study.evaluation_spec import EvaluationSpec
 from autorf.study.objectives import group_of, parse_constraint
 from autorf.study.plain_yaml import MOST_CHARACTERS, parse_yaml
@@ -28,6 +29,18 @@ def _safe_name(name: str) -> str:
             "beginning with a letter or digit"
         )
     return name
+
+
+def checked_name(name: object, where: str) -> str:
+    """A study's name that is given to a function.
+
+    Raises:
+        InputError: unless it can be a folder's name.
+    """
+    try:
+        return _safe_name(name if isinstance(name, str) else "")
+    except ValueError as error:
+        raise InputError(f"{where} {shown(name)}: {error}") from None
 
 
 def _mlflow_uri(uri: str) -> str:
@@ -181,6 +194,8 @@ class StudySpec(Specification):
         executor: where trials run.
         storage: where the study remembers.
         tracking: where results are mirrored.
+        distill: how ``autorf distill`` has ``model`` learn from a larger network; None where it does not. A search
+            takes no notice of it.
     """
 
     name: SafeName
@@ -193,6 +208,7 @@ class StudySpec(Specification):
     executor: ExecutorSpec = ExecutorSpec()
     storage: StorageSpec = StorageSpec()
     tracking: TrackingSpec = TrackingSpec()
+    distill: DistillSpec | None = None
     _n_train: int | None = PrivateAttr(None)
     _code: OwnCode | None = PrivateAttr(None)
 

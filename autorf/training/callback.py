@@ -1,7 +1,9 @@
 """The callback that puts methods into a model, and moves them through a training."""
 
+import json
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import StochasticWeightAveraging, WeightAveraging
@@ -16,6 +18,10 @@ from autorf.surgery import adapt, adaptations, advance, describe, learned_values
 from autorf.surgery.repetition import all_done, allow_repetition
 from autorf.surgery.verification import say_problems
 from autorf.training.gradient_scale import check_gradient_scale
+from autorf.training.handle import canonical_method
+
+RECORD = "autorf_record"
+"""The key of a checkpoint that says what was changed in the model."""
 
 COPIES = (StochasticWeightAveraging, WeightAveraging)
 """Callbacks that copy the model when they are set up."""
@@ -61,6 +67,7 @@ class ReceptiveFieldCallback(lightning.Callback):
         if not isinstance(module, str):
             raise InputError(f"ReceptiveFieldCallback: module must be a name, got {kind_of(module)}")
         self.module = module
+        self.total_steps = 0
 
     def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         """Adapt the model, before the module's own ``setup`` and its optimizers."""
@@ -104,10 +111,35 @@ class ReceptiveFieldCallback(lightning.Callback):
     def _advance(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         advance(pl_module, min(_steps_done(trainer), self.total_steps), self.total_steps)
 
+    def on_save_checkpoint(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Save with each checkpoint what was changed in the model: the state alone does not say it."""
+        checkpoint[RECORD] = _record(pl_module)
+
+    def on_load_checkpoint(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Refuse to go on from a training by other methods; checkpoints of before say nothing.
+
+        Raises:
+            InputError: naming both.
+        """
+        saved, own = checkpoint.get(RECORD), _record(pl_module)
+        if saved is not None and saved != own:
+            raise InputError(
+                f"ReceptiveFieldCallback: the checkpoint is of a training by {saved}, this one by {own}; adapt "
+                "as it was"
+            )
+
     def on_train_batch_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: object, batch_idx: int
     ) -> None:
         """Enter the state of this step."""
+        if self.total_steps == 0:
+            raise InputError(
+                "ReceptiveFieldCallback was added after the training began; give it to Trainer(callbacks=[...])"
+            )
         self._advance(trainer, pl_module)
 
     def on_validation_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -133,6 +165,11 @@ class ReceptiveFieldCallback(lightning.Callback):
         if trainer.is_global_zero:
             say_problems(pl_module, stacklevel=2)
             rank_zero_info(f"ReceptiveFieldCallback, after {_steps_done(trainer)} steps:\n{description}")
+
+
+def _record(model: nn.Module) -> str:
+    """The methods in a model, as one text: checkpoints of every kind hold that."""
+    return json.dumps([[canonical_method(done.method), done.names] for done in adaptations(model)])
 
 
 def _several(method: Method | Sequence[Method] | None) -> tuple[Method, ...]:

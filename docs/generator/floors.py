@@ -35,6 +35,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("tracking",),
     ("driver",),
     ("deployment",),
+    ("distillation",),
     ("testing",),
     ("cli",),
 )

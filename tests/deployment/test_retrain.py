@@ -46,7 +46,7 @@ def test_the_winner_is_retrained_tested_and_loads_in_three_lines_elsewhere(
     shipped, other = card.seeds
     assert {shipped, other} == {0, 3}
     assert set(files(outcome.folder)) == {
-        "README.md", "metrics.json", "model.safetensors", "autorf.json",
+        "README.md", "metrics.json", "model.safetensors", "autorf.json", "pattern.json",
         f"seeds/{other}/model.safetensors", f"seeds/{other}/autorf.json",
     }  # fmt: skip
     assert [path.name for path in outcome.folder.parent.iterdir()] == [keys[LEARNED]]

@@ -3,6 +3,7 @@
 import logging
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import lightning
@@ -218,3 +219,30 @@ def test_what_was_found_is_read_in_every_process(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(type(trainer), "is_global_zero", False)
     callback.on_train_end(trainer, module)
     assert described == [module]
+
+
+def test_a_checkpoint_carries_the_record_and_a_training_by_another_method_does_not_go_on_from_it(
+    tmp_path: Path,
+) -> None:
+    trainer = fitted(Theirs(), ReceptiveFieldCallback(METHOD, module="model"), epochs=1)
+    trainer.save_checkpoint(tmp_path / "one.ckpt")
+    saved = torch.load(tmp_path / "one.ckpt", weights_only=False)
+    assert "learned_dilation" in saved["autorf_record"]
+    again = trainer_with(ReceptiveFieldCallback(METHOD, module="model"), epochs=2)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        again.fit(Theirs(), images(), images(), ckpt_path=tmp_path / "one.ckpt", weights_only=False)
+        assert again.global_step == 2 * BATCHES
+        other = trainer_with(ReceptiveFieldCallback(LearnedDilation(targets="1", search=0.3), module="model"), epochs=2)
+        with pytest.raises(InputError, match=r"the checkpoint is of a training by .*; adapt as it was"):
+            other.fit(Theirs(), images(), images(), ckpt_path=tmp_path / "one.ckpt", weights_only=False)
+
+
+def test_a_callback_that_is_added_after_the_training_began_says_so() -> None:
+    class AddsLate(lightning.Callback):
+        def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+            if not any(isinstance(each, ReceptiveFieldCallback) for each in trainer.callbacks):
+                trainer.callbacks.append(ReceptiveFieldCallback())
+
+    with pytest.raises(InputError, match=r"added after the training began; give it to Trainer\(callbacks="):
+        fitted(Theirs(), AddsLate())
