@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFile
 
 from autorf.data.names import check_file, shown
 from autorf.data.picture_spec import Pictures
@@ -81,8 +81,7 @@ def open_picture(file: Path, pictures: Pictures, *, low_bytes: bool = False) -> 
         _choose_frame(file, picture, pictures.frame)
         check_size(file, (picture.height, picture.width), pictures.max_megapixels)
         if low_bytes:
-            # Read in the other order of bytes, what Pillow takes for the upper one is the lower.
-            picture.tile = [(*tile[:3], str(tile[3]).replace(";16B", ";16L")) for tile in picture.tile]
+            _swap_bytes(picture)
         _load(picture)
         return Picture(_upright(picture), picture.format or "", *_depth(file, picture))
 
@@ -164,6 +163,13 @@ def _load(picture: Image.Image) -> None:
             picture.load()
     else:
         picture.load()
+
+
+def _swap_bytes(picture: Image.Image) -> None:
+    """Have a PNG of 16 bits be read in the other order of bytes: what Pillow takes for the upper one is the lower."""
+    assert isinstance(picture, ImageFile.ImageFile)
+    swapped: list[Any] = [(*tile[:3], str(tile[3]).replace(";16B", ";16L")) for tile in picture.tile]
+    picture.tile = swapped
 
 
 def _upright(picture: Image.Image) -> Image.Image:

@@ -207,6 +207,16 @@ def predict(
 
     Raises:
         InputError: at once for a folder that holds no retrained model; in its turn for a file that cannot be read.
+
+    Examples:
+        >>> import autorf
+        >>> def share(folder, pictures, number):  # of a class's pixels, picture by picture
+        ...     return [(each.classes == number).mean() for each in autorf.predict(folder, pictures)]
+        >>> try:
+        ...     share("nowhere", ["a.jpg"], 1)
+        ... except autorf.InputError as error:
+        ...     print(error)
+        nowhere/autorf.json: no such file; a saved model is a folder written by autorf.save
     """
     check_path("predict", "folder", folder)
     predictor = Predictor(folder, code=code, device=device, tile=tile)

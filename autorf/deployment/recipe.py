@@ -18,7 +18,7 @@ from autorf.networks.spec import ModelSpec
 from autorf.own_code.reference import is_reference
 from autorf.reporting.pictures import palette
 from autorf.running.runner import saved_model
-from autorf.specification import ImageSize, PositiveInt, Specification, WholeNumber, parse
+from autorf.specification import ImageSize, Number, PositiveInt, Specification, WholeNumber, parse
 from autorf.study.spec import StudySpec
 from autorf.surgery.sidecar import read_sidecar
 from autorf.surgery.storage import SIDECAR
@@ -56,7 +56,7 @@ class Recipe(Specification):
 
     version: WholeNumber = VERSION
     model: ModelSpec
-    threshold: float | None = None
+    threshold: Number | None = None
     precision: Literal["32", "bf16"] = "32"
     class_names: tuple[str, ...]
     ignore_index: WholeNumber | None = None
@@ -68,8 +68,8 @@ class Recipe(Specification):
     fit: Literal["resize", "crop"]
     resampling: Literal["pillow", "torch"]
     score_at: Literal["training", "mask"]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    mean: tuple[Number, ...]
+    std: tuple[Number, ...]
     is_rgb: bool
     pictures: Pictures
     stored: str | None = None
