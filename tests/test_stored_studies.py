@@ -80,6 +80,8 @@ def test_a_stored_study_compares_to_what_it_did_but_for_added_fields(root: Path)
     now, before = compared(root, "stored"), json.loads((root / "stored.json").read_text())
     # The verdict is given at equal training now, and says where there was none.
     del before["verdict"]["sentence"]
+    # A row that was added, behind those that were there.
+    assert now["named"].pop()["name"] == "advised field"
     assert unexplained(before, now) == []
     assert now["means"]["absent"] == ["6"]
     assert now["classes"][7]["iou"] == dict.fromkeys(now["classes"][7]["iou"])

@@ -93,7 +93,8 @@ def _by_objects(
     source = "data set" if stated else "validation objects, median of the classes"
     old = NamedGroup("rf = object size", nearest, size, source)
     advised = _advised(manual, size)
-    return (old,) if advised is None else (advised, old)
+    # Whoever reads the JSON by place finds the old rule where it was.
+    return (old,) if advised is None else (old, advised)
 
 
 def _advised(manual: Sequence[Group], object_size: float) -> NamedGroup | None:

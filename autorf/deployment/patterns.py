@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 from torch import nn
@@ -15,7 +15,7 @@ from autorf.methods.dilation import Rate
 from autorf.methods.modules import AdaptiveModule
 from autorf.methods.region import ConstantRegion
 from autorf.ops._arguments import check_module, check_path
-from autorf.specification import PositiveFloat, Specification, parse
+from autorf.specification import PositiveFloat, Specification, WholeNumber, parse
 from autorf.surgery import adaptations
 from autorf.surgery.dry_run import input_channels
 from autorf.surgery.swap import region_at
@@ -24,6 +24,9 @@ from autorf.surgery.wrappers import named_modules, submodule, unwrapped
 
 FILE = "pattern.json"
 """What a retrained model's folder calls it."""
+
+VERSION = 1
+"""Of the layout of the file; another one is refused."""
 
 _PUBLISHED = Path(__file__).with_name("published")
 _BETWEEN = " to "
@@ -49,7 +52,7 @@ class Pattern(Specification):
         {'layer4.2.conv2': (4, 4)}
     """
 
-    autorf_pattern: Literal[1] = 1
+    autorf_pattern: Annotated[WholeNumber, Field(ge=VERSION, le=VERSION)] = VERSION
     rates: dict[str, tuple[Rate, Rate]] = Field(default_factory=dict, max_length=_MOST_PLACES)
     f: dict[str, tuple[PositiveFloat, PositiveFloat]] = Field(default_factory=dict, max_length=_MOST_PLACES)
     rf: tuple[PositiveFloat, PositiveFloat] | None = None
