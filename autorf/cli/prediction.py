@@ -31,7 +31,7 @@ from autorf.errors import InputError, in_short
 from autorf.files import check_output, write_atomically
 from autorf.metrics import Scores
 from autorf.own_code.code import OwnCode
-from autorf.store.store import open_store
+from autorf.store.store import open_store, study_folder
 from autorf.surgery.storage import SIDECAR
 from autorf.training.results import GROUP, METRICS
 
@@ -81,8 +81,10 @@ def predict(model: str, pictures: Sequence[Path], options: Options) -> int:
 def _model(model: str, options: Options) -> tuple[Path, OwnCode | None]:
     """The folder of the model that a study or a folder means, and the study's own code where it has some."""
     folder = Path(model)
-    if folder.is_dir():
-        if not (folder / SIDECAR).is_file():
+    # A study may be called like some folder of the working directory.
+    holds_model = (folder / SIDECAR).is_file()
+    if holds_model or (folder.is_dir() and not _is_study(options.root, model)):
+        if not holds_model:
             raise InputError(f"{folder}: holds no model (no {SIDECAR}); give a folder that autorf retrain wrote")
         if options.trial is not None:
             raise InputError(f"--trial {options.trial}: is for a study; {folder} is a model's folder")
@@ -93,6 +95,11 @@ def _model(model: str, options: Options) -> tuple[Path, OwnCode | None]:
         return folder, None
     accept = options.accept_code_change
     return folder, with_code_of(store, study_spec(store), folder_of(model), accept=accept).code
+
+
+def _is_study(root: Path, name: str) -> bool:
+    """Whether a folder's name is a study's too."""
+    return "/" not in name and study_folder(root, name).is_dir()
 
 
 @contextmanager

@@ -110,6 +110,13 @@ def test_bad_input_is_one_line_and_exit_code_2(ready: Shell, arguments: list[str
     assert said in ready.refused("predict", *arguments, "--output", "out")
 
 
+def test_a_study_is_found_where_a_folder_of_the_working_directory_has_its_name(ready: Shell) -> None:
+    (ready.folder / "resized").mkdir()
+    answer = ready.run("predict", "resized", "val/images/p6.png", "--output", "beside")
+    assert answer.code == 0, answer.err
+    assert (ready.folder / "beside" / "p6.png").is_file()
+
+
 def test_a_study_without_a_retrained_model_says_how_to_get_one(ready: Shell) -> None:
     shutil.rmtree(ready.folder / "runs" / "resized" / "retrained")
     line = ready.refused("predict", "resized", "val/images", "--output", "out")
