@@ -289,6 +289,11 @@ ABOUT = """\
 `k` that loses least on the others; a row without `k` has nothing to choose. Scores are Dice (Loos et al., one training
 a point) or mIoU (ours, means over two or three seeds), so some thousandths are noise. `objects` are the median and the
 largest of the classes' typical sides (the side up to which objects hold half of a class's pixels).
+
+`by what the rest sees` is the rule that `autorf check` prints: 1 x the median object where the network without its
+dilated layers sees less than that, else the whole picture. It has no factor to choose, but it was formed on these
+curves, and one of many was picked: on others it may lose more. Where depth sets the field, the largest of the grid lost
+less still, at a higher price; where a dilation does, no rule comes near, and a search pays.
 """
 
 

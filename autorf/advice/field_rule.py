@@ -13,7 +13,7 @@ OBJECT, PICTURE = "1 x object", "the whole picture"
 _BASIS = {
     OBJECT: "the network sees {rest:g} px without the layers whose dilation is the knob, less than the median kind of "
     "object, so these layers have to see it",
-    PICTURE: "depth sets the field: beyond the objects nothing was lost by seeing more",
+    PICTURE: "depth sets the field: seeing more than the objects lost least on average",
 }
 _UNCERTAINTY = {
     OBJECT: "a starting point for a search: where a dilation sets the field, this lost {dilation} of the metric",
@@ -48,9 +48,9 @@ class Sufficient:
 def advised_field(objects: Sequence[float], image_size: tuple[int, int], rest: float | None) -> Sufficient:
     """A field to begin with, from the objects' size and what sets the network's field.
 
-    A field that grows with depth keeps seeing the centre densely, so more of it loses nothing, and the whole picture
-    was the safest choice. A dilated head looks at few places, and apart: where the rest of the network does not see an
-    object by itself, these should lie on it. Judged in ``benchmarks/results/field_rules.md``.
+    A field that grows with depth keeps seeing the centre densely, and of such a field the whole picture lost little. A
+    dilated head looks at few places, and apart: where the rest of the network does not see an object by itself, these
+    should lie on it. Formed and judged on the curves of ``benchmarks/results/field_rules.md``.
 
     Args:
         objects: the typical side of each kind of object in pixels of the input; not empty.

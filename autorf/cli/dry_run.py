@@ -76,7 +76,7 @@ def _dry_run(spec: StudySpec, source: str, root: Path) -> int:
         lengths += [sum(map(seconds, examples)) / len(examples)] * max(0, drawn)
     workers = min(worker_count(spec), len(lengths))
     console.print(_summary(planned, spec, workers, study_seconds(lengths, workers)), highlight=False, soft_wrap=True)
-    far = beyond_the_image(min((field.rnorm for field in fields.values()), default=0.0), spec)
+    far = beyond_the_image("Every trial", min((field.rnorm for field in fields.values()), default=0.0), spec)
     for line in [_weights(spec), *([far] if far else []), *_places(planned, spec)]:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     for warning in planned.warnings:

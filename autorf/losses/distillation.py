@@ -64,23 +64,6 @@ def distillation_sum(
         return temperature**2 * (each * taught).sum(), taught.sum().to(each.dtype)
 
 
-def distillation(
-    student: Tensor,
-    teacher: Tensor,
-    labels: Tensor,
-    ignored: int,
-    *,
-    temperature: float = 4.0,
-    top_k: int = 0,
-    class_weights: Tensor | None = None,
-) -> Tensor:
-    """The mean of :func:`distillation_sum` over its pixels; 0 where there is none."""
-    total, count = distillation_sum(
-        student, teacher, labels, ignored, temperature=temperature, top_k=top_k, class_weights=class_weights
-    )
-    return total / count.clamp(min=1)
-
-
 def hardest(teacher: Tensor, labels: Tensor, ignored: int, top_k: int) -> Tensor:
     """Which ``top_k`` pixels of each image have the highest cross-entropy of the teacher with the labels.
 

@@ -91,8 +91,8 @@ def test_a_dry_run_prints_the_targets_that_suggest_names_to_paste(shell: Shell) 
     lines = done.out.splitlines()
     at = next(number for number, line in enumerate(lines) if "with model.args.encoder_depth 3 where no targets" in line)
     assert lines[at + 1] == 'targets: ["encoder.layer2.0.conv2", "encoder.layer2.1.conv1", "encoder.layer2.1.conv2"]'
-    beyond = next(line for line in lines if line.startswith("Every field is"))
-    assert "each output sees all of it whatever the dilation" in beyond
+    beyond = next(line for line in lines if line.startswith("Every trial sees"))
+    assert "each output sees all of it, and a larger dilation shows it nothing more" in beyond
     assert "autorf suggest smp:Unet:resnet18 --image-size 48x48" in beyond
     assert "(model.args.encoder_depth)" in beyond
 

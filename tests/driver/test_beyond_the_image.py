@@ -8,6 +8,9 @@ from tests.reports import epoch_report
 
 CONFIGURATIONS: dict[str, dict[str, object]] = {
     "dilation": {"method": "dilation", "rate": 1},
+    "named": {"method": "dilation", "rate": 1, "targets": "head.conv6"},
+    "dilated": {"method": "dilation", "rate": 4},
+    "deeper": {"method": "dilation", "rate": None, "model.stage": 3},
     "inflation": {"method": "inflation", "dilation": 3},
 }
 
@@ -26,11 +29,16 @@ def told(spec: StudySpec, *rnorms: float, method: str = "dilation") -> list[str]
 
 def test_an_unmodified_network_beyond_the_image_is_told_once_with_the_command_that_helps(tiny: StudySpec) -> None:
     (line,) = told(tiny, 6.0, 6.4)
-    assert line.startswith("Every field is 6.0 times the image or more")
+    assert line.startswith("The unmodified network sees 6.0 times the image")
     assert f"autorf suggest {tiny.model.name} --image-size" in line
     assert "model.stage" in line
+    assert told(tiny, 6.0, method="named") == [line]
 
 
 def test_a_field_that_a_dilation_changes_is_not_told(tiny: StudySpec) -> None:
     assert told(tiny, 1.4, 6.0) == []
-    assert told(tiny, 6.0, method="inflation") == []
+
+
+def test_another_trial_that_reports_first_tells_nothing_of_the_unmodified_network(tiny: StudySpec) -> None:
+    for method in ("dilated", "deeper", "inflation"):
+        assert told(tiny, 6.0, method=method) == []
