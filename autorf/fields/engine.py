@@ -82,15 +82,14 @@ def trace(captured: Captured) -> Trace:
     Raises:
         InputError: for an operator without a rule, named with the layer it runs in.
     """
-    program, keys = captured
-    inputs = set(program.graph_signature.user_inputs)
+    graph, image, keys = captured
     fields = [
-        input_field(_shape(node)) if node.name in inputs else Field(_shape(node))
-        for node in program.graph.nodes
+        input_field(_shape(node)) if node.name == image else Field(_shape(node))
+        for node in graph.nodes
         if node.op == "placeholder"
     ]
     notes = _WalkNotes(next(field.shape for field in fields if field.depends_on_input))
-    returned = _Walk(program.graph_module, notes).run(fields)
+    returned = _Walk(graph, notes).run(fields)
     outputs = dict(zip(keys, returned, strict=True)) if keys else {}
     coarsest = notes.coarsest[0], notes.coarsest[1]
     period = notes.period(0), notes.period(1)
@@ -115,7 +114,10 @@ class _WalkNotes:
         plain = is_map(field)
         if plain:
             self.last_map = layer, field
-        for axis, hulls in enumerate(field.axes):
+        # Most operators pass their input's hulls on, which are noted already.
+        noted = {id(hull) for given in call.fields for hulls in given.axes for hull in hulls}
+        for axis, axis_hulls in enumerate(field.axes):
+            hulls = [hull for hull in axis_hulls if id(hull) not in noted]
             steps = [step for hull in hulls for step in steps_along(hull)]
             self.coarsest[axis] = max([self.coarsest[axis], *steps])
             if plain:
@@ -129,20 +131,20 @@ class _WalkNotes:
 class _Walk:
     """The state of walking one graph: the field of every live node."""
 
-    def __init__(self, graph_module: fx.GraphModule, notes: _WalkNotes) -> None:
-        self.graph_module = graph_module
+    def __init__(self, graph: fx.Graph, notes: _WalkNotes) -> None:
+        self._graph = graph
         self._notes = notes
         self._fields: dict[fx.Node, Any] = {}
-        self._roots = storage_roots(graph_module.graph)
-        live = live_nodes(graph_module.graph, self._roots)
+        self._roots = storage_roots(graph)
+        live = live_nodes(graph, self._roots)
         # A field is dropped after its last live reader: those of all nodes together can be larger than memory.
-        self._uses = {node: len(live & set(node.users)) for node in graph_module.graph.nodes}
+        self._uses = {node: len(live & set(node.users)) for node in graph.nodes}
         self._live = live
 
     def run(self, inputs: Sequence[Any]) -> Any:
         """Walk the graph from its placeholders' fields to the field (or fields) it returns."""
         remaining = iter(inputs)
-        for node in self.graph_module.graph.nodes:
+        for node in self._graph.nodes:
             given = next(remaining) if node.op == "placeholder" else None
             if node not in self._live:
                 continue
@@ -165,7 +167,8 @@ class _Walk:
         return self._higher_order(node)
 
     def _attribute(self, node: fx.Node) -> Any:
-        value = self.graph_module.get_submodule(str(node.target)) if "val" not in node.meta else None
+        owner = self._graph.owning_module
+        value = owner.get_submodule(str(node.target)) if owner is not None and "val" not in node.meta else None
         return value if isinstance(value, fx.GraphModule) else Field(_shape(node))
 
     def _call(self, node: fx.Node, target: torch._ops.OpOverload) -> Any:
@@ -202,7 +205,7 @@ class _Walk:
         at = next((i for i, value in enumerate(arguments) if isinstance(value, fx.GraphModule)), None)
         if at is None:
             raise InputError(f"construct {node.target} in layer {layer_name(node)!r} has no receptive-field rule")
-        return _Walk(arguments[at], self._notes).run(arguments[at + 1 :])
+        return _Walk(arguments[at].graph, self._notes).run(arguments[at + 1 :])
 
     def _write_back(self, node: fx.Node, result: Any) -> None:
         """An in-place operator changes its argument, and whatever shares its memory, for all later readers."""

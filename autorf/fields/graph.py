@@ -7,15 +7,15 @@ import logging
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
-from torch.export import ExportedProgram
+from torch import Tensor, fx, nn
 
 from autorf.errors import InputError, near_names
+from autorf.fields.recording import record
 
 Output = str | int | None
 
@@ -27,9 +27,10 @@ MAIN = ("out", "logits")
 
 
 class Captured(NamedTuple):
-    """A graph, and the keys or positions of the maps it returns where these are several."""
+    """A graph, its placeholder of the image, and the keys or positions of its maps where it returns several."""
 
-    program: ExportedProgram
+    graph: fx.Graph
+    image: str
     keys: tuple[str, ...] = ()
 
 
@@ -51,17 +52,41 @@ def capture(
         InputError: if the model refuses this input or cannot be traced.
     """
     image = _example(model, image_size, in_channels)
-    keys: dict[str, None] = {}
-    chosen = _Chosen(model, output, keys.update if every and output is None else None)
-    replaced = _forward_replaced(_forms(model))
-    with _evaluation_mode(model), replaced, _own_checks(model), chosen.watching(), _quiet(), torch.no_grad():
+    with _evaluation_mode(model), _forward_replaced(_forms(model)), _own_checks(model), _quiet(), torch.no_grad():
+        # Whatever cannot be recorded is exported: more slowly, but with values of a kind, and reasons for refusals.
+        with suppress(Exception):
+            return _captured(_recorded, model, image, output, every=every)
         try:
-            return Captured(torch.export.export(chosen, (image,), strict=False), tuple(keys))
+            return _captured(_exported, model, image, output, every=every)
         except InputError:
             raise
         except Exception as error:
             cause = error.cause if isinstance(error, _Stopped) else error
             raise explained(model, image.shape, cause) from cause
+
+
+def _captured(
+    graph: Callable[[nn.Module, Tensor], tuple[fx.Graph, str]],
+    model: nn.Module,
+    image: Tensor,
+    output: Output,
+    *,
+    every: bool,
+) -> Captured:
+    keys: dict[str, None] = {}
+    chosen = _Chosen(model, output, keys.update if every and output is None else None)
+    with chosen.watching():
+        return Captured(*graph(chosen, image), tuple(keys))
+
+
+def _recorded(chosen: nn.Module, image: Tensor) -> tuple[fx.Graph, str]:
+    return record(chosen, image), "image"
+
+
+def _exported(chosen: nn.Module, image: Tensor) -> tuple[fx.Graph, str]:
+    program = torch.export.export(chosen, (image,), strict=False)
+    (name,) = program.graph_signature.user_inputs
+    return program.graph, str(name)
 
 
 OTHER_IMAGE = "try another image_size or in_channels"

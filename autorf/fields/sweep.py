@@ -53,7 +53,7 @@ class DilationSweep:
         if key not in self._captured:
             self._captured[key] = capture(model, image_size, output, in_channels, every=every)
         captured = self._captured[key]
-        for node in captured.program.graph.nodes:
+        for node in captured.graph.nodes:
             if "real_dilated_conv2d" in str(node.target) and layer_name(node) in self._layers:
                 node.args = (*node.args[:3], [self._dilation, self._dilation])
         return captured
