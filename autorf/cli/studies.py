@@ -100,7 +100,7 @@ def _next_commands(spec: StudySpec, root: Path) -> str:
         f"      autorf retrain {spec.name}{where}   the recommended field, trained and tested\n"
         f"      autorf predict {spec.name} PICTURES --output DIR{where}   masks of your pictures\n"
         f"      autorf export {spec.name}{where}   ONNX\n"
-        f"      {opened}   curves of every trial"
+        f'      {opened}   curves of every trial, under "Model training"'
     )
 
 

@@ -56,6 +56,7 @@ def test_search_compare_and_report_know_what_another_package_adds(folder: Path) 
     assert "share of the far taps" in page
 
 
+@pytest.mark.slow
 def test_ray_s_workers_know_what_another_package_adds(folder: Path) -> None:
     study = {**STUDY, "search_space": [{"method": "doubling"}], "executor": {"kind": "ray", "workers": 2}}
     (folder / "outside.yaml").write_text(yaml.safe_dump(study, sort_keys=False))

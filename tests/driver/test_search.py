@@ -208,7 +208,7 @@ def killed_midway(folder: Path, how: signal.Signals) -> int:
     return process.wait(60)
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_an_interrupted_study_resumes_to_the_numbers_of_an_uninterrupted_one(
     finished: tuple[Path, str], tmp_path: Path, how: signal.Signals
 ) -> None:

@@ -216,6 +216,7 @@ def test_a_local_cluster_is_reached_from_this_machine_only_runs_stops_survives_a
     assert not (Path.home() / "ray_results").exists()
 
 
+@pytest.mark.slow
 def test_a_trial_in_two_processes_runs_stops_and_tells_of_a_killed_one(four_epochs: StudySpec, tmp_path: Path) -> None:
     from autorf.executors.ray import RayExecutor
 
