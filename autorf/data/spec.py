@@ -191,8 +191,8 @@ class FolderData(DeclaredClasses, Foldable):
         ignore_values: with ``values``, those that loss and metrics leave out.
         ignore_colors: with ``colors``, those that loss and metrics leave out.
         val_fraction: share of the training images that validate where there is no ``val``; chosen by file name.
-        folds: cross-validation: into how many parts of about equal size the training images are drawn. A trial trains on
-            all but one, which validates it, so that under each seed every image validates once. For data without a
+        folds: cross-validation: into how many parts of about equal size the training images are drawn; a trial trains
+            on all but one, which validates it, and under each seed every image validates once. For data without a
             validation split; the test split is left alone. None validates on one split.
         fold: the part that validates; a search gives it to every trial, and no study file does.
         group_by: with ``folds``, which images stay together, such as all of one patient: ``folder``, those of one
@@ -342,8 +342,8 @@ class FassegData(Foldable):
         root: the folder.
         image_size: height and width in pixels that everything is resized to; the originals are about 512 x 370.
         val_fraction: share of the training images that validate; chosen by file name.
-        folds: cross-validation: into how many parts of about equal size the training images are drawn. A trial trains on
-            all but one, which validates it, so that under each seed every image validates once. For data without a
+        folds: cross-validation: into how many parts of about equal size the training images are drawn; a trial trains
+            on all but one, which validates it, and under each seed every image validates once. For data without a
             validation split; the test split is left alone. None validates on one split.
         fold: the part that validates; a search gives it to every trial, and no study file does.
         group_by: with ``folds``, which images stay together, such as all of one patient: ``folder``, those of one
