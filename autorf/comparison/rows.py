@@ -36,7 +36,7 @@ class Row:
         each: what every branch or layer learned, by name (``f``, ``dilation``), where several learned their own.
         measured: what the trial costs, by name: parameters, flops, latency_ms, peak_memory_mb.
         infeasible: limits of the study that the trial breaks; it is never best then.
-        on_front: whether no other trial beats it in both objectives; None with one objective.
+        on_front: whether no other trial beats it in both objectives; None with one objective, and for a fold.
         attempts: how often it was begun.
         own_seconds: what the training that is reported here has cost: processor time on a CPU, wall time on a GPU.
         spent_seconds: what all attempts have cost, repeated epochs too.
@@ -267,7 +267,7 @@ def _row(record: Record, study: StudyResults, front: set[str] | None) -> Row:
         score=scores.get(study.objectives[0]),
         measured={name: scores[name] for name in COSTS if name in scores},
         infeasible=violated(scores, study.constraints) if record.state == "complete" else [],
-        on_front=None if front is None or not _is_searched(record) else record.key in front,
+        on_front=None if front is None or not _is_searched(record) or record.fold is not None else record.key in front,
         setting=record.setting,
         steps=newest.steps if newest else None,
         device=result.device if result else None,
