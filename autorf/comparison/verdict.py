@@ -138,7 +138,8 @@ def _cost_parts(verdict: Verdict, winner: Group, groups: Sequence[Group]) -> Ite
 def _none_yet(
     manual: Sequence[Group], learned: Sequence[Group], rows: Sequence[Row], constraints: bool, metric: str
 ) -> Verdict:
-    missing = " ".join(["no", *(["manual"] if learned else ["learned"] if manual else []), "trial"])
+    unit = "replicate" if any(row.fold_keys for row in rows) else "trial"
+    missing = " ".join(["no", *(["manual"] if learned else ["learned"] if manual else []), unit])
     states = [row.state for row in rows]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     why = "" if manual or learned else f" ({counts or 'none was begun'})"

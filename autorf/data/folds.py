@@ -71,9 +71,9 @@ def _too_many(spec: Foldable, pairs: Sequence[Pair], n_groups: int) -> str:
     folder = shown(pairs[0].image.parent, 100)
     if spec.group_by is None:
         return f"data.folds: {spec.folds} folds of {len(pairs)} images ({folder}); give at most {len(pairs)}"
-    at_most = f"at most {n_groups}" if n_groups > 1 else "another group_by"
+    at_most, groups = (f"at most {n_groups}", "groups") if n_groups > 1 else ("another group_by", "group")
     return (
-        f"data.folds: {spec.folds} folds of {n_groups} groups (data.group_by; {len(pairs)} images of {folder}): a "
+        f"data.folds: {spec.folds} folds of {n_groups} {groups} (data.group_by; {len(pairs)} images of {folder}): a "
         f"group lies in one fold; give {at_most}"
     )
 

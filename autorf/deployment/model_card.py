@@ -136,7 +136,7 @@ def text(card: Card) -> str:
     trained = f"seed {card.seeds[0]}" if len(card.seeds) == 1 else several
     images = "training and validation" if card.with_val else "training"
     chosen_on = "validation split" if card.folds is None else f"training images, cross-validated in {card.folds} folds"
-    validated = "" if card.folds is None else ", those of all folds: nothing validated this model"
+    folds = "" if card.folds is None else " (all folds: nothing validated this model)"
     return f"""# {card.spec.model.name}, {card.setting}
 
 A segmentation network whose receptive field was chosen by the study `{card.study}` (trial `{card.key}`) on its
@@ -159,7 +159,7 @@ Output: class scores `(N, {len(card.class_names)}, H, W)`.
 
 ## Training
 
-{_length(card)} on {card.n_train} {images} images of `{card.spec.data.name}`{validated}, {trained}; {card.parameters:,}
+{_length(card)} on {card.n_train} {images} images of `{card.spec.data.name}`{folds}, {trained}; {card.parameters:,}
 parameters, {card.train_seconds:.0f} s{_fixed_words(card)}.
 
 {_metric_words(card)}

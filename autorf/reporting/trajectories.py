@@ -98,6 +98,7 @@ def _draw(axes: "Axes", trajectory: Trajectory, *, label_field: bool) -> "Axes":
     hue, quantity = colour(trajectory.method), trajectory.quantity
     draw_window(axes, stepped(trajectory.records[0]), hue)
     for record in trajectory.records:
+        run_label = f"{trajectory.label}, seed {record.seed}{fold_words(record.fold)}"
         epochs = [report.epoch + 1 for report in record.history]
         values = [report.learned[quantity] for report in record.history]
         for name in parts(record.history[-1].learned, quantity) or [quantity]:
@@ -106,7 +107,7 @@ def _draw(axes: "Axes", trajectory: Trajectory, *, label_field: bool) -> "Axes":
             (line,) = axes.plot(times, course, color=hue, linewidth=1.8, marker=mark, alpha=_fade(trajectory))
             tooltip(
                 line,
-                f"{trajectory.label}, seed {record.seed}{fold_words(record.fold)}: {name} {course[0]:.3g} to {course[-1]:.3g}",
+                f"{run_label}: {name} {course[0]:.3g} to {course[-1]:.3g}",
             )
             if name != quantity:
                 # Which branch or layer it is.
@@ -116,7 +117,7 @@ def _draw(axes: "Axes", trajectory: Trajectory, *, label_field: bool) -> "Axes":
         (dashes,) = field.plot(epochs, sides, color=PALETTE["muted"], linewidth=1.2, linestyle=(0, (4, 3)), alpha=0.8)
         tooltip(
             dashes,
-            f"{trajectory.label}, seed {record.seed}{fold_words(record.fold)}: rf {sides[0]:g} to {sides[-1]:g} pixels",
+            f"{run_label}: rf {sides[0]:g} to {sides[-1]:g} pixels",
         )
     axes.set_title(f"{trajectory.method}\n{trajectory.setting}", loc="left", color=hue)
     axes.set_ylabel(trajectory.shown.label)
