@@ -127,7 +127,8 @@ def test_it_says_what_a_replicate_is_and_of_how_many_images() -> None:
     comparison = compare_studies([study(grid(), data={"rule": "content", "splits": splits})])
     assert comparison.notes[0] == (
         "faces is cross-validated: a replicate is all 3 folds of a seed, the confusions of 20 images pooled, each "
-        "image scored once by a model that never saw it; intervals are over replicates, since folds share training images."
+        "image scored once by a model that never saw it; intervals are over replicates, since folds share training "
+        "images."
     )
 
 
