@@ -107,7 +107,7 @@ def _in_folds(planned: StudyPlan) -> str:
     n, seeds = planned.n_configurations or 0, len(planned.seeds)
     words = f"{n} configuration{'s' * (n != 1)} x {seeds} seed{'s' * (seeds != 1)} x {planned.folds} folds"
     baseline = "" if planned.baseline is None else f", and the baseline in {planned.folds}"
-    return f" ({words}{baseline}; {n * seeds} replicates)"
+    return f" ({words}{baseline}; {n * seeds} replicate{'s' * (n * seeds != 1)})"
 
 
 def _length(planned: StudyPlan, spec: StudySpec) -> str:

@@ -160,8 +160,11 @@ def _measured_sizes(studies: Sequence[StudyResults], rows: Sequence[Row], groups
 
 
 def _object_side(evidence: Evidence | None) -> float | None:
-    """Of each class the middle of its pixels, so that specks along the borders of masks do not count as the objects do;
-    of the classes the median, since mIoU weighs them equally."""
+    """The side of the objects of a trial's images; None without evidence or objects.
+
+    Of each class the middle of its pixels, so that specks along the borders of masks do not count as the objects do;
+    of the classes the median, since mIoU weighs them equally.
+    """
     if evidence is None:
         return None
     classes, areas = evidence.objects[:, 1], evidence.object_input_areas

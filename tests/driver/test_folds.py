@@ -13,6 +13,7 @@ from autorf.data import load
 from autorf.deployment import retrain as retraining
 from autorf.deployment.export import export
 from autorf.deployment.found_field import with_found_field
+from autorf.deployment.model_card import text as card_text
 from autorf.deployment.retrain import Options, chosen_trial, retrain, study_spec
 from autorf.driver.controls import planned_controls
 from autorf.driver.plan import plan
@@ -138,18 +139,9 @@ def test_what_is_shipped_is_trained_on_all_folds_and_nothing_chose_its_seed(root
     assert "2 epochs on 8 training images of `folder` (all folds: nothing validated this model), 2 trainings" in text
     assert "the model here is that of seed 7, the first;" in text
     assert "validation split" not in text
-
-
-def test_without_a_test_split_it_has_no_metrics_at_all(root: Path, tmp_path: Path) -> None:
-    store = open_store(root, "folded")
-    pictures = Path(str((store.spec or {})["data"]["root"]))
-    shutil.move(pictures / "test", tmp_path / "away")
-    try:
-        # The study knows its images: without the test split it would be on others.
-        with pytest.raises(InputError, match="began on other images"):
-            retrain(root, "folded", Options(), quiet=True)
-    finally:
-        shutil.move(tmp_path / "away", pictures / "test")
+    untested = card_text(replace(outcome.card, metrics=None, split=None))
+    assert "None: there is no test split with labels, and every other image was trained on." in untested
+    assert "the study's 3 folds tell: `autorf compare folded`." in untested
 
 
 def test_any_fold_names_its_replicate_and_the_first_seed_is_retrained_otherwise(
