@@ -56,16 +56,20 @@ def write_pictures(root: Path, *, test: bool = True) -> Path:
     return root
 
 
-def study(root: Path, **parts: Any) -> StudySpec:
+def study_file(root: Path) -> dict[str, Any]:
     """One dilation under two seeds in three folds."""
-    values = {
+    return {
         **TINY,
         "name": "folded",
         "data": {"name": "folder", "root": str(root), "image_size": 24, "classes": 2, "folds": FOLDS},
         "search_space": [{"method": "dilation", "rate": [1]}],
         "training": {"epochs": 2, "batch_size": 2, "seeds": [0, 1]},
     }
-    return parse_study({**values, **parts}, "folded.yaml")
+
+
+def study(root: Path, **parts: Any) -> StudySpec:
+    """The study of :func:`study_file`, some of its parts others."""
+    return parse_study({**study_file(root), **parts}, "folded.yaml")
 
 
 def run(

@@ -8,21 +8,19 @@ from autorf.comparison import compare_studies
 from tests.cli.conftest import Shell
 from tests.comparison.test_folds import counts, grid
 from tests.folded import fold, study
-from tests.folded_study import study as folded_study
-from tests.folded_study import write_pictures
+from tests.folded_study import study_file, write_pictures
 
 
 @pytest.fixture
 def folded(shell: Shell) -> Shell:
-    spec = folded_study(write_pictures(shell.folder / "pictures"))
-    (shell.folder / "folded.yaml").write_text(yaml.safe_dump(spec.model_dump(mode="json", exclude_defaults=True)))
+    (shell.folder / "folded.yaml").write_text(yaml.safe_dump(study_file(write_pictures(shell.folder / "pictures"))))
     return shell
 
 
 def test_a_dry_run_counts_seeds_and_folds(folded: Shell) -> None:
     done = folded.run("search", "folded.yaml", "--dry-run")
     assert done.code == 0, done.err
-    assert "folded: 6 trials (1 configuration x 2 seeds x 3 folds; 2 replicates), 2 epochs each" in done.out
+    assert "folded: 6 trials (1 configuration x 2 seeds x 3 folds; 2 replicates), 2 epochs" in done.out
     rows = [line.split() for line in done.out.splitlines() if " rate " in line]
     assert [row[4:6] for row in rows] == [[str(seed), str(fold)] for seed in (0, 1) for fold in (0, 1, 2)]
     assert "6 trials, 2 at once: about " in done.out
