@@ -27,7 +27,7 @@ def lines_of_groups(comparison: Comparison) -> list[Line]:
 
 
 def _of_group(group: Group, comparison: Comparison) -> Line:
-    rows = list(members_of(group, comparison.rows).values())
+    rows = list(members_of(group, comparison.members).values())
 
     def average(value: Callable[[Row], float | None]) -> float | None:
         values = [measured for row in rows if (measured := value(row)) is not None]
@@ -35,7 +35,12 @@ def _of_group(group: Group, comparison: Comparison) -> Line:
 
     metric = comparison.metric
     line = _line(comparison, group.configuration, group.method, group.setting, group.study)
-    line |= {"seeds": str(group.n), "rf": side_text(group.rf), "rnorm": f"{group.rnorm:.2f}"}
+    line |= {
+        "seeds": str(group.n),
+        "folds": "" if group.folds is None else str(group.folds),
+        "rf": side_text(group.rf),
+        "rnorm": f"{group.rnorm:.2f}",
+    }
     line |= {"f": _each(learned(rows, "f")), "dil.": _each(learned(rows, "dilation"))}
     line |= {"scale": _each(learned(rows, "scale"))}
     line |= {metric_name(metric): number(group.mean, metric)}
@@ -53,7 +58,8 @@ def line_of_row(row: Row, comparison: Comparison) -> Line:
     """A line for one trial."""
     metric = comparison.metric
     line = _line(comparison, row.configuration, row.method, row.setting, row.study, "" if row.counts else row.state)
-    line |= {"seed": str(row.seed), "rf": "" if row.rf is None else side_text(row.rf), "rnorm": decimals(row.rnorm, 2)}
+    line |= {"seed": str(row.seed), "fold": "" if row.fold is None else str(row.fold)}
+    line |= {"rf": "" if row.rf is None else side_text(row.rf), "rnorm": decimals(row.rnorm, 2)}
     line |= {"f": _each(learned([row], "f")), "dil.": _each(learned([row], "dilation"))}
     line |= {"scale": _each(learned([row], "scale"))}
     line |= {metric_name(metric): _of_cost(row.score, metric)}
@@ -94,8 +100,8 @@ def _marks(comparison: Comparison) -> dict[str, str]:
     verdict = comparison.verdict
     best = {"best manual": verdict.best_manual, "best learned": verdict.best_learned}
     marks = {group.configuration: mark for mark, choice in best.items() if (group := comparison.group_of(choice))}
-    front = {row.configuration: "front" for row in comparison.rows if row.on_front}
-    broken = {row.configuration: "infeasible" for row in comparison.rows if row.infeasible}
+    front = {row.configuration: "front" for row in comparison.members if row.on_front}
+    broken = {row.configuration: "infeasible" for row in comparison.members if row.infeasible}
     controls = {row.configuration: f"control, {row.control}" for row in comparison.rows if row.control}
     both = {configuration: f"{marks[configuration]}, front" for configuration in marks.keys() & front.keys()}
     measured = {named.group.configuration: named.name for named in comparison.named if _is_baseline(named.group)}

@@ -27,7 +27,7 @@ from autorf.comparison.costs import way_of
 from autorf.comparison.judging import metric_name, number, signed
 from autorf.metrics import OVERALL
 from autorf.study.objectives import sign
-from autorf.study.trial import side_text
+from autorf.study.trial import fold_words, side_text
 
 MOST_LINES = 40
 MOST_REASONS = 12
@@ -55,7 +55,7 @@ def print_comparison(comparison: Comparison, shown: Shown = Shown()) -> None:
         console.width = PIPE_WIDTH
     if comparison.recommendation is not None and comparison.rows:
         _say(console, f"{comparison.recommendation.text}\n")
-    if shown.trials or all(group.n == 1 for group in comparison.groups):
+    if shown.trials or (not comparison.replicates and all(group.n == 1 for group in comparison.groups)):
         rows = [row for row in comparison.rows if shown.trials or not (row.control and row.counts)]
         _print_lines(console, comparison, [line_of_row(row, comparison) for row in rows])
     else:
@@ -85,7 +85,7 @@ def _lines_of_sizes(comparison: Comparison) -> list[str]:
 
 def _print_reasons(console: Console, rows: Sequence[Row]) -> None:
     for row in rows[:MOST_REASONS]:
-        _say(console, f"{row.method} ({row.setting}) seed {row.seed}: {row.reason}")
+        _say(console, f"{row.method} ({row.setting}) seed {row.seed}{fold_words(row.fold)}: {row.reason}")
     if len(rows) > MOST_REASONS:
         _say(console, f"{len(rows) - MOST_REASONS} more with a reason: --format csv")
 
@@ -100,7 +100,8 @@ def _print_lines(console: Console, comparison: Comparison, lines: Sequence[Line]
         lines = _best_first(lines, metric_name(comparison.metric), sign(comparison.metric))
     seeds, images = len({row.seed for row in comparison.rows}), comparison.verdict.n_images
     ground = f"{seeds} seeds" if seeds > 1 else "1 seed"
-    title = f"{comparison.study}: validation split{f' ({images} images)' if images else ''}, {ground}"
+    split = "all folds" if comparison.replicates else "validation split"
+    title = f"{comparison.study}: {split}{f' ({images} images)' if images else ''}, {ground}"
     _print_fitting(console, title, lines)
     if left_out:
         _say(console, f"{left_out} more: --format csv or json has them all\n")

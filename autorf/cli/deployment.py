@@ -100,8 +100,13 @@ def _print_card(outcome: Outcome) -> None:
     card = outcome.card
     assert card is not None
     print(outcome.folder)
-    if card.metrics is None:
+    if card.folds is not None:
+        seed = f"; shipped is that of seed {card.seeds[0]}, the first" if len(card.seeds) > 1 else ""
+        print(f"  trained on the {card.n_train} images of all {card.folds} folds: nothing validated this model{seed}")
+    if card.metrics is None and card.folds is None:
         print("  no metrics: no test split with labels, and the validation images were trained on")
+    elif card.metrics is None:
+        print(f"  no metrics: no test split with labels; what its folds scored: autorf compare {card.study}")
     else:
         held = "" if card.split == "test" else ", which chose it: no test split has labels"
         for name, metric in _printed(card.metrics.metrics).items():

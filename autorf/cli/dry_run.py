@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from autorf.cli.exit_codes import DONE
+from autorf.data.fold_spec import n_train_of, n_val_of
 from autorf.driver.beyond_the_image import beyond_the_image
 from autorf.driver.places import placed
 from autorf.driver.plan import StudyPlan, plan
@@ -51,11 +52,13 @@ def _dry_run(spec: StudySpec, source: str, root: Path) -> int:
 
     def seconds(trial: Trial) -> float:
         training = spec_of(spec, trial).training
-        return measured[kind_of(trial)].trial_seconds(training, len(splits.train), len(splits.val))
+        n_train, n_val = n_train_of(spec.data, len(splits.train)), n_val_of(spec.data, len(splits.val))
+        return measured[kind_of(trial)].trial_seconds(training, n_train, n_val)
 
     title = f"{spec.name}: {_count(planned, spec)}, {_length(planned, spec)}"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for column in ("key", "method", "setting", "seed", "rf at start", "rnorm", "time", "memory"):
+    fold = ("fold",) if planned.folds else ()
+    for column in ("key", "method", "setting", "seed", *fold, "rf at start", "rnorm", "time", "memory"):
         table.add_column(column, justify="left" if column in ("key", "method", "setting") else "right", no_wrap=True)
     for trial in planned.trials:
         key = key_of(defaults.to_stored(trial.configuration), trial.seed)
@@ -72,7 +75,7 @@ def _dry_run(spec: StudySpec, source: str, root: Path) -> int:
             network = "".join(f", {key} {value}" for key, value in trial.network)
             cost = f"{_time(seconds(trial))}, {measured[kind_of(trial)].memory_mb} MB"
             console.print(f"a trial of {trial.method.method}{network}: about {cost}", highlight=False)
-        drawn = (planned.n_configurations or 0) * len(planned.seeds) - len(lengths)
+        drawn = (planned.n_configurations or 0) * planned.trials_each - len(lengths)
         lengths += [sum(map(seconds, examples)) / len(examples)] * max(0, drawn)
     workers = min(worker_count(spec), len(lengths))
     console.print(_summary(planned, spec, workers, study_seconds(lengths, workers)), highlight=False, soft_wrap=True)
@@ -91,10 +94,20 @@ def _count(planned: StudyPlan, spec: StudySpec) -> str:
         trials = "1 trial" if n_listed == 1 else f"{n_listed} trials"
         return f"{trials} first, then of {len(planned.bisected)} fields those that matter under {seeds}"
     if not planned.spaces:
-        return f"{n_listed} trials"
+        return f"{n_listed} trials{_in_folds(planned)}"
     more = planned.n_configurations
-    drawn = f"up to {more * len(planned.seeds)} trials" if more else "trials until the time is spent"
+    drawn = f"up to {more * planned.trials_each} trials" if more else "trials until the time is spent"
     return f"{drawn} drawn by {spec.search.sampler}, beginning with {n_listed}"
+
+
+def _in_folds(planned: StudyPlan) -> str:
+    """How the number of trials comes about where the data is in folds."""
+    if planned.folds is None:
+        return ""
+    n, seeds = planned.n_configurations or 0, len(planned.seeds)
+    words = f"{n} configuration{'s' * (n != 1)} x {seeds} seed{'s' * (seeds != 1)} x {planned.folds} folds"
+    baseline = "" if planned.baseline is None else f", and the baseline in {planned.folds}"
+    return f" ({words}{baseline}; {n * seeds} replicate{'s' * (n * seeds != 1)})"
 
 
 def _length(planned: StudyPlan, spec: StudySpec) -> str:
@@ -109,11 +122,12 @@ def _length(planned: StudyPlan, spec: StudySpec) -> str:
 
 def _cells(key: str, trial: Trial, field: Field) -> tuple[str, ...]:
     rf = side_text(field.rf)
-    return key, trial.method.method, trial.setting, str(trial.seed), rf, f"{field.rnorm:.2f}"
+    fold = () if trial.fold is None else (str(trial.fold),)
+    return key, trial.method.method, trial.setting, str(trial.seed), *fold, rf, f"{field.rnorm:.2f}"
 
 
 def _summary(planned: StudyPlan, spec: StudySpec, workers: int, seconds: float) -> str:
-    n_trials = (planned.n_configurations or 0) * len(planned.seeds) or len(planned.trials)
+    n_trials = (planned.n_configurations or 0) * planned.trials_each or len(planned.trials)
     lines = [f"{n_trials} trials, {workers} at once: about {_time(seconds)}, from one measured step a method"]
     if spec.search.pruning is not None:
         asha = Asha(spec.search.pruning.min_epochs, spec.search.pruning.reduction, spec.training.validations)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from autorf.comparison.results import StudyResults
 from autorf.comparison.rows import Group, Row, mean_of, members_of
 from autorf.running.evidence import Evidence, read_evidence
+from autorf.running.pooled_evidence import pooled_evidence
 from autorf.statistics import half_width, rank_correlation
 
 Chosen = Mapping[str, Group]
@@ -168,7 +169,7 @@ class EvidenceOf:
     def __init__(self, studies: Sequence[StudyResults], rows: Sequence[Row]) -> None:
         self._studies = {study.name: study for study in studies}
         self._rows = rows
-        self._evidence: dict[tuple[str, str], Evidence | None] = {}
+        self._evidence: dict[tuple[str, tuple[str, ...]], Evidence | None] = {}
 
     def __call__(self, group: Group) -> dict[int, Evidence]:
         """By seed, those that have any."""
@@ -176,11 +177,17 @@ class EvidenceOf:
         return {seed: evidence for seed, evidence in by_seed.items() if evidence is not None}
 
     def _read(self, row: Row) -> Evidence | None:
-        place = (row.study, row.key)
+        place = (row.study, row.trial_keys)
         if place not in self._evidence:
-            folder = self._studies[row.study].trial_folder(row.key)
-            self._evidence[place] = None if folder is None else read_evidence(folder)
+            self._evidence[place] = self.of_trials(row.study, row.trial_keys)
         return self._evidence[place]
+
+    def of_trials(self, study: str, keys: Sequence[str]) -> Evidence | None:
+        """What trials on images of their own each left behind, pooled; None where one has none."""
+        folders = [self._studies[study].trial_folder(key) for key in keys]
+        read = [None if folder is None else read_evidence(folder) for folder in folders]
+        whole = [evidence for evidence in read if evidence is not None]
+        return pooled_evidence(whole) if whole and len(whole) == len(read) else None
 
 
 def size_rows(chosen: Chosen, evidence_of: EvidenceOf) -> tuple[SizeRow, ...]:

@@ -24,6 +24,7 @@ from autorf.comparison.breakdown import (
 )
 from autorf.comparison.costs import Cost, Curve, costs_of, curves_of
 from autorf.comparison.field_map import FieldMap
+from autorf.comparison.folds import fold_notes
 from autorf.comparison.image_sizes import at_best_size
 from autorf.comparison.images import MOST_TRIALS, ImageNoise
 from autorf.comparison.judging import judge, judgement
@@ -46,7 +47,7 @@ from autorf.store.code import accepted_changes
 from autorf.store.store import Record
 from autorf.study.objectives import is_metric, sign
 
-_JSON_COLUMNS = ("params", "rf", "each", "measured", "infeasible", "winner", "f1_groups", "image_size")
+_JSON_COLUMNS = ("params", "rf", "each", "measured", "infeasible", "winner", "f1_groups", "image_size", "fold_keys")
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,8 @@ class Comparison:
         multiscale: configurations evaluated over several sizes of the images, apart from all else.
         rnorm: the manual grids by image size, each with the line that fits its winners; empty for one size.
         validation_images: of several studies: whether each later one saw the first one's.
+        replicates: of data in folds: each configuration under each seed, whose scores are those of its folds pooled.
+            Groups and all that is said of them are over these; ``rows`` are single folds.
     """
 
     study: str
@@ -94,6 +97,12 @@ class Comparison:
     multiscale: tuple[MultiScaleGroup, ...] = ()
     rnorm: tuple[FieldMap, ...] = ()
     validation_images: tuple[SameImages, ...] = ()
+    replicates: tuple[Row, ...] = ()
+
+    @property
+    def members(self) -> tuple[Row, ...]:
+        """What groups are made of: the replicates of data in folds, else the trials."""
+        return self.replicates or self.rows
 
     @property
     def unit(self) -> str:
@@ -168,9 +177,13 @@ def compare_studies(studies: Sequence[StudyResults], *, margin: float | None = N
         InputError: when the studies differ in metric, classes or validation images; for a margin that is not above 0.
     """
     notes = check_comparable(studies)
+    pooled = [study.pooled for study in studies]
     code_notes = [sentence for study in studies for sentence in accepted_changes(study.notes)]
     metric = studies[0].objectives[0]
-    rows = by_one_rule([row for study in studies for row in rows_of(study)])
+    trials = by_one_rule([row for study in studies for row in rows_of(study)])
+    in_folds = any(study.folds for study in studies)
+    # Everything below is over replicates; where the data is not in folds each trial is one.
+    rows = by_one_rule([row for study in pooled for row in rows_of(study)]) if in_folds else trials
     noise = ImageNoise(studies, rows, metric)
     groups = groups_of(rows)
     # Large studies are not read whole for their intervals.
@@ -179,8 +192,9 @@ def compare_studies(studies: Sequence[StudyResults], *, margin: float | None = N
     verdict = verdict_of(rows, groups, noise)
     lost = _margin(studies) if margin is None else margin
     recommendation = _at_one_size(studies[0], groups, rows, noise, lost)
-    comparison = Comparison(" + ".join(study.name for study in studies), metric, rows, groups, verdict, recommendation)
-    named = named_groups(studies, rows, groups)
+    names = " + ".join(study.name for study in studies)
+    comparison = Comparison(names, metric, trials, groups, verdict, recommendation)
+    named = named_groups(pooled, rows, groups)
     configurations = [
         (MANUAL_BEST, comparison.group_of(verdict.best_manual)),
         (LEARNED_BEST, comparison.group_of(verdict.best_learned)),
@@ -192,18 +206,19 @@ def compare_studies(studies: Sequence[StudyResults], *, margin: float | None = N
         comparison,
         objectives=studies[0].objectives,
         named=named,
-        costs=costs_of(studies, rows),
-        curves=curves_of(studies, rows, groups, sign(metric)),
-        classes=class_rows(chosen, studies, rows),
+        costs=costs_of(studies, trials),
+        curves=curves_of(pooled, rows, groups, sign(metric)),
+        classes=class_rows(chosen, pooled, rows),
         label_groups=label_group_rows(chosen, rows),
         sizes=size_rows(chosen, evidence_of),
         scales=scale_rows(_with_maps(groups), evidence_of),
         between=tuple(_between(studies[0], other, groups, rows, noise) for other in studies[1:]),
-        notes=(*notes, *stopped_notes(rows), *code_notes),
-        means=mean_classes(studies),
-        multiscale=multiscale_groups(studies, rows),
+        notes=(*notes, *fold_notes(pooled), *stopped_notes(trials), *code_notes),
+        means=mean_classes(pooled),
+        multiscale=multiscale_groups(pooled, rows),
         rnorm=rnorm_maps(groups, rows, noise, lost),
         validation_images=tuple(same_images(studies[0], other) for other in studies[1:]),
+        replicates=rows if in_folds else (),
     )
 
 

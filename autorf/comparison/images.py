@@ -33,7 +33,7 @@ class ImageNoise:
         self.metric, self.n_images = metric, 0
         self._studies = {study.name: study for study in studies}
         self._rows = rows
-        self._moved: dict[tuple[str, str], Influence | None] = {}
+        self._moved: dict[tuple[str, tuple[str, ...]], Influence | None] = {}
         self._labelled: NDArray[np.int64] | None = None
 
     def of_group(self, group: Group, *, only_images: bool = False) -> float | None:
@@ -78,7 +78,7 @@ class ImageNoise:
         return image_variance(np.stack(differences), only_images=only_images) if differences else None
 
     def _of_row(self, row: Row) -> Influence | None:
-        place = (row.study, row.key)
+        place = (row.study, row.trial_keys)
         if place not in self._moved:
             self._moved[place] = self._read(row)
         return self._moved[place]
@@ -98,9 +98,14 @@ class ImageNoise:
         return influence(counts, self.metric, () if labels is None else labels.left_out)
 
     def _tallies(self, row: Row) -> NDArray[np.int64] | None:
-        """Counts by image and class, or by image of the group that the metric is of."""
-        study, group = self._studies[row.study], group_of(self.metric)
-        folder, labels = study.trial_folder(row.key), study.labels
+        """Counts by image and class, or by image of the group that the metric is of; folds one after the other."""
+        parts = [self._of_trial(row.study, key) for key in row.trial_keys]
+        known = [counts for counts in parts if counts is not None]
+        return np.concatenate(known) if known and len(known) == len(parts) else None
+
+    def _of_trial(self, of_study: str, key: str) -> NDArray[np.int64] | None:
+        study, group = self._studies[of_study], group_of(self.metric)
+        folder, labels = study.trial_folder(key), study.labels
         if folder is None:
             return None
         tallies = None

@@ -74,7 +74,7 @@ def _group(members: Sequence[tuple[Row, MultiScaleScores]]) -> MultiScaleGroup:
         scales=how.scales,
         flip=how.flip,
         n=len(members),
-        keys=tuple(row.key for row, _ in members),
+        keys=tuple(key for row, _ in members for key in row.trial_keys),
         miou=miou,
         miou_ci95=half_width(mious),
         f1=_mean_of(fused, "f1"),

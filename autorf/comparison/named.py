@@ -8,12 +8,13 @@ from typing import Any
 
 from torch import Tensor
 
-from autorf.advice.field_rule import OBJECT, advised_field
+from autorf.advice.field_rule import OBJECT, Sufficient, advised_field
+from autorf.comparison.breakdown import EvidenceOf
 from autorf.comparison.image_sizes import at_best_size
 from autorf.comparison.results import StudyResults
 from autorf.comparison.rows import Group, Row, members_of
 from autorf.methods import is_manual, method_class
-from autorf.running.evidence import read_evidence
+from autorf.running.evidence import Evidence
 from autorf.study.objectives import sign
 
 
@@ -26,8 +27,9 @@ class NamedGroup:
             trained; ``advised field``: the manual configuration that is nearest to what
             :func:`~autorf.advice.field_rule.advised_field` names; ``rf = object size``, the rule before that one: the
             manual configuration whose field is nearest to the size of the objects.
-        group: over its seeds; None where it is not complete.
-        object_size: in pixels; of the last kind only.
+        group: over its seeds; None where it is not complete, or where a rule names another one on another fold.
+        object_size: in pixels; of the last kind only. Of data in folds the rules are asked on every fold's training
+            images, and this and ``field`` are the medians.
         source: where that comes from: ``data set``, or ``validation objects, median of the classes``.
         field: in pixels; what was advised.
         rule: why.
@@ -86,31 +88,41 @@ def _by_objects(
         # The nearest of one is no rule.
         return ()
     stated = [size for study in studies for size in _stated_sizes(study, manual[0])]
-    size = median(stated) if stated else _measured_size(studies, rows, manual)
-    if size is None:
+    sizes = [median(stated)] if stated else _measured_sizes(studies, rows, manual)
+    if not sizes:
         return ()
-    nearest = min(manual, key=lambda group: abs(max(group.rf) - size))
+    nearest = [min(manual, key=lambda group: abs(max(group.rf) - size)) for size in sizes]
     source = "data set" if stated else "validation objects, median of the classes"
-    old = NamedGroup("rf = object size", nearest, size, source)
-    advised = _advised(manual, size)
+    old = NamedGroup("rf = object size", _the_same(nearest), median(sizes), source)
+    advised = _advised(manual, sizes)
     # Whoever reads the JSON by place finds the old rule where it was.
     return (old,) if advised is None else (old, advised)
 
 
-def _advised(manual: Sequence[Group], object_size: float) -> NamedGroup | None:
+def _the_same(chosen: Sequence[Group]) -> Group | None:
+    """The group that a rule names on every fold; None where folds differ, for then it names no one configuration."""
+    return chosen[0] if all(group is chosen[0] for group in chosen) else None
+
+
+def _advised(manual: Sequence[Group], object_sizes: Sequence[float]) -> NamedGroup | None:
     """What would have been advised; None where the images' size is not known."""
-    image_size = manual[0].image_size
-    if image_size is None:
+    if manual[0].image_size is None:
         return None
-    height, width = image_size
-    advised = advised_field([object_size], (height, width), _seen_by_the_rest(manual))
+    height, width = manual[0].image_size
+    rest = _seen_by_the_rest(manual)
+    answers = [advised_field([size], (height, width), rest) for size in object_sizes]
+    group = _the_same([_group_of(answer, manual) for answer in answers])
+    rules = list(dict.fromkeys(answer.rule for answer in answers))
+    return NamedGroup("advised field", group, field=median(answer.rf for answer in answers), rule=" or ".join(rules))
+
+
+def _group_of(advised: Sufficient, manual: Sequence[Group]) -> Group:
+    """The configuration that is nearest to an advised field."""
     sides = {max(group.rf): group for group in manual}
     as_large = [side for side in sides if side >= advised.rf]
     if advised.rule == OBJECT or not as_large:
-        chosen = min(sides, key=lambda side: abs(math.log(side / advised.rf)))
-    else:
-        chosen = min(as_large)
-    return NamedGroup("advised field", sides[chosen], field=advised.rf, rule=advised.rule)
+        return sides[min(sides, key=lambda side: abs(math.log(side / advised.rf)))]
+    return sides[min(as_large)]
 
 
 def _seen_by_the_rest(manual: Sequence[Group]) -> float | None:
@@ -131,15 +143,28 @@ def _stated_sizes(study: StudyResults, group: Group) -> list[float]:
     return [scale * float(size) for size in data.get("object_size") or ()]
 
 
-def _measured_size(studies: Sequence[StudyResults], rows: Sequence[Row], groups: Sequence[Group]) -> float | None:
-    """The side of the validation split's objects, which are the same in every trial.
+def _measured_sizes(studies: Sequence[StudyResults], rows: Sequence[Row], groups: Sequence[Group]) -> list[float]:
+    """The side of the validation split's objects, which are the same in every trial; nothing without evidence.
+
+    Of data in folds one for each fold, of the objects in its training images: what validates it must not choose for it.
+    """
+    evidence_of = EvidenceOf(studies, rows)
+    for row in (row for group in groups for row in members_of(group, rows).values()):
+        keys = row.trial_keys
+        parts = [keys] if len(keys) == 1 else [tuple(key for key in keys if key != held_out) for held_out in keys]
+        sides = [_object_side(evidence_of.of_trials(row.study, part)) for part in parts]
+        known = [side for side in sides if side is not None]
+        if len(known) == len(sides):
+            return known
+    return []
+
+
+def _object_side(evidence: Evidence | None) -> float | None:
+    """The side of the objects of a trial's images; None without evidence or objects.
 
     Of each class the middle of its pixels, so that specks along the borders of masks do not count as the objects do;
     of the classes the median, since mIoU weighs them equally.
     """
-    by_name = {study.name: study for study in studies}
-    folders = (by_name[row.study].trial_folder(row.key) for group in groups for row in members_of(group, rows).values())
-    evidence = next((read for folder in folders if folder and (read := read_evidence(folder))), None)
     if evidence is None:
         return None
     classes, areas = evidence.objects[:, 1], evidence.object_input_areas

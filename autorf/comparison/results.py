@@ -1,7 +1,7 @@
 """What a comparison knows of a study, and whether two studies can be compared at all."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from autorf.comparison.looks import Look, looks_of
 from autorf.comparison.same_images import PLACES, same_images, trained_on_others
 from autorf.data import Labels, labels_in
 from autorf.errors import InputError
+from autorf.store.replicates import replicates
 from autorf.store.store import Record, Store, newest_attempts
 from autorf.study.objectives import group_of
 
@@ -70,6 +71,19 @@ class StudyResults:
     def labels(self) -> Labels | None:
         """What the data set says of its classes; None where it is not known, such as one of a missing package."""
         return labels_in(self.part("data"))
+
+    @cached_property
+    def pooled(self) -> "StudyResults":
+        """The study with its replicates in the place of its trials; itself where its data is not in folds."""
+        if not self.folds:
+            return self
+        return replace(self, records=tuple(replicates(self.records, self.part("data"))))
+
+    @property
+    def folds(self) -> int | None:
+        """How many folds the data is in; None without."""
+        folds = self.part("data").get("folds")
+        return folds if isinstance(folds, int) else None
 
     def trial_folder(self, key: str) -> Path | None:
         """Where a trial's files are."""

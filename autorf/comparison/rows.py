@@ -12,11 +12,12 @@ from autorf.comparison.results import StudyResults
 from autorf.comparison.spending import own_seconds, rate_of, spent_by_trial
 from autorf.methods import is_learned, is_manual, method_class
 from autorf.statistics import half_width
+from autorf.store.replicates import Replicate, trials_of
 from autorf.store.store import Record
 from autorf.store.traces import parts
 from autorf.study.control import Budget
 from autorf.study.objectives import COSTS, violated
-from autorf.study.settings import IMAGE_SIZE
+from autorf.study.settings import FOLD, IMAGE_SIZE
 from autorf.surgery.learning import LISTED
 
 
@@ -35,7 +36,7 @@ class Row:
         each: what every branch or layer learned, by name (``f``, ``dilation``), where several learned their own.
         measured: what the trial costs, by name: parameters, flops, latency_ms, peak_memory_mb.
         infeasible: limits of the study that the trial breaks; it is never best then.
-        on_front: whether no other trial beats it in both objectives; None with one objective.
+        on_front: whether no other trial beats it in both objectives; None with one objective, and for a fold.
         attempts: how often it was begun.
         own_seconds: what the training that is reported here has cost: processor time on a CPU, wall time on a GPU.
         spent_seconds: what all attempts have cost, repeated epochs too.
@@ -45,6 +46,10 @@ class Row:
         comparable: whether its score may be compared with the others'.
         image_size: height and width in pixels of the images it saw; None where the study file is not known.
         stopped_early: whether its training ended before its last step because it no longer improved.
+        fold: that validates the trial, of data in folds; such a trial is part of a replicate, and counts in no group by
+            itself.
+        fold_keys: of a replicate, its trials by fold; ``key`` is the first one's. Its scores are those of all images
+            pooled, its costs and fields the means over its trials; ``spent_seconds`` are theirs in all.
     """
 
     key: str
@@ -83,6 +88,13 @@ class Row:
     comparable: bool = True
     image_size: list[int] | None = None
     stopped_early: bool = False
+    fold: int | None = None
+    fold_keys: tuple[str, ...] = ()
+
+    @property
+    def trial_keys(self) -> tuple[str, ...]:
+        """The trials that it is made of: those of a replicate, or itself."""
+        return self.fold_keys or (self.key,)
 
     @property
     def configuration(self) -> str:
@@ -97,9 +109,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Group:
-    """The complete trials of one configuration, over its seeds.
+    """The complete trials of one configuration, over its seeds; of data in folds its complete replicates.
 
     Attributes:
+        n: how many there are.
+        keys: of its trials; of replicates those of all folds.
         miou_ci95: half-width of Student's 95 % interval of the mean over seeds; None for fewer than two.
         mean, std, ci95: the same of the metric that is compared, where that is another.
         ci95_images: half-width for other seeds *and* other validation images; None without per-image evidence; for one
@@ -115,6 +129,7 @@ class Group:
         f1_groups: the mean F1 of label groups, by the group's name.
         stopped: how many of its trials were stopped early.
         fewest_steps, most_steps: of its trials; None where that is not known.
+        folds: how many trials a replicate is, one a fold; None where the data has none.
     """
 
     method: str
@@ -148,6 +163,12 @@ class Group:
     stopped: int = 0
     fewest_steps: int | None = None
     most_steps: int | None = None
+    folds: int | None = None
+
+    @property
+    def complete_seconds(self) -> float:
+        """What all its complete trials have cost in their last attempts."""
+        return self.own_seconds * len(self.keys)
 
     @property
     def steps_in_words(self) -> str:
@@ -176,7 +197,7 @@ class Group:
 
 
 def rows_of(study: StudyResults) -> tuple[Row, ...]:
-    """Every trial that was begun, in the order they were enqueued."""
+    """Every trial that was begun, in the order they were enqueued; of :meth:`StudyResults.pooled` every replicate."""
     rate = rate_of([study])
     spent = spent_by_trial(study.attempts, rate)
     tries: dict[str, int] = {}
@@ -187,12 +208,18 @@ def rows_of(study: StudyResults) -> tuple[Row, ...]:
     return tuple(
         replace(
             _row(record, study, front),
-            attempts=tries.get(record.key, 1),
+            attempts=max(tries.get(trial.key, 1) for trial in trials_of(record)),
             own_seconds=own_seconds(record, rate),
-            spent_seconds=spent.get(record.key),
+            spent_seconds=_sum([spent.get(trial.key) for trial in trials_of(record)]),
         )
         for record in begun
     )
+
+
+def _sum(values: Sequence[float | None]) -> float | None:
+    """Of those that are known; None where none is."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
 
 
 def _is_searched(record: Record) -> bool:
@@ -213,7 +240,7 @@ def _row(record: Record, study: StudyResults, front: set[str] | None) -> Row:
     newest = result or last
     scores: Mapping[str, float] = {} if result is None else result.by_name
     reached = {**(last.learned if last else {}), **(result.learned if result else {})}
-    params = record.params
+    params = {name: value for name, value in record.params.items() if name != FOLD}
     # What a damaged row says of itself may be anything.
     by_hand = None if record.trial is None else params.get("rate", params.get("dilation"))
     seconds = (report.seconds for report in (result, last) if report is not None)
@@ -240,7 +267,7 @@ def _row(record: Record, study: StudyResults, front: set[str] | None) -> Row:
         score=scores.get(study.objectives[0]),
         measured={name: scores[name] for name in COSTS if name in scores},
         infeasible=violated(scores, study.constraints) if record.state == "complete" else [],
-        on_front=None if front is None or not _is_searched(record) else record.key in front,
+        on_front=None if front is None or not _is_searched(record) or record.fold is not None else record.key in front,
         setting=record.setting,
         steps=newest.steps if newest else None,
         device=result.device if result else None,
@@ -250,6 +277,8 @@ def _row(record: Record, study: StudyResults, front: set[str] | None) -> Row:
         rule=None if result is None or record.state != "complete" else result.mean_over,
         image_size=_image_size(record, study),
         stopped_early=result is not None and result.stopped_early,
+        fold=record.fold,
+        fold_keys=tuple(trial.key for trial in record.folds) if isinstance(record, Replicate) else (),
     )
 
 
@@ -296,7 +325,7 @@ def _group(members: Sequence[Row]) -> Group:
         train_seconds=mean(row.train_seconds or 0.0 for row in counted),
         study=first.study,
         seeds=tuple(row.seed for row in counted),
-        keys=tuple(row.key for row in counted),
+        keys=tuple(key for row in counted for key in row.trial_keys),
         mean=mean(scores),
         std=stdev(scores) if len(scores) > 1 else None,
         ci95=half_width(scores),
@@ -315,6 +344,7 @@ def _group(members: Sequence[Row]) -> Group:
         stopped=sum(row.stopped_early for row in counted),
         fewest_steps=min(steps) if len(steps) == len(counted) else None,
         most_steps=max(steps) if len(steps) == len(counted) else None,
+        folds=len(first.fold_keys) or None,
     )
 
 
@@ -349,9 +379,16 @@ def learned(rows: Sequence[Row], name: str) -> list[float]:
 
 
 def members_of(group: Group, rows: Sequence[Row]) -> dict[int, Row]:
-    """The trials that count in a group, by seed."""
+    """The trials or replicates that count in a group, by seed.
+
+    Args:
+        group: of the same rows.
+        rows: of a study in folds its replicates: ``comparison.members``, not ``comparison.rows``.
+    """
     keys = set(group.keys)
-    return {row.seed: row for row in rows if row.key in keys and row.study == group.study}
+    members = [row for row in rows if row.study == group.study and keys.issuperset(row.trial_keys)]
+    assert all(row.fold is None for row in members), "a fold alone is no member of a group: take comparison.members"
+    return {row.seed: row for row in members}
 
 
 def mean_of(values: Mapping[Any, float | None]) -> float | None:

@@ -77,7 +77,7 @@ def verdict_of(rows: Sequence[Row], groups: Sequence[Group], noise: ImageNoise) 
         best_learned=asdict(judged.first),
         difference=judged.difference,
         difference_ci95=half,
-        cost_ratio=_cost_ratio(judged.first.own_seconds * judged.first.n, groups),
+        cost_ratio=_cost_ratio(judged.first.complete_seconds, groups),
         sentence="",
         difference_low=judged.low,
         difference_high=judged.high,
@@ -97,7 +97,7 @@ def verdict_of(rows: Sequence[Row], groups: Sequence[Group], noise: ImageNoise) 
 
 def _cost_ratio(seconds: float, groups: Sequence[Group]) -> float | None:
     """To the whole manual grid."""
-    grid = sum(group.own_seconds * group.n for group in groups if group.manual)
+    grid = sum(group.complete_seconds for group in groups if group.manual)
     return seconds / grid if grid else None
 
 
@@ -129,7 +129,7 @@ def _cost_parts(verdict: Verdict, winner: Group, groups: Sequence[Group]) -> Ite
         )
     if verdict.cost_ratio is not None:
         learned = [group for group in groups if group.learned]
-        whole = _cost_ratio(sum(group.spent_seconds or group.own_seconds * group.n for group in learned), groups)
+        whole = _cost_ratio(sum(group.spent_seconds or group.complete_seconds for group in learned), groups)
         more = f" ({whole:.0%} with all that learn)" if verdict.n_learned > 1 and whole is not None else ""
         grid = "the manual grid's" if verdict.n_manual > 1 else "the manual configuration's"
         yield f"The best learned configuration took {verdict.cost_ratio:.0%} of {grid} training time{more}."
@@ -138,7 +138,8 @@ def _cost_parts(verdict: Verdict, winner: Group, groups: Sequence[Group]) -> Ite
 def _none_yet(
     manual: Sequence[Group], learned: Sequence[Group], rows: Sequence[Row], constraints: bool, metric: str
 ) -> Verdict:
-    missing = " ".join(["no", *(["manual"] if learned else ["learned"] if manual else []), "trial"])
+    unit = "replicate" if any(row.fold_keys for row in rows) else "trial"
+    missing = " ".join(["no", *(["manual"] if learned else ["learned"] if manual else []), unit])
     states = [row.state for row in rows]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     why = "" if manual or learned else f" ({counts or 'none was begun'})"

@@ -1,8 +1,9 @@
 """FASSEG's frontal faces."""
 
 from autorf.data.decoding import Decoder
+from autorf.data.folds import train_and_val
 from autorf.data.names import on_disk
-from autorf.data.pairs import Pair, find_pairs, require_folder, split_off
+from autorf.data.pairs import Pair, find_pairs, require_folder
 from autorf.data.reading import read_splits
 from autorf.data.segmentation_set import SegmentationSet
 from autorf.data.spec import FassegData
@@ -34,5 +35,5 @@ def fasseg_pairs(spec: FassegData) -> dict[str, list[Pair]]:
     train, test = (
         find_pairs(root / split / "images", root / split / "labels", layout, names) for split in ("train", "test")
     )
-    train, val = split_off(train, spec.val_fraction, names)
+    train, val = train_and_val(train, spec, root, spec.val_fraction, names)
     return {"train": train, "val": val, "test": test}

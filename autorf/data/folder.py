@@ -6,13 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from autorf.data.decoding import Decoder
-from autorf.data.names import on_disk
+from autorf.data.folds import train_and_val
+from autorf.data.names import on_disk, shown
 from autorf.data.normalisation import IMAGENET, Normalisation, normalisation_of, unchanged
-from autorf.data.pairs import ARRAY_SUFFIXES, IMAGE_SUFFIXES, Pair, find_pairs, require_folder, split_off
+from autorf.data.pairs import ARRAY_SUFFIXES, IMAGE_SUFFIXES, Pair, find_pairs, require_folder
 from autorf.data.patterns import check_disjoint, has_files, split_pairs
 from autorf.data.reading import read_splits
 from autorf.data.segmentation_set import SegmentationSet
 from autorf.data.spec import FolderData
+from autorf.errors import InputError
 
 
 def folder_sets(spec: FolderData) -> dict[str, SegmentationSet]:
@@ -82,9 +84,7 @@ def folder_pairs(spec: FolderData) -> dict[str, list[Pair]]:
         named = folder != FolderData.model_fields[split].default
         if not flat and (named or _is_there(root / folder)):
             pairs[split] = find_pairs(root / folder / spec.images, root / folder / spec.masks, layout, names, suffixes)
-    if "val" not in pairs:
-        pairs["train"], pairs["val"] = split_off(pairs["train"], spec.val_fraction, names)
-    return pairs
+    return _with_val(pairs, spec, root)
 
 
 def _pattern_pairs(spec: FolderData, root: Path, suffixes: Sequence[str]) -> dict[str, list[Pair]]:
@@ -96,8 +96,19 @@ def _pattern_pairs(spec: FolderData, root: Path, suffixes: Sequence[str]) -> dic
         if named or any(has_files(root, place, pattern) for pattern in (spec.images, spec.masks)):
             pairs[split] = split_pairs(root, place, spec.images, spec.masks, suffixes, spec.pictures)
     check_disjoint(pairs)
+    return _with_val(pairs, spec, root)
+
+
+def _with_val(pairs: dict[str, list[Pair]], spec: FolderData, root: Path) -> dict[str, list[Pair]]:
+    """The splits with a validation split: their own, or a part of the training images."""
     if "val" not in pairs:
-        pairs["train"], pairs["val"] = split_off(pairs["train"], spec.val_fraction, spec.pictures.names)
+        train, val = train_and_val(pairs["train"], spec, root, spec.val_fraction, spec.pictures.names)
+        return {**pairs, "train": train, "val": val}
+    if spec.folds is not None:
+        raise InputError(
+            f"data.folds: {shown(root)} has a validation split (data.val: {spec.val}, {len(pairs['val'])} images); "
+            "folds are for data without one: move its images to the training split, or leave data.folds out"
+        )
     return pairs
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from autorf.data.declared_classes import DeclaredClasses
+from autorf.data.fold_spec import Foldable
 from autorf.data.mask_table import IGNORED, Colours, MaskTable, MaskValue, Rgb, Values, ordered
 from autorf.data.picture_spec import Pictures
 from autorf.specification import ImageSize, Number, PositiveFloat, PositiveInt, Specification, WholeNumber
@@ -164,7 +165,7 @@ class DigitsData(Specification):
         return self.canvas or self.image_size
 
 
-class FolderData(DeclaredClasses):
+class FolderData(DeclaredClasses, Foldable):
     """Images and masks of your own.
 
     Layout: ``root/train/images``, ``root/train/masks``, likewise ``val`` and, where there is one, ``test``. Without
@@ -190,6 +191,13 @@ class FolderData(DeclaredClasses):
         ignore_values: with ``values``, those that loss and metrics leave out.
         ignore_colors: with ``colors``, those that loss and metrics leave out.
         val_fraction: share of the training images that validate where there is no ``val``; chosen by file name.
+        folds: cross-validation: into how many parts of about equal size the training images are drawn; a trial trains
+            on all but one, which validates it, and under each seed every image validates once. For data without a
+            validation split; the test split is left alone. None validates on one split.
+        fold: the part that validates; a search gives it to every trial, and no study file does.
+        group_by: with ``folds``, which images stay together, such as all of one patient: ``folder``, those of one
+            folder; or a regular expression found in an image's path below ``root``, whose first group names them, such
+            as ``(patient[0-9]+)_``. None draws every image by itself.
         train, val, test: names of the splits' folders; or lists of files (``.txt``), below ``root``, of a line an
             image: its stem, its path below ``root``, or its path and its mask's.
         images, masks: names of the folders in each split, below ``root`` of a split that is a list. Or patterns with
@@ -324,7 +332,7 @@ class CamVidData(Specification):
     digest_gb: DigestGb = 2.0
 
 
-class FassegData(Specification):
+class FassegData(Foldable):
     """FASSEG's frontal faces: background, hair, skin, eyes, nose and mouth.
 
     Layout: ``root/train/images``, ``root/train/labels``, likewise ``test``; masks hold classes 0 to 5.
@@ -334,6 +342,13 @@ class FassegData(Specification):
         root: the folder.
         image_size: height and width in pixels that everything is resized to; the originals are about 512 x 370.
         val_fraction: share of the training images that validate; chosen by file name.
+        folds: cross-validation: into how many parts of about equal size the training images are drawn; a trial trains
+            on all but one, which validates it, and under each seed every image validates once. For data without a
+            validation split; the test split is left alone. None validates on one split.
+        fold: the part that validates; a search gives it to every trial, and no study file does.
+        group_by: with ``folds``, which images stay together, such as all of one patient: ``folder``, those of one
+            folder; or a regular expression found in an image's path below ``root``, whose first group names them, such
+            as ``(patient[0-9]+)_``. None draws every image by itself.
         augmentation: of the training split.
         score_at: where predictions meet the truth: ``training``, both at ``image_size``; ``mask``, predictions enlarged
             to each mask's own size. Scores at two scales are never compared.

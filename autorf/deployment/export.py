@@ -23,6 +23,7 @@ from autorf.errors import InputError, in_one_line
 from autorf.files import check_output, write_atomically
 from autorf.own_code.importing import importable
 from autorf.running.runner import trained_model
+from autorf.store.replicates import Replicate
 from autorf.store.store import open_store
 from autorf.study.trial import spec_of, trial_from
 from autorf.surgery import freeze
@@ -116,6 +117,11 @@ def export(
     code, spec = spec.code, spec_of(spec, trial_from(record.configuration, record.seed))
     folders = (store.folder / RETRAINED / record.key, store.folder / "trials" / record.key)
     source = next((folder for folder in folders if (folder / SIDECAR).is_file()), folders[-1])
+    if isinstance(record, Replicate) and source == folders[-1]:
+        raise InputError(
+            f"study {study}: the models of its folds are trained on a part of the images each; retrain one on all: "
+            f"autorf retrain {study}"
+        )
     path = output or source / f"model{SUFFIXES[format]}"
     check_output(path, "--output", replace=force)
     check_writable(path.parent)

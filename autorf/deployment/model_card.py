@@ -30,7 +30,8 @@ class Card:
 
     The first of ``seeds`` is the one whose model is shipped; ``full_budget`` says that it was trained as long as the
     study trains; ``multiscale`` are the same models' scores over the sizes that ``evaluation`` names;
-    ``normalisation`` is that of the images; ``plain`` says that code without autorf loads the model.
+    ``normalisation`` is that of the images; ``plain`` says that code without autorf loads the model; ``folds`` are
+    those of the study, all of which it was trained on.
     """
 
     study: str
@@ -53,6 +54,7 @@ class Card:
     multiscale: Measured | None = None
     normalisation: Normalisation = IMAGENET
     plain: bool = False
+    folds: int | None = None
 
     @property
     def setting(self) -> str:
@@ -91,6 +93,7 @@ def figures(card: Card) -> dict[str, Any]:
         "seeds": list(card.seeds),
         "epochs": card.epochs,
         "with_val": card.with_val,
+        "folds": card.folds,
         "fixed": card.fixed,
         "full_budget": card.full_budget,
         "shipped": _shipped(card),
@@ -128,14 +131,16 @@ def text(card: Card) -> str:
     """The card, in Markdown."""
     learned = ", ".join(f"{name} {value:.4g}" for name, value in card.values.items())
     several = f"{len(card.seeds)} trainings (seeds {', '.join(map(str, card.seeds))})"
-    chosen = "the first" if card.with_val else "the best on the validation split"
+    chosen = "the first" if card.with_val or card.folds else "the best on the validation split"
     several += f"; the model here is that of seed {card.seeds[0]}, {chosen}"
     trained = f"seed {card.seeds[0]}" if len(card.seeds) == 1 else several
     images = "training and validation" if card.with_val else "training"
+    chosen_on = "validation split" if card.folds is None else f"training images, cross-validated in {card.folds} folds"
+    folds = "" if card.folds is None else " (all folds: nothing validated this model)"
     return f"""# {card.spec.model.name}, {card.setting}
 
 A segmentation network whose receptive field was chosen by the study `{card.study}` (trial `{card.key}`) on its
-validation split, trained anew{" to the full budget" if card.full_budget else ""} by `autorf retrain`.
+{chosen_on}, trained anew{" to the full budget" if card.full_budget else ""} by `autorf retrain`.
 
 ## Loading
 
@@ -154,7 +159,7 @@ Output: class scores `(N, {len(card.class_names)}, H, W)`.
 
 ## Training
 
-{_length(card)} on {card.n_train} {images} images of `{card.spec.data.name}`, {trained}; {card.parameters:,}
+{_length(card)} on {card.n_train} {images} images of `{card.spec.data.name}`{folds}, {trained}; {card.parameters:,}
 parameters, {card.train_seconds:.0f} s{_fixed_words(card)}.
 
 {_metric_words(card)}
@@ -210,6 +215,12 @@ def _shipped(card: Card) -> dict[str, Any]:
 
 
 def _metric_words(card: Card) -> str:
+    if card.metrics is None and card.folds is not None:
+        return (
+            "## Metrics\n\nNone: there is no test split with labels, and every other image was trained on. What such a "
+            f"model scores on images that it never saw, the study's {card.folds} folds tell: "
+            f"`autorf compare {card.study}`.\n"
+        )
     if card.metrics is None:
         return "## Metrics\n\nNone: no test split has labels, and the validation images were trained on.\n"
     where = {

@@ -10,6 +10,7 @@ from typing import Any
 
 from autorf.comparison import compare_studies, results_of
 from autorf.data import Splits, load
+from autorf.data.fold_spec import folds_of
 from autorf.deployment.found_field import with_found_field
 from autorf.deployment.measuring import measured
 from autorf.deployment.model_card import Card, write_card
@@ -29,6 +30,7 @@ from autorf.specification import parse
 from autorf.store.images import same_images
 from autorf.store.ranking import objective, trial_named, winner
 from autorf.store.record import Record
+from autorf.store.replicates import Replicate, replicates, trials_of
 from autorf.store.store import Store, open_store
 from autorf.study.job import Job
 from autorf.study.objectives import sign
@@ -51,7 +53,7 @@ class Options:
         trial: the beginning of a trial's key; None for the recommended one, see :func:`chosen_trial`.
         epochs: None for those of the trial.
         seeds: None for the trial's own; the model that is best on the validation split is kept for use, or the first
-            one's where there is none.
+            one's where there is none, as of data in folds.
         with_val: train on the validation images too.
         search_again: learn the field anew, instead of fixing the one that was found.
         best: without ``trial``, take the highest score instead of the recommended field.
@@ -95,16 +97,35 @@ def study_spec(store: Store) -> StudySpec:
 def chosen_trial(store: Store, spec: StudySpec, prefix: str | None, *, best: bool = False) -> Record:
     """The trial whose key begins with ``prefix``, or the best seed of the smallest sufficient field.
 
-    Where no field is known to be sufficient, or with ``best``, it is the study's winner.
+    Where no field is known to be sufficient, or with ``best``, it is the study's winner. Of data in folds it is a whole
+    replicate: the one that the named trial is a fold of, or that of the first seed, since no seed's model is better.
 
     Raises:
         InputError: when there is none, or more than one.
     """
     records = store.records()
+    whole = replicates(records, spec.data.model_dump(mode="json"))
     if prefix is not None:
-        return trial_named(store.name, records, prefix)
-    recommended = [] if best else _recommended(store, records)
-    return winner(store.name, recommended or records, spec.search)
+        return _replicate_of(trial_named(store.name, records, prefix), whole)
+    recommended = [] if best else _recommended(store, whole)
+    chosen = winner(store.name, recommended or whole, spec.search)
+    return _of_first_seed(chosen, whole, spec) if isinstance(chosen, Replicate) else chosen
+
+
+def _of_first_seed(chosen: Replicate, whole: Sequence[Record], spec: StudySpec) -> Record:
+    """The replicate of the same configuration under the first of the study's seeds that has a complete one."""
+    alike = [record for record in whole if record.configuration == chosen.configuration and record.control is None]
+    seeds = list(spec.training.seeds)
+    complete = [record for record in alike if record.state == "complete"]
+    return min(complete, key=lambda record: seeds.index(record.seed) if record.seed in seeds else len(seeds))
+
+
+def _replicate_of(record: Record, whole: Sequence[Record]) -> Record:
+    """What a trial is compared as: itself, or the replicate that it is a fold of."""
+    replicate = next(other for other in whole if record.key in {trial.key for trial in trials_of(other)})
+    if isinstance(replicate, Replicate) and replicate.state != "complete":
+        raise InputError(f"--trial {record.key}: of {replicate.label} {replicate.missing}; finish the study first")
+    return replicate
 
 
 def retrained_model(store: Store, prefix: str | None) -> Path:
@@ -137,7 +158,8 @@ def _recommended(store: Store, records: Sequence[Record]) -> list[Record]:
         return []
     recommendation = compare_studies([results_of(store)]).recommendation
     sufficient = recommendation.smallest_sufficient if recommendation is not None else None
-    return [record for record in records if sufficient and record.key in sufficient["keys"]]
+    keys = set(sufficient["keys"]) if sufficient else set()
+    return [record for record in records if record.key in keys]
 
 
 def retrain(
@@ -153,7 +175,8 @@ def retrain(
     """Train a trial, the field that it found fixed, and write ``<root>/<study>/retrained/<key>``.
 
     Interrupted at any moment, the same call continues: every epoch leaves a checkpoint, and the folder appears only
-    when it is whole. The test split is evaluated once, with the finished models.
+    when it is whole. The test split is evaluated once, with the finished models. Of data in folds all images are
+    trained on, and nothing validates the model.
 
     Args:
         root: the folder of all studies.
@@ -179,6 +202,8 @@ def _retrained(store: Store, spec: StudySpec, root: Path, options: Options, *, f
     target = store.folder / RETRAINED / record.key
     if target.exists() and not force:
         raise InputError(f"{target}: exists already; --force replaces it")
+    if options.with_val and folds_of(spec.data):
+        raise InputError("--with-val: with data.folds every image is trained on; leave it out")
     configuration, seeds, note = _configuration_and_seeds(record, options)
     spec = _stripped(spec, options)
     splits = load(spec.data)
@@ -224,7 +249,7 @@ def _joined(*notes: str | None) -> str | None:
 
 def _best_first(jobs: Sequence[Job], spec: StudySpec, options: Options) -> list[Job]:
     """The finished jobs, first the one whose model is shipped."""
-    if options.with_val:
+    if options.with_val or folds_of(spec.data):
         # Nothing was held out that could choose one.
         return list(jobs)
     name = objective(spec.search)
@@ -285,13 +310,15 @@ def _train(jobs: Sequence[Job], quiet: bool) -> str | None:
 
 def _card(study: str, record: Record, jobs: Sequence[Job], splits: Splits, options: Options) -> Card:
     results = [result_of(job) for job in jobs]
-    split: str | None = "test" if splits.test is not None else None if options.with_val else "val"
+    spec = jobs[0].trial_spec
+    folds = folds_of(spec.data)
+    all_trained = options.with_val or folds is not None
+    split: str | None = "test" if splits.test is not None else None if all_trained else "val"
     evidence = [_evidence(job, split) for job in jobs] if split else []
     multiscale = split is not None and jobs[0].spec.evaluation.asked
     fused = [_evidence(job, str(split), multiscale=True) for job in jobs] if multiscale else []
     field = results[0].field
     assert field is not None, "every trial measures its receptive field"
-    spec = jobs[0].trial_spec
     return Card(
         study=study,
         key=record.key,
@@ -301,6 +328,7 @@ def _card(study: str, record: Record, jobs: Sequence[Job], splits: Splits, optio
         seeds=tuple(job.seed for job in jobs),
         epochs=results[0].epochs,
         with_val=options.with_val,
+        folds=folds,
         fixed=_is_fixed(record, jobs[0]),
         full_budget=options.epochs is None,
         n_train=_n_train(jobs[0], splits) + (len(splits.val) if options.with_val else 0),

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from statistics import median
 
 from autorf.comparison.spending import own_seconds
+from autorf.data.fold_spec import folds_of
 from autorf.driver.stopping import by_configuration, score
 from autorf.store.ranking import manual, searched
 from autorf.store.record import Record
+from autorf.store.replicates import replicates
 from autorf.study.control import Budget, Control
 from autorf.study.objectives import is_metric
 from autorf.study.spec import StudySpec
-from autorf.study.trial import LENGTH, Trial
+from autorf.study.trial import LENGTH, Trial, in_folds
 
 MOST = 3
 """So many manual configurations have controls, the best ones."""
@@ -56,7 +58,8 @@ def planned_controls(records: Sequence[Record], spec: StudySpec) -> ControlPlan:
     The winner is the learned configuration with the best mean of the first objective over its seeds. Controls are of
     the best manual configuration and of those not worse by more than ``search.margin``, under the winner's seeds.
     For equal steps they are trained for the winner's steps; for equal cost for its seconds, by the seconds that a step
-    of theirs took (medians over seeds), unless that is what one of the two was trained for already.
+    of theirs took (medians over seeds), unless that is what one of the two was trained for already. Of data in folds
+    all that is asked of replicates, and a control is a trial on every fold.
 
     Args:
         records: the newest attempt at every trial, controls included.
@@ -68,6 +71,7 @@ def planned_controls(records: Sequence[Record], spec: StudySpec) -> ControlPlan:
     """
     if not spec.search.controls or not is_metric(spec.search.objectives[0]):
         return ControlPlan()
+    records = replicates(records, spec.data.model_dump(mode="json"))
     groups = [group for group in by_configuration(without_controls(records)) if group[0].trial is not None]
     learned = _best_first([group for group in groups if not manual(group[0])], spec)
     by_hand = _best_first([group for group in groups if manual(group[0])], spec)
@@ -102,6 +106,7 @@ class _Planner:
         self.stored = [r for r in records if r.control is not None and r.control.winner == winner[0].configuration]
         on_gpu = any(record.result is not None and record.result.device == "cuda" for record in records)
         self.rate = 1 if on_gpu else spec.training.threads
+        self.folds = folds_of(spec.data)
 
     def plan(self) -> ControlPlan:
         winner_steps, manual_steps = _median_of(self.winner, _steps), _median_of(self.by_hand, _steps)
@@ -130,7 +135,8 @@ class _Planner:
                 trial = group[0].trial
                 assert trial is not None
                 settings = tuple(sorted({**dict(trial.settings), LENGTH: steps}.items()))
-                yield PlannedControl(Trial(trial.method, seed, settings), control)
+                for member in in_folds(Trial(trial.method, seed, settings), self.folds):
+                    yield PlannedControl(member, control)
 
     def _stored_length(self, budget: Budget) -> int | None:
         """What controls of this winner were planned for before."""
@@ -159,7 +165,7 @@ class _Planner:
         return sorted({result.device for result in results if result.device is not None})
 
     def _note(self, budget: Budget, steps: int) -> str:
-        n = len(self.groups) * len(self.winner)
+        n = len(self.groups) * len(self.winner) * (self.folds or 1)
         names = ", ".join(f"{group[0].method} ({group[0].setting})" for group in self.groups)
         winner = f"{self.winner[0].method} ({self.winner[0].setting})"
         shared = f"as long as {winner}" if budget == "steps" else f"which cost as much as {winner}"

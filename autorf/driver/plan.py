@@ -9,8 +9,10 @@ from warnings import catch_warnings, simplefilter
 
 from torch import nn
 
+from autorf.data.fold_spec import folds_of, n_train_of
 from autorf.driver.cautions import class_cautions, loss_cautions, scale_cautions, statistics_caution, weights_cautions
 from autorf.driver.default import baseline_of, default_first
+from autorf.driver.fold_cautions import fold_cautions
 from autorf.driver.ordered_grid import ordered_grid
 from autorf.driver.places import lacks_place, with_places
 from autorf.driver.prior import candidates, nearest_first, prior_rnorm
@@ -27,7 +29,7 @@ from autorf.study.scale import check_scale
 from autorf.study.search_space import Space, read_spaces
 from autorf.study.settings import Settings
 from autorf.study.spec import StudySpec, counted
-from autorf.study.trial import Trial, configurations, spec_of, trial_from, under_every_seed
+from autorf.study.trial import Trial, configurations, in_folds, spec_of, trial_from, under_every_seed
 from autorf.surgery.dry_run import input_channels
 
 STARTERS = 4
@@ -47,11 +49,12 @@ class StudyPlan:
         prior: the rnorm near which good fields are expected.
         warnings: what is allowed but of no use.
         examples: one trial of every method and network that may run.
-        n_train: how many images the training split has.
+        n_train: how many images a trial trains on in an epoch.
         bisected: of a grid that is not trained whole, smallest receptive field first.
         baseline: the checkpoint that methods train ``only`` their own on, as it is; None without one.
         places: where methods without targets work, of every network that offers nothing itself.
         accepted: configurations that are not run, but belong to the study where it has them already.
+        folds: how many the data is in; None without.
     """
 
     configurations: tuple[Trial, ...]
@@ -67,6 +70,12 @@ class StudyPlan:
     baseline: Trial | None = None
     places: tuple[Place, ...] = ()
     accepted: tuple[Trial, ...] = ()
+    folds: int | None = None
+
+    @property
+    def trials_each(self) -> int:
+        """How many trials a configuration is: one a seed, and of data in folds one a seed and fold."""
+        return len(self.seeds) * (self.folds or 1)
 
     @property
     def trials(self) -> list[Trial]:
@@ -85,8 +94,11 @@ class StudyPlan:
         return None if self.spaces else self._with_baseline((*self.configurations, *self.accepted))
 
     def _with_baseline(self, configurations: Sequence[Trial]) -> list[Trial]:
-        trials = under_every_seed(configurations, self.seeds)
-        return trials if self.baseline is None else [*trials[:1], self.baseline, *trials[1:]]
+        trials = under_every_seed(configurations, self.seeds, self.folds)
+        if self.baseline is None:
+            return trials
+        first = self.folds or 1
+        return [*trials[:first], *in_folds(self.baseline, self.folds), *trials[first:]]
 
     @property
     def n_configurations(self) -> int | None:
@@ -137,8 +149,10 @@ def plan(spec: StudySpec, source: str, root: Path, defaults: Defaults | None = N
     warnings += (*scale_cautions(spec, source, listed), *statistics_caution(spec, source, listed, model))
     warnings += (*weights_cautions(spec, source, listed), *loss_cautions(spec, source, listed))
     warnings += tuple(class_cautions(spec, source, listed, splits))
-    spec = counted(spec, len(splits.train), source)
-    warnings += _short_searches(spec, source, listed, len(splits.train))
+    n_train = n_train_of(spec.data, len(splits.train))
+    spec = counted(spec, n_train, source)
+    warnings += tuple(fold_cautions(spec, source, splits))
+    warnings += _short_searches(spec, source, listed, n_train)
     ordered = default_first([] if drawn else listed, spaces, model, seed, spec)
     # That of a study that began before its grid had the network as built.
     plain_default = default_first([] if drawn else listed, spaces, model, seed)[:1]
@@ -161,11 +175,12 @@ def plan(spec: StudySpec, source: str, root: Path, defaults: Defaults | None = N
         prior=target_rnorm,
         warnings=warnings,
         examples=_examples([*ordered, *listed, *([baseline] if baseline else [])]),
-        n_train=len(splits.train),
+        n_train=n_train,
         bisected=bisected,
         baseline=baseline,
         places=spec.model.places or (),
         accepted=tuple(trial for trial in plain_default if trial not in ordered),
+        folds=folds_of(spec.data),
     )
 
 
@@ -192,7 +207,7 @@ def _short_searches(spec: StudySpec, source: str, trials: Sequence[Trial], n_tra
 
 def _limit(spec: StudySpec) -> int | None:
     trials = None if spec.search.budget is None else spec.search.budget.trials
-    return None if trials is None else trials // len(spec.training.seeds)
+    return None if trials is None else trials // (len(spec.training.seeds) * (folds_of(spec.data) or 1))
 
 
 def _ends(spec: StudySpec, spaces: Sequence[Space]) -> list[Trial]:

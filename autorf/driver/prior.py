@@ -36,6 +36,7 @@ def prior_rnorm(prior: PriorSpec | None, root: Path, source: str) -> float | Non
     from autorf.comparison import compare_studies, results_of
     from autorf.comparison.rnorm import best_line
     from autorf.store.ranking import ranked
+    from autorf.store.replicates import replicates
     from autorf.store.store import open_store
 
     try:
@@ -44,7 +45,7 @@ def prior_rnorm(prior: PriorSpec | None, root: Path, source: str) -> float | Non
     except InputError as error:
         raise InputError(f"{source}: search.prior.from_study: {error}") from None
     search = SearchSpec.model_validate((store.spec or {}).get("search") or {})
-    groups = ranked(records, search)
+    groups = ranked(replicates(records, (store.spec or {}).get("data") or {}), search)
     if not groups:
         raise InputError(
             f"{source}: search.prior.from_study: study {prior.from_study!r} has no complete trial yet; finish it, "

@@ -15,6 +15,7 @@ from rich.text import Text
 from autorf.comparison.judging import metric_name
 from autorf.driver.listeners import Listener
 from autorf.store.ranking import objective, ranked, score
+from autorf.store.replicates import replicates
 from autorf.store.store import Record
 from autorf.study.spec import StudySpec
 from autorf.study.trial import side_text, spec_of
@@ -44,6 +45,7 @@ class Progress(Listener):
         epochs: Mapping[str, int] | None = None,
     ) -> None:
         self.spec = spec
+        self._data = spec.data.model_dump(mode="json")
         self._epochs = epochs or {}
         self._expected = expected
         self.records = {record.key: record for record in records}
@@ -105,8 +107,11 @@ class Progress(Listener):
 
     @property
     def best(self) -> Record | None:
-        """The best trial so far."""
-        return next((group[0] for group in ranked(self.now(), self.spec.search)), None)
+        """The best trial so far; of data in folds the best replicate."""
+        return next(
+            (group[0] for group in ranked(replicates(self.now(), self._data), self.spec.search)),
+            None,
+        )
 
     def epochs_of(self, record: Record) -> int:
         """How many epochs, or validations of a training counted in steps, a trial trains."""

@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from autorf.comparison.ending import WHOLE_GRID
 from autorf.comparison.looks import GRID, looks_of
@@ -17,6 +18,7 @@ from autorf.driver.sampling import Suggestions, Tried
 from autorf.driver.stopping import busy_hours, by_configuration, mean_result, no_improvement
 from autorf.store.ranking import manual, objective, ranked
 from autorf.store.record import Record
+from autorf.store.replicates import replicates
 from autorf.store.store import Store
 from autorf.study.objectives import COSTS, parse_constraint, sign
 from autorf.study.spec import StudySpec
@@ -131,10 +133,14 @@ class Scheduler:
             self.store.note("end", {"reason": self.reason, "time": time.time(), "saved": self._saved()})
 
     def _saved(self) -> str | None:
-        best = ranked(self._searched(), self.spec.search)
+        best = ranked(replicates(self._searched(), self._data), self.spec.search)
         if self.planned.prior is None or self.planned.spaces or not best or best[0][0].trial is None:
             return None
         return saved(self.planned.configurations, self.planned.unordered, best[0][0].trial, self.planned.prior)
+
+    @property
+    def _data(self) -> Mapping[str, Any]:
+        return self.spec.data.model_dump(mode="json")
 
     @property
     def _hours(self) -> float | None:
@@ -233,7 +239,7 @@ class Scheduler:
         if self._suggestions is not None and (n is None or len(by_configuration(records)) < n):
             return "every configuration of the search spaces was run"
         if n is not None and (self.planned.spaces or n < len(self.planned.configurations)):
-            return f"the budget of {n * len(self.planned.seeds)} trials is spent"
+            return f"the budget of {n * self.planned.trials_each} trials is spent"
         return WHOLE_GRID
 
     def _room(self, records: Sequence[Record]) -> bool:

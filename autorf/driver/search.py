@@ -137,7 +137,7 @@ def _carry_out(
         waiting = sum(not record.finished for record in store.records())
         executor = _executor(spec, store.folder, planned, waiting)
     mirrored = open_mirror(spec, root, store.identity)
-    expected = (planned.n_configurations or 0) * len(planned.seeds) if due else 0
+    expected = (planned.n_configurations or 0) * planned.trials_each if due else 0
     shown = open_progress(spec, store.records(), expected=expected, quiet=quiet, json_lines=json_lines)
     with closing(executor) if executor is not None else nullcontext(), mirrored as mirror, shown as progress:
         mirror.begin(store.records())

@@ -130,7 +130,7 @@ def _draw_point(axes: "Axes", group: Group, where: Where, metric: str, size: flo
 def _draw_seeds(axes: "Axes", comparison: Comparison, against: Against) -> None:
     if all(group.n < 2 for group in comparison.groups):
         return
-    for row in comparison.rows:
+    for row in comparison.members:
         if row.counts and row.rf and row.rnorm is not None and row.score is not None:
             place = max(row.rf) if against == "rf" else row.rnorm
             axes.plot(place, row.score, marker=".", markersize=5, color=colour(row.method), alpha=0.4, linewidth=0)

@@ -18,7 +18,7 @@ def measured(comparison: Comparison) -> list[Row]:
     if len(comparison.objectives) != 2:
         return []
     first, second = comparison.objectives
-    counted = [row for row in comparison.rows if row.counts]
+    counted = [row for row in comparison.members if row.counts]
     both = [row for row in counted if _value(row, first) is not None and _value(row, second) is not None]
     return sorted(both, key=lambda row: _value(row, second) or 0.0)
 

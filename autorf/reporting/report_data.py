@@ -58,7 +58,7 @@ class ReportData:
     @property
     def evidence_of(self) -> EvidenceOf:
         """Reads what the trials of a group left behind, by seed."""
-        return EvidenceOf(self.studies, self.comparison.rows)
+        return EvidenceOf(self.studies, self.comparison.members)
 
     def first_evidence(self, group: Group) -> Evidence | None:
         """The evidence of a group's first seed that left some."""

@@ -17,6 +17,7 @@ from autorf.reporting.tables import between_table, group_table, multiscale_table
 from autorf.reporting.trajectories import MOST_PANELS, Trajectory, trajectories, trajectory_figure
 from autorf.reporting.words import configuration, named, plural, score, short
 from autorf.study.objectives import sign
+from autorf.study.trial import fold_words
 
 
 def sections(report: ReportData) -> tuple[Section, ...]:
@@ -117,7 +118,7 @@ def _epochs(report: ReportData) -> Table:
     lines = [
         (
             trajectory.label,
-            str(record.seed),
+            f"{record.seed}{fold_words(record.fold)}",
             str(epoch.epoch + 1),
             f"{trajectory.quantity} {short(epoch.learned[trajectory.quantity])}",
             short(epoch.side, 1),

@@ -99,7 +99,11 @@ def facts(report: ReportData) -> Iterator[Fact]:
     split = next((row.split for row in comparison.rows if row.split), None)
     if split is not None:
         images = f"{verdict.n_images} images; " if verdict.n_images else ""
-        yield Fact("Split", _SPLITS.get(split, split), f"{images}chosen and measured on it")
+        folds = next((group.folds for group in comparison.groups if group.folds), None)
+        if folds is None:
+            yield Fact("Split", _SPLITS.get(split, split), f"{images}chosen and measured on it")
+        else:
+            yield Fact("Split", f"{folds} folds", f"{images}each scored by a model that never saw it, and chosen by")
 
 
 def _rnorm_fact(each: FieldMap) -> Fact:

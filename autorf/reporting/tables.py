@@ -54,6 +54,7 @@ def _trial_columns(report: ReportData) -> Iterator[tuple[Column, Cell]]:
     if len(report.studies) > 1:
         yield Column("study", False), lambda row: row.study
     yield Column("seed"), lambda row: str(row.seed)
+    yield Column("fold"), lambda row: NONE if row.fold is None else str(row.fold)
     yield Column("state", False), lambda row: row.state
     yield Column("mIoU"), lambda row: fixed(row.miou)
     yield Column("F1"), lambda row: fixed(row.f1)

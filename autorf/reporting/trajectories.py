@@ -10,6 +10,7 @@ from autorf.reporting.search_window import draw_window
 from autorf.reporting.theme import PALETTE, WIDE, Layout, colour, drawing, new_figure
 from autorf.store.store import Record
 from autorf.store.traces import parts, stepped
+from autorf.study.trial import fold_words
 from autorf.training.results import EpochReport
 
 if TYPE_CHECKING:
@@ -97,20 +98,27 @@ def _draw(axes: "Axes", trajectory: Trajectory, *, label_field: bool) -> "Axes":
     hue, quantity = colour(trajectory.method), trajectory.quantity
     draw_window(axes, stepped(trajectory.records[0]), hue)
     for record in trajectory.records:
+        run_label = f"{trajectory.label}, seed {record.seed}{fold_words(record.fold)}"
         epochs = [report.epoch + 1 for report in record.history]
         values = [report.learned[quantity] for report in record.history]
         for name in parts(record.history[-1].learned, quantity) or [quantity]:
             times, course = _course(record, name)
             mark = "." if len(times) < 4 else ""
             (line,) = axes.plot(times, course, color=hue, linewidth=1.8, marker=mark, alpha=_fade(trajectory))
-            tooltip(line, f"{trajectory.label}, seed {record.seed}: {name} {course[0]:.3g} to {course[-1]:.3g}")
+            tooltip(
+                line,
+                f"{run_label}: {name} {course[0]:.3g} to {course[-1]:.3g}",
+            )
             if name != quantity:
                 # Which branch or layer it is.
                 axes.annotate(name.rpartition(".")[2], (times[-1], course[-1]), color=hue, fontsize="small")
         _draw_spread(axes, record.history, epochs, values, trajectory.shown, hue)
         sides = [report.side for report in record.history]
         (dashes,) = field.plot(epochs, sides, color=PALETTE["muted"], linewidth=1.2, linestyle=(0, (4, 3)), alpha=0.8)
-        tooltip(dashes, f"{trajectory.label}, seed {record.seed}: rf {sides[0]:g} to {sides[-1]:g} pixels")
+        tooltip(
+            dashes,
+            f"{run_label}: rf {sides[0]:g} to {sides[-1]:g} pixels",
+        )
     axes.set_title(f"{trajectory.method}\n{trajectory.setting}", loc="left", color=hue)
     axes.set_ylabel(trajectory.shown.label)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))

@@ -142,13 +142,13 @@ def fitted(
     if not shard.first and trained:
         return checkpoint.history[-1].as_result()
     if not shard.first:
-        return _result(module, checkpoint, field, running_costs, None)
+        return _result(job, module, checkpoint, field, running_costs, None)
     if checkpoint.stopped_early or len(checkpoint.history) == (spec.training.validations if trained else 0):
         assert evidence is not None
         write_evidence(job.folder, evidence, job.key)
         save(model, job.folder)
     fused_scores = [multiscale_scores(seen, splits, spec.evaluation) for seen in fused_evidence if seen is not None]
-    return _result(module, checkpoint, field, running_costs, next(iter(fused_scores), None))
+    return _result(job, module, checkpoint, field, running_costs, next(iter(fused_scores), None))
 
 
 def _early_stop(spec: StudySpec, trial: Trial, n_train: int) -> EarlyStop | None:
@@ -364,6 +364,7 @@ def _trainer(
 
 
 def _result(
+    job: Job,
     module: SegmentationModule,
     checkpoint: EpochCheckpoint,
     field: FieldMeter,
@@ -392,4 +393,12 @@ def _result(
         cpu_seconds=round(checkpoint.cpu_seconds, 2) if checkpoint.cpu_seconds else None,
         device=running_costs.device.type,
         costs=running_costs(module.model),
+        confusion=_confusion(job, module),
     )
+
+
+def _confusion(job: Job, module: SegmentationModule) -> tuple[tuple[int, ...], ...]:
+    """The last validation's confusion matrix of a trial in folds, which its replicate needs; nothing of another."""
+    if job.trial.fold is None or module.validation_confusion is None:
+        return ()
+    return tuple(map(tuple, module.validation_confusion.tolist()))

@@ -11,7 +11,8 @@ from autorf.errors import in_one_line
 from autorf.store.damage import DAMAGED
 from autorf.study.control import Control
 from autorf.study.defaults import Defaults
-from autorf.study.trial import Trial, key_of, trial_from
+from autorf.study.settings import FOLD
+from autorf.study.trial import Trial, fold_words, key_of, trial_from
 from autorf.training.results import DamagedError, EpochReport, TrialResult
 
 State = Literal["waiting", "running", "complete", "pruned", "failed"]
@@ -93,7 +94,13 @@ class Record:
     @property
     def label(self) -> str:
         """The trial in a few words."""
-        return f"{self.method or 'unknown'} ({self.setting}) seed {self.seed}"
+        return f"{self.method or 'unknown'} ({self.setting}) seed {self.seed}{fold_words(self.fold)}"
+
+    @property
+    def fold(self) -> int | None:
+        """The fold of the data that validates the trial; None where the data has none."""
+        fold = self.configuration.get(FOLD)
+        return fold if isinstance(fold, int) else None
 
     @property
     def last(self) -> EpochReport | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from autorf.errors import InputError, in_one_line
 from autorf.specification import parse
 from autorf.store.ranking import objective, ranked, score
+from autorf.store.replicates import replicates
 from autorf.store.storage import POINTER
 from autorf.store.store import open_store
 from autorf.study.search_spec import SearchSpec
@@ -56,7 +57,7 @@ def _summary(root: Path, folder: Path) -> StudySummary:
             for record in records
         )
         search = parse(SearchSpec, (store.spec or {}).get("search") or {}, f"study {folder.name}")
-        groups = ranked(records, search)
+        groups = ranked(replicates(records, (store.spec or {}).get("data") or {}), search)
     except InputError as error:
         # Beside its name, where it lies is no news; a long path would hide why.
         reason = in_one_line(error).replace(f"{folder}{os.sep}", "")

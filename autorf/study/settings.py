@@ -34,9 +34,13 @@ _REFUSED = {
     "training.threads": "it changes how fast a trial trains and nothing else; set it for the study",
     "model.places": "methods have fields for it: targets, start and end",
     "data.score_at": "two scales are never compared; set it for the study",
+    "data.fold": "every configuration is trained on every fold; set data.folds for the study",
 }
 IMAGE_SIZE = "data.image_size"
 """An axis whose trials are scored at the masks' own size, see :mod:`autorf.study.scale`."""
+
+FOLD = "data.fold"
+"""The setting that holds which fold of the data validates a trial; never an axis."""
 
 _DATA = ("data.n_train", "data.half", "data.augmentation")
 """Of the data, what leaves the validation split as it is."""

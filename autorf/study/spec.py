@@ -16,6 +16,7 @@ from autorf.own_code.code import OwnCode
 from autorf.specification import Number, PositiveFloat, PositiveInt, Specification, Url, WholeNumber, parse
 from autorf.study.distill_spec import DistillSpec
 from autorf.study.evaluation_spec import EvaluationSpec
+from autorf.study.fold_checks import check_foldable, check_folds
 from autorf.study.objectives import group_of, parse_constraint
 from autorf.study.plain_yaml import MOST_CHARACTERS, parse_yaml
 from autorf.study.search_spec import SearchSpec
@@ -269,6 +270,7 @@ def parse_study(values: Mapping[str, Any], source: str, overrides: tuple[str, ..
     merged = dict(values)
     for override in overrides:
         merged = _override(merged, override)
+    check_foldable(merged, source)
     spec = parse(StudySpec, merged, source)
     _check_search(spec, source)
     return spec
@@ -277,6 +279,7 @@ def parse_study(values: Mapping[str, Any], source: str, overrides: tuple[str, ..
 def _check_search(spec: StudySpec, source: str) -> None:
     """Raise ``InputError`` where the search asks for what the training cannot give."""
     search, training = spec.search, spec.training
+    check_folds(spec, source)
     _check_groups(spec, source)
     _check_classes(training, spec.data, source)
     _check_stop(spec, source)

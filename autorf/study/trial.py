@@ -3,14 +3,15 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
+from autorf.data.fold_spec import fold_of, folds_of
 from autorf.errors import InputError
 from autorf.methods import Method
 from autorf.study.control import Control
 from autorf.study.search_space import Space, own_fields, read_spaces, split
-from autorf.study.settings import IMAGE_SIZE, Keys, Settings, canonical, differing, thawed, with_settings
+from autorf.study.settings import FOLD, IMAGE_SIZE, Keys, Settings, canonical, differing, thawed, with_settings
 from autorf.study.spec import StudySpec
 from autorf.training.spec import TrainingSpec
 
@@ -46,19 +47,38 @@ class Trial:
     @property
     def setting(self) -> str:
         """The configuration in a few words, for tables."""
-        settings = {key.removeprefix("training.").removeprefix("model.args."): value for key, value in self.settings}
+        settings = {
+            key.removeprefix("training.").removeprefix("model.args."): value
+            for key, value in self.settings
+            if key != FOLD
+        }
         shown = {**own_fields(self.method), **settings}
         return ", ".join(f"{name} {_short(value)}" for name, value in shown.items()) or self.method.unset
 
     @property
     def label(self) -> str:
         """The trial in a few words, for progress and MLflow."""
-        return f"{self.method.method} ({self.setting}) seed {self.seed}"
+        return f"{self.method.method} ({self.setting}) seed {self.seed}{fold_words(self.fold)}"
+
+    @property
+    def fold(self) -> int | None:
+        """The fold of the data that validates it; None where the data has none."""
+        return dict(self.settings).get(FOLD)
+
+    @property
+    def without_fold(self) -> Self:
+        """The same on all of the data: what the trials of a replicate have in common."""
+        return replace(self, settings=tuple(pair for pair in self.settings if pair[0] != FOLD))
 
     @property
     def network(self) -> Settings:
         """Those of the settings that make another network, or have it see images of another size."""
         return tuple((key, value) for key, value in self.settings if key == IMAGE_SIZE or key.startswith("model."))
+
+
+def fold_words(fold: int | None) -> str:
+    """What a trial's label says of its fold."""
+    return "" if fold is None else f" fold {fold}"
 
 
 def key_of(configuration: Mapping[str, Any], seed: int, control: Control | None = None) -> str:
@@ -125,6 +145,9 @@ def _own_length(spec: StudySpec, method: Method) -> TrainingSpec:
         return training
     given = training.steps or training.epochs * per_epoch
     steps = method.steps(given)
+    if fold_of(spec.data) is not None and training.steps is None:
+        # Folds may differ by an image, and so an epoch of theirs by a step: counted in steps they train equally.
+        return training.in_steps_of(steps, per_epoch)
     if steps == training.steps and training.validate_every is not None:
         return training
     if training.steps is None and steps % per_epoch == 0:
@@ -138,7 +161,8 @@ def grid(spec: StudySpec, source: str) -> list[Trial]:
     Raises:
         InputError: for a bad search space, or one configuration in two of them.
     """
-    return under_every_seed(configurations(spec, read_spaces(spec.search_space, source, spec)), spec.training.seeds)
+    named = configurations(spec, read_spaces(spec.search_space, source, spec))
+    return under_every_seed(named, spec.training.seeds, folds_of(spec.data))
 
 
 def configurations(spec: StudySpec, spaces: Sequence[Space]) -> list[Trial]:
@@ -159,10 +183,21 @@ def configurations(spec: StudySpec, spaces: Sequence[Space]) -> list[Trial]:
     return list(trials)
 
 
-def under_every_seed(trials: Sequence[Trial], seeds: Sequence[int]) -> list[Trial]:
-    """The configurations of ``trials`` under every seed: all for the first seed, then for the next."""
+def under_every_seed(trials: Sequence[Trial], seeds: Sequence[int], folds: int | None = None) -> list[Trial]:
+    """The configurations of ``trials`` under every seed: all for the first seed, then for the next.
+
+    Of data in folds each stands for as many trials, one after the other, so that a replicate is soon whole.
+    """
     distinct = dict.fromkeys((trial.method, trial.settings) for trial in trials)
-    return [Trial(method, seed, settings) for seed in seeds for method, settings in distinct]
+    seeded = [Trial(method, seed, settings) for seed in seeds for method, settings in distinct]
+    return [member for trial in seeded for member in in_folds(trial, folds)]
+
+
+def in_folds(trial: Trial, folds: int | None) -> list[Trial]:
+    """A trial on every fold of the data; itself where the data has none."""
+    if folds is None:
+        return [trial]
+    return [replace(trial, settings=tuple(sorted([*trial.settings, (FOLD, fold)]))) for fold in range(folds)]
 
 
 def side_text(sides: Sequence[float]) -> str:

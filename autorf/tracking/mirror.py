@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from autorf.running.evidence import read_evidence
 from autorf.store.ranking import manual, objective, ranked, score
+from autorf.store.replicates import Replicate, replicates, trials_of
 from autorf.store.store import Record
 from autorf.study.spec import StudySpec
 from autorf.surgery.storage import SIDECAR, WEIGHTS
@@ -221,7 +222,8 @@ class Mirror:
     def _keep_best(self, client: "MlflowClient", records: Sequence[Record]) -> None:
         """The parent's figures, and the weights of the trials that are best; nothing where it has them already."""
         search = self.spec.search
-        tags, groups = client.get_run(self._parent).data.tags, ranked(records, search)
+        tags = client.get_run(self._parent).data.tags
+        groups = ranked(replicates(records, self.spec.data.model_dump(mode="json")), search)
         fingerprint = _fingerprint(records)
         if tags.get("autorf.mirrored") == fingerprint:
             return
@@ -233,8 +235,9 @@ class Mirror:
             mean = sum(score(record, search) for record in best[0]) / len(best[0])
             best_mean = {f"best_{kind}_{objective(search)}": mean}
             self._log(client, self._parent, values.metrics(best_mean, len(records)))
-            for record in [record for group in best for record in group][: self.spec.tracking.keep]:
-                self._keep_weights(client, record)
+            kept = [trial for group in best for record in group for trial in trials_of(record)]
+            for trial in kept[: self.spec.tracking.keep]:
+                self._keep_weights(client, trial)
         self._log(client, self._parent, values.line_metrics(records, self.spec, self.folder))
         if figure := trajectories(records):
             client.log_figure(self._parent, figure, "figures/trajectories.svg")
@@ -259,7 +262,9 @@ class Mirror:
 
     def _keep_winner(self, client: "MlflowClient", record: Record, step: int) -> None:
         folder = self._folder_of(record)
-        for name in (WEIGHTS, SIDECAR) if self.spec.tracking.keep else (SIDECAR,):
+        files = (WEIGHTS, SIDECAR) if self.spec.tracking.keep else (SIDECAR,)
+        # No one model of a replicate is the winner: its folds' are as good, each on its own images.
+        for name in () if isinstance(record, Replicate) else files:
             if (folder / name).is_file():
                 client.log_artifact(self._parent, str(folder / name), "best")
         self._log_samples(client, self._parent, folder, "best sample", step)

@@ -76,6 +76,7 @@ def trial_tags(spec: StudySpec, identity: str, record: Record, parent: str) -> d
         "autorf.trial_key": record.key,
         "autorf.method": record.method,
         "autorf.state": record.state,
+        **({} if record.fold is None else {"autorf.fold": str(record.fold)}),
     }
 
 

@@ -45,6 +45,7 @@ class SegmentationModule(lightning.LightningModule):
         self.criterion = Criterion(spec.loss, splits.n_classes, self.ignored, weights, widths)
         self._stand_in = _stand_in(splits.n_classes, self.ignored, weights)
         self.validation_scores: Scores | None = None
+        self.validation_confusion: Tensor | None = None
         self.train_loss = math.nan
         self._losses: list[Tensor] = []
         self._had_labels: list[Tensor] = []
@@ -127,8 +128,9 @@ class SegmentationModule(lightning.LightningModule):
         """Turn the confusion matrix into scores."""
         assert self._confusion is not None
         splits = self.splits
+        self.validation_confusion = summed(self._confusion)
         self.validation_scores = scores(
-            summed(self._confusion), splits.class_names, splits.label_groups, splits.left_out
+            self.validation_confusion, splits.class_names, splits.label_groups, splits.left_out
         )
 
     def configure_optimizers(self) -> Any:

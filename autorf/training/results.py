@@ -42,6 +42,9 @@ COSTS = ("parameters", "flops", "latency_ms", "peak_memory_mb")
 """Measured once a trial; less is better."""
 
 
+Confusion = tuple[tuple[int, ...], ...]
+
+
 @dataclass(frozen=True)
 class Field:
     """A receptive field: ``rf`` ``(h, w)`` in input pixels, and ``rnorm``, its share of the image's side."""
@@ -181,6 +184,8 @@ class TrialResult(_Report):
         device: what trained it, such as ``cpu`` or ``cuda``.
         notes: what went wrong on the way.
         split: that everything was measured on.
+        confusion: ``[label][prediction]`` pixels of the last validation, of a trial in folds, whose replicate adds
+            them up; empty otherwise.
     """
 
     epochs: int
@@ -192,6 +197,7 @@ class TrialResult(_Report):
     device: str | None = None
     notes: tuple[str, ...] = ()
     split: str = "val"
+    confusion: Confusion = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -208,6 +214,7 @@ class TrialResult(_Report):
             "notes": list(self.notes) or None,
             "train_seconds": shared.pop("seconds"),
             "device": self.device,
+            "confusion": [list(row) for row in self.confusion] or None,
         }
         return {**_UNKNOWN, **written({**shared, **own})}
 
@@ -233,6 +240,7 @@ class TrialResult(_Report):
             notes=tuple(map(str, notes)),
             split=str(values.get("split") or "val"),
             learned=numbers(mapping(values.get("values") or {})),
+            confusion=_confusion(values.get("confusion") or [], len(mapping(values.get("iou_per_class") or {}))),
             **_shared_from(values, seconds="train_seconds"),
         )
 
@@ -281,3 +289,15 @@ def _field(values: Mapping[str, Any]) -> Field | None:
     if not isinstance(rf, list | tuple) or len(rf) != 2 or not all(map(is_number, rf)):
         raise DamagedError(f"rf is {rf!r}, no two numbers")
     return Field((rf[0], rf[1]), rnorm) if all(map(math.isfinite, rf)) else None
+
+
+def _confusion(stored: object, n_classes: int) -> Confusion:
+    if not isinstance(stored, list) or not all(isinstance(row, list) for row in stored):
+        raise DamagedError("confusion is no matrix")
+    matrix = tuple(tuple(row) for row in stored)
+    counts = [count for row in matrix for count in row]
+    if matrix and (len(matrix) != n_classes or len(counts) != n_classes**2 or any(len(r) != n_classes for r in matrix)):
+        raise DamagedError(f"confusion is no matrix of {n_classes} classes")
+    if not all(isinstance(count, int) and not isinstance(count, bool) and count >= 0 for count in counts):
+        raise DamagedError("confusion holds what is no count")
+    return matrix
