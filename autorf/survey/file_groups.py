@@ -1,0 +1,99 @@
+"""The picture files of a folder, grouped by the folders that images or masks of all splits lie in."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from autorf.data.names import spelled
+from autorf.data.pairs import ARRAY_SUFFIXES, IMAGE_SUFFIXES, MASK_SUFFIXES, OTHER_MASKS
+from autorf.survey.words import Role, SplitName, role_of, split_in
+
+PICTURES = (*IMAGE_SUFFIXES, *ARRAY_SUFFIXES)
+MASKS = (*MASK_SUFFIXES, *OTHER_MASKS)
+
+
+@dataclass
+class FileGroup:
+    """Files below one folder, or below the like folders of several splits.
+
+    Attributes:
+        pattern: the folder below the root, the split's name written ``{split}``; empty for the root itself.
+        role: what the folder's name says that they are.
+        spellings: of the splits' names, as the folders have them.
+        files: by split (None where the path names none), and by the path below the folder without the suffix.
+    """
+
+    pattern: str
+    role: Role | None
+    spellings: dict[str, str] = field(default_factory=dict)
+    files: dict[str | None, dict[str, list[Path]]] = field(default_factory=dict)
+
+    def tailed(self, split: str | None, tail: str, suffixes: Sequence[str]) -> dict[str, Path]:
+        """The files of a split whose stems end in ``tail``, by their stems without it."""
+        chosen: dict[str, Path] = {}
+        for stem, files in self.files.get(split, {}).items():
+            if stem.endswith(tail) and len(stem.rpartition("/")[2]) > len(tail):
+                usable = [file for file in files if file.suffix.lower() in suffixes]
+                # PNG comes first of several: masks are PNG, and of images none is better than another.
+                for file in sorted(usable, key=lambda file: file.suffix.lower() != ".png")[:1]:
+                    chosen[stem[: len(stem) - len(tail)]] = file
+        return chosen
+
+    @property
+    def all_files(self) -> list[Path]:
+        """Every file of it."""
+        return [file for stems in self.files.values() for files in stems.values() for file in files]
+
+
+def picture_files(root: Path) -> list[Path]:
+    """Every picture file below a folder, hidden ones and what macOS adds to archives left out."""
+    files = (path for path in root.rglob("*") if path.suffix.lower() in PICTURES)
+    return sorted(path for path in files if not _is_hidden(path.relative_to(root)) and path.is_file())
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+
+
+def groups_by_words(root: Path, files: Iterable[Path]) -> list[FileGroup]:
+    """Files by the folder down to the last part that names a split or a role; folders below belong to the stem."""
+    return _grouped(root, files, _structural_parts)
+
+
+def groups_by_folder(root: Path, files: Iterable[Path]) -> list[FileGroup]:
+    """Files by the whole folder that they lie in, for names that say nothing."""
+    return _grouped(root, files, lambda parts: len(parts))
+
+
+def _structural_parts(parts: Sequence[str]) -> int:
+    """How many of the path's folders there are down to the last that names a split or a role."""
+    named = [at for at, part in enumerate(parts, 1) if role_of(part) is not None or split_in(part) is not None]
+    return named[-1] if named else 0
+
+
+def _grouped(root: Path, files: Iterable[Path], depth_of: Callable[[Sequence[str]], int]) -> list[FileGroup]:
+    groups: dict[str, FileGroup] = {}
+    for file in files:
+        path = PurePosixPath(file.relative_to(root).as_posix())
+        parts = path.parts[:-1]
+        depth = depth_of(parts)
+        split: SplitName | None = None
+        patterns: list[str] = []
+        for part in parts[:depth]:
+            named = split_in(part)
+            split = split or named
+            same = named is not None and split is not None and named[:2] == split[:2]
+            patterns.append(named.pattern if named is not None and same else part)
+        pattern = "/".join(patterns)
+        group = groups.setdefault(pattern, FileGroup(pattern, _role(patterns)))
+        if split is not None:
+            group.spellings.setdefault(split.split, split.spelling)
+        stem = spelled("/".join((*parts[depth:], path.stem)))
+        group.files.setdefault(split.split if split else None, {}).setdefault(stem, []).append(file)
+    return list(groups.values())
+
+
+def _role(patterns: Sequence[str]) -> Role | None:
+    """What the last folder that says something says."""
+    roles = [role for pattern in patterns if (role := role_of(pattern)) is not None]
+    return roles[-1] if roles else None
