@@ -80,12 +80,11 @@ class FolderSurvey:
         return FolderData(root=self.root, **{**self.keys, **places})
 
 
-def survey_folder(folder: Path, progress: Callable[[], None] = lambda: None) -> FolderSurvey:
+def survey_folder(folder: Path) -> FolderSurvey:
     """Look at a folder of pictures and masks.
 
     Args:
         folder: it.
-        progress: called after every picture.
 
     Raises:
         InputError: where there is no pair of an image and a mask, or no study could read what there is: one line that
@@ -118,7 +117,7 @@ def survey_folder(folder: Path, progress: Callable[[], None] = lambda: None) -> 
         **classes.keys,
         **reading_keys([kinds[pair] for pair in left]),
     }
-    return _surveyed(root, layout, lists, pairs, keys, classes, known, problems, progress)
+    return _surveyed(root, layout, lists, pairs, keys, classes, known, problems)
 
 
 def _surveyed(
@@ -130,7 +129,6 @@ def _surveyed(
     classes: Classes,
     known: KnownSet | None,
     problems: Sequence[Problem],
-    progress: Callable[[], None],
 ) -> FolderSurvey:
     if "train" not in pairs:
         raise InputError(f"{shown(root)}: no pair of the training split can be used; {problems[-1].text}")
@@ -146,7 +144,7 @@ def _surveyed(
     spec = FolderData(root=root, **{**keys, **places})
     decoder = folder_decoder(spec)
     source = Source(file_items(pairs, decoder, root), labels_of(spec), spec.image_size, decoder)
-    looked = survey(source, progress).with_problems(problems)
+    looked = survey(source).with_problems(problems)
     result = FolderSurvey(root, {**keys, **places}, pairs, texts, is_given, classes, known, looked, source, layout)
     _check_read(result)
     return result

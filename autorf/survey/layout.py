@@ -60,7 +60,7 @@ def find_layout(root: Path) -> Layout:
     """The layout with the most pairs of an image and a mask.
 
     Raises:
-        InputError: for what is no folder, or cannot be listed, and for a folder without a pair: it says what it looked for.
+        InputError: for what is no folder or cannot be listed; where no image has a mask, it says what was looked for.
     """
     require_folder(root, LOOKED_FOR)
     try:

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -114,20 +114,17 @@ class Survey:
         }
 
 
-def survey(source: Source, progress: Callable[[], None] = lambda: None) -> Survey:
+def survey(source: Source) -> Survey:
     """Look at every picture of a data set; one that cannot be read is a problem, and the others go on.
 
     Args:
         source: the pictures.
-        progress: called after every picture.
     """
     spread = np.linspace(0, len(source.items) - 1, min(MOST_OBJECT_MASKS, len(source.items))).round()
     measured = set(spread.astype(int).tolist())
 
     def look(at: int) -> Look:
-        result = _look(source.items[at], source, with_objects=at in measured)
-        progress()
-        return result
+        return _look(source.items[at], source, with_objects=at in measured)
 
     # Pillow decodes and numpy counts without holding the interpreter's lock.
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
