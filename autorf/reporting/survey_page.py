@@ -14,7 +14,7 @@ from autorf.data.colouring import coloured, shown_colours
 from autorf.data.data_set import Labels
 from autorf.errors import InputError, shown_place
 from autorf.files import write_atomically
-from autorf.reporting.blocks import Block, Code, Column, Samples, Section, Table, table
+from autorf.reporting.blocks import Block, Code, Column, Line, Samples, Section, Table, table
 from autorf.reporting.page import Page, rendered, today
 from autorf.reporting.pictures import class_colour
 from autorf.reporting.samples import Panel, SampleRow, photo
@@ -134,8 +134,8 @@ def _problems(looked: Survey) -> Table:
     for problem in looked.problems:
         files = ", ".join(problem.files[:_MOST_FILES])
         more = len(problem.files) - _MOST_FILES
-        lines.append((problem.text, files + (f" and {more} more" if more > 0 else "") or NONE))
-    return table("What is odd", [Column("what", is_number=False), Column("files", is_number=False)], lines)
+        lines.append(Line((problem.text,), note=files + (f" and {more} more" if more > 0 else "")))
+    return table("What is odd", [Column("what", is_number=False)], lines)
 
 
 def _classes(looked: Survey) -> Table:

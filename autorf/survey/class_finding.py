@@ -112,8 +112,8 @@ def _of_values(whole: Tally, tables: Sequence[ClassTable], n_masks: int) -> Clas
             f"ones: classes are at most {MOST_CLASSES}; these may be masks of single objects"
         )
     largest = classes[-1]
-    # Numbers with few gaps are classes of which this folder lacks some; with many they are ids.
-    if classes[0] >= 0 and largest < MOST_CLASSES and len(classes) > (largest + 1) / 2:
+    # Numbers from 0 with few gaps are classes of which this folder lacks some; others are ids.
+    if classes[0] == 0 and largest < MOST_CLASSES and len(classes) > (largest + 1) / 2:
         return _of_numbers(whole, largest + 1, tables, strays, ignored=ignored)
     names = {value: f"value_{value}".replace("-", "minus_") for value in classes}
     keys = {"classes": list(names.values()), "values": {name: value for value, name in names.items()}}

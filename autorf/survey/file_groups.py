@@ -1,6 +1,6 @@
 """The picture files of a folder, grouped by the folders that images or masks of all splits lie in."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -10,6 +10,9 @@ from autorf.survey.words import Role, SplitName, role_of, split_in
 
 PICTURES = (*IMAGE_SUFFIXES, *ARRAY_SUFFIXES)
 MASKS = (*MASK_SUFFIXES, *OTHER_MASKS)
+
+MOST_GROUPS = 60
+"""The largest ones are looked at: each is compared with each."""
 
 
 @dataclass
@@ -55,31 +58,45 @@ def _is_hidden(path: Path) -> bool:
     return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
 
 
-def groups_by_words(root: Path, files: Iterable[Path]) -> list[FileGroup]:
-    """Files by the folder down to the last part that names a split or a role; folders below belong to the stem."""
-    return _grouped(root, files, _structural_parts)
+def groups_by_words(root: Path, files: Sequence[Path]) -> list[FileGroup]:
+    """Files by those parts of their path that name a split or a role; the other folders belong to the stem.
+
+    Folders above the first such part, which all files lie in, stay what they are.
+    """
+    paths = _below(root, files)
+    shared = _shared_folders(list(paths.values()))
+    return _grouped(paths, shared, lambda part: role_of(part) is not None or split_in(part) is not None)
 
 
-def groups_by_folder(root: Path, files: Iterable[Path]) -> list[FileGroup]:
+def groups_by_folder(root: Path, files: Sequence[Path]) -> list[FileGroup]:
     """Files by the whole folder that they lie in, for names that say nothing."""
-    return _grouped(root, files, lambda parts: len(parts))
+    return _grouped(_below(root, files), 0, lambda part: True)
 
 
-def _structural_parts(parts: Sequence[str]) -> int:
-    """How many of the path's folders there are down to the last that names a split or a role."""
-    named = [at for at, part in enumerate(parts, 1) if role_of(part) is not None or split_in(part) is not None]
-    return named[-1] if named else 0
+def _below(root: Path, files: Iterable[Path]) -> dict[Path, PurePosixPath]:
+    return {file: PurePosixPath(file.relative_to(root).as_posix()) for file in files}
 
 
-def _grouped(root: Path, files: Iterable[Path], depth_of: Callable[[Sequence[str]], int]) -> list[FileGroup]:
+def _shared_folders(paths: Sequence[PurePosixPath]) -> int:
+    """How many folders from the root down all files lie in, before one names a split or a role."""
+    count = 0
+    for parts in zip(*(path.parts[:-1] for path in paths), strict=False):
+        if len(set(parts)) > 1 or role_of(parts[0]) is not None or split_in(parts[0]) is not None:
+            break
+        count += 1
+    return count
+
+
+def _grouped(paths: Mapping[Path, PurePosixPath], shared: int, is_structural: Callable[[str], bool]) -> list[FileGroup]:
     groups: dict[str, FileGroup] = {}
-    for file in files:
-        path = PurePosixPath(file.relative_to(root).as_posix())
-        parts = path.parts[:-1]
-        depth = depth_of(parts)
+    for file, path in paths.items():
         split: SplitName | None = None
-        patterns: list[str] = []
-        for part in parts[:depth]:
+        patterns = list(path.parts[:shared])
+        rest: list[str] = []
+        for part in path.parts[shared:-1]:
+            if not is_structural(part):
+                rest.append(part)
+                continue
             named = split_in(part)
             split = split or named
             same = named is not None and split is not None and named[:2] == split[:2]
@@ -88,9 +105,9 @@ def _grouped(root: Path, files: Iterable[Path], depth_of: Callable[[Sequence[str
         group = groups.setdefault(pattern, FileGroup(pattern, _role(patterns)))
         if split is not None:
             group.spellings.setdefault(split.split, split.spelling)
-        stem = spelled("/".join((*parts[depth:], path.stem)))
+        stem = spelled("/".join((*rest, path.stem)))
         group.files.setdefault(split.split if split else None, {}).setdefault(stem, []).append(file)
-    return list(groups.values())
+    return sorted(groups.values(), key=lambda group: -len(group.all_files))[:MOST_GROUPS]
 
 
 def _role(patterns: Sequence[str]) -> Role | None:

@@ -110,7 +110,8 @@ def survey_folder(folder: Path) -> FolderSurvey:
     dropped, reasons = _dropped(usable, kinds, contents, classes, root)
     problems += [*reasons, *_strays(classes, contents, root)]
     left = [pair for pair in usable if pair not in dropped]
-    pairs = {split: [pair for pair in members if pair in left] for split, members in given.items()}
+    is_left = set(left)
+    pairs = {split: [pair for pair in members if pair in is_left] for split, members in given.items()}
     pairs = {split: members for split, members in pairs.items() if members}
     keys = {
         "image_size": list(chosen_size([contents[pair].size for pair in left])),

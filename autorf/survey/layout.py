@@ -13,8 +13,7 @@ from autorf.survey.file_groups import MASKS, PICTURES, FileGroup, groups_by_fold
 from autorf.survey.words import IMAGE_TAILS, MASK_TAILS, is_poor
 
 LOOKED_FOR = (
-    "train/images with train/masks, images with masks, train with trainannot, or NAME_mask beside NAME, each image and "
-    "mask of one name"
+    "train/images with train/masks, images with masks, train with trainannot, or NAME_mask beside NAME, of equal names"
 )
 
 _LOSSY = (".jpg", ".jpeg", ".webp")
@@ -71,7 +70,7 @@ def find_layout(root: Path) -> Layout:
     if is_empty:
         raise InputError(f"{shown(root)}: is empty; give the folder that holds the pictures and their masks")
     for groups in (groups_by_words(root, files), groups_by_folder(root, files)):
-        best = max(_candidates(groups), key=_rank, default=None)
+        best = _best(list(_candidates(groups)))
         if best is not None:
             return _layout(root, best.images, best.masks)
     raise InputError(_nothing(root, files))
@@ -117,7 +116,7 @@ def _count(images: Side, masks: Side) -> int:
 
 
 def _rank(candidate: _Candidate) -> tuple[int | bool, ...]:
-    """The more pairs the better; then by what the names say, then by what the files hold."""
+    """The more pairs the better; then by what the names say."""
     images, masks = candidate.images, candidate.masks
     tail = MASK_TAILS.index(masks.tail) if masks.tail else len(MASK_TAILS)
     return (
@@ -127,8 +126,16 @@ def _rank(candidate: _Candidate) -> tuple[int | bool, ...]:
         images.group.role == "image",
         bool(images.tail),
         -tail,
-        _is_photograph(images),
     )
+
+
+def _best(candidates: Sequence[_Candidate]) -> _Candidate | None:
+    """The candidate of the highest rank; of several, one whose images look like images: files are read for that."""
+    if not candidates:
+        return None
+    ranks = [_rank(candidate) for candidate in candidates]
+    best = [candidate for candidate, rank in zip(candidates, ranks, strict=True) if rank == max(ranks)]
+    return best[0] if len(best) == 1 else max(best, key=lambda candidate: _is_photograph(candidate.images))
 
 
 def _is_photograph(images: Side) -> bool:
@@ -184,6 +191,4 @@ def _nothing(root: Path, files: Sequence[Path]) -> str:
     if lossy and all(file.suffix.lower() in _LOSSY for file in lossy):
         return f"{shown(lossy[0])}: masks of this kind keep no exact classes; save masks as PNG, TIFF or .npy"
     example = shown(files[0].relative_to(root), 40)
-    return (
-        f"{shown(root, 50)}: none of {len(files)} pictures ({example}) is an image with a mask; looked for {LOOKED_FOR}"
-    )
+    return f"{shown(root, 80)}: none of {len(files)} pictures ({example}) has a mask; looked for {LOOKED_FOR}"

@@ -50,8 +50,10 @@ def plain_folders(layout: Layout) -> dict[str, Any]:
 def _proposals(layout: Layout, lists: Mapping[str, Path]) -> Iterator[dict[str, Any]]:
     spellings = layout.images.group.spellings if layout.has_splits else {}
     places = {split: path.relative_to(layout.root).as_posix() for split, path in lists.items()} or spellings
+    members = [pair for pairs in layout.pairs.values() for pair in pairs]
     for with_suffix in (False, True):
-        images, masks = (_pattern(side, with_suffix=with_suffix) for side in (layout.images, layout.masks))
+        images = _pattern(layout.images, [pair.image for pair in members], with_suffix=with_suffix)
+        masks = _pattern(layout.masks, [pair.mask for pair in members], with_suffix=with_suffix)
         prefix = "{split}/"
         if images.startswith(prefix) and masks.startswith(prefix):
             shorter = images.removeprefix(prefix), masks.removeprefix(prefix)
@@ -61,11 +63,11 @@ def _proposals(layout: Layout, lists: Mapping[str, Path]) -> Iterator[dict[str, 
             yield {**places, "images": images, "masks": masks}
 
 
-def _pattern(side: Side, *, with_suffix: bool) -> str:
+def _pattern(side: Side, files: Sequence[Path], *, with_suffix: bool) -> str:
     """A folder; or a pattern, where the names end in more than what images and masks have in common."""
     stems = [stem for stems in side.group.files.values() for stem in stems]
     if not with_suffix and not side.tail and not any("/" in stem for stem in stems):
         return side.group.pattern
-    suffixes = {file.suffix for split in side.group.files for file in side.files(split).values()}
+    suffixes = {file.suffix for file in files}
     suffix = suffixes.pop() if len(suffixes) == 1 else ""
     return f"{side.group.pattern}/{{stem}}{side.tail}{suffix}".lstrip("/")

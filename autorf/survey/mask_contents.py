@@ -20,7 +20,7 @@ from autorf.errors import InputError
 Rgb = tuple[int, int, int]
 Kind = Literal["values", "colours"]
 
-LENIENT = Pictures(extra="drop", frame=0, low_bits="sample")
+LENIENT = Pictures(extra="drop", frame=0, grey_palette="level", low_bits="sample")
 """For files that are looked at: what they say of themselves that a study would refuse is told in other words."""
 
 _MOST_CODES = 2000
@@ -78,7 +78,7 @@ def _of_array(file: Path, numbers: NDArray[Any]) -> MaskContents:
     if numbers.ndim != 2 or numbers.dtype.kind not in "biu":
         shape = " x ".join(map(str, numbers.shape))
         raise InputError(f"{shown(file)}: holds {shape} of {numbers.dtype}; a mask has one whole number a pixel")
-    return _counted(file, numbers, "values", {})
+    return _counted(file, numbers.astype(np.uint8) if numbers.dtype == bool else numbers, "values", {})
 
 
 def _counted(file: Path, codes: NDArray[Any], kind: Kind, palette: dict[int, Rgb]) -> MaskContents:

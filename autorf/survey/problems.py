@@ -103,12 +103,15 @@ def _shapes(looks: Sequence["Look"]) -> Iterator[Problem]:
 
 
 def _twice(looks: Sequence["Look"]) -> Iterator[Problem]:
-    """Pictures of one content in two splits: what is trained on says nothing as validation."""
+    """Pictures of one content in two splits: what is trained on says nothing as validation or test."""
     first: dict[bytes, Look] = {}
+    twins: dict[tuple[str, str], list[str]] = {}
     for look in looks:
         if look.digest is None:
             continue
         other = first.setdefault(look.digest, look)
         if other.split != look.split:
-            text = f"is the same picture in {other.split} and {look.split}"
-            yield Problem("in_two_splits", f"{other.name} {text}", (other.name, look.name))
+            twins.setdefault((other.split, look.split), []).append(f"{other.name} = {look.name}")
+    for (one, another), names in twins.items():
+        text = "1 picture is" if len(names) == 1 else f"{len(names)} pictures are"
+        yield Problem("in_two_splits", f"{text} in {one} and in {another}, byte for byte", tuple(names))

@@ -32,16 +32,16 @@ def given_lists(layout: Layout) -> dict[str, Path]:
 def listed_pairs(layout: Layout, lists: Mapping[str, Path]) -> tuple[dict[str, list[Pair]], list[str]]:
     """The pairs that lists name, by split, and the lines that name none as ``LIST: LINE``."""
     names = _names(layout, [pair for members in layout.pairs.values() for pair in members])
-    pairs: dict[str, list[Pair]] = {}
+    pairs: dict[str, set[Pair]] = {}
     unknown: list[str] = []
     for split, path in lists.items():
         for line in _lines(path):
             pair = _pair(line, names)
             if pair is None:
                 unknown.append(f"{path.relative_to(layout.root).as_posix()}: {line}")
-            elif pair not in pairs.setdefault(split, []):
-                pairs[split].append(pair)
-    return {split: sorted(members) for split, members in pairs.items() if members}, unknown
+            else:
+                pairs.setdefault(split, set()).add(pair)
+    return {split: sorted(members) for split, members in pairs.items()}, unknown
 
 
 def list_text(root: Path, pairs: Sequence[Pair], comment: str) -> str:

@@ -99,7 +99,7 @@ def _size_comment(result: FolderSurvey) -> str:
     sizes = result.survey.sizes
     (height, width), count = sizes[0]
     total = sum(each for _, each in sizes)
-    alike = "all" if len(sizes) == 1 else f"{count} of {total}, the others of {len(sizes) - 1} sizes more"
+    alike = "all" if len(sizes) == 1 else f"{count} of {total}; there are {len(sizes)} sizes"
     return (
         f"Height and width that pictures are resized to, multiples of 32. Those in the folder are {height} x {width} "
         f"({alike}); predictions are written at each picture's own size."
