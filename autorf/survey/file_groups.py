@@ -42,6 +42,16 @@ class FileGroup:
                     chosen[stem[: len(stem) - len(tail)]] = file
         return chosen
 
+    def others(self, split: str | None, suffixes: Sequence[str], taken: Iterable[Path]) -> list[Path]:
+        """Files of a split that are called like one that is taken, but for the suffix."""
+        chosen = set(taken)
+        return [
+            file
+            for files in self.files.get(split, {}).values()
+            for file in files
+            if file not in chosen and file.suffix.lower() in suffixes and chosen.intersection(files)
+        ]
+
     @property
     def all_files(self) -> list[Path]:
         """Every file of it."""

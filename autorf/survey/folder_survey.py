@@ -211,6 +211,11 @@ def _alone(layout: Layout, *, is_listed: bool) -> Iterator[Problem]:
             names = tuple(name_below(file, layout.root) for file in files)
             text = f"{len(files)} image{'s' * (len(files) != 1)}{where} without a mask (left out)"
             yield Problem("image_without_mask", text, names)
+    if layout.doubles:
+        names = tuple(name_below(file, layout.root) for file in layout.doubles)
+        count = len(names)
+        text = f"{count} image{'s' * (count != 1)} called like another, but for the suffix (left out)"
+        yield Problem("same_name", text, names)
     if layout.masks_alone:
         count = len(layout.masks_alone)
         names = tuple(name_below(file, layout.root) for file in layout.masks_alone)

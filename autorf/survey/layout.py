@@ -44,6 +44,7 @@ class Layout:
         has_splits: whether the folder names them.
         images_alone: images without a mask, by split.
         masks_alone: masks without an image.
+        doubles: images of the name of another that is taken.
     """
 
     root: Path
@@ -53,6 +54,7 @@ class Layout:
     has_splits: bool
     images_alone: dict[str, list[Path]]
     masks_alone: list[Path]
+    doubles: list[Path]
 
 
 def find_layout(root: Path) -> Layout:
@@ -156,11 +158,14 @@ def _layout(root: Path, images: Side, masks: Side) -> Layout:
     pairs: dict[str, list[Pair]] = {}
     images_alone: dict[str, list[Path]] = {}
     masks_alone: list[Path] = []
+    doubles: list[Path] = []
     splits = sorted(images.group.files.keys() | masks.group.files.keys(), key=str)
     for split in splits:
         image_files, mask_files = images.files(split), masks.files(split)
         if images.group is masks.group:
             image_files = _without_masks(image_files, mask_files)
+        else:
+            doubles += images.group.others(split, images.suffixes, image_files.values())
         common = sorted(image_files.keys() & mask_files.keys())
         name = split or "train"
         if common:
@@ -171,7 +176,7 @@ def _layout(root: Path, images: Side, masks: Side) -> Layout:
     if not has_splits:
         # What only tests, or lies beside the splits' folders, is as good to train on as any.
         pairs = {"train": sorted(pair for members in pairs.values() for pair in members)}
-    return Layout(root, images, masks, pairs, has_splits, images_alone, masks_alone)
+    return Layout(root, images, masks, pairs, has_splits, images_alone, masks_alone, doubles)
 
 
 def _without_masks(images: dict[str, Path], masks: dict[str, Path]) -> dict[str, Path]:
