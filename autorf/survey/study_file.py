@@ -10,6 +10,7 @@ import yaml
 
 from autorf.study.plain_yaml import parse_yaml
 from autorf.study.spec import StudySpec, parse_study
+from autorf.study.trial import grid
 from autorf.survey.first_search import FirstSearch
 from autorf.survey.folder_survey import FolderSurvey
 
@@ -51,7 +52,9 @@ _USES = {"train": "images to train on", "val": "to validate", "test": "to test"}
 
 def checked_study(text: str, output: Path) -> StudySpec:
     """The study that a text is; what ``autorf search`` would refuse is refused here."""
-    return parse_study(parse_yaml(text, str(output)), str(output))
+    spec = parse_study(parse_yaml(text, str(output)), str(output))
+    grid(spec, str(output))
+    return spec
 
 
 def study_name(stem: str) -> str:

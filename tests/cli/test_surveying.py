@@ -31,7 +31,7 @@ def test_init_writes_a_study_whose_trials_can_be_listed_and_whose_data_can_be_re
     assert "3 train, 3 val, 3 test" in done.out
     assert "odd              nothing" in done.out
     spec, _ = read_study(str(ready.folder / "mine.yaml"), [])
-    assert {trial.method.method for trial in grid(spec)} == {"dilation", "learned_dilation"}
+    assert {trial.method.method for trial in grid(spec, "mine.yaml")} == {"dilation", "learned_dilation"}
     assert len(load(spec.data).val) == 3
 
 

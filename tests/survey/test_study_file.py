@@ -3,36 +3,47 @@ found."""
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
-from autorf.survey.first_search import first_search
+from autorf.survey.first_search import FirstSearch, first_search
 from autorf.survey.folder_survey import survey_folder
 from autorf.survey.image_size import chosen_size
 from autorf.survey.study_file import checked_study, study_name, study_text
-from tests.survey.folders import coloured, save, scene, split_places, write_pairs
+from tests.survey.folders import coloured, save, split_places, write_pairs
 
 PLACES = split_places("{split}/images/{n}.png", "{split}/masks/{n}.png", splits=["train", "val"])
 
 
-def text_of(root: Path, lists_folder: Path | None = None) -> str:
+@pytest.fixture(scope="module")
+def search(tmp_path_factory: pytest.TempPathFactory) -> FirstSearch:
+    root = tmp_path_factory.mktemp("small")
+    write_pairs(root, PLACES)
+    return first_search(survey_folder(root).survey, 3)
+
+
+def text_of(root: Path, search: FirstSearch) -> str:
     result = survey_folder(root)
-    return study_text(result, first_search(result.survey, 3), Path("mine.yaml"), lists_folder if result.lists else None)
+    assert not result.lists
+    return study_text(result, search, Path("mine.yaml"), None)
 
 
-def test_every_key_has_a_comment_above_it_that_says_why(tmp_path: Path) -> None:
+def test_every_key_has_a_comment_above_it_that_says_why(tmp_path: Path, search: FirstSearch) -> None:
     write_pairs(tmp_path, PLACES, mask_of=coloured)
-    lines = text_of(tmp_path).splitlines()
+    lines = text_of(tmp_path, search).splitlines()
     for key in ("image_size", "classes", "model", "search_space", "training"):
         at = next(number for number, line in enumerate(lines) if line.strip().startswith(f"{key}:"))
         assert lines[at - 1].strip().startswith("# "), key
     assert max(map(len, lines)) <= 120
 
 
-def test_the_study_holds_what_was_found_and_nothing_that_yaml_calls_by_another_name(tmp_path: Path) -> None:
+def test_the_study_holds_what_was_found_and_nothing_that_yaml_calls_by_another_name(
+    tmp_path: Path, search: FirstSearch
+) -> None:
     write_pairs(tmp_path, PLACES, mask_of=coloured)
     (tmp_path / "class_dict.csv").write_text("name,r,g,b\nno,128,64,128\n12e3,0,0,142\n'a: b',220,20,60\n")
-    text = text_of(tmp_path)
+    text = text_of(tmp_path, search)
     assert "&id" not in text, "people do not read anchors"
     spec = checked_study(text, Path("mine.yaml"))
     assert spec.data.class_names[0] == "no"
@@ -40,38 +51,36 @@ def test_the_study_holds_what_was_found_and_nothing_that_yaml_calls_by_another_n
     assert (spec.name, spec.data.root, spec.training.batch_size) == ("mine", tmp_path.resolve(), 2)
 
 
-def test_fields_to_search_are_those_that_the_objects_ask_for(tmp_path: Path) -> None:
-    def large(mask: object) -> object:
-        whole = scene(0, (512, 512)) * 0
-        whole[20:420, 30:330] = 1
-        return whole
-
-    places = split_places("{split}/images/{n}.png", "{split}/masks/{n}.png", splits=["train", "val"])
-    write_pairs(tmp_path / "small", places)
-    for image, mask in places:
-        save(tmp_path / "large" / mask, large(None))  # type: ignore[arg-type]
-        save(tmp_path / "large" / image, scene(0, (512, 512)))
-    found = {name: first_search(survey_folder(tmp_path / name).survey, 3) for name in ("small", "large")}
-    assert found["large"].sufficient is not None
-    # Of the class that is no object and the one of 400 pixels, the typical side.
-    assert found["large"].sufficient.rf > 400
-    assert max(found["large"].rates) > max(found["small"].rates)
-    assert all(rate < 512 // 8 for rate in found["large"].rates)
-    assert found["small"].rates[0] == found["large"].rates[0] == 1
+def test_fields_to_search_are_those_that_the_objects_ask_for(tmp_path: Path, search: FirstSearch) -> None:
+    large = np.zeros((512, 512), np.uint8)
+    large[20:420, 30:330] = 1
+    for image, mask in PLACES[:4]:
+        save(tmp_path / "large" / mask, large)
+        save(tmp_path / "large" / image, large)
+    of_large = first_search(survey_folder(tmp_path / "large").survey, 3)
+    assert of_large.sufficient is not None
+    # The class around the object is as large as the picture, the object 400 pixels high.
+    assert 400 < of_large.sufficient.rf <= 512
+    assert max(of_large.rates) > max(search.rates)
+    assert all(rate < 512 // 8 for rate in of_large.rates)
+    assert search.rates[0] == of_large.rates[0] == 1
 
 
-def test_without_a_validation_split_the_comment_says_what_validates_and_how_it_was_chosen(tmp_path: Path) -> None:
+def test_without_a_validation_split_the_comment_says_what_validates_and_how_it_was_chosen(
+    tmp_path: Path, search: FirstSearch
+) -> None:
     write_pairs(tmp_path, split_places("images/{n}.png", "masks/{n}.png"))
-    text = " ".join(text_of(tmp_path).replace("#", " ").split())
+    lines = text_of(tmp_path, search)
+    text = " ".join(lines.replace("#", " ").split())
     assert "The folder has no validation split: this share of the training images validates (2 of them)" in text
     assert "chosen by the hash of their file names, the same every time" in text
-    assert yaml.safe_load(text_of(tmp_path))["data"]["val_fraction"] == 0.2
+    assert yaml.safe_load(lines)["data"]["val_fraction"] == 0.2
 
 
-def test_paths_and_names_that_could_end_a_comment_do_not(tmp_path: Path) -> None:
+def test_paths_and_names_that_could_end_a_comment_do_not(tmp_path: Path, search: FirstSearch) -> None:
     root = tmp_path / "a\nb: c"
     write_pairs(root, PLACES)
-    lines = text_of(root).splitlines()
+    lines = text_of(root, search).splitlines()
     assert sum(line.startswith("b") for line in lines) == 0
     assert study_name("a\nb: c") == "a_b__c"
 
