@@ -95,12 +95,12 @@ def survey_folder(folder: Path) -> FolderSurvey:
     lists = {} if layout.has_splits else given_lists(layout)
     given, unknown = listed_pairs(layout, lists) if lists else (layout.pairs, [])
     problems = [*_alone(layout, is_listed=bool(lists)), *_unlisted(unknown)]
-    contents, unreadable = _each(given, lambda pair: mask_contents(pair.mask), root, "masks")
+    contents, unreadable = _each(given, lambda pair: mask_contents(pair.mask), lambda pair: pair.mask, root)
     kinds, unread = _each(
         {split: [pair for pair in pairs if pair in contents] for split, pairs in given.items()},
         lambda pair: image_kind(pair.image, contents[pair].size),
+        lambda pair: pair.image,
         root,
-        "images",
     )
     problems += [*unreadable, *unread]
     usable = [pair for pairs in given.values() for pair in pairs if pair in kinds]
@@ -169,7 +169,7 @@ def _check_read(result: FolderSurvey) -> None:
 
 
 def _each(
-    pairs: Mapping[str, Sequence[Pair]], read: Callable[[Pair], _Result], root: Path, what: str
+    pairs: Mapping[str, Sequence[Pair]], read: Callable[[Pair], _Result], file_of: Callable[[Pair], Path], root: Path
 ) -> tuple[dict[Pair, _Result], list[Problem]]:
     """What ``read`` makes of every pair that it can read, and why it cannot of the others.
 
@@ -194,7 +194,11 @@ def _each(
                 results[pair] = result
     if errors and len(errors) >= len(results):
         raise next(iter(errors.values()))
-    return results, [Problem("unreadable", f"{error} (left out)", _names(pair, root)) for pair, error in errors.items()]
+    problems = [
+        Problem("unreadable", f"{error} (left out)", (name_below(file_of(pair), root),))
+        for pair, error in errors.items()
+    ]
+    return results, problems
 
 
 def _names(pair: Pair, root: Path) -> tuple[str, str]:
@@ -249,15 +253,15 @@ def _dropped(
         image_size, mask = kinds[pair].size, contents[pair]
         if image_size != mask.size:
             sizes = " and ".join(" x ".join(map(str, size)) for size in (image_size, mask.size))
-            text = f"image and mask are of different sizes, {sizes} (left out)"
-            problems.append(Problem("sizes_differ", text, _names(pair, root)))
+            text = f"image and mask are of different sizes, {sizes}"
+            problems.append(Problem("sizes_differ", f"{text} (left out)", _names(pair, root)))
             dropped.add(pair)
         elif mask.kind == "values" and (strays := sorted(set(classes.strays) & mask.counts.keys())):
-            text = f"the value {strays[0]} at {mask.counts[strays[0]]} pixels is out of range (left out)"
-            problems.append(Problem("value_out_of_range", text, (name_below(mask.file, root),)))
+            text = f"the value {strays[0]} at {mask.counts[strays[0]]} pixels is out of range"
+            problems.append(Problem("value_out_of_range", f"{text} (left out)", (name_below(mask.file, root),)))
             dropped.add(pair)
-    if dropped and 2 * len(dropped) >= len(pairs):
-        raise InputError(f"{shown(root / problems[0].files[-1])}: {problems[0].text}, as are others of {len(pairs)}")
+        if 2 * len(dropped) > len(pairs):
+            raise InputError(f"{shown(mask.file)}: {text}; so it is with most of {len(pairs)} pairs: correct them")
     return dropped, problems
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autorf.data.arrays import is_array_file, read_numbers
+from autorf.data.arrays import is_array_file, read_numbers, with_channels
 from autorf.data.image_files import read_rgb
 from autorf.data.names import shown
 from autorf.data.picture_spec import Pictures
@@ -37,7 +37,9 @@ class ImageKind:
     @property
     def words(self) -> str:
         """What is told from others."""
-        return "colours of 8 bits" if self.channels is None else f"{self.channels} channels of {self.numbers}"
+        if self.channels is None:
+            return "colours of 8 bits"
+        return f"{self.channels} channel{'s' * (self.channels != 1)} of {self.numbers}"
 
 
 def image_kind(file: Path, mask_size: tuple[int, int]) -> ImageKind:
@@ -48,7 +50,7 @@ def image_kind(file: Path, mask_size: tuple[int, int]) -> ImageKind:
         mask_size: height and width of its mask, by which channels first and channels last are told.
 
     Raises:
-        InputError: naming a file that cannot be read.
+        InputError: naming a file that cannot be read, or holds numbers that no study reads.
     """
     try:
         picture = read_rgb(file, _STRICT)
@@ -65,11 +67,11 @@ def _of_another_kind(file: Path, mask_size: tuple[int, int], error: InputError) 
     if numbers.ndim not in (2, 3):
         shape = " x ".join(map(str, numbers.shape))
         raise InputError(f"{shown(file)}: holds {shape} numbers; an image is height x width x channels") from None
-    if numbers.ndim == 2:
-        return ImageKind(file, numbers.shape, 1, numbers.dtype.name)
-    is_first = numbers.shape[:2] != mask_size and numbers.shape[1:] == mask_size
-    channels, size = (numbers.shape[0], numbers.shape[1:]) if is_first else (numbers.shape[2], numbers.shape[:2])
-    return ImageKind(file, size, channels, numbers.dtype.name)
+    is_first = numbers.ndim == 3 and numbers.shape[:2] != mask_size and numbers.shape[1:] == mask_size
+    channels = 1 if numbers.ndim == 2 else numbers.shape[0 if is_first else 2]
+    # As a study does it: it refuses other kinds of numbers, and those that are not finite.
+    pixels = with_channels(numbers, channels, file)
+    return ImageKind(file, (pixels.shape[0], pixels.shape[1]), channels, pixels.dtype.name)
 
 
 def reading_keys(kinds: Sequence[ImageKind]) -> dict[str, Any]:

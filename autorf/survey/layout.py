@@ -1,5 +1,6 @@
 """Which files of a folder are images, which are their masks, and which split they belong to."""
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from autorf.data.names import shown
-from autorf.data.pairs import Pair, require_folder
+from autorf.data.pairs import Pair
 from autorf.errors import InputError, in_one_line
 from autorf.survey.file_groups import MASKS, PICTURES, FileGroup, groups_by_folder, groups_by_words, picture_files
 from autorf.survey.words import IMAGE_TAILS, MASK_TAILS, is_poor
@@ -63,7 +64,9 @@ def find_layout(root: Path) -> Layout:
     Raises:
         InputError: for what is no folder or cannot be listed; where no image has a mask, it says what was looked for.
     """
-    require_folder(root, LOOKED_FOR)
+    if not os.path.isdir(root):  # noqa: PTH112 (Path's own raises for a path that is too long)
+        fault = "is no folder" if os.path.lexists(root) else "does not exist"
+        raise InputError(f"FOLDER {shown(root)}: {fault}; give the folder that holds the pictures and their masks")
     try:
         files = picture_files(root)
         is_empty = not any(root.iterdir())

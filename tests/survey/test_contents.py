@@ -208,7 +208,7 @@ def test_images_of_several_kinds_are_refused_with_one_of_each(tmp_path: Path) ->
     write_pairs(tmp_path, PLACES)
     save(tmp_path / "train/images/train0.png", bands(1, "uint16")(scene(0), 0))
     message = refuse(tmp_path)
-    assert "train0.png: has 1 channels of uint16 (1 of 6 images)" in message
+    assert "train0.png: has 1 channel of uint16 (1 of 6 images)" in message
     assert "colours of 8 bits (5)" in message
 
 
@@ -263,7 +263,7 @@ def test_everything_odd_is_told_with_file_names_and_the_study_reads_the_rest(tmp
     assert told["value_out_of_range"] == [("masks/p 03.png",)]
     assert told["empty_mask"] == [("images/p 05.png",), ("images/p 04.png",)]
     assert told["sizes_differ"] == [("images/p 07.png", "masks/p 07.png")]
-    assert told["unreadable"] == [("images/p 08.png", "masks/p 08.png")]
+    assert told["unreadable"] == [("images/p 08.png",)]
     assert root / places[6][0] in {pair.image for pair in result.pairs["train"]}
     assert ("images/p 06.png",) in told["rare_class"]
     assert any("images/p 09.png" in files for files in told["aspect_ratios"])
@@ -306,3 +306,20 @@ def test_the_same_image_twice_in_one_folder_of_two_formats_is_no_silent_choice(t
     (problem,) = result.survey.problems
     assert (problem.kind, problem.files) == ("same_name", ("train/images/train0.jpg",))
     assert len(load(written(result, tmp_path / "lists")).train) == 3
+
+
+def test_one_image_with_numbers_that_are_not_finite_is_left_out_and_named(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    write_pairs(root, [(image.replace(".png", ".npy"), mask) for image, mask in PLACES], image_of=bands(2, "float32"))
+    np.save(root / "train/images/train1.npy", np.full((48, 64, 2), np.nan, np.float32))
+    result = survey_folder(root)
+    (problem,) = result.survey.problems
+    assert "train1.npy: holds nan or infinite numbers" in problem.text
+    assert problem.files == ("train/images/train1.npy",)
+    assert len(load(written(result, tmp_path / "lists")).train) == 2
+
+
+def test_a_folder_whose_masks_are_of_other_sizes_is_refused(tmp_path: Path) -> None:
+    write_pairs(tmp_path, PLACES, mask_of=lambda mask: mask[:30])
+    message = refuse(tmp_path)
+    assert "image and mask are of different sizes, 48 x 64 and 30 x 64; so it is with most of 6 pairs" in message
