@@ -4,15 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import autorf.data
 from autorf.data import DataSpec
 from autorf.data.data_set import DATA
 from autorf.data.mask_table import Rgb
-from autorf.data.spec import CamVidData, FassegData, FolderData
+from autorf.data.spec import FolderData
 from autorf.errors import InputError, shown
 from autorf.specification import Specification, parse
 from autorf.study.plain_yaml import parse_yaml
-
-_WITH_FOLDERS: dict[str, type[Specification]] = {"folder": FolderData, "camvid": CamVidData, "fasseg": FassegData}
 
 _USUAL_SIZE = 256
 """Height and width in pixels at which objects are measured, of data sets that have none of their own."""
@@ -38,7 +37,7 @@ def named_spec(name: str, folder: Path, settings: Sequence[str]) -> tuple[Any, d
     values: dict[str, Any] = {"name": name, "root": str(folder)}
     fields = _kind(name).model_fields
     if "root" not in fields:
-        raise InputError(f"NAME {name}: has no key root, so that DIR says nothing; look at it in a study of its own")
+        raise InputError(f"NAME {name}: has no key root: it is drawn, or read by code, and not from a folder")
     if fields["image_size"].is_required():
         values["image_size"] = _USUAL_SIZE
     for setting in settings:
@@ -52,10 +51,14 @@ def named_spec(name: str, folder: Path, settings: Sequence[str]) -> tuple[Any, d
 
 
 def _kind(name: str) -> Any:
-    if name in _WITH_FOLDERS:
-        return _WITH_FOLDERS[name]
+    """The specification of a data set, built in or a package's."""
+    built_in = {
+        kind.model_fields["name"].default: kind
+        for kind in vars(autorf.data).values()
+        if isinstance(kind, type) and issubclass(kind, Specification) and "name" in kind.model_fields
+    }
     if name in DATA.built_in:
-        raise InputError(f"NAME {name}: is generated or read by code, not from a folder; it has no files to look at")
+        return built_in[name]
     if not DATA.knows(name):
-        raise InputError(f"NAME {shown(name)}: {DATA.unknown(name)}")
+        raise InputError(f"NAME: {DATA.unknown(name)}")
     return DATA[name]

@@ -106,7 +106,7 @@ def test_what_cannot_be_is_refused_before_anything_is_written(ready: Shell) -> N
     assert "is the study file too" in ready.refused("init", "mine", "--page", "mine.yaml")
     assert "is a folder; name a file" in ready.refused("init", "mine", "--output", "mine")
     assert "did you mean camvid?" in ready.refused("data", "camvit", "mine")
-    assert "digits: is generated or read by code" in ready.refused("data", "digits", "mine")
+    assert "digits: has no key root: it is drawn, or read by code" in ready.refused("data", "digits", "mine")
     assert "expected KEY=VALUE" in ready.refused("data", "folder", "mine", "--set", "classes")
     assert "data.classes: this key is required" in ready.refused("data", "folder", "mine", "--set", "image_size=64")
     assert "expected in data.root: {train,test}/{images,labels}" in ready.refused("data", "fasseg", "mine")
