@@ -142,7 +142,7 @@ def init(
 
 @app.command()
 def data(
-    name: Annotated[str, typer.Argument(help="The data set: folder, camvid, fasseg, or a package's.")],
+    name: Annotated[str, typer.Argument(help="The data set's name as in study files, such as folder or camvid.")],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder that it lies in.", parser=_path)],
     settings: Annotated[
         list[str] | None,

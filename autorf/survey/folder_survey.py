@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from autorf.data.data_set import Labels
 from autorf.data.folder import folder_decoder, folder_pairs
 from autorf.data.loading import labels_of
 from autorf.data.names import on_disk, shown
@@ -43,7 +42,6 @@ class FolderSurvey:
         lists: the text of the list of each split, where the folders alone do not tell which files are meant.
         splits_are_given: whether the folder says which images validate.
         classes: what the masks hold.
-        known: the published data set that it is.
         survey: what the pictures hold.
         source: the pictures themselves.
         layout: how the folder is laid out.
@@ -55,15 +53,9 @@ class FolderSurvey:
     lists: dict[str, str]
     splits_are_given: bool
     classes: Classes
-    known: KnownSet | None
     survey: Survey
     source: Source
     layout: Layout
-
-    @property
-    def labels(self) -> Labels:
-        """What the classes are."""
-        return self.source.labels
 
     @property
     def colours(self) -> dict[int, Rgb]:
@@ -118,19 +110,19 @@ def survey_folder(folder: Path) -> FolderSurvey:
         **classes.keys,
         **reading_keys([kinds[pair] for pair in left]),
     }
-    return _surveyed(root, layout, lists, pairs, keys, classes, known, problems)
+    return _surveyed(layout, lists, pairs, keys, classes, problems)
 
 
 def _surveyed(
-    root: Path,
     layout: Layout,
     lists: Mapping[str, Path],
     pairs: dict[str, list[Pair]],
     keys: dict[str, Any],
     classes: Classes,
-    known: KnownSet | None,
     problems: Sequence[Problem],
 ) -> FolderSurvey:
+    """The survey of the pairs that a study can read, of which some validate where none do yet."""
+    root = layout.root
     if "train" not in pairs:
         raise InputError(f"{shown(root)}: no pair of the training split can be used; {problems[-1].text}")
     is_given = "val" in pairs
@@ -146,7 +138,7 @@ def _surveyed(
     decoder = folder_decoder(spec)
     source = Source(file_items(pairs, decoder, root), labels_of(spec), spec.image_size, decoder)
     looked = survey(source).with_problems(problems)
-    result = FolderSurvey(root, {**keys, **places}, pairs, texts, is_given, classes, known, looked, source, layout)
+    result = FolderSurvey(root, {**keys, **places}, pairs, texts, is_given, classes, looked, source, layout)
     _check_read(result)
     return result
 
@@ -174,7 +166,7 @@ def _each(
     """What ``read`` makes of every pair that it can read, and why it cannot of the others.
 
     Raises:
-        InputError: where it can read fewer than half: that is no odd file but a kind of files.
+        InputError: where it can read no more than half: that is no odd file but a kind of files.
     """
 
     def attempt(pair: Pair) -> _Result | InputError:

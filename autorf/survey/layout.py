@@ -22,8 +22,13 @@ _LOSSY = (".jpg", ".jpeg", ".webp")
 
 @dataclass(frozen=True)
 class Side:
-    """Where the images, or the masks, of a layout are: their folders, and what their stems end in beside what images
-    and masks have in common."""
+    """Where the images, or the masks, of a layout are.
+
+    Attributes:
+        group: the files of their folders.
+        tail: what their stems end in beside what images and masks have in common.
+        suffixes: of their files.
+    """
 
     group: FileGroup
     tail: str

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from autorf.data.folder import folder_pairs
+from autorf.data.names import shown
 from autorf.data.pairs import Pair
 from autorf.data.spec import FolderData
 from autorf.errors import InputError
@@ -39,11 +40,19 @@ def layout_keys(
 
 
 def plain_folders(layout: Layout) -> dict[str, Any]:
-    """Keys for lists that name images and masks whole: they need a folder with an image and one with a mask."""
-    first = layout.pairs[next(iter(layout.pairs))][0]
+    """Keys for lists that name images and masks whole: they need a place with an image and one with a mask.
+
+    Raises:
+        InputError: for a place that no key can name.
+    """
+    first = layout.pairs["train"][0]
     keys = {}
     for key, file in (("images", first.image), ("masks", first.mask)):
-        keys[key] = file.parent.relative_to(layout.root).as_posix()
+        folder = file.parent.relative_to(layout.root).as_posix()
+        if "{" in folder:
+            raise InputError(f"{shown(file.parent)}: braces cannot stand in data.{key}; rename the folder")
+        # Of one suffix, for in a folder as a whole two files of one stem are refused.
+        keys[key] = f"{folder}/{{stem}}{file.suffix}".removeprefix("./")
     return keys
 
 

@@ -62,14 +62,16 @@ def _folders_of_lists(root: Path) -> Iterator[dict[str, Path]]:
 
 
 def _names(layout: Layout, pairs: Sequence[Pair]) -> dict[str, Pair]:
-    """Pairs by everything that a line may call them."""
+    """Pairs by everything that a line may call them; what two are called is no name."""
     names: dict[str, Pair] = {}
+    ambiguous: set[str] = set()
     for pair in pairs:
         image, mask = (file.relative_to(layout.root).as_posix() for file in (pair.image, pair.mask))
         stem = pair.image.stem[: len(pair.image.stem) - len(layout.images.tail)]
-        for name in (f"{image} {mask}", image, pair.image.name, pair.image.stem, stem):
-            names.setdefault(spelled(name), pair)
-    return names
+        for name in {f"{image} {mask}", image, pair.image.name, pair.image.stem, stem}:
+            if names.setdefault(spelled(name), pair) != pair:
+                ambiguous.add(spelled(name))
+    return {name: pair for name, pair in names.items() if name not in ambiguous}
 
 
 def _pair(line: str, names: Mapping[str, Pair]) -> Pair | None:

@@ -137,6 +137,40 @@ def test_what_has_no_partner_is_named_and_the_study_reads_the_others(tmp_path: P
     assert (len(splits.train), len(splits.val)) == (3, 3)
 
 
+def test_names_that_two_images_have_are_no_names_of_a_list(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    write_pairs(
+        root, [(f"images/{city}/{n}.jpg", f"masks/{city}/{n}.png") for city in ("ulm", "bonn") for n in range(3)]
+    )
+    (root / "train.txt").write_text("images/ulm/0.jpg\nimages/bonn/1.jpg\nimages/ulm/2.jpg\n0\n")
+    (root / "val.txt").write_text("images/bonn/2.jpg\n")
+    result = survey_folder(root)
+    read = names(root, written(result, tmp_path / "lists"))
+    assert read["train"] == {(f"images/{at}.jpg", f"masks/{at}.png") for at in ("ulm/0", "bonn/1", "ulm/2")}
+    assert read["val"] == {("images/bonn/2.jpg", "masks/bonn/2.png")}
+    assert [problem.files for problem in result.survey.problems] == [("train.txt: 0",)]
+
+
+def test_images_and_masks_of_one_name_beside_each_other_may_have_an_odd_file_among_them(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    write_pairs(root, split_places("{split}/{n}.jpg", "{split}/{n}.png", splits=["train", "val"]))
+    save(root / "train" / "alone.jpg", photograph(scene(0), 0))
+    result = survey_folder(root)
+    assert result.lists
+    assert {split: len(pairs) for split, pairs in names(root, written(result, tmp_path / "l")).items()} == {
+        "train": 3,
+        "val": 3,
+    }
+
+
+def test_a_folder_that_no_key_can_name_is_refused_where_one_is_needed(tmp_path: Path) -> None:
+    write_pairs(
+        tmp_path, split_places("{split}/{{a}} images/{n}.jpg", "{split}/masks/{n}.png", splits=["train", "val"])
+    )
+    with pytest.raises(InputError, match=r"braces cannot stand in data.images; rename the folder"):
+        survey_folder(tmp_path)
+
+
 def test_test_images_that_are_published_without_masks_are_no_obstacle(tmp_path: Path) -> None:
     root = tmp_path / "data"
     write_pairs(root, split_places("{split}/{n}.jpg", "{split}_masks/{n}.png", splits=["train"]))
