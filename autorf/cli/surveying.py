@@ -23,7 +23,7 @@ from autorf.survey.items import source_of
 from autorf.survey.named_survey import named_spec
 from autorf.survey.problems import Problem
 from autorf.survey.study_file import checked_study, study_name, study_text
-from autorf.survey.survey import Survey, survey
+from autorf.survey.survey import Survey, survey_of
 
 _MOST_FILES = 3
 """Named a problem on a terminal; the page and JSON have more."""
@@ -79,7 +79,7 @@ def data(name: str, folder: Path, settings: Sequence[str], options: Options) -> 
     else:
         spec, colours = named_spec(name, folder, settings)
         source = source_of(spec, folder)
-        surveyed = Surveyed(name, str(folder), survey(source), source, colours)
+        surveyed = Surveyed(name, str(folder), survey_of(source), source, colours)
     if not surveyed.survey.counts:
         raise InputError(str(surveyed.survey.unreadable[0].problem))
     _show(surveyed, options, {"data": name, "root": str(folder)})
@@ -119,31 +119,31 @@ def _show(surveyed: Surveyed, options: Options, values: Mapping[str, Any]) -> No
         print(f"  page             {options.page}")
 
 
-def _print(looked: Survey, place: str) -> None:
+def _print(survey: Survey, place: str) -> None:
     console = Console()
     if not console.is_terminal:
         console.width = 200
-    images = ", ".join(f"{count} {split}" for split, count in looked.counts.items())
-    sizes = ", ".join(f"{height}x{width} ({count})" for (height, width), count in looked.sizes[:3])
-    more = f" and {len(looked.sizes) - 3} more sizes" if len(looked.sizes) > 3 else ""
-    kinds = ", ".join(f"{kind} ({count})" for kind, count in looked.kinds)
+    images = ", ".join(f"{count} {split}" for split, count in survey.counts.items())
+    sizes = ", ".join(f"{height}x{width} ({count})" for (height, width), count in survey.sizes[:3])
+    more = f" and {len(survey.sizes) - 3} more sizes" if len(survey.sizes) > 3 else ""
+    kinds = ", ".join(f"{kind} ({count})" for kind, count in survey.kinds)
     lines = [place, f"  images           {images}", f"  sizes            {sizes}{more}", f"  numbers          {kinds}"]
-    if looked.ignored:
-        lines.append(f"  without a class  {looked.ignored:.2%} of all pixels")
-    height, width = looked.image_size
+    if survey.ignored:
+        lines.append(f"  without a class  {survey.ignored:.2%} of all pixels")
+    height, width = survey.image_size
     lines.append(f"  classes          objects by the longer side of their boxes, pixels at {height}x{width}:")
     console.print("\n".join(lines), highlight=False, soft_wrap=True, markup=False)
-    console.print(_classes(looked))
-    console.print("\n".join(_problem_lines(looked.problems)), highlight=False, soft_wrap=True, markup=False)
+    console.print(_classes(survey))
+    console.print("\n".join(_problem_lines(survey.problems)), highlight=False, soft_wrap=True, markup=False)
 
 
-def _classes(looked: Survey) -> Table:
+def _classes(survey: Survey) -> Table:
     lines = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     lines.add_column("class", no_wrap=True)
-    for column in (*(f"{split} %" for split in looked.counts), "images", "objects", "10 %", "50 %", "90 %", "typical"):
+    for column in (*(f"{split} %" for split in survey.counts), "images", "objects", "10 %", "50 %", "90 %", "typical"):
         lines.add_column(column, justify="right", no_wrap=True)
-    for row in looked.classes:
-        shares = [f"{100 * row.shares.get(split, 0.0):.2f}" for split in looked.counts]
+    for row in survey.classes:
+        shares = [f"{100 * row.shares.get(split, 0.0):.2f}" for split in survey.counts]
         sides = ["", "", "", "", ""]
         if row.objects is not None:
             quantiles = [f"{side:g}" for side in row.objects.quantiles.values()]

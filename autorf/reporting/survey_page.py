@@ -71,9 +71,9 @@ def write_survey_page(surveyed: Surveyed, path: Path) -> None:
 
 def survey_page(surveyed: Surveyed) -> str:
     """The data set as one HTML document that needs no other file and no network."""
-    looked = surveyed.survey
-    n_images = sum(looked.counts.values())
-    headline = f"{plural(n_images, 'image')} of {len(looked.classes)} classes"
+    survey = surveyed.survey
+    n_images = sum(survey.counts.values())
+    headline = f"{plural(n_images, 'image')} of {len(survey.classes)} classes"
     return rendered(
         Page(
             title=f"{surveyed.name}: {headline}",
@@ -81,81 +81,81 @@ def survey_page(surveyed: Surveyed) -> str:
             eyebrow=surveyed.place,
             headline=headline,
             recommendation="",
-            sentence=_sentence(looked),
+            sentence=_sentence(survey),
             running="",
             notes=(),
             picture=None,
-            facts=tuple(_facts(looked)),
+            facts=tuple(_facts(survey)),
             sections=tuple(_sections(surveyed)),
             date=today(),
         )
     )
 
 
-def _sentence(looked: Survey) -> str:
-    if not looked.problems:
+def _sentence(survey: Survey) -> str:
+    if not survey.problems:
         return "Nothing odd was seen."
-    count = len(looked.problems)
+    count = len(survey.problems)
     return f"{'One thing is' if count == 1 else f'{count} things are'} odd: see below."
 
 
-def _facts(looked: Survey) -> Iterator[Fact]:
-    for split, count in looked.counts.items():
+def _facts(survey: Survey) -> Iterator[Fact]:
+    for split, count in survey.counts.items():
         yield Fact(f"{_SPLITS.get(split, split).capitalize()} images", str(count))
-    (height, width), count = looked.sizes[0]
-    note = "all of them" if len(looked.sizes) == 1 else f"the most frequent of {len(looked.sizes)} sizes ({count})"
+    (height, width), count = survey.sizes[0]
+    note = "all of them" if len(survey.sizes) == 1 else f"the most frequent of {len(survey.sizes)} sizes ({count})"
     yield Fact("Size", f"{height} x {width} px", note)
-    if looked.ignored:
-        yield Fact("Without a class", percent(looked.ignored), "of all pixels")
+    if survey.ignored:
+        yield Fact("Without a class", percent(survey.ignored), "of all pixels")
 
 
 def _sections(surveyed: Surveyed) -> Iterator[Section]:
-    looked = surveyed.survey
-    if looked.problems:
+    survey = surveyed.survey
+    if survey.problems:
         lead = "Files are named as they lie in the folder."
-        yield Section("problems", "What is odd", lead, (_problems(looked),))
+        yield Section("problems", "What is odd", lead, (_problems(survey),))
     yield Section("samples", "Samples", "Each picture, and its mask over it.", (_samples(surveyed),))
-    height, width = looked.image_size
+    height, width = survey.image_size
     lead = (
         "Shares are of a split's labelled pixels. Objects are connected regions of one class; a side is the longer "
-        f"one of a region's box in pixels at {height} x {width}, as a network sees it, over {looked.measured} masks. "
+        f"one of a region's box in pixels at {height} x {width}, as a network sees it, over {survey.measured} masks. "
         "Half of a class's pixels lie in objects up to the typical side."
     )
-    yield Section("classes", "Classes and objects", lead, (_classes(looked),))
-    if len(looked.sizes) > 1:
-        yield Section("sizes", "Sizes of the pictures", "Height x width.", (_sizes(looked),))
+    yield Section("classes", "Classes and objects", lead, (_classes(survey),))
+    if len(survey.sizes) > 1:
+        yield Section("sizes", "Sizes of the pictures", "Height x width.", (_sizes(survey),))
     if surveyed.study is not None:
         block: Block = Code("The study file", surveyed.study)
         yield Section("study", "The study to begin with", "", (block,))
 
 
-def _problems(looked: Survey) -> Table:
+def _problems(survey: Survey) -> Table:
     lines = []
-    for problem in looked.problems:
+    for problem in survey.problems:
         files = ", ".join(problem.files[:_MOST_FILES])
         more = len(problem.files) - _MOST_FILES
         lines.append(Line((problem.text,), note=files + (f" and {more} more" if more > 0 else "")))
     return table("What is odd", [Column("what", is_number=False)], lines)
 
 
-def _classes(looked: Survey) -> Table:
-    shares = [f"{_SPLITS.get(split, split)}, % of pixels" for split in looked.counts]
+def _classes(survey: Survey) -> Table:
+    shares = [f"{_SPLITS.get(split, split)}, % of pixels" for split in survey.counts]
     sides = ("objects", "10 %, px", "50 %, px", "90 %, px", "typical, px")
     columns: list[Column | str] = [Column("class", is_number=False), *shares, "pictures", *sides]
-    return table("Classes and objects", columns, [_class_cells(row, looked) for row in looked.classes])
+    return table("Classes and objects", columns, [_class_cells(row, survey) for row in survey.classes])
 
 
-def _class_cells(row: ClassRow, looked: Survey) -> tuple[str, ...]:
-    shares = [short(100 * row.shares.get(split, 0.0), 2) for split in looked.counts]
+def _class_cells(row: ClassRow, survey: Survey) -> tuple[str, ...]:
+    shares = [short(100 * row.shares.get(split, 0.0), 2) for split in survey.counts]
     if row.objects is None:
         return row.name, *shares, str(row.pictures), *(NONE for _ in range(5))
     quantiles = [short(side, 1) for side in row.objects.quantiles.values()]
     return row.name, *shares, str(row.pictures), str(row.objects.objects), *quantiles, short(row.objects.typical, 1)
 
 
-def _sizes(looked: Survey) -> Table:
-    lines = [(" x ".join(map(str, size)), str(count)) for size, count in looked.sizes[:_MOST_SIZES]]
-    others = looked.sizes[_MOST_SIZES:]
+def _sizes(survey: Survey) -> Table:
+    lines = [(" x ".join(map(str, size)), str(count)) for size, count in survey.sizes[:_MOST_SIZES]]
+    others = survey.sizes[_MOST_SIZES:]
     if others:
         lines.append((f"{len(others)} other sizes", str(sum(count for _, count in others))))
     return table("Sizes of the pictures", [Column("size", is_number=False), "pictures"], lines)
@@ -172,7 +172,7 @@ def _samples(surveyed: Surveyed) -> Samples:
             width=_SHOWN_SIDE,
             height=_SHOWN_SIDE,
             panels=tuple(panel for pair in pairs[at : at + _SAMPLES_A_ROW] for panel in pair),
-            label=", ".join(looks[one].name for one in chosen[at : at + _SAMPLES_A_ROW]),
+            label=", ".join(looks[index].name for index in chosen[at : at + _SAMPLES_A_ROW]),
         )
         for number, at in enumerate(range(0, len(pairs), _SAMPLES_A_ROW))
     ]

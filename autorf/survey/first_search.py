@@ -58,20 +58,20 @@ class FirstSearch:
         ]
 
 
-def first_search(looked: Survey, channels: int) -> FirstSearch:
+def first_search(survey: Survey, channels: int) -> FirstSearch:
     """What to try first on pictures that were looked at, without any training.
 
     Args:
-        looked: the pictures.
+        survey: the pictures.
         channels: of each.
     """
-    objects = [row.objects for row in looked.classes if row.objects is not None]
+    objects = [row.objects for row in survey.classes if row.objects is not None]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # the field is that of any weights, but for what a network's own code draws
-        network = build(ModelSpec.model_validate(MODEL), max(len(looked.classes), 2), channels).eval()
-    present = receptive_field(network, looked.image_size, in_channels=channels)
+        network = build(ModelSpec.model_validate(MODEL), max(len(survey.classes), 2), channels).eval()
+    present = receptive_field(network, survey.image_size, in_channels=channels)
     line = dilation_line(network, present, in_channels=channels)
-    sufficient = _sufficient(objects, looked.image_size, line.without)
+    sufficient = _sufficient(objects, survey.image_size, line.without)
     rates: tuple[int, ...] = _USUAL_RATES
     if sufficient is not None:
         try:
@@ -80,7 +80,7 @@ def first_search(looked: Survey, channels: int) -> FirstSearch:
         except InputError:
             rates = _USUAL_RATES
     rates = tuple(rate for rate in rates if rate < max(line.map_side, 2))
-    return FirstSearch(MODEL, rates, _training(looked), line.at_one, sufficient)
+    return FirstSearch(MODEL, rates, _training(survey), line.at_one, sufficient)
 
 
 def _sufficient(objects: Sequence[ClassSizes], image_size: Size, rest: float) -> Sufficient | None:
@@ -97,8 +97,8 @@ def _rates(advised: Sequence[int], map_side: int) -> tuple[int, ...]:
     return tuple(rates) if len(rates) > 2 else _USUAL_RATES
 
 
-def _training(looked: Survey) -> dict[str, Any]:
-    n_train = looked.counts["train"]
+def _training(survey: Survey) -> dict[str, Any]:
+    n_train = survey.counts["train"]
     batch_size = 1
     while batch_size * 2 <= min(_LARGEST_BATCH, max(n_train // 4, 2), n_train):
         batch_size *= 2
@@ -108,7 +108,7 @@ def _training(looked: Survey) -> dict[str, Any]:
         "batch_size": batch_size,
         "lr": 3e-3,
     }
-    shares = [row.shares["train"] for row in looked.classes]
+    shares = [row.shares["train"] for row in survey.classes]
     if min(shares) < _UNEQUAL_SHARE:
         training["class_weights"] = "balanced"
     return training

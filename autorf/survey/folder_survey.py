@@ -24,7 +24,7 @@ from autorf.survey.layout_keys import layout_keys, plain_folders
 from autorf.survey.mask_contents import MaskContents, Rgb, mask_contents, shown_code, tally
 from autorf.survey.problems import Problem
 from autorf.survey.split_lists import given_lists, list_text, listed_pairs
-from autorf.survey.survey import Survey, survey
+from autorf.survey.survey import Survey, survey_of
 
 VAL_FRACTION = 0.2
 
@@ -137,8 +137,8 @@ def _surveyed(
     spec = FolderData(root=root, **{**keys, **places})
     decoder = folder_decoder(spec)
     source = Source(file_items(pairs, decoder, root), labels_of(spec), spec.image_size, decoder)
-    looked = survey(source).with_problems(problems)
-    result = FolderSurvey(root, {**keys, **places}, pairs, texts, is_given, classes, looked, source, layout)
+    survey = survey_of(source).with_problems(problems)
+    result = FolderSurvey(root, {**keys, **places}, pairs, texts, is_given, classes, survey, source, layout)
     _check_read(result)
     return result
 

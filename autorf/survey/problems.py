@@ -112,6 +112,6 @@ def _twice(looks: Sequence["Look"]) -> Iterator[Problem]:
         other = first.setdefault(look.digest, look)
         if other.split != look.split:
             twins.setdefault((other.split, look.split), []).append(f"{other.name} = {look.name}")
-    for (one, another), names in twins.items():
+    for (first_split, second_split), names in twins.items():
         text = "1 picture is" if len(names) == 1 else f"{len(names)} pictures are"
-        yield Problem("in_two_splits", f"{text} in {one} and in {another}, byte for byte", tuple(names))
+        yield Problem("in_two_splits", f"{text} in {first_split} and in {second_split}, byte for byte", tuple(names))

@@ -114,7 +114,7 @@ class Survey:
         }
 
 
-def survey(source: Source) -> Survey:
+def survey_of(source: Source) -> Survey:
     """Look at every picture of a data set; one that cannot be read is a problem, and the others go on.
 
     Args:
