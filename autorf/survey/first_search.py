@@ -6,18 +6,23 @@ from itertools import pairwise
 from typing import Any
 
 import torch
+from torch import nn
 
+from autorf.advice.dilation_line import DilationLine
 from autorf.advice.field_rule import Sufficient, advised_field
 from autorf.advice.objects import ClassSizes
 from autorf.advice.samples import Size
 from autorf.advice.suggestion import advice_for, dilation_line
 from autorf.errors import InputError
-from autorf.fields.field import receptive_field
+from autorf.fields.field import ReceptiveField, receptive_field
 from autorf.networks import ModelSpec, build
 from autorf.survey.survey import Survey
 
-MODEL: dict[str, Any] = {"name": "largefov:resnet18", "stage": 2, "channels": [128, 128], "head_norm": True}
+MODEL: dict[str, Any] = {"name": "largefov:resnet18", "channels": [128, 128], "head_norm": True}
 """Small enough for a first search on a CPU, with one dilation to turn."""
+
+_STAGES = (2, 1)
+"""Of the backbone, where it is cut: the first by which the network sees no more than the picture at dilation 1."""
 
 _USUAL_RATES = (1, 2, 4, 8, 12)
 _MOST_RATES = 6
@@ -66,21 +71,40 @@ def first_search(survey: Survey, channels: int) -> FirstSearch:
         channels: of each.
     """
     objects = [row.objects for row in survey.classes if row.objects is not None]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)  # the field is that of any weights, but for what a network's own code draws
-        network = build(ModelSpec.model_validate(MODEL), max(len(survey.classes), 2), channels).eval()
-    present = receptive_field(network, survey.image_size, in_channels=channels)
-    line = dilation_line(network, present, in_channels=channels)
+    measured = (_measured(stage, survey, channels) for stage in _STAGES)
+    model = next(measured)
+    while model.line.at_one > min(survey.image_size) and (earlier := next(measured, None)) is not None:
+        model = earlier
+    line = model.line
     sufficient = _sufficient(objects, survey.image_size, line.without)
     rates: tuple[int, ...] = _USUAL_RATES
     if sufficient is not None:
         try:
-            advice = advice_for(network, present, sufficient.rf, in_channels=channels, line=line)
+            advice = advice_for(model.network, model.field, sufficient.rf, in_channels=channels, line=line)
             rates = _rates([option.dilation for option in advice.options], line.map_side)
         except InputError:
             rates = _USUAL_RATES
     rates = tuple(rate for rate in rates if rate < max(line.map_side, 2))
-    return FirstSearch(MODEL, rates, _training(survey), line.at_one, sufficient)
+    return FirstSearch(model.keys, rates, _training(survey), line.at_one, sufficient)
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """A network, its field, and how that grows with dilation."""
+
+    keys: dict[str, Any]
+    network: nn.Module
+    field: ReceptiveField
+    line: DilationLine
+
+
+def _measured(stage: int, survey: Survey, channels: int) -> _Measured:
+    keys = {"name": MODEL["name"], "stage": stage, **MODEL}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # the field is that of any weights, but for what a network's own code draws
+        network = build(ModelSpec.model_validate(keys), max(len(survey.classes), 2), channels).eval()
+    field = receptive_field(network, survey.image_size, in_channels=channels)
+    return _Measured(keys, network, field, dilation_line(network, field, in_channels=channels))
 
 
 def _sufficient(objects: Sequence[ClassSizes], image_size: Size, rest: float) -> Sufficient | None:

@@ -64,6 +64,9 @@ def test_fields_to_search_are_those_that_the_objects_ask_for(tmp_path: Path, sea
     assert max(of_large.rates) > max(search.rates)
     assert all(rate < 512 // 8 for rate in of_large.rates)
     assert search.rates[0] == of_large.rates[0] == 1
+    # Of small pictures a network is taken that does not see all of them before anything is turned.
+    assert (search.model["stage"], of_large.model["stage"]) == (1, 2)
+    assert search.field <= 64 < of_large.field
 
 
 def test_without_a_validation_split_the_comment_says_what_validates_and_how_it_was_chosen(
