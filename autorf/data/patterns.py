@@ -147,7 +147,7 @@ def _listed(
 
 def _two_columns(root: Path, entry: str) -> Pair | None:
     # Between tabs a path may hold spaces.
-    parts = entry.split("\t") if "\t" in entry else entry.split()
+    parts = [part.strip() for part in entry.split("\t") if part.strip()] if "\t" in entry else entry.split()
     files = [on_disk(root / part) for part in parts]
     return Pair(*files) if len(files) == 2 and all(file.is_file() for file in files) else None
 

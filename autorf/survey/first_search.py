@@ -30,7 +30,7 @@ _LARGEST_BATCH = 16
 _STEPS = 800
 """Optimizer steps that a network from random weights needs about to tell its classes apart."""
 
-_FEWEST_EPOCHS, _MOST_EPOCHS = 12, 60
+_FEWEST_EPOCHS, _MOST_EPOCHS = 12, 120
 _UNEQUAL_SHARE = 0.02
 """Of the labelled pixels: where a class has less, the loss weights classes."""
 

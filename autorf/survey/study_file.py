@@ -123,7 +123,7 @@ def _class_comment(result: FolderSurvey) -> str:
 
 def _reading_comment(reading: Mapping[str, Any]) -> str:
     if "channels" in reading:
-        return "Images are read as the numbers that they store, normalised by the training split's mean and deviation."
+        return "Images are read as the numbers that their files store, so many channels of each."
     return "Some images hold more than three colours of 8 bits: transparency, inks or several frames. Colours are read."
 
 
