@@ -71,7 +71,7 @@ def _data(result: FolderSurvey, lists_folder: Path | None) -> Iterator[Part]:
     spec_keys = dict(result.keys)
     yield "", {"name": "folder", "root": str(result.root)}
     yield _size_comment(result), {"image_size": spec_keys.pop("image_size")}
-    class_keys = {key: spec_keys.pop(key) for key in (*_CLASS_KEYS,) if key in spec_keys}
+    class_keys = {key: spec_keys.pop(key) for key in _CLASS_KEYS if key in spec_keys}
     yield _class_comment(result), class_keys
     reading: dict[str, Any] = {key: spec_keys.pop(key) for key in ("channels", "pictures") if key in spec_keys}
     if reading:
@@ -149,7 +149,7 @@ def _search_comment(first: FirstSearch) -> str:
     if first.sufficient is None:
         return "One dilation a trial, and one that is learned."
     return (
-        f"One dilation a trial around the field that the objects in the masks ask for, {first.sufficient.rf:g} pixels "
+        f"One dilation a trial around the field that is advised for these objects, {first.sufficient.rf:g} pixels "
         f"({first.sufficient.basis}), and one that is learned from either end."
     )
 
