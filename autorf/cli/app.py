@@ -125,6 +125,40 @@ def version(show: Annotated[bool, typer.Option("--version", help="Print the vers
 
 
 @app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="The folder of pictures and masks, as it lies.", parser=_path)],
+    output: Annotated[
+        Path | None, typer.Option(**_FILE, help="The study file; the folder's name with .yaml without.")
+    ] = None,
+    page: Annotated[Path | None, typer.Option(**_FILE, help="HTML file for a page of samples with masks.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the study file and the page.")] = False,
+    format: ModelFormat = "table",
+) -> int:
+    """Look at a folder of pictures and masks, say what is odd, and write a study file that runs."""
+    from autorf.cli import surveying
+
+    return surveying.init(folder, surveying.Options(output, page, force, format))
+
+
+@app.command()
+def data(
+    name: Annotated[str, typer.Argument(help="The data set's name as in study files, such as folder or camvid.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder that it lies in.", parser=_path)],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A key of a study's data, such as classes=4; repeatable."),
+    ] = None,
+    page: Annotated[Path | None, typer.Option(**_FILE, help="HTML file for a page of samples with masks.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the page.")] = False,
+    format: ModelFormat = "table",
+) -> int:
+    """Count a data set's images, classes and objects, and say what is odd, with file names."""
+    from autorf.cli import surveying
+
+    return surveying.data(name, folder, list(settings or []), surveying.Options(None, page, force, format))
+
+
+@app.command()
 def search(
     study: Study,
     root: Root = RUNS,

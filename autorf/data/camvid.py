@@ -29,8 +29,12 @@ def camvid_sets(spec: CamVidData) -> dict[str, SegmentationSet]:
     Raises:
         InputError: when the layout or a file is not as it must be.
     """
-    decoder = Decoder(spec.image_size, len(CLASS_NAMES), IGNORE_INDEX, pictures=spec.pictures)
-    return read_splits(camvid_pairs(spec), decoder, own_masks=spec.score_at == "mask")
+    return read_splits(camvid_pairs(spec), camvid_decoder(spec), own_masks=spec.score_at == "mask")
+
+
+def camvid_decoder(spec: CamVidData) -> Decoder:
+    """What reads the files."""
+    return Decoder(spec.image_size, len(CLASS_NAMES), IGNORE_INDEX, pictures=spec.pictures)
 
 
 def camvid_pairs(spec: CamVidData) -> dict[str, list[Pair]]:

@@ -64,14 +64,18 @@ class Decoder:
         """
         pixels = self.pixels(pair.image)
         classes = self.classes(pair.mask)
+        self.check_pair(pair, pixels, classes)
+        self.check_crop(pair.image, pixels)
+        return self.fitted(pixels), torch.from_numpy(classes if self.own_masks else self.fitted_classes(classes))
+
+    def check_pair(self, pair: Pair, pixels: Pixels, classes: Classes) -> None:
+        """Raise ``InputError`` where an image ``(h, w, C)`` and its mask ``(h, w)`` differ in size."""
         if pixels.shape[:2] != classes.shape:
             turned = "; each is turned as its EXIF orientation says" if pixels.shape[1::-1] == classes.shape else ""
             raise InputError(
                 f"{shown(pair.mask, 110)}: is {_size(classes)} pixels, but its image {shown(pair.image, 110)} is "
                 f"{_size(pixels)}; they must agree{turned}"
             )
-        self.check_crop(pair.image, pixels)
-        return self.fitted(pixels), torch.from_numpy(classes if self.own_masks else self.fitted_classes(classes))
 
     def picture(self, file: Path) -> Tensor:
         """The image ``(C, H, W)`` alone, of a picture whose mask nobody reads.

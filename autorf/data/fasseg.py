@@ -19,8 +19,12 @@ def fasseg_sets(spec: FassegData) -> dict[str, SegmentationSet]:
     Raises:
         InputError: when the layout or a file is not as it must be.
     """
-    decoder = Decoder(spec.image_size, len(CLASS_NAMES), pictures=spec.pictures)
-    return read_splits(fasseg_pairs(spec), decoder, own_masks=spec.score_at == "mask")
+    return read_splits(fasseg_pairs(spec), fasseg_decoder(spec), own_masks=spec.score_at == "mask")
+
+
+def fasseg_decoder(spec: FassegData) -> Decoder:
+    """What reads the files."""
+    return Decoder(spec.image_size, len(CLASS_NAMES), pictures=spec.pictures)
 
 
 def fasseg_pairs(spec: FassegData) -> dict[str, list[Pair]]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from autorf.data.names import check_file, check_name, shown, spelled
+from autorf.data.names import check_file, check_name, on_disk, shown, spelled
 from autorf.data.pairs import MASK_SUFFIXES, OTHER_MASKS, Pair, by_stem, require_folder
 from autorf.data.picture_spec import Pictures
 from autorf.errors import InputError
@@ -146,8 +146,9 @@ def _listed(
 
 
 def _two_columns(root: Path, entry: str) -> Pair | None:
-    parts = entry.split()
-    files = [root / part for part in parts]
+    # Between tabs a path may hold spaces.
+    parts = [part.strip() for part in entry.split("\t") if part.strip()] if "\t" in entry else entry.split()
+    files = [on_disk(root / part) for part in parts]
     return Pair(*files) if len(files) == 2 and all(file.is_file() for file in files) else None
 
 

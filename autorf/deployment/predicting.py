@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from autorf.data.colouring import coloured, overlaid
 from autorf.data.names import check_file, shown, spelled
 from autorf.data.pairs import ARRAY_SUFFIXES, IMAGE_SUFFIXES, mask_files_of
-from autorf.deployment.colouring import coloured, overlaid
 from autorf.deployment.predictor import Prediction, Predictor
 from autorf.errors import InputError
 from autorf.files import check_output, write_atomically

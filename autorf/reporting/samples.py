@@ -24,12 +24,21 @@ class Panel:
 
 @dataclass(frozen=True)
 class SampleRow:
-    """One validation image and everything shown of it."""
+    """One validation image and everything shown of it.
+
+    Attributes:
+        index: of the image.
+        width: in pixels.
+        height: in pixels.
+        panels: the pictures.
+        label: what the row is, where it is no validation image; its panels' titles are names then.
+    """
 
     index: int
     width: int
     height: int
     panels: tuple[Panel, ...]
+    label: str = ""
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("advice",),
     ("training",),
     ("study",),
+    ("survey",),
     ("running",),
     ("store", "executors"),
     ("comparison",),

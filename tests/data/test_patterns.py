@@ -75,6 +75,18 @@ def test_lists_choose_by_stem_by_name_by_path_or_by_both_paths(tmp_path: Path) -
     assert "test" not in found
 
 
+def test_two_paths_of_a_line_may_hold_spaces_where_tabs_are_between_them(tmp_path: Path) -> None:
+    names = ["a 1", "b 2", "c"]
+    write(tmp_path, *(f"my images/{name}.png" for name in names), *(f"my masks/m {name}.png" for name in names))
+    lines = ["my images/a 1.png\tmy masks/m a 1.png", "my images/b 2.png \t\t my masks/m b 2.png"]
+    (tmp_path / "train.txt").write_text("\n".join(lines))
+    (tmp_path / "val.txt").write_text("my images/c.png\tmy masks/m c.png\n")
+    assert stems(tmp_path, images="my images", masks="my masks", train="train.txt", val="val.txt") == {
+        "train": [(f"my images/{name}.png", f"my masks/m {name}.png") for name in names[:2]],
+        "val": [("my images/c.png", "my masks/m c.png")],
+    }
+
+
 @pytest.mark.parametrize(
     ("train", "val", "said"),
     [

@@ -1,0 +1,1 @@
+"""What a folder of pictures and masks holds, and the study file to begin with."""
