@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from autorf.deployment.applying import apply
     from autorf.deployment.patterns import Pattern, pattern_of
     from autorf.deployment.predictor import predict
+    from autorf.driver.own_search import search
     from autorf.errors import InputError, SearchWarning, TrainingWarning
     from autorf.fields import receptive_field
     from autorf.methods import Dilation, Inflation, LearnedDilation, PixelAdaptive, ScaleAdaptive
     from autorf.methods.labels import labels
     from autorf.networks import ModelSpec, build
     from autorf.reporting.functions import compare, report
+    from autorf.running.loop_trial import LoopTrial
     from autorf.store.recorded import record
     from autorf.surgery import (
         adapt,
@@ -49,6 +51,7 @@ _HOMES = {
     "Inflation": "autorf.methods",
     "Handle": "autorf.training.handle",
     "LearnedDilation": "autorf.methods",
+    "LoopTrial": "autorf.running.loop_trial",
     "PixelAdaptive": "autorf.methods",
     "ScaleAdaptive": "autorf.methods",
     "labels": "autorf.methods.labels",
@@ -76,6 +79,7 @@ _HOMES = {
     "predict": "autorf.deployment.predictor",
     "receptive_field": "autorf.fields",
     "save": "autorf.surgery",
+    "search": "autorf.driver.own_search",
     "search_again": "autorf.surgery",
     "verify": "autorf.surgery",
     "ReceptiveFieldCallback": "autorf.training.callback",
@@ -88,6 +92,7 @@ __all__ = [
     "Inflation",
     "InputError",
     "LearnedDilation",
+    "LoopTrial",
     "ModelSpec",
     "MultiScale",
     "Pattern",
@@ -119,6 +124,7 @@ __all__ = [
     "record",
     "report",
     "save",
+    "search",
     "search_again",
     "verify",
 ]

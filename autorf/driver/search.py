@@ -98,7 +98,7 @@ def search(
             cautions = [line for line in (changed, images.remember()) if line is not None]
             if tried:
                 store.note(NOTE, sorted({*store.notes().get(NOTE, ()), *tried}))
-            outcome = _carry_out(spec, source, root, store, planned, executor, retry_failed, quiet, json_lines)
+            outcome = carry_out(spec, source, root, store, planned, executor, retry_failed, quiet, json_lines)
             return replace(outcome, warnings=(*outcome.warnings, *cautions))
         except InputError:
             if is_new and not (folder / "trials").exists():
@@ -114,7 +114,7 @@ def _existing(spec: StudySpec, folder: Path) -> Store | None:
     return Store(folder, spec.name, spec.storage) if is_there else None
 
 
-def _carry_out(
+def carry_out(
     spec: StudySpec,
     source: str,
     root: Path,
@@ -124,7 +124,20 @@ def _carry_out(
     retry_failed: bool,
     quiet: bool,
     json_lines: TextIO | None,
+    own_trials: type[StudyTrials] | None = None,
 ) -> Outcome:
+    """Run what a registered study is due.
+
+    Args:
+        spec: the study.
+        source: where it was read from, for messages.
+        root: the folder of all studies.
+        store: of the study.
+        planned: what is to run.
+        executor: where trials run; None to make the one that the study asks for, where any are due.
+        retry_failed, quiet, json_lines: see :func:`search`.
+        own_trials: what keeps the trials of a study whose trainings are a function; None for a study file's.
+    """
     store.recover()
     if retry_failed:
         store.retry_failed()
@@ -144,8 +157,11 @@ def _carry_out(
         try:
             if due and executor is not None:
                 remember_versions(store)
-                listener = Listeners(progress, MirrorListener(mirror), BeyondTheImage(spec, progress.note))
-                TrialLoop(executor, StudyTrials(spec, store, scheduler, listener), listener).run()
+                listener = Listeners(progress, MirrorListener(mirror))
+                if own_trials is None:
+                    listener = Listeners(listener, BeyondTheImage(spec, progress.note))
+                trials = (own_trials or StudyTrials)(spec, store, scheduler, listener)
+                TrialLoop(executor, trials, listener).run()
         finally:
             with suppress(StorageLostError):
                 mirror.close(store.records())
