@@ -51,7 +51,7 @@ class Progress(Listener):
         self.running: dict[str, float] = {}
         self._clock = clock
         self._began = clock()
-        self._reached = {record.key: len(record.history) for record in records}
+        self._reached = {record.key: self._counted(record.last) if record.last else 0 for record in records}
         self._trained = 0
 
     def __enter__(self) -> Self:
