@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from autorf.deployment.applying import apply
     from autorf.deployment.patterns import Pattern, pattern_of
     from autorf.deployment.predictor import predict
+    from autorf.driver.objective import Objective
+    from autorf.driver.own_configurations import tune_space, tuned_method
     from autorf.driver.own_search import search
     from autorf.errors import InputError, SearchWarning, TrainingWarning
     from autorf.fields import receptive_field
@@ -57,6 +59,7 @@ _HOMES = {
     "labels": "autorf.methods.labels",
     "ModelSpec": "autorf.networks",
     "MultiScale": "autorf.training.multiscale",
+    "Objective": "autorf.driver.objective",
     "TransformersCallback": "autorf.training.transformers_callback",
     "attach": "autorf.training.handle",
     "build": "autorf.networks",
@@ -81,6 +84,8 @@ _HOMES = {
     "save": "autorf.surgery",
     "search": "autorf.driver.own_search",
     "search_again": "autorf.surgery",
+    "tune_space": "autorf.driver.own_configurations",
+    "tuned_method": "autorf.driver.own_configurations",
     "verify": "autorf.surgery",
     "ReceptiveFieldCallback": "autorf.training.callback",
 }
@@ -95,6 +100,7 @@ __all__ = [
     "LoopTrial",
     "ModelSpec",
     "MultiScale",
+    "Objective",
     "Pattern",
     "PixelAdaptive",
     "ReceptiveFieldCallback",
@@ -126,6 +132,8 @@ __all__ = [
     "save",
     "search",
     "search_again",
+    "tune_space",
+    "tuned_method",
     "verify",
 ]
 

@@ -92,8 +92,9 @@ def study_spec(store: Store) -> StudySpec:
         )
     if is_own_loop(stored := store.spec or {}):
         raise InputError(
-            f"study {store.name!r} was trained by your own function {stored['loop']}, which alone knows data and model; "
-            "train what autorf compare recommends in your loop, then autorf.freeze(model) and autorf.save(model, FOLDER)"
+            f"study {store.name!r} was trained by your own function {stored['loop']}, which alone knows data and "
+            "model; train what autorf compare recommends in your loop, then autorf.freeze(model) and "
+            "autorf.save(model, FOLDER)"
         )
     return parse(StudySpec, store.spec or {}, f"study {store.name}")
 

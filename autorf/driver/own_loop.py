@@ -112,7 +112,7 @@ def plan_own_loop(spec: OwnLoopSpec, source: str, defaults: Defaults | None = No
     """
     spaces = read_spaces(spec.search_space, source, spec, defaults)
     for space in spaces:
-        _check_space(space)
+        check_space(space)
     search = spec.search
     if search.sampler == "sufficient" or search.prior is not None:
         part = "sampler sufficient" if search.prior is None else "a prior"
@@ -136,7 +136,8 @@ def plan_own_loop(spec: OwnLoopSpec, source: str, defaults: Defaults | None = No
     )
 
 
-def _check_space(space: Space) -> None:
+def check_space(space: Space) -> None:
+    """Raise ``InputError`` for a space that a training function cannot search."""
     if not method_class(space.method).trained:
         raise InputError(f"{space.source}: {space.method} trains nothing, so there is nothing for train to do")
     for name in space.axes:

@@ -52,7 +52,7 @@ def run_own_loop(
     job.folder.mkdir(parents=True, exist_ok=True)
     seed_all(job.seed)
     function(trial)
-    last = _checked(trial, spec.loop)
+    last = checked_report(trial, spec.loop)
     return _result(job, trial, last, costs)
 
 
@@ -80,19 +80,19 @@ class _JobLink:
         return not self._stopped()
 
 
-def _checked(trial: LoopTrial, name: str) -> EpochReport:
+def checked_report(trial: LoopTrial, name: str) -> EpochReport:
     """The last report of a function that has returned as it should.
 
     Raises:
         InputError: where it has not.
     """
     last, steps = trial.last, trial.steps
+    end = "" if steps is None else f", the last one at step {steps}"
     if last is None:
         raise InputError(
-            f"{name} returned without a report; call trial.report(step, confusions=...) after each validation, the "
-            f"last one at step {steps}"
+            f"{name} returned without a report; call trial.report(step, confusions=...) after each validation{end}"
         )
-    if last.steps != steps and trial.is_stopped:
+    if steps is None or (last.steps != steps and trial.is_stopped):
         return last
     if last.steps != steps:
         raise InputError(

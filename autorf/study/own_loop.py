@@ -66,6 +66,11 @@ def is_own_loop(stored: Mapping[str, Any]) -> bool:
     return "loop" in stored
 
 
+def trained_elsewhere(stored: Mapping[str, Any]) -> bool:
+    """Whether a stored study file is of trainings that no command can repeat: recorded, or by a function."""
+    return bool(stored) and ("model" not in stored or is_own_loop(stored))
+
+
 def study_class(stored: Mapping[str, Any]) -> type[StudySpec]:
     """What a stored study file is read into."""
     return OwnLoopSpec if is_own_loop(stored) else StudySpec
