@@ -47,9 +47,9 @@ class Objective:
         ...     trial.adapt(nn.Sequential(nn.Conv2d(3, 2, 3, padding=1)))
         ...     trial.report(10, miou=trial.method.rate / 8)
         >>> optuna.logging.set_verbosity(optuna.logging.WARNING)
-        >>> study = optuna.create_study(direction="maximize", sampler=optuna.samplers.BruteForceSampler())
+        >>> study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(0))
         >>> space = {"method": "dilation", "rate": [1, 2, 4], "targets": "0"}
-        >>> study.optimize(autorf.Objective(train, space, "miou"))
+        >>> study.optimize(autorf.Objective(train, space, "miou"), n_trials=6)
         >>> study.best_params, study.best_value
         ({'method': 'dilation', 'dilation.rate': 4}, 0.5)
     """

@@ -14,10 +14,10 @@ from autorf.errors import InputError, shown
 from autorf.methods import Method
 from autorf.ops._arguments import check_module, kind_of, whole_number
 from autorf.running.confusions import checked_confusions, names_of_classes, other_images, scored_confusions
-from autorf.running.meters import FieldMeter
 from autorf.running.random_state import random_state, set_random_state
 from autorf.surgery import adapt, adaptations, learned_values
 from autorf.surgery.repetition import all_done
+from autorf.training.field_meter import FieldMeter
 from autorf.training.handle import Handle, attach
 from autorf.training.packing import pack
 from autorf.training.results import METRICS, EpochReport

@@ -11,8 +11,8 @@ from autorf.own_code.reference import parse_reference
 from autorf.running.confusions import names_of_classes, write_confusions
 from autorf.running.cost import PeakMemory
 from autorf.running.loop_trial import LoopTrial, Question
-from autorf.running.meters import Report, RunningCosts
 from autorf.running.random_state import seed_all
+from autorf.running.running_costs import Report, RunningCosts
 from autorf.study.job import Job
 from autorf.study.own_loop import ARGUMENTS, OwnLoopSpec
 from autorf.study.settings import thawed

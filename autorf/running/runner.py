@@ -23,8 +23,8 @@ from autorf.own_code.importing import active_digest, importable
 from autorf.running.cost import PeakMemory
 from autorf.running.evidence import Evidence, write_evidence
 from autorf.running.evidence_collector import EvidenceCollector
-from autorf.running.meters import FieldMeter, Report, RunningCosts
 from autorf.running.multiscale import MultiScaleEvaluation, multiscale_scores
+from autorf.running.running_costs import Report, RunningCosts
 from autorf.study.job import Job
 from autorf.study.own_loop import OwnLoopSpec
 from autorf.study.spec import StudySpec
@@ -35,6 +35,7 @@ from autorf.training.batches import loader
 from autorf.training.callback import ReceptiveFieldCallback
 from autorf.training.checkpoint import EpochCheckpoint, SafetensorsIO
 from autorf.training.early_stop import EarlyStop
+from autorf.training.field_meter import FieldMeter
 from autorf.training.module import SegmentationModule
 from autorf.training.one_channel import with_two_scores
 from autorf.training.parallel import check_shards, own_shard

@@ -1,19 +1,15 @@
-"""What is measured of a trial's model beside its scores: its receptive field, and what it costs to run."""
+"""What a trial's network costs to run, told while it trains and at its end."""
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 
 import torch
 from torch import nn
 
-from autorf.fields import receptive_field
 from autorf.running.cost import PeakMemory, costs
 from autorf.study.objectives import COSTS
 from autorf.study.spec import StudySpec
-from autorf.surgery import learned_values
-from autorf.surgery.dry_run import input_channels
-from autorf.training.results import EpochReport, Field
+from autorf.training.results import EpochReport
 
 Report = Callable[[EpochReport], None]
 
@@ -44,20 +40,3 @@ class RunningCosts:
             report(replace(epoch, costs=dict(measured)))
 
         return with_cost
-
-
-class FieldMeter:
-    """The receptive field of one model under study, measured anew only when a learned value changed."""
-
-    def __init__(self, model: nn.Module, image_size: tuple[int, int]) -> None:
-        self.model, self.image_size = model, image_size
-        self._known: dict[str, Field] = {}
-
-    def __call__(self) -> Field:
-        """As it is now, to a hundredth of a pixel."""
-        values = json.dumps(learned_values(self.model), sort_keys=True)
-        if values not in self._known:
-            measured = receptive_field(self.model, self.image_size, in_channels=input_channels(self.model))
-            height, width = (round(float(length), 2) for length in measured.size)
-            self._known[values] = Field((height, width), measured.rnorm)
-        return self._known[values]
