@@ -34,8 +34,12 @@ class Scheduled(Theirs):
 class SeedsEpochs(lightning.Callback):
     """A search draws at random, and Lightning's checkpoints do not hold where random numbers are."""
 
-    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        torch.manual_seed(trainer.current_epoch)
+    def on_train_batch_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: object, batch_idx: int
+    ) -> None:
+        # Not as the epoch starts: then the loader draws too, but not in an epoch that a training is resumed with.
+        if batch_idx == 0:
+            torch.manual_seed(trainer.current_epoch)
 
 
 def state_of(module: lightning.LightningModule) -> dict[str, torch.Tensor]:
