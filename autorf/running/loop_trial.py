@@ -334,7 +334,9 @@ def _number(name: str, value: Any) -> float:
         InputError: for what is none; nan is none either.
     """
     try:
-        number = math.nan if isinstance(value, bool | str) else float(value)
+        # Of a loss that is still part of a graph, torch warns.
+        plain = value.detach() if isinstance(value, Tensor) else value
+        number = math.nan if isinstance(value, bool | str) else float(plain)
     except (TypeError, ValueError, RuntimeError):
         number = math.nan
     if not math.isfinite(number):

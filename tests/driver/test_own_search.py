@@ -80,7 +80,7 @@ def test_a_study_of_ones_own_loop_is_trained_once_compared_and_reported(tmp_path
     again = searched(tmp_path, seeds=(0, 1))
     assert again.rows == comparison.rows
     assert [path.read_text() for path in begun] == ["0\n"] * len(comparison.rows)
-    told = json.loads(shell.ran("compare", "own", "--format", "json", "--root", str(tmp_path)))
+    told = json.loads(shell.run("compare", "own", "--format", "json", "--root", str(tmp_path)).out)
     assert len(told["rows"]) == len(comparison.rows)
     page = autorf.report("own", root=tmp_path).read_text()
     assert "own_training:train" in page
