@@ -57,7 +57,6 @@ print(f"logged: {logged}")
 
 # What was killed behind its second epoch goes on from the checkpoint, in whichever phase it was.
 again = Segmentation()
-trainer(epochs=4).fit(
-    again, images(splits.train, shuffle=True), images(splits.val), ckpt_path="checkpoints/epoch=1.ckpt"
-)
+cut = "checkpoints/epoch=1.ckpt"
+trainer(epochs=4).fit(again, images(splits.train, shuffle=True), images(splits.val), ckpt_path=cut)
 print(f"gone on from the second epoch: f {autorf.learned_values(again.model)['f']:.3f}")
