@@ -1,7 +1,7 @@
 """Configurations that need no search: a trained baseline, the unmodified network, and fields by rules."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -15,7 +15,7 @@ from autorf.comparison.rows import Group, Row, members_of
 from autorf.methods import is_manual, method_class
 from autorf.running.evidence import read_evidence
 from autorf.study.objectives import sign
-from autorf.study.own_loop import OWN_LOOP
+from autorf.study.own_loop import trained_elsewhere
 
 
 @dataclass(frozen=True)
@@ -69,16 +69,12 @@ def _unmodified(study: StudyResults) -> dict[str, Any] | None:
     own = int(model.get("dilation") or 1) if str(model.get("name", "")).startswith("largefov:") else None
     first = study.records[0].configuration
     # Of a network that autorf has not built, which rate is its own is not known: only none at all leaves it as it is.
-    is_own = first.get("rate") in (None, own) if own is not None or _is_foreign(model) else True
+    is_known = own is None and not trained_elsewhere(study.spec)
+    is_own = is_known or first.get("rate") in (None, own)
     if is_manual(study.records[0].method) and is_own:
         return first
     plain = {"method": "dilation", "rate": own}
     return plain if any(record.configuration == plain for record in study.records) else None
-
-
-def _is_foreign(model: Mapping[str, Any]) -> bool:
-    """Whether trainings were recorded, or those of a function of the user's own."""
-    return model.get("name") in (None, OWN_LOOP)
 
 
 def _is(group: Group, configuration: dict[str, Any]) -> bool:

@@ -11,9 +11,10 @@ from autorf.driver.own_configurations import branches_of, suggested
 from autorf.driver.written_spaces import Space, check_function, check_metric, class_names
 from autorf.errors import InputError
 from autorf.ops._arguments import image_sides, whole_number
-from autorf.running.loop_trial import LoopTrial, Question
+from autorf.running.loop_trial import LoopTrial
 from autorf.running.own_loop import checked_report
 from autorf.running.random_state import seed_all
+from autorf.running.reported_scores import Question
 from autorf.study.trial import Trial
 from autorf.training.results import EpochReport
 

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from autorf.driver.plan import StudyPlan, configuration_limit, ends_of
-from autorf.driver.search import Outcome, carry_out, check_name, check_writable
+from autorf.driver.search import Outcome, carry_out, check_name, check_writable, nothing_left_behind
 from autorf.driver.study_trials import StudyTrials
 from autorf.errors import InputError
 from autorf.executors import Event, Failure, check_address
@@ -26,7 +26,7 @@ from autorf.study.own_loop import ARGUMENTS, OwnLoopSpec, is_own_loop
 from autorf.study.search_space import Space, read_spaces
 from autorf.study.settings import is_setting
 from autorf.study.trial import configurations
-from autorf.training.results import TrialResult
+from autorf.training.results import EpochReport, TrialResult
 
 ACCEPT = "accept_code_change=True"
 
@@ -59,7 +59,7 @@ def search_own_loop(
     folder = study_folder(root, spec.name)
     check_name(folder)
     check_address(spec.executor)
-    existing = _existing(folder, spec, source)
+    existing = _existing(folder, spec, source, accept=accept_code_change)
     defaults = beginning(root, spec)
     completed = defaults.completed(spec)
     assert isinstance(completed, OwnLoopSpec)
@@ -74,20 +74,21 @@ def search_own_loop(
         check_writable(root)
         # Others are made where trials are due.
         executor = InlineExecutor(partial(run_own_loop, train=train)) if inline else None
-        store = Store(folder, spec.name, spec.storage)
-        store.register(spec, planned.trials, planned.listed, drawn=planned.listed is None)
-        remember_code(store, spec.code, accept=accept_code_change)
-        outcome = carry_out(
-            spec, source, root, store, planned, executor, retry_failed, quiet, None, own_trials=OwnLoopTrials
-        )
+        with nothing_left_behind(folder, ended):
+            store = Store(folder, spec.name, spec.storage)
+            store.register(spec, planned.trials, planned.listed, drawn=planned.listed is None)
+            remember_code(store, spec.code, accept=accept_code_change)
+            outcome = carry_out(
+                spec, source, root, store, planned, executor, retry_failed, quiet, None, own_trials=OwnLoopTrials
+            )
     return outcome if changed is None else replace(outcome, warnings=(*outcome.warnings, changed))
 
 
-def _existing(folder: Path, spec: OwnLoopSpec, source: str) -> Store | None:
+def _existing(folder: Path, spec: OwnLoopSpec, source: str, *, accept: bool) -> Store | None:
     """The store of the study where it has begun.
 
     Raises:
-        InputError: where the study of that name is another kind.
+        InputError: where the study of that name is of another kind, or another function's, unless that is accepted.
     """
     if not (folder / "study.db").is_file():
         return None
@@ -96,6 +97,13 @@ def _existing(folder: Path, spec: OwnLoopSpec, source: str) -> Store | None:
     if before is not None and not is_own_loop(before):
         kind = "a study file" if "model" in before else "trainings that were recorded"
         raise InputError(f"{source}: {spec.name!r} under {folder.parent} is the study of {kind}; give another name")
+    # A script is another module where it is imported; the function's own name stays.
+    names = [loop.rpartition(":")[2] for loop in ((before or {}).get("loop", spec.loop), spec.loop)]
+    if names[0] != names[1] and not accept:
+        raise InputError(
+            f"{source}: study {spec.name!r} began with the function {names[0]}, not {names[1]}; give another name, or "
+            f"keep its trials with {ACCEPT}"
+        )
     return store
 
 
@@ -150,6 +158,26 @@ def check_space(space: Space) -> None:
 
 class OwnLoopTrials(StudyTrials):
     """The trials of a study whose trainings are a function, which may count other images than it did before."""
+
+    _is_warned = False
+
+    def goes_on(self, record: Record, measured: EpochReport) -> bool:
+        """Whether the scheduler has the trial go on; it compares the reports of one number, whatever their steps."""
+        if self._scheduler.spec.search.pruning is not None and not self._is_warned:
+            self._check_steps(measured)
+        return super().goes_on(record, measured)
+
+    def _check_steps(self, measured: EpochReport) -> None:
+        """Say once where reports that pruning compares are of different steps."""
+        reports = (report for record in self._store.records() for report in record.history if record.control is None)
+        steps = {report.steps for report in reports if report.epoch == measured.epoch}
+        if len(steps) > 1:
+            self._is_warned = True
+            listed = " and ".join(str(step) for step in sorted(step or 0 for step in steps)[:2])
+            self._listener.note(
+                f"pruning compares report {measured.epoch + 1} of each trial, and these are of steps {listed}: have "
+                "train report at the same steps"
+            )
 
     def end(self, record: Record, event: Event) -> Record | None:
         """Store the end; confusions of other images than the study's first trial make it a failure."""

@@ -50,7 +50,7 @@ def search(
 
     Args:
         train: ``train(trial)``. Its code, and all that it imports of yours, is remembered, and other code refused when
-            the study goes on.
+            the study goes on; of a function that only this program has, such as a lambda, its own text.
         space: what is searched: built-in names such as ``"dilation"``, paths, ``{"method": "dilation", "rate":
             [1, 2, 4]}``, methods such as ``autorf.Dilation(rate=2, targets=...)``, or a list of these. An axis
             ``model.args.NAME`` is read as ``trial.args["NAME"]``.
@@ -106,20 +106,21 @@ def search(
         )
     check_path(SEARCH, "root", root)
     check_function(SEARCH, train)
-    place: dict[str, Any] = {"kind": executor} if isinstance(executor, str) else dict(executor)
+    place: dict[str, Any] = {"kind": executor} if isinstance(executor, str) else _keys("executor", executor)
     if workers is not None:
         place["workers"] = whole_number(SEARCH, "workers", workers, most=1024)
     inline = place.get("kind", "local") == "local" and place.get("workers") in (None, 1)
     loop, code = code_of_function(train, other_processes=not inline)
+    keys = _keys("search", search)
     values = {
         "name": checked_name(name, "search: name"),
         "data": {"name": "own_loop", "image_size": _sides(image_size), "classes": class_names(SEARCH, classes)},
         "loop": loop,
         "search_space": written_spaces(SEARCH, space),
         "training": {"steps": whole_number(SEARCH, "steps", steps), "validate_every": 1, "seeds": _seeds(seeds)},
-        "search": {**(search or {}), "objectives": _objectives(metric, search or {})},
+        "search": {**keys, "objectives": _objectives(metric, keys)},
         "executor": place,
-        "tracking": dict(tracking or {}),
+        "tracking": _keys("tracking", tracking),
     }
     spec = parse(OwnLoopSpec, values, SEARCH)
     _check(spec)
@@ -148,6 +149,17 @@ def _objectives(metric: Any, search: Mapping[str, Any]) -> list[str]:
     if not isinstance(objectives, list | tuple) or not objectives or objectives[0] != name:
         raise InputError(f"search: objectives {shown(objectives)}: the first one is the metric, {name}; give metric=")
     return list(objectives)
+
+
+def _keys(name: str, section: Any) -> dict[str, Any]:
+    """A part of a study file that is given as keys and values."""
+    if section is None:
+        return {}
+    if not isinstance(section, Mapping):
+        raise InputError(
+            f"search: {name} takes the keys of a study file's {name}: and their values, got {shown(section)}"
+        )
+    return {str(key): value for key, value in section.items()}
 
 
 def _sides(image_size: Any) -> tuple[int, int]:

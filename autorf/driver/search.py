@@ -2,7 +2,8 @@
 
 import shutil
 import tempfile
-from contextlib import ExitStack, closing, nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
@@ -82,13 +83,12 @@ def search(
     spec = defaults.completed(scored(spec, source))
     existing = _existing(spec, folder)
     changed = None if existing is None else check_code(existing, spec.code, accept=accept_code_change)
-    is_new = not folder.exists()
     with ExitStack() as ended:
         ended.enter_context(importable(spec.code))
         planned = plan(spec, source, root, defaults)
         spec = placed(spec, planned.places)
         check_writable(root)
-        try:
+        with nothing_left_behind(folder, ended):
             executor, tried = _first_steps(spec, source, folder, planned, ended, anew=changed is not None)
             store = Store(folder, spec.name, spec.storage)
             images = StudyImages(store, spec.data, root)
@@ -100,12 +100,24 @@ def search(
                 store.note(NOTE, sorted({*store.notes().get(NOTE, ()), *tried}))
             outcome = carry_out(spec, source, root, store, planned, executor, retry_failed, quiet, json_lines)
             return replace(outcome, warnings=(*outcome.warnings, *cautions))
-        except InputError:
-            if is_new and not (folder / "trials").exists():
-                # What could not begin, such as at an executor's address, leaves nothing behind.
-                ended.close()
-                shutil.rmtree(folder, ignore_errors=True)
-            raise
+
+
+@contextmanager
+def nothing_left_behind(folder: Path, ended: ExitStack) -> Iterator[None]:
+    """Have a study that cannot begin, such as at an executor's address, leave no folder.
+
+    Args:
+        folder: of the study.
+        ended: closed before the folder goes.
+    """
+    is_new = not folder.exists()
+    try:
+        yield
+    except InputError:
+        if is_new and not (folder / "trials").exists():
+            ended.close()
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _existing(spec: StudySpec, folder: Path) -> Store | None:

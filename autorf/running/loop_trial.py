@@ -1,67 +1,27 @@
 """What a training function of the user's own is given: one trial, and the ways to say how it goes."""
 
-import math
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from autorf.errors import InputError, shown
+from autorf.errors import InputError
 from autorf.methods import Method
 from autorf.ops._arguments import check_module, kind_of, whole_number
-from autorf.running.confusions import checked_confusions, names_of_classes, other_images, scored_confusions
+from autorf.running.clock import Clock
 from autorf.running.random_state import random_state, set_random_state
+from autorf.running.reported_scores import LOSS, Question, ReportedScores, reported_number
 from autorf.surgery import adapt, adaptations, learned_values
 from autorf.surgery.repetition import all_done
 from autorf.training.field_meter import FieldMeter
 from autorf.training.handle import Handle, attach
-from autorf.training.packing import pack
-from autorf.training.results import METRICS, EpochReport
+from autorf.training.packing import pack, unpack
+from autorf.training.results import EpochReport
 from autorf.training.resuming import newest_checkpoint, write_checkpoint
 
 Model = TypeVar("Model", bound=nn.Module)
-
-LOSS = "loss"
-"""What a report may say beside metrics."""
-
-
-@dataclass
-class Clock:
-    """Wall and processor time of a training, without what is measured beside it."""
-
-    seconds: float = 0.0
-    cpu_seconds: float = 0.0
-    _since: float = field(default_factory=time.perf_counter)
-    _cpu_since: float = field(default_factory=time.process_time)
-
-    def stop(self) -> None:
-        """Count what has passed since :meth:`go`."""
-        self.seconds += time.perf_counter() - self._since
-        self.cpu_seconds += time.process_time() - self._cpu_since
-        self.go()
-
-    def go(self) -> None:
-        """Count from now on."""
-        self._since, self._cpu_since = time.perf_counter(), time.process_time()
-
-
-@dataclass(frozen=True)
-class Question:
-    """What is asked of every trial of a study.
-
-    Attributes:
-        metric: that is compared.
-        image_size: height and width in pixels, for the receptive field; None where nobody asks for it.
-        classes: names of the classes; None where confusions tell how many there are.
-    """
-
-    metric: str
-    image_size: tuple[int, int] | None = None
-    classes: tuple[str, ...] | None = None
 
 
 class Link(Protocol):
@@ -83,6 +43,7 @@ class LoopTrial:
         steps: optimizer steps to train; controls lengthen it. None under :class:`autorf.Objective` without ``steps``.
         folder: of the trial's own files; it stays between attempts.
         args: arguments of one's own that the search space varies, ``model.args.NAME``.
+        notes: what went wrong with earlier checkpoints.
 
     Examples:
         >>> import autorf
@@ -115,10 +76,11 @@ class LoopTrial:
         self._steps_reported = set(reported)
         self._model: nn.Module | None = None
         self._field: FieldMeter | None = None
-        self._confusions: Tensor | None = None
+        self._scores = ReportedScores(question)
         self._last: EpochReport | None = None
         self._restored_at, self._is_stopped = 0, False
         self._clock = Clock()
+        self.notes: list[str] = []
 
     @property
     def model(self) -> nn.Module | None:
@@ -138,7 +100,7 @@ class LoopTrial:
     @property
     def confusions(self) -> Tensor | None:
         """``(n_images, C, C)`` of the last report; None where it had none."""
-        return self._confusions
+        return self._scores.confusions
 
     def adapt(self, model: Model) -> Model:
         """Put the trial's method into the model; see :func:`autorf.adapt`.
@@ -207,11 +169,11 @@ class LoopTrial:
                 "optimizer), before the training"
             )
         loss = metrics.pop(LOSS, None)
-        scored = self._scored(confusions, metrics)
+        scored = self._scores(confusions, metrics)
         is_on_gpu = any(parameter.is_cuda for parameter in self._model.parameters())
         self._last = EpochReport(
             epoch=number,
-            loss=None if loss is None else _number(LOSS, loss),
+            loss=None if loss is None else reported_number(LOSS, loss),
             metrics=scored,
             learned=learned_values(self._model),
             field=None if self._field is None else self._field(),
@@ -256,11 +218,10 @@ class LoopTrial:
         Load it into model, optimizer and scheduler once they are made: random numbers go on from there too. Tensors are
         on the CPU.
         """
-        path, _ = newest_checkpoint(self.folder, len(self._steps_reported))
+        path, notes = newest_checkpoint(self.folder, len(self._steps_reported))
+        self.notes += notes
         if path is None:
             return None
-        from autorf.training.packing import unpack
-
         kept = unpack(path.read_bytes())
         self._restored_at = int(kept["reported"] or 0)
         set_random_state(kept["random"])
@@ -284,61 +245,3 @@ class LoopTrial:
         if step <= before and self._last is not None:
             raise InputError(f"trial.report: step {step} comes behind step {before}; report each step once, in order")
         return sum(reported < step for reported in self._steps_reported)
-
-    def _scored(self, confusions: Any, metrics: Mapping[str, Any]) -> dict[str, float]:
-        """The scores of a report by the names of metrics."""
-        unknown = [name for name in metrics if name not in METRICS]
-        if unknown:
-            raise InputError(
-                f"trial.report: nobody asked for {unknown[0]!r}; the study compares {self._question.metric}, and of "
-                f"other metrics takes {', '.join(METRICS)} and loss"
-            )
-        if confusions is None:
-            return self._given(metrics)
-        if metrics:
-            raise InputError(f"trial.report: {next(iter(metrics))} follows from confusions; give one of the two")
-        counts = checked_confusions("trial.report", confusions)
-        if self._confusions is not None:
-            problem = other_images("trial.report", self._confusions, counts, "the trial's earlier reports")
-            if problem is not None:
-                raise InputError(problem)
-        names = names_of_classes("trial.report", self._question.classes, counts.shape[1])
-        measured = scored_confusions("trial.report", counts, names, self._question.metric)
-        self._confusions = counts
-        return {name: float(getattr(measured, name)) for name in METRICS}
-
-    def _given(self, metrics: Mapping[str, Any]) -> dict[str, float]:
-        metric = self._question.metric
-        if metric not in metrics:
-            got = f"got {', '.join(metrics)}" if metrics else "got none"
-            raise InputError(
-                f"trial.report: the study compares {metric}, {got}; give {metric}=..., or confusions, from which all "
-                "metrics follow"
-            )
-        if self._confusions is not None:
-            raise InputError("trial.report: earlier reports of the trial had confusions; give them in every report")
-        values = {name: _number(name, value) for name, value in metrics.items()}
-        for name, value in values.items():
-            if not 0 <= value <= 1:
-                raise InputError(
-                    f"trial.report: {name} must be a share from 0 to 1, got {shown(metrics[name])}"
-                    f"{'; divide percent by 100' if 1 < value <= 100 else ''}"
-                )
-        return values
-
-
-def _number(name: str, value: Any) -> float:
-    """A reported value as a number.
-
-    Raises:
-        InputError: for what is none; nan is none either.
-    """
-    try:
-        # Of a loss that is still part of a graph, torch warns.
-        plain = value.detach() if isinstance(value, Tensor) else value
-        number = math.nan if isinstance(value, bool | str) else float(plain)
-    except (TypeError, ValueError, RuntimeError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise InputError(f"trial.report: {name} must be a number, got {shown(value)}")
-    return number

@@ -10,8 +10,9 @@ from autorf.own_code.importing import resolve
 from autorf.own_code.reference import parse_reference
 from autorf.running.confusions import names_of_classes, write_confusions
 from autorf.running.cost import PeakMemory
-from autorf.running.loop_trial import LoopTrial, Question
+from autorf.running.loop_trial import LoopTrial
 from autorf.running.random_state import seed_all
+from autorf.running.reported_scores import Question
 from autorf.running.running_costs import Report, RunningCosts
 from autorf.study.job import Job
 from autorf.study.own_loop import ARGUMENTS, OwnLoopSpec
@@ -129,7 +130,7 @@ def _result(job: Job, trial: LoopTrial, last: EpochReport, costs: RunningCosts) 
         cpu_seconds=last.cpu_seconds,
         device=costs.device.type,
         costs=measured,
-        notes=notes,
+        notes=(*trial.notes, *notes),
     )
 
 

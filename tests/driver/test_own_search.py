@@ -202,6 +202,14 @@ def test_a_resumed_trial_draws_the_random_numbers_of_the_uninterrupted_one(tmp_p
     assert (row.state, row.epochs, row.attempts) == ("complete", 4, 2)
 
 
+def never_wrong(trial: LoopTrial) -> None:
+    reporting(by_rate)(trial)
+
+
+def as_good(trial: LoopTrial) -> None:
+    reporting(by_rate)(trial)
+
+
 def never(trial: LoopTrial) -> None:
     trial.adapt(network())
 
@@ -348,6 +356,9 @@ def inner() -> Callable[[LoopTrial], None]:
         ({"search": {"sampler": "tpe"}}, "needs an end"),
         ({"search": {"pruning": {"min_epochs": 120}}}, "nothing is left to prune"),
         ({"search": {"samplr": "grid"}}, "samplr"),
+        ({"search": "grid"}, "search takes the keys of a study file's search: and their values, got 'grid'"),
+        ({"executor": 3}, "executor takes the keys of a study file's executor"),
+        ({"tracking": [1]}, "tracking takes the keys of a study file's tracking"),
         ({"name": "../up"}, "search: name '../up': a study's name becomes a folder"),
         ({"steps": 0}, "steps must be a whole number from 1"),
         ({"seeds": (1, 1)}, "seeds must be a list of different integers"),
@@ -388,6 +399,38 @@ def test_code_that_changed_is_refused_unless_it_is_accepted(tmp_path: Path, monk
             searched(tmp_path / "runs", train_of(other), space, steps=20, accept_code_change=True)
     finally:
         sys.modules.pop("mine", None)
+
+
+def test_another_function_is_refused_although_its_file_is_the_same(tmp_path: Path) -> None:
+    space = {"method": "dilation", "targets": "2", "rate": 1}
+    searched(tmp_path, never_wrong, space, steps=20)
+    with pytest.raises(InputError, match="began with the function never_wrong, not as_good; give another name"):
+        searched(tmp_path, as_good, space, steps=20)
+
+
+def test_pruning_says_where_reports_are_of_different_steps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def train(trial: LoopTrial) -> None:
+        reporting(by_rate, (5 + int(10 * by_rate(trial)), 20))(trial)
+
+    search = {"pruning": {"min_epochs": 1, "reduction": 2}, "controls": False}
+    searched(tmp_path, train, RATES, steps=20, search=search, quiet=False)
+    said = capsys.readouterr().out
+    assert "pruning compares report 1 of each trial, and these are of steps 6 and 7: have train report" in said
+    assert said.count("pruning compares") == 1
+
+
+def test_a_damaged_checkpoint_is_told(tmp_path: Path) -> None:
+    def train(trial: LoopTrial) -> None:
+        trial.adapt(network())
+        trial.folder.mkdir(parents=True, exist_ok=True)
+        (trial.folder / "checkpoint.safetensors").write_bytes(b"half of it")
+        assert trial.restore() is None
+        trial.report(20, miou=0.5)
+
+    row = searched(tmp_path, train, {"method": "dilation", "targets": "2", "rate": 1}, steps=20).rows[0]
+    assert row.reason is not None
+    assert row.reason.startswith("checkpoint.safetensors is cut or damaged")
+    assert row.reason.endswith("started afresh")
 
 
 def test_a_study_of_another_kind_keeps_its_name(tmp_path: Path) -> None:
