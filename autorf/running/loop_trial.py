@@ -78,7 +78,7 @@ class LoopTrial:
         self._field: FieldMeter | None = None
         self._scores = ReportedScores(question)
         self._last: EpochReport | None = None
-        self._restored_at, self._is_stopped = 0, False
+        self._is_stopped = False
         self._clock = Clock()
         self.notes: list[str] = []
 
@@ -203,9 +203,8 @@ class LoopTrial:
             raise InputError(f"trial.save takes names and values, got {kind_of(state)}")
         self._clock.stop()
         clocks = {"seconds": self._clock.seconds, "cpu_seconds": self._clock.cpu_seconds}
-        last = 0 if self._last is None else self._last.steps
         try:
-            content = pack({"state": dict(state), "reported": last, "random": random_state(), **clocks})
+            content = pack({"state": dict(state), "random": random_state(), **clocks})
         except TypeError as error:
             raise InputError(f"trial.save: {error}; keep tensors and plain values") from None
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -223,7 +222,6 @@ class LoopTrial:
         if path is None:
             return None
         kept = unpack(path.read_bytes())
-        self._restored_at = int(kept["reported"] or 0)
         set_random_state(kept["random"])
         self._clock = Clock(kept["seconds"], kept["cpu_seconds"])
         state: dict[str, Any] = kept["state"]
@@ -241,7 +239,8 @@ class LoopTrial:
         """The number of the report for a step: how many earlier steps were reported."""
         most = {} if self.steps is None else {"most": self.steps}
         step = whole_number("trial.report", "step", step, **most)
-        before = self._restored_at if self._last is None else self._last.steps or 0
-        if step <= before and self._last is not None:
-            raise InputError(f"trial.report: step {step} comes behind step {before}; report each step once, in order")
+        if self._last is not None and step <= (self._last.steps or 0):
+            raise InputError(
+                f"trial.report: step {step} comes behind step {self._last.steps}; report each step once, in order"
+            )
         return sum(reported < step for reported in self._steps_reported)
