@@ -90,12 +90,13 @@ def test_a_study_of_ones_own_loop_is_trained_once_compared_and_reported(tmp_path
 
 
 def test_more_seeds_only_add_trials_and_other_steps_are_refused(tmp_path: Path) -> None:
-    one = searched(tmp_path, space=BY_HAND)
-    two = searched(tmp_path, space=BY_HAND, seeds=(0, 1))
+    train, space = reporting(by_rate), {"method": "dilation", "targets": "2", "rate": [1, 2]}
+    one = searched(tmp_path, train, space, steps=20)
+    two = searched(tmp_path, train, space, steps=20, seeds=(0, 1))
     assert two.rows[: len(one.rows)] == one.rows
     assert len(two.rows) == 2 * len(one.rows)
-    with pytest.raises(InputError, match=r"training.steps: 120 became 80"):
-        searched(tmp_path, space=BY_HAND, seeds=(0, 1), steps=80)
+    with pytest.raises(InputError, match=r"training.steps: 20 became 30"):
+        searched(tmp_path, train, space, seeds=(0, 1), steps=30)
 
 
 @pytest.mark.slow
@@ -438,7 +439,7 @@ def test_a_study_of_another_kind_keeps_its_name(tmp_path: Path) -> None:
     autorf.record("own", method, 0, confusions(network()), steps=5, seconds=1, rf=5, image_size=16, root=tmp_path)
     with pytest.raises(InputError, match=r"'own' under .* is the study of trainings that were recorded; give another"):
         searched(tmp_path)
-    searched(tmp_path, space=BY_HAND, name="mine")
+    searched(tmp_path, reporting(by_rate), {"method": "dilation", "targets": "2", "rate": 1}, name="mine", steps=20)
     with pytest.raises(InputError, match="is one that autorf trains"):
         autorf.record("mine", method, 0, confusions(network()), steps=5, seconds=1, rf=5, image_size=16, root=tmp_path)
 
