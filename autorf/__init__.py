@@ -13,12 +13,16 @@ if TYPE_CHECKING:
     from autorf.deployment.applying import apply
     from autorf.deployment.patterns import Pattern, pattern_of
     from autorf.deployment.predictor import predict
+    from autorf.driver.objective import Objective
+    from autorf.driver.own_configurations import tune_space, tuned_method
+    from autorf.driver.own_search import search
     from autorf.errors import InputError, SearchWarning, TrainingWarning
     from autorf.fields import receptive_field
     from autorf.methods import Dilation, Inflation, LearnedDilation, PixelAdaptive, ScaleAdaptive
     from autorf.methods.labels import labels
     from autorf.networks import ModelSpec, build
     from autorf.reporting.functions import compare, report
+    from autorf.running.loop_trial import LoopTrial
     from autorf.store.recorded import record
     from autorf.surgery import (
         adapt,
@@ -49,11 +53,13 @@ _HOMES = {
     "Inflation": "autorf.methods",
     "Handle": "autorf.training.handle",
     "LearnedDilation": "autorf.methods",
+    "LoopTrial": "autorf.running.loop_trial",
     "PixelAdaptive": "autorf.methods",
     "ScaleAdaptive": "autorf.methods",
     "labels": "autorf.methods.labels",
     "ModelSpec": "autorf.networks",
     "MultiScale": "autorf.training.multiscale",
+    "Objective": "autorf.driver.objective",
     "TransformersCallback": "autorf.training.transformers_callback",
     "attach": "autorf.training.handle",
     "build": "autorf.networks",
@@ -76,7 +82,10 @@ _HOMES = {
     "predict": "autorf.deployment.predictor",
     "receptive_field": "autorf.fields",
     "save": "autorf.surgery",
+    "search": "autorf.driver.own_search",
     "search_again": "autorf.surgery",
+    "tune_space": "autorf.driver.own_configurations",
+    "tuned_method": "autorf.driver.own_configurations",
     "verify": "autorf.surgery",
     "ReceptiveFieldCallback": "autorf.training.callback",
 }
@@ -88,8 +97,10 @@ __all__ = [
     "Inflation",
     "InputError",
     "LearnedDilation",
+    "LoopTrial",
     "ModelSpec",
     "MultiScale",
+    "Objective",
     "Pattern",
     "PixelAdaptive",
     "ReceptiveFieldCallback",
@@ -119,7 +130,10 @@ __all__ = [
     "record",
     "report",
     "save",
+    "search",
     "search_again",
+    "tune_space",
+    "tuned_method",
     "verify",
 ]
 

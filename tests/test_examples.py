@@ -18,14 +18,21 @@ SAYS = {
     "your_own_loop.py": "receptive field (",
     "lightning_pipeline.py": "head.conv6 to head.output  inflation  f ",
     "which_field.py": "smp:Unet:resnet18: (",
+    "own_loop_searched.py": "report: runs/own_loop/report.html",
+    "optuna_objective.py": "best: {'method': ",
+    "ray_tune.py": "best: ",
+    "lightning_project.py": "gone on from the second epoch: f ",
 }
+SLOW = {"own_loop_searched.py", "optuna_objective.py", "ray_tune.py", "lightning_project.py"}
 
 
 def test_every_example_is_run() -> None:
     assert {path.name for path in EXAMPLES.glob("*.py")} == set(SAYS)
 
 
-@pytest.mark.parametrize("name", sorted(SAYS))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in sorted(SAYS)]
+)
 def test_an_example_runs_and_says_what_it_found(name: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, str(EXAMPLES / name)],

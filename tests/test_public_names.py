@@ -6,11 +6,12 @@ import sys
 import autorf
 
 NAMES = {
-    "Dilation", "Handle", "Inflation", "InputError", "LearnedDilation", "ModelSpec", "MultiScale", "Pattern",
-    "PixelAdaptive", "ReceptiveFieldCallback", "ScaleAdaptive", "SearchWarning", "TrainingWarning",
-    "TransformersCallback", "adapt", "adaptations", "advance", "apply", "attach", "build", "check", "compare",
-    "describe", "freeze", "labels", "learned_values", "load", "ops", "parameter_groups", "pattern_of",
-    "plain_state_dict", "predict", "receptive_field", "record", "report", "save", "search_again", "verify",
+    "Dilation", "Handle", "Inflation", "InputError", "LearnedDilation", "LoopTrial", "ModelSpec", "MultiScale",
+    "Objective", "Pattern", "PixelAdaptive", "ReceptiveFieldCallback", "ScaleAdaptive", "SearchWarning",
+    "TrainingWarning", "TransformersCallback", "adapt", "adaptations", "advance", "apply", "attach", "build", "check",
+    "compare",    "describe", "freeze", "labels", "learned_values", "load", "ops", "parameter_groups", "pattern_of",
+    "plain_state_dict", "predict", "receptive_field", "record", "report", "save", "search",
+    "search_again", "tune_space", "tuned_method", "verify",
 }  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from autorf.comparison.rows import Group, Row, members_of
 from autorf.methods import is_manual, method_class
 from autorf.running.evidence import Evidence
 from autorf.study.objectives import sign
+from autorf.study.own_loop import trained_elsewhere
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,10 @@ def _unmodified(study: StudyResults) -> dict[str, Any] | None:
     model = study.part("model")
     own = int(model.get("dilation") or 1) if str(model.get("name", "")).startswith("largefov:") else None
     first = study.records[0].configuration
-    if is_manual(study.records[0].method) and (own is None or first.get("rate") in (None, own)):
+    # Of a network that autorf has not built, which rate is its own is not known: only none at all leaves it as it is.
+    is_known = own is None and not trained_elsewhere(study.spec)
+    is_own = is_known or first.get("rate") in (None, own)
+    if is_manual(study.records[0].method) and is_own:
         return first
     plain = {"method": "dilation", "rate": own}
     return plain if any(record.configuration == plain for record in study.records) else None

@@ -34,6 +34,7 @@ from autorf.store.replicates import Replicate, replicates, trials_of
 from autorf.store.store import Store, open_store
 from autorf.study.job import Job
 from autorf.study.objectives import sign
+from autorf.study.own_loop import is_own_loop
 from autorf.study.spec import StorageSpec, StudySpec, counted
 from autorf.study.trial import trial_from
 from autorf.surgery.storage import SIDECAR, WEIGHTS
@@ -84,12 +85,18 @@ def study_spec(store: Store) -> StudySpec:
     """The study file as it was when the study began.
 
     Raises:
-        InputError: for a study whose trainings were recorded.
+        InputError: for a study whose trainings were recorded, or are a function of the user's own.
     """
     if "model" not in (store.spec or {"model": None}):
         raise InputError(
             f"study {store.name!r} was recorded from trainings elsewhere, so its models are there; it can be compared "
             "and reported"
+        )
+    if is_own_loop(stored := store.spec or {}):
+        raise InputError(
+            f"study {store.name!r} was trained by your own function {stored['loop']}, which alone knows data and "
+            "model; train what autorf compare recommends in your loop, then autorf.freeze(model) and "
+            "autorf.save(model, FOLDER)"
         )
     return parse(StudySpec, store.spec or {}, f"study {store.name}")
 

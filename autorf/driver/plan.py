@@ -127,7 +127,7 @@ def plan(spec: StudySpec, source: str, root: Path, defaults: Defaults | None = N
     spaces = read_spaces(spec.search_space, source, spec, defaults)
     check_scale(spec, spaces, source)
     seed, drawn = spec.training.seeds[0], spec.search.sampler not in ("grid", "sufficient")
-    named = _ends(spec, spaces) if drawn else configurations(spec, spaces)
+    named = ends_of(spec, spaces) if drawn else configurations(spec, spaces)
     baseline = baseline_of(spec, source, named)
     listed = [trial for trial in named if trial.method.trained]
     spaces = [space for space in spaces if method_class(space.method).trained]
@@ -169,7 +169,7 @@ def plan(spec: StudySpec, source: str, root: Path, defaults: Defaults | None = N
     return StudyPlan(
         configurations=tuple(ordered),
         unordered=unordered,
-        limit=_limit(spec),
+        limit=configuration_limit(spec),
         seeds=spec.training.seeds,
         spaces=tuple(spaces) if drawn else (),
         prior=target_rnorm,
@@ -205,12 +205,13 @@ def _short_searches(spec: StudySpec, source: str, trials: Sequence[Trial], n_tra
     return tuple(warnings)
 
 
-def _limit(spec: StudySpec) -> int | None:
+def configuration_limit(spec: StudySpec) -> int | None:
+    """How many configurations the budget's trials allow; None without one."""
     trials = None if spec.search.budget is None else spec.search.budget.trials
     return None if trials is None else trials // (len(spec.training.seeds) * (folds_of(spec.data) or 1))
 
 
-def _ends(spec: StudySpec, spaces: Sequence[Space]) -> list[Trial]:
+def ends_of(spec: StudySpec, spaces: Sequence[Space]) -> list[Trial]:
     """One configuration for every end of every axis, to check spaces that cannot be listed."""
     trials: list[Trial] = []
     for space in spaces:

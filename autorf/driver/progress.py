@@ -17,6 +17,7 @@ from autorf.driver.listeners import Listener
 from autorf.store.ranking import objective, ranked, score
 from autorf.store.replicates import replicates
 from autorf.store.store import Record
+from autorf.study.own_loop import OwnLoopSpec
 from autorf.study.spec import StudySpec
 from autorf.study.trial import side_text, spec_of
 from autorf.training.results import EpochReport, TrialResult
@@ -52,7 +53,7 @@ class Progress(Listener):
         self.running: dict[str, float] = {}
         self._clock = clock
         self._began = clock()
-        self._reached = {record.key: len(record.history) for record in records}
+        self._reached = {record.key: self._counted(record.last) if record.last else 0 for record in records}
         self._trained = 0
 
     def __enter__(self) -> Self:
@@ -71,8 +72,10 @@ class Progress(Listener):
     def epoch(self, record: Record, report: EpochReport) -> None:
         """A trial finished an epoch."""
         self.records[record.key] = record
-        self._reached[record.key] = report.epoch + 1
-        self._trained += 1
+        before = self.reached(record)
+        self._reached[record.key] = self._counted(report)
+        # An attempt that began anew comes behind what was reached before.
+        self._trained += max(self._reached[record.key] - before, 0) if self._in_own_loop else 1
 
     def finished(self, record: Record) -> None:
         """A trial ended."""
@@ -84,7 +87,7 @@ class Progress(Listener):
         for record in records:
             if record.key not in self.running:
                 self.records[record.key] = record
-                self._reached[record.key] = len(record.history)
+                self._reached[record.key] = self._counted(record.last) if record.last else 0
 
     def lost(self, record: Record) -> None:
         """Another driver took a trial over."""
@@ -113,8 +116,23 @@ class Progress(Listener):
             None,
         )
 
+    def _counted(self, report: EpochReport) -> int:
+        """How far a trial has come: in epochs; in a loop of one's own, which reports when it likes, in steps."""
+        return (report.steps or 0) if self._in_own_loop else report.epoch + 1
+
+    @property
+    def _in_own_loop(self) -> bool:
+        return isinstance(self.spec, OwnLoopSpec)
+
+    @property
+    def unit(self) -> str:
+        """What :meth:`reached` counts."""
+        if self._in_own_loop:
+            return "step"
+        return "validation" if self.spec.training.in_steps else "epoch"
+
     def epochs_of(self, record: Record) -> int:
-        """How many epochs, or validations of a training counted in steps, a trial trains."""
+        """How many epochs a trial trains; validations of a training counted in steps, steps in a loop of one's own."""
         if record.key in self._epochs:
             return self._epochs[record.key]
         if record.trial is not None and not record.trial.method.trained:
@@ -181,7 +199,8 @@ class TerminalProgress(Progress):
         head = f"trial {self.done} of {self.total}  {record.label}"
         result = record.result
         if record.state == "pruned" and result is not None:
-            return f"{head}  pruned after {result.epochs} epochs, mIoU {result.miou:.3f}"
+            length = f"{result.steps} steps" if self._in_own_loop else f"{result.epochs} epochs"
+            return f"{head}  pruned after {length}, {self._measured(result)}"
         if record.state != "complete" or result is None:
             return f"{head}  {record.state}: {record.reason}"
         rnorm = "" if result.rnorm is None else f"  rnorm {result.rnorm:.2f}"
@@ -203,7 +222,7 @@ class TerminalProgress(Progress):
             table.add_row(
                 f"  {record.label}",
                 ProgressBar(epochs, reached, width=16),
-                f"{'validation' if self.spec.training.in_steps else 'epoch'} {reached} of {epochs}",
+                f"{self.unit} {reached} of {epochs}",
                 self._measured(record.last) if record.last else "",
                 f"{self._clock() - since:.0f} s",
             )

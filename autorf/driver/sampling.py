@@ -65,7 +65,7 @@ class Suggestions:
 
     def __init__(self, spaces: Sequence[Space], study: StudySpec, n_startup: int = 10) -> None:
         self.study, self.search, self.n_startup = study, study.search, n_startup
-        self.branches = {_branch_name(spaces, at): space for at, space in enumerate(spaces)}
+        self.branches = {branch_name(spaces, at): space for at, space in enumerate(spaces)}
 
     def next(self, tried: Sequence[Tried]) -> Trial | None:
         """A configuration that none of ``tried`` has, under the study's first seed; None when all were tried."""
@@ -170,7 +170,8 @@ _POPULATION = 16
 """Of NSGA-II; studies of trainings are small."""
 
 
-def _branch_name(spaces: Sequence[Space], at: int) -> str:
+def branch_name(spaces: Sequence[Space], at: int) -> str:
+    """The name of one of several spaces: its method's, numbered where several have one method."""
     same = [index for index, space in enumerate(spaces) if space.method == spaces[at].method]
     return spaces[at].method if len(same) == 1 else f"{spaces[at].method}#{same.index(at) + 1}"
 

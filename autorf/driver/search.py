@@ -2,7 +2,8 @@
 
 import shutil
 import tempfile
-from contextlib import ExitStack, closing, nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
@@ -82,13 +83,12 @@ def search(
     spec = defaults.completed(scored(spec, source))
     existing = _existing(spec, folder)
     changed = None if existing is None else check_code(existing, spec.code, accept=accept_code_change)
-    is_new = not folder.exists()
     with ExitStack() as ended:
         ended.enter_context(importable(spec.code))
         planned = plan(spec, source, root, defaults)
         spec = placed(spec, planned.places)
         check_writable(root)
-        try:
+        with nothing_left_behind(folder, ended):
             executor, tried = _first_steps(spec, source, folder, planned, ended, anew=changed is not None)
             store = Store(folder, spec.name, spec.storage)
             images = StudyImages(store, spec.data, root)
@@ -98,14 +98,26 @@ def search(
             cautions = [line for line in (changed, images.remember()) if line is not None]
             if tried:
                 store.note(NOTE, sorted({*store.notes().get(NOTE, ()), *tried}))
-            outcome = _carry_out(spec, source, root, store, planned, executor, retry_failed, quiet, json_lines)
+            outcome = carry_out(spec, source, root, store, planned, executor, retry_failed, quiet, json_lines)
             return replace(outcome, warnings=(*outcome.warnings, *cautions))
-        except InputError:
-            if is_new and not (folder / "trials").exists():
-                # What could not begin, such as at an executor's address, leaves nothing behind.
-                ended.close()
-                shutil.rmtree(folder, ignore_errors=True)
-            raise
+
+
+@contextmanager
+def nothing_left_behind(folder: Path, ended: ExitStack) -> Iterator[None]:
+    """Have a study that cannot begin, such as at an executor's address, leave no folder.
+
+    Args:
+        folder: of the study.
+        ended: closed before the folder goes.
+    """
+    is_new = not folder.exists()
+    try:
+        yield
+    except InputError:
+        if is_new and not (folder / "trials").exists():
+            ended.close()
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _existing(spec: StudySpec, folder: Path) -> Store | None:
@@ -114,7 +126,7 @@ def _existing(spec: StudySpec, folder: Path) -> Store | None:
     return Store(folder, spec.name, spec.storage) if is_there else None
 
 
-def _carry_out(
+def carry_out(
     spec: StudySpec,
     source: str,
     root: Path,
@@ -124,7 +136,20 @@ def _carry_out(
     retry_failed: bool,
     quiet: bool,
     json_lines: TextIO | None,
+    own_trials: type[StudyTrials] | None = None,
 ) -> Outcome:
+    """Run what a registered study is due.
+
+    Args:
+        spec: the study.
+        source: where it was read from, for messages.
+        root: the folder of all studies.
+        store: of the study.
+        planned: what is to run.
+        executor: where trials run; None to make the one that the study asks for, where any are due.
+        retry_failed, quiet, json_lines: see :func:`search`.
+        own_trials: what keeps the trials of a study whose trainings are a function; None for a study file's.
+    """
     store.recover()
     if retry_failed:
         store.retry_failed()
@@ -144,8 +169,11 @@ def _carry_out(
         try:
             if due and executor is not None:
                 remember_versions(store)
-                listener = Listeners(progress, MirrorListener(mirror), BeyondTheImage(spec, progress.note))
-                TrialLoop(executor, StudyTrials(spec, store, scheduler, listener), listener).run()
+                listener = Listeners(progress, MirrorListener(mirror))
+                if own_trials is None:
+                    listener = Listeners(listener, BeyondTheImage(spec, progress.note))
+                trials = (own_trials or StudyTrials)(spec, store, scheduler, listener)
+                TrialLoop(executor, trials, listener).run()
         finally:
             with suppress(StorageLostError):
                 mirror.close(store.records())

@@ -60,6 +60,7 @@ class StudyTrials(TrialSource):
             self._folder(record),
             rungs=self._scheduler.rungs(record),
             reached=len(record.history),
+            reported=tuple(epoch.steps for epoch in record.history if epoch.steps is not None),
         )
 
     def wait(self) -> bool:

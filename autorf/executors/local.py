@@ -178,8 +178,7 @@ def _outcome(job: Job, link: _Link, run_trial: RunTrial) -> Event:
         result = run_trial(job, link.report, link.stopped)
     except Exception as error:
         return Event(job.row, "failed", Failure(failure_reason(error), traceback.format_exc()))
-    whole = result.stopped_early or result.epochs >= job.epochs
-    return Event(job.row, "done" if whole else "pruned", result)
+    return Event(job.row, "done" if job.is_whole(result) else "pruned", result)
 
 
 def failure_reason(error: BaseException) -> str:

@@ -16,7 +16,7 @@ from autorf.executors.ray_files import TrialFileTransfer
 from autorf.executors.scratch import Scratch
 from autorf.own_code.code import OwnCode
 from autorf.study.job import Job
-from autorf.study.spec import StudySpec
+from autorf.study.own_loop import study_class
 from autorf.training.results import EpochReport
 
 Say = Callable[[Kind, Payload], bool]
@@ -35,6 +35,7 @@ def config_of(job: Job) -> dict[str, Any]:
         "folder": str(job.folder.resolve()),
         "rungs": list(job.rungs),
         "reached": job.reached,
+        "reported": list(job.reported),
         "first_step": job.first_step,
         "started_in": str(Path.cwd()),
     }
@@ -42,10 +43,12 @@ def config_of(job: Job) -> dict[str, Any]:
 
 def _job_from(config: dict[str, Any], folder: Path) -> Job:
     code = None if config["code"] is None else OwnCode.from_json(config["code"])
-    spec = StudySpec.model_validate(config["spec"]).with_n_train(config["n_train"]).with_code(code)
+    kind = study_class(config["spec"])
+    spec = kind.model_validate(config["spec"]).with_n_train(config["n_train"]).with_code(code)
     rungs = tuple(config["rungs"])
     own = config["row"], config["key"], config["configuration"], config["seed"]
-    return Job(*own, spec, folder, rungs, config["reached"], first_step=config["first_step"])
+    reported = tuple(config["reported"])
+    return Job(*own, spec, folder, rungs, config["reached"], reported, first_step=config["first_step"])
 
 
 def make_trainable(run_trial: RunTrial | None, file_server: Any, probe: Path | None, processes: Processes) -> Any:

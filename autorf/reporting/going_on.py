@@ -4,9 +4,16 @@ from collections.abc import Iterator
 
 from autorf.reporting.blocks import Code, Column, Section, table
 from autorf.reporting.report_data import ReportData
+from autorf.study.own_loop import trained_elsewhere
 
 _MOST_SEEDS = 20
 """Nobody trains more for one answer."""
+
+_IN_OWN_LOOP = """\
+autorf.adapt(model, METHOD)   # what is recommended, in the loop that trained it
+...
+autorf.freeze(model)          # plain layers where the method allows
+autorf.save(model, FOLDER)"""
 
 _WORDS = (
     ("receptive field, rf", "the side in input pixels of the square that one output pixel can see"),
@@ -30,6 +37,9 @@ def next_section(report: ReportData) -> Iterator[Section]:
     name = report.studies[0].name
     answer = report.comparison.recommendation
     blocks = []
+    if trained_elsewhere(report.studies[0].spec):
+        yield Section("next", "How to go on", "", (Code("To use what was found", _IN_OWN_LOOP),))
+        return
     if answer is not None and answer.seeds_needed is not None and answer.seeds_needed <= _MOST_SEEDS:
         seeds = f"autorf search {name}.yaml --set training.seeds=[{','.join(map(str, range(answer.seeds_needed)))}]"
         blocks.append(Code("More seeds would decide; trials that are complete are not run again", seeds))

@@ -14,6 +14,7 @@ from autorf.reporting.sections import sections
 from autorf.reporting.summary import Fact, Picture, facts, headline, picture, running
 from autorf.reporting.sweep import Sweep, is_sweep
 from autorf.reporting.words import NONE
+from autorf.study.own_loop import is_own_loop
 
 GENERATOR = '<meta name="generator" content="autorf'
 """What every report has in its first lines, and a file by someone else has not."""
@@ -120,6 +121,9 @@ def _sides(image_size: Sequence[int]) -> str:
 
 def _described(report: ReportData, *, size: bool = True) -> str:
     data, model = report.part("data"), report.part("model")
+    if is_own_loop(spec := report.studies[0].spec):
+        # Of data and model only the function knows.
+        data, model = {**data, "name": "images"}, {"name": spec["loop"]}
     seen = image_sizes(report.comparison.groups) or [tuple(data.get("image_size") or ())]
     sides = f" at {' to '.join(dict.fromkeys(map(_sides, (seen[0], seen[-1]))))}" if size and any(seen) else ""
     return " · ".join(text for text in (model.get("name"), f"{data['name']}{sides}" if data else "") if text)

@@ -8,6 +8,7 @@ from autorf.comparison import StudyResults
 from autorf.reporting.blocks import Code
 from autorf.reporting.report_data import ReportData
 from autorf.store.versions import NOTE, versions
+from autorf.study.own_loop import is_own_loop, trained_elsewhere
 
 
 def reproduction(reports: Sequence[ReportData]) -> Iterator[Code]:
@@ -16,13 +17,22 @@ def reproduction(reports: Sequence[ReportData]) -> Iterator[Code]:
     names = [study.name for study in studies]
     for study in studies:
         text = yaml.safe_dump(dict(study.spec), sort_keys=False, default_flow_style=None, width=100)
-        yield Code(f"Study file: save as {study.name}.yaml", text)
+        yield Code(_title(study), text)
     if names:
         together = " ".join(names)
         output = " --output report.html" if len(names) > 1 else ""
-        commands = [*(f"search {name}.yaml" for name in names), f"compare {together}", f"report {together}{output}"]
+        searches = [f"search {study.name}.yaml" for study in studies if not trained_elsewhere(study.spec)]
+        commands = [*searches, f"compare {together}", f"report {together}{output}"]
         yield Code("Commands", "\n".join(f"autorf {command}" for command in commands))
         yield from _versions(studies)
+
+
+def _title(study: StudyResults) -> str:
+    if is_own_loop(study.spec):
+        return f"What autorf.search was called with; {study.spec['loop']} trains"
+    if trained_elsewhere(study.spec):
+        return "What is known of the trainings that were recorded"
+    return f"Study file: save as {study.name}.yaml"
 
 
 def _versions(studies: Sequence[StudyResults]) -> Iterator[Code]:

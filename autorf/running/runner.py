@@ -1,11 +1,9 @@
 """Run one trial: build, adapt, train, measure."""
 
-import json
 import logging
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,27 +15,27 @@ from torch.utils.data import DataLoader
 
 from autorf.data import DataSpec, Splits, channels_of, load
 from autorf.errors import SearchWarning
-from autorf.fields import receptive_field
 from autorf.networks import build
 from autorf.networks.checkpoint import notes_kept
 from autorf.networks.multipath import numbered_paths
 from autorf.networks.spec import ModelSpec
 from autorf.own_code.importing import active_digest, importable
-from autorf.running.cost import PeakMemory, costs
+from autorf.running.cost import PeakMemory
 from autorf.running.evidence import Evidence, write_evidence
 from autorf.running.evidence_collector import EvidenceCollector
 from autorf.running.multiscale import MultiScaleEvaluation, multiscale_scores
+from autorf.running.running_costs import Report, RunningCosts
 from autorf.study.job import Job
-from autorf.study.objectives import COSTS
+from autorf.study.own_loop import OwnLoopSpec
 from autorf.study.spec import StudySpec
 from autorf.study.trial import Trial, spec_of
 from autorf.surgery import adapt, advance, learned_values, save
 from autorf.surgery import load as load_model
-from autorf.surgery.dry_run import input_channels
 from autorf.training.batches import loader
 from autorf.training.callback import ReceptiveFieldCallback
 from autorf.training.checkpoint import EpochCheckpoint, SafetensorsIO
 from autorf.training.early_stop import EarlyStop
+from autorf.training.field_meter import FieldMeter
 from autorf.training.module import SegmentationModule
 from autorf.training.one_channel import with_two_scores
 from autorf.training.parallel import check_shards, own_shard
@@ -45,7 +43,6 @@ from autorf.training.results import LABELLED, METRICS, EpochReport, Field, Multi
 from autorf.training.resuming import newest_checkpoint
 from autorf.training.spec import steps_per_epoch
 
-Report = Callable[[EpochReport], None]
 Images = DataLoader[tuple[Tensor, Tensor]]
 
 
@@ -72,6 +69,10 @@ def run(
         first's is whole; the others' holds what their last epoch knows.
     """
     with importable(job.spec.code):
+        if isinstance(job.spec, OwnLoopSpec):
+            from autorf.running.own_loop import run_own_loop
+
+            return run_own_loop(job, report, stopped)
         return _run(job, report, stopped, processes)
 
 
@@ -119,7 +120,7 @@ def fitted(
     """
     spec, model, splits = job.trial_spec, module.model, module.splits
     shard = own_shard()
-    field = FieldMeter(model, spec)
+    field = FieldMeter(model, spec.data.image_size)
     collector = EvidenceCollector(splits)
     running_costs = RunningCosts(spec, memory)
     steps = spec.training.steps
@@ -284,52 +285,7 @@ def field_at_start(spec: StudySpec, trial: Trial, classes: int | Sequence[str]) 
     own = spec_of(spec, trial)
     model = trial_model(own, trial, classes)
     advance(model, 0, 1)
-    return FieldMeter(model, own)()
-
-
-class RunningCosts:
-    """What a trial's network costs to run."""
-
-    def __init__(self, spec: StudySpec, memory: PeakMemory) -> None:
-        self.spec, self.memory, self.device = spec, memory, torch.device("cpu")
-
-    def __call__(self, model: nn.Module) -> dict[str, float]:
-        """Parameters, FLOPs, latency and the peak memory of the training so far."""
-        memory = self.memory.megabytes()
-        return {**costs(model, self.spec.data.image_size, self.device), "peak_memory_mb": memory}
-
-    def told_with(self, report: Report, model: nn.Module) -> Report:
-        """A report that also says the cost which is an objective, where pruning compares trials of similar cost.
-
-        It is measured once, at the first epoch told.
-        """
-        cost = next((name for name in self.spec.search.objectives[1:] if name in COSTS), None)
-        if cost is None or self.spec.search.pruning is None:
-            return report
-        measured: dict[str, float] = {}
-
-        def with_cost(epoch: EpochReport) -> None:
-            measured.update({} if measured else {cost: self(model)[cost]})
-            report(replace(epoch, costs=dict(measured)))
-
-        return with_cost
-
-
-class FieldMeter:
-    """The receptive field of one model under study, measured anew only when a learned value changed."""
-
-    def __init__(self, model: nn.Module, spec: StudySpec) -> None:
-        self.model, self.image_size = model, spec.data.image_size
-        self._known: dict[str, Field] = {}
-
-    def __call__(self) -> Field:
-        """As it is now, to a hundredth of a pixel."""
-        values = json.dumps(learned_values(self.model), sort_keys=True)
-        if values not in self._known:
-            measured = receptive_field(self.model, self.image_size, in_channels=input_channels(self.model))
-            height, width = (round(float(length), 2) for length in measured.size)
-            self._known[values] = Field((height, width), measured.rnorm)
-        return self._known[values]
+    return FieldMeter(model, own.data.image_size)()
 
 
 def splits_of(spec: DataSpec) -> Splits:

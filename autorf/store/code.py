@@ -21,13 +21,16 @@ _MOST = 2
 """Differences that are named."""
 
 
-def check_code(store: StudyReader, code: OwnCode | None, *, accept: bool = False) -> str | None:
+def check_code(
+    store: StudyReader, code: OwnCode | None, *, accept: bool = False, option: str = "--accept-code-change"
+) -> str | None:
     """Compare the code of today with that of the study; nothing is written.
 
     Args:
         store: of the study.
         code: of today.
         accept: go on with other code than the study's.
+        option: by which that is asked for, for the message.
 
     Returns:
         What changed and is accepted; None for nothing.
@@ -45,8 +48,7 @@ def check_code(store: StudyReader, code: OwnCode | None, *, accept: bool = False
     named = f"{'; '.join(differences[:_MOST])}{more}"
     if not accept:
         raise InputError(
-            f"study {store.name!r} began with other code: {named}; restore it, or keep the trials with "
-            "--accept-code-change"
+            f"study {store.name!r} began with other code: {named}; restore it, or keep the trials with {option}"
         )
     return f"the study's code changed from {remembered['digest']} to {code.digest}, accepted: {named}"
 

@@ -1,6 +1,6 @@
 """Results of trainings that ran elsewhere, taken into a study: checked, kept, and compared like any other."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +9,17 @@ from torch import Tensor
 
 from autorf.errors import InputError, shown
 from autorf.methods.base import Method
-from autorf.metrics import scores
 from autorf.ops._arguments import check_path, image_sides, kind_of, positive_number, whole_number
-from autorf.running.evidence import Evidence, read_evidence, write_evidence
+from autorf.running.confusions import (
+    checked_confusions,
+    names_of_classes,
+    other_images,
+    scored_confusions,
+    write_confusions,
+)
+from autorf.running.evidence import read_evidence
 from autorf.store.outside import OutsideStore
+from autorf.store.record import Record
 from autorf.store.storage import stored_url
 from autorf.store.store import study_folder
 from autorf.study.spec import checked_name
@@ -87,8 +94,8 @@ def record(
     if metric not in METRICS:
         raise InputError(f"record: metric {shown(metric)}: one of {', '.join(METRICS)}")
     trial = Trial(method, whole_number("record", "seed", seed, least=0))
-    counts = _checked(confusions)
-    names = _class_names(classes, counts.shape[1])
+    counts = checked_confusions("record", confusions)
+    names = names_of_classes("record", classes, counts.shape[1])
     sides = image_sides("record", image_size)
     result = TrialResult(
         **_scored(counts, names, metric),
@@ -103,54 +110,16 @@ def record(
     store = _store(Path(root), study, names, len(counts), sides, metric)
     _check_images(store, counts)
     folder = store.folder / "trials" / trial.key
-    if not store.keep_recorded(trial, result, result.by_name[metric], lambda: _write(folder, counts, names, trial.key)):
+    if not store.keep_recorded(
+        trial, result, result.by_name[metric], lambda: write_confusions(folder, counts, names, trial.key)
+    ):
         _check_same(folder, counts, trial)
     return trial.key
 
 
-def _checked(confusions: Any) -> Tensor:
-    """The counts as int64.
-
-    Raises:
-        InputError: for another shape, or what counts no pixels.
-    """
-    try:
-        counts = torch.as_tensor(confusions)
-    except (TypeError, ValueError, RuntimeError):
-        raise InputError(f"record: confusions must be numbers (n_images, C, C), got {kind_of(confusions)}") from None
-    shape = tuple(counts.shape)
-    if counts.dim() == 2 and shape[0] == shape[1]:
-        raise InputError(
-            f"record: confusions must be (n_images, C, C), one matrix an image, got {shape}; of one image give "
-            "confusions[None]"
-        )
-    if counts.dim() != 3 or shape[1] != shape[2] or 0 in shape:
-        raise InputError(f"record: confusions must be (n_images, C, C), [image, truth, predicted], got shape {shape}")
-    if counts.is_complex() or not bool(torch.isfinite(counts.double()).all()):
-        raise InputError("record: confusions must be numbers of pixels, got values that are no numbers")
-    whole = counts.to("cpu", torch.float64)
-    if bool((whole != whole.round()).any()) or bool((whole < 0).any()):
-        raise InputError("record: confusions must be numbers of pixels: whole, and not below 0; not shares of them")
-    return whole.long()
-
-
-def _class_names(classes: Sequence[str] | None, n_classes: int) -> tuple[str, ...]:
-    if classes is None:
-        return tuple(map(str, range(n_classes)))
-    if isinstance(classes, str) or not all(isinstance(name, str) for name in classes):
-        raise InputError(f"record: classes must be a list of names, got {shown(classes)}")
-    if len(classes) != n_classes or len(set(classes)) != n_classes:
-        raise InputError(
-            f"record: confusions have {n_classes} classes, classes has {len(set(classes))} different names"
-        )
-    return tuple(classes)
-
-
 def _scored(counts: Tensor, names: Sequence[str], metric: str) -> dict[str, Any]:
-    measured = scores(counts.sum(0), names)
+    measured = scored_confusions("record", counts, names, metric)
     values = {name: float(getattr(measured, name)) for name in METRICS}
-    if values[metric] != values[metric]:
-        raise InputError(f"record: confusions have no labelled pixel, so there is no {metric}")
     return {"metrics": values, "iou_per_class": measured.iou, "f1_per_class": measured.f1_per_class}
 
 
@@ -183,23 +152,16 @@ def _store(
 
 def _check_images(store: OutsideStore, counts: Tensor) -> None:
     """Raise unless the truth of every image is that of the study's first trial."""
-    complete = (row.key for row in store.records() if row.state == "complete")
-    before = next((seen for key in complete if (seen := read_evidence(store.folder / "trials" / key))), None)
-    if before is None:
-        return
-    truth = before.confusion.long().sum(2)
-    if torch.equal(truth, counts.sum(2)):
-        return
-    if torch.equal(truth, counts.sum(1)):
-        raise InputError(
-            "record: confusions have truth and predicted swapped against the study's: [image, truth, predicted]; give "
-            "the transpose of each matrix"
-        )
-    wrong = int((truth != counts.sum(2)).any(1).nonzero()[0])
-    raise InputError(
-        f"record: image {wrong} has other labels than in the study's earlier trials; all are measured on the same "
-        "validation images in the same order"
-    )
+    before = first_confusions(store.folder, store.records())
+    if before is not None and (problem := other_images("record", before, counts, "the study's earlier trials")):
+        raise InputError(problem)
+
+
+def first_confusions(folder: Path, records: Iterable[Record]) -> Tensor | None:
+    """The confusions of a study's first complete trial that has any, ``(n_images, C, C)``; None without."""
+    complete = (record.key for record in records if record.state == "complete")
+    evidence = next((kept for key in complete if (kept := read_evidence(folder / "trials" / key))), None)
+    return None if evidence is None else evidence.confusion
 
 
 def _check_same(folder: Path, counts: Tensor, trial: Trial) -> None:
@@ -209,25 +171,3 @@ def _check_same(folder: Path, counts: Tensor, trial: Trial) -> None:
             f"record: {trial.label} is recorded already, with other confusions; give it another seed, or the study "
             "another name"
         )
-
-
-def _write(folder: Path, counts: Tensor, names: tuple[str, ...], key: str) -> None:
-    cells = counts.nonzero()
-    nothing = torch.zeros(0, dtype=torch.int64)
-    write_evidence(
-        folder,
-        Evidence(
-            class_names=names,
-            ignore_index=None,
-            n_images=len(counts),
-            cells=cells,
-            counts=counts[tuple(cells.T)],
-            objects=torch.zeros(0, 4, dtype=torch.int32),
-            object_scales=torch.zeros(0),
-            sample_indices=nothing,
-            samples=torch.zeros(0, 3, 1, 1, dtype=torch.uint8),
-            sample_truth=torch.zeros(0, 1, 1, dtype=torch.int16),
-            sample_prediction=torch.zeros(0, 1, 1, dtype=torch.int16),
-        ),
-        key,
-    )

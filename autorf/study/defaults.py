@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 
 from autorf.methods import METHODS, Method
 from autorf.specification import default_of, fields_in, filled, parse, value_before
+from autorf.study.own_loop import study_class
 from autorf.study.spec import StudySpec
 
 PARTS = ("data", "model", "training", "search")
@@ -137,7 +138,7 @@ def _translated(configuration: Mapping[str, Any], changes: Mapping[str, tuple[An
 def restored_spec(stored: Mapping[str, Any]) -> dict[str, Any]:
     """A stored study file with the keys that it is older than, each with what was done before it."""
     try:
-        spec = StudySpec.model_validate(dict(stored))
+        spec = study_class(stored).model_validate(dict(stored))
     except ValueError:
         # It holds what this version no longer allows; whoever reads it will say what.
         return dict(stored)

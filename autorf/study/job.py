@@ -5,8 +5,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from autorf.study.own_loop import OwnLoopSpec
 from autorf.study.spec import StudySpec
 from autorf.study.trial import Trial, spec_of, trial_from
+from autorf.training.results import TrialResult
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Job:
         rungs: numbers of epochs (of validations, where training is counted in steps) after which the trial waits until
             what it reported was seen: a stop that answers it comes before the next epoch.
         reached: how many epochs earlier attempts finished; the checkpoints are expected to say so too.
+        reported: the steps that earlier attempts reported, in order.
         first_step: take the first step only, whose result says nothing but that it could be taken.
         with_val: train on the validation split too, as ``autorf retrain --with-val`` does; nothing is held out then.
     """
@@ -35,6 +38,7 @@ class Job:
     folder: Path
     rungs: tuple[int, ...] = ()
     reached: int = 0
+    reported: tuple[int, ...] = ()
     with_val: bool = False
     first_step: bool = False
 
@@ -56,3 +60,10 @@ class Job:
     def epochs(self) -> int:
         """How many epochs, or validations of a training counted in steps, make the trial complete."""
         return self.trial_spec.training.validations if self.trial.method.trained else 0
+
+    def is_whole(self, result: TrialResult) -> bool:
+        """Whether a trial that ended with this result was trained to its end, not stopped on the way."""
+        if isinstance(self.spec, OwnLoopSpec):
+            # How often a loop of one's own reports is its own affair.
+            return (result.steps or 0) >= (self.trial_spec.training.steps or 0)
+        return result.stopped_early or result.epochs >= self.epochs

@@ -278,13 +278,19 @@ def parse_study(values: Mapping[str, Any], source: str, overrides: tuple[str, ..
 
 def _check_search(spec: StudySpec, source: str) -> None:
     """Raise ``InputError`` where the search asks for what the training cannot give."""
-    search, training = spec.search, spec.training
+    training = spec.training
     check_folds(spec, source)
     _check_groups(spec, source)
     _check_classes(training, spec.data, source)
     _check_stop(spec, source)
     if not training.in_steps:
         _check_pruning(spec, source)
+    check_seeds(spec, source)
+
+
+def check_seeds(spec: StudySpec, source: str) -> None:
+    """Raise ``InputError`` where the search needs more seeds, or a larger budget for those that there are."""
+    search, training = spec.search, spec.training
     if search.stop is not None and search.stop.noise is None and len(training.seeds) < 2:
         raise InputError(
             f"{source}: search.stop: one seed tells nothing of the noise between seeds; state it (noise: 0.01) or give "

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from autorf.data.loading import labels_of
 from autorf.store.store import Record
+from autorf.study.own_loop import OwnLoopSpec
 from autorf.study.spec import StudySpec
 from autorf.tracking.client import insecure, own_settings, shown_uri, tracking_uri
 from autorf.tracking.mirror import Mirror
@@ -32,7 +33,8 @@ def open_mirror(spec: StudySpec, root: Path, identity: str) -> "BackgroundMirror
     uri = tracking_uri(spec.tracking.uri, root)
     if warning := insecure(uri):
         print(f"autorf: {warning}", file=sys.stderr)
-    if renamed := renamed_classes(labels_of(spec.data).class_names):
+    names = (spec.data.classes or ()) if isinstance(spec, OwnLoopSpec) else labels_of(spec.data).class_names
+    if renamed := renamed_classes(names):
         print(f"autorf: {renamed}", file=sys.stderr)
     artifacts = None if spec.tracking.uri else (root / "mlartifacts" / spec.name).resolve().as_uri()
     return BackgroundMirror(Mirror(uri, spec, identity, root / spec.name, artifacts))

@@ -2,23 +2,27 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import StochasticWeightAveraging, WeightAveraging
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
-from torch import nn
+from torch import Tensor, nn
 
 from autorf.errors import InputError
 from autorf.methods.base import Method
-from autorf.ops._arguments import kind_of, whole_number
+from autorf.ops._arguments import image_sides, kind_of, whole_number
 from autorf.surgery import adapt, adaptations, advance, describe, learned_values
+from autorf.surgery.dry_run import input_channels
 from autorf.surgery.repetition import all_done, allow_repetition
 from autorf.surgery.verification import say_problems
+from autorf.training.field_meter import FieldMeter
 from autorf.training.gradient_scale import check_gradient_scale
 from autorf.training.handle import canonical_method
+from autorf.training.own_groups import LINE, give_groups
+from autorf.training.results import Field
 
 RECORD = "autorf_record"
 """The key of a checkpoint that says what was changed in the model."""
@@ -31,20 +35,26 @@ class ReceptiveFieldCallback(lightning.Callback):
     """Plug this into any Lightning training; with a method it adapts the model, so that it is the only line needed.
 
     Before every optimizer step it opens, narrows or closes windows, holds and clamps ``f`` and the like; after every
-    epoch it logs what was learned (``f``, ``dilation``, ...), and after a fit it says what was found, or that it was
-    not. Without a method, adapt the model before the optimizer is made: in the module's ``__init__``, ``setup`` or
-    ``configure_model``, which may run again for the same model.
+    epoch it logs what was learned (``f``, ``dilation``, ...) and the receptive field (``rf``, its longer side in
+    pixels, and ``rnorm``), and after a fit it says what was found, or that it was not. Every checkpoint holds what was
+    changed, and a training goes on from one in whichever phase it is. Without a method, adapt the model before the
+    optimizer is made: in the module's ``__init__``, ``setup`` or ``configure_model``, which may run again for the same
+    model.
 
-    The optimizer should be made of ``autorf.parameter_groups(self, lr)`` in ``configure_optimizers``.
+    An optimizer that ``configure_optimizers`` makes without ``autorf.parameter_groups(self, lr)`` is given the groups
+    of the methods' parameters before its first step; one that has a scheduler cannot be, and is refused.
 
     Args:
         method: one or several to adapt by; None where the module itself does. A number is taken for ``steps``.
         steps: optimizer steps of the whole training, where Lightning cannot know them; None for what it says.
         module: the name, in the Lightning module, of the network that is adapted; targets are names within it. Empty
             for the Lightning module itself.
+        image_size: side or ``(height, width)`` in pixels by which the field is measured; None for the images of the
+            first batch.
 
     Raises:
-        InputError: when the length of the training is not known, or the model was copied before it is adapted.
+        InputError: when the length of the training is not known, the model was copied before it is adapted, an
+            optimizer lacks the methods' groups and has a scheduler, or the callback was added after the training began.
 
     Examples:
         >>> import autorf, lightning
@@ -58,7 +68,11 @@ class ReceptiveFieldCallback(lightning.Callback):
     """
 
     def __init__(
-        self, method: Method | Sequence[Method] | int | None = None, steps: int | None = None, module: str = ""
+        self,
+        method: Method | Sequence[Method] | int | None = None,
+        steps: int | None = None,
+        module: str = "",
+        image_size: int | tuple[int, int] | None = None,
     ) -> None:
         if isinstance(method, int):
             method, steps = None, method
@@ -67,7 +81,9 @@ class ReceptiveFieldCallback(lightning.Callback):
         if not isinstance(module, str):
             raise InputError(f"ReceptiveFieldCallback: module must be a name, got {kind_of(module)}")
         self.module = module
+        self.image_size = None if image_size is None else image_sides("ReceptiveFieldCallback", image_size)
         self.total_steps = 0
+        self._field: FieldMeter | None = None
 
     def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         """Adapt the model, before the module's own ``setup`` and its optimizers."""
@@ -89,6 +105,14 @@ class ReceptiveFieldCallback(lightning.Callback):
                 f"ReceptiveFieldCallback: put it before {type(earlier[0]).__name__} in callbacks, which copies the "
                 "model as it is before it is adapted"
             )
+
+    def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Give the methods' parameters their optimizer groups where the module has not; before a state is restored."""
+        if not adaptations(pl_module):
+            return
+        scheduled = [config.scheduler.optimizer for config in trainer.lr_scheduler_configs]
+        if give_groups(pl_module, _network(pl_module, self.module), trainer.optimizers, scheduled) is not None:
+            rank_zero_info(f"ReceptiveFieldCallback: gave the optimizer the methods' groups; its line would be {LINE}")
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Refuse a training without an end: the search phase is a share of it."""
@@ -140,6 +164,8 @@ class ReceptiveFieldCallback(lightning.Callback):
             raise InputError(
                 "ReceptiveFieldCallback was added after the training began; give it to Trainer(callbacks=[...])"
             )
+        if self._field is None and trainer.logger is not None and adaptations(pl_module):
+            self._field = self._meter(pl_module, batch)
         self._advance(trainer, pl_module)
 
     def on_validation_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -151,8 +177,24 @@ class ReceptiveFieldCallback(lightning.Callback):
         """Take in the epoch's last step, in every process, before anything is saved; log what was learned so far."""
         self._advance(trainer, pl_module)
         values = learned_values(pl_module)
+        if trainer.logger is not None and (field := self._measured()) is not None:
+            values |= {"rf": max(field.rf), "rnorm": field.rnorm}
         if trainer.logger is not None and values:
             pl_module.log_dict(values)
+
+    def _meter(self, pl_module: lightning.LightningModule, batch: object) -> FieldMeter | None:
+        """What measures the field of the network by the images of a batch; None where it holds none."""
+        network = _network(pl_module, self.module)
+        size = self.image_size or images_in(batch, input_channels(network))
+        return None if size is None else FieldMeter(network, size)
+
+    def _measured(self) -> Field | None:
+        """The field as it is now; None where it cannot be measured, which is no reason to end a training."""
+        try:
+            return None if self._field is None else self._field()
+        except (InputError, RuntimeError):
+            self._field = None
+            return None
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Leave the model in its final state, and say what was found, or what is missing."""
@@ -165,6 +207,24 @@ class ReceptiveFieldCallback(lightning.Callback):
         if trainer.is_global_zero:
             say_problems(pl_module, stacklevel=2)
             rank_zero_info(f"ReceptiveFieldCallback, after {_steps_done(trainer)} steps:\n{description}")
+
+
+def images_in(batch: object, channels: int) -> tuple[int, int] | None:
+    """Height and width of the first images in a batch, however it is nested; None where it holds none.
+
+    Args:
+        batch: as a loader gives it.
+        channels: of the images.
+
+    >>> import torch
+    >>> images_in([{"mask": torch.zeros(2, 8, 8), "image": torch.zeros(2, 3, 8, 6)}], 3)
+    (8, 6)
+    """
+    if isinstance(batch, Tensor):
+        is_image = batch.dim() == 4 and batch.shape[1] == channels
+        return (int(batch.shape[2]), int(batch.shape[3])) if is_image else None
+    inner = batch.values() if isinstance(batch, Mapping) else batch if isinstance(batch, list | tuple) else ()
+    return next((size for each in inner if (size := images_in(each, channels)) is not None), None)
 
 
 def _record(model: nn.Module) -> str:

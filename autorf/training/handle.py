@@ -156,7 +156,7 @@ def attach(
         adapt(model, *methods)
     if not adaptations(model):
         raise InputError("attach: no method was given, and the model is not adapted; give one, or call adapt first")
-    _add_groups(model, optimizer)
+    add_groups(model, optimizer)
     return Handle(model, steps)
 
 
@@ -193,7 +193,7 @@ def _check_optimizer(model: nn.Module, optimizer: Any) -> None:
         )
 
 
-def _add_groups(model: nn.Module, optimizer: Optimizer) -> None:
+def add_groups(model: nn.Module, optimizer: Optimizer) -> None:
     """Give every parameter that a method added its own group, taken out of one that it may be in."""
     rate = float(optimizer.param_groups[0]["lr"])
     groups = parameter_groups(model, lr=rate)[1:]

@@ -174,13 +174,13 @@ def test_a_study_that_autorf_trains_takes_no_recorded_trials(trained: tuple[Path
 def test_a_record_that_was_cut_off_is_finished_by_the_same_call(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from autorf.store import recorded
+    from autorf.running import confusions as confusions_module
 
     def cut_off(*_: Any) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as broken:
-        broken.setattr(recorded, "write_evidence", cut_off)
+        broken.setattr(confusions_module, "write_evidence", cut_off)
         with pytest.raises(KeyboardInterrupt):
             autorf.record("mine", autorf.Dilation(rate=1), 0, confusions(0.7), **FACTS, root=tmp_path)
     autorf.record("mine", autorf.Dilation(rate=1), 0, confusions(0.7), **FACTS, root=tmp_path)
