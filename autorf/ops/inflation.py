@@ -5,7 +5,7 @@ Papers: Wei et al., *Learning adaptive receptive fields for deep image parsing n
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -90,7 +90,27 @@ def inflated_side(side: int, factor: float) -> int:
     """The inflated length ``round(factor (side - 1) + 1)`` of an axis of ``side`` pixels."""
     # A tracer of torch.jit shows sides as tensors.
     whole = int(side) if torch.jit.is_tracing() else side
+    if isinstance(whole, torch.SymInt) and (side_in_integers := _inflated_in_integers(whole, factor)) is not None:
+        return side_in_integers
     return round(factor * (whole - 1) + 1)
+
+
+def _inflated_in_integers(side: int, factor: float) -> int | None:
+    """``round(factor (side - 1) + 1)`` of a side that a program leaves open: ONNX has no words for a rounded product.
+
+    A float is a fraction ``numerator / 2^k``, so the product is one of whole numbers and nothing is lost. None where
+    they would not fit into 64 bits.
+    """
+    numerator, denominator = factor.as_integer_ratio()
+    if max(numerator, denominator) >= 2**63 // (4 * MOST_PIXELS):
+        return None
+    doubled = 2 * numerator * (side - 1) + denominator
+    nearest = doubled // (2 * denominator)
+    # Of two that are as near, Python takes the even one; halves come up where the fraction is that short.
+    is_half: Any = 1 - torch.sym_min(doubled % (2 * denominator), 1)
+    # Here the 1 is still to be added: what is even then is odd now.
+    rounded: int = nearest - is_half * (1 - nearest % 2) + 1
+    return rounded
 
 
 def factor_pair(factor: Factor) -> tuple[float, float]:
