@@ -234,6 +234,7 @@ def export(
     root: Root = RUNS,
     trial: TrialKey = None,
     format: Annotated[str, typer.Option(help="onnx or torch.")] = "onnx",
+    opset: Annotated[int | None, typer.Option(help="Of ONNX, 16 to 23; PyTorch's default without.")] = None,
     output: Annotated[Path | None, typer.Option(**_FILE, help="The file; beside the weights without.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
     accept_code_change: CodeChange = False,
@@ -241,7 +242,9 @@ def export(
     """Write the retrained model, or a trial's, as ONNX or torch.export, checked against the original."""
     from autorf.cli import deployment
 
-    return deployment.export(study, root, trial, format, output, force=force, accept_code_change=accept_code_change)
+    return deployment.export(
+        study, root, trial, format, output, opset=opset, force=force, accept_code_change=accept_code_change
+    )
 
 
 @app.command()

@@ -89,13 +89,12 @@ def interpolate(input: Tensor, factor: Factor, size: Sequence[int], *, gradient:
 def inflated_side(side: int, factor: float) -> int:
     """The inflated length ``round(factor (side - 1) + 1)`` of an axis of ``side`` pixels."""
     # A tracer of torch.jit shows sides as tensors.
-    whole = int(side) if torch.jit.is_tracing() else side
-    if isinstance(whole, torch.SymInt) and (side_in_integers := _inflated_in_integers(whole, factor)) is not None:
-        return side_in_integers
-    return round(factor * (whole - 1) + 1)
+    whole: Any = int(side) if torch.jit.is_tracing() else side
+    in_integers = _inflated_in_integers(whole, factor) if type(whole) is torch.SymInt else None
+    return round(factor * (whole - 1) + 1) if in_integers is None else in_integers
 
 
-def _inflated_in_integers(side: int, factor: float) -> int | None:
+def _inflated_in_integers(side: Any, factor: float) -> int | None:
     """``round(factor (side - 1) + 1)`` of a side that a program leaves open: ONNX has no words for a rounded product.
 
     A float is a fraction ``numerator / 2^k``, so the product is one of whole numbers and nothing is lost. None where
