@@ -11,7 +11,7 @@ from typer.exceptions import TyperException
 
 from autorf import __version__
 from autorf.cli.exit_codes import BAD_INPUT, DONE, FAILED_TRIALS, INTERRUPTED
-from autorf.errors import InputError, StorageLostError, in_one_line, in_short, what_the_system_said
+from autorf.errors import InputError, StorageLostError, in_one_line, in_short, missing_library, what_the_system_said
 from autorf.streams import guard_streams, problem_of, unwritable
 
 app = typer.Typer(
@@ -107,6 +107,8 @@ def main() -> None:
             raise
         if isinstance(error, OSError) and error.strerror:
             _stop(what_the_system_said(error), BAD_INPUT)
+        if isinstance(error, ModuleNotFoundError) and (missing := missing_library(error, "this command")):
+            _stop(str(missing), BAD_INPUT)
         line = in_one_line(error, 200)
         _stop(f"{type(error).__name__}: {line} (a defect of autorf: AUTORF_DEBUG=1 shows where)", FAILED_TRIALS)
 
