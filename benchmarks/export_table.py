@@ -33,11 +33,11 @@ from autorf.deployment.export_model import Exported, Scores, export_model
 from autorf.errors import InputError
 from autorf.files import write_atomically
 from autorf.methods import Dilation, Inflation, LearnedDilation, Method, PixelAdaptive, ScaleAdaptive
-from autorf.networks import build
+from autorf.networks import ModelSpec, build
 from autorf.testing.case import Case
 
 RESULT = Path(__file__).parent / "results" / "export.md"
-SIZE = (64, 96)
+SIZE = (96, 128)
 IMAGE = torch.randn(2, 3, *SIZE, generator=torch.Generator().manual_seed(0))
 FROZEN_TOLERANCE = 1e-6
 
@@ -53,10 +53,10 @@ class Network:
 
 
 NETWORKS = (
-    Network("largefov, resnet18", partial(build, "largefov:resnet18", 5), ("head.conv6",),
+    Network("largefov, resnet18", partial(build, ModelSpec(name="largefov:resnet18", stage=2), 5), ("head.conv6",),
             ("head.conv6", "head.output")),
     Network("smp Unet, resnet18", partial(smp.Unet, "resnet18", encoder_weights=None, classes=5),
-            r"encoder\.layer4\..*\.conv2", ("encoder.layer4.0", "encoder.layer4.1")),
+            r"encoder\.layer3\..*\.conv2", ("encoder.layer3.0", "encoder.layer3.1")),
     Network("torchvision fcn_resnet50", partial(fcn_resnet50, weights=None, weights_backbone=None, num_classes=5),
             r"backbone\.layer4\..*\.conv2", ("backbone.layer4.0", "backbone.layer4.2")),
 )  # fmt: skip

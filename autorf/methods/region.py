@@ -107,8 +107,13 @@ class ConstantRegion(Region):
         """Inflate, or with ``size`` return to it."""
         if size is None:
             return inflate(input, self.factor)
-        whole = folded(size, base)
-        return interpolate(input, (whole[0] / self.factor[0], whole[1] / self.factor[1]), size)
+        factor = tuple(whole / own for whole, own in zip(folded(size, base), self.factor, strict=True))
+        if any(type(value) is torch.SymFloat for value in factor):
+            # Of an exported program whose sides are open: as numbers they would be those of this image for good.
+            return interpolate(
+                input, torch.stack([torch.scalar_tensor(value, dtype=torch.double) for value in factor]), size
+            )
+        return interpolate(input, (factor[0], factor[1]), size)
 
     def values(self) -> dict[str, float]:
         """The inflation factor."""

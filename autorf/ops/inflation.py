@@ -70,7 +70,9 @@ def interpolate(input: Tensor, factor: Factor, size: Sequence[int], *, gradient:
         True
     """
     _check_map(input)
-    factor_pair(factor)
+    if not (torch.compiler.is_exporting() and isinstance(factor, Tensor)):
+        # In an exported program a tensor is no number yet.
+        factor_pair(factor)
     # Of tracers and compilers, sides are objects of their own.
     whole = isinstance(size, Sequence) and all(hasattr(side, "__index__") for side in size)
     if not whole or isinstance(size, str | bytes) or len(size) != 2 or min(size) < 1:
