@@ -55,8 +55,8 @@ def missing_library(error: ModuleNotFoundError, what: str) -> MissingLibraryErro
     if library not in PACKAGES:
         return None
     return MissingLibraryError(
-        f"{what} needs {library}, which is not installed here: pip install {PACKAGES[library]}, or all that autorf-torch "
-        "needs: pip install autorf-torch"
+        f"{what} needs {library}, which is not installed here: pip install {PACKAGES[library]}, or everything: "
+        "pip install autorf-torch"
     )
 
 
