@@ -56,7 +56,7 @@ NETWORKS = (
     Network("largefov, resnet18", partial(build, ModelSpec(name="largefov:resnet18", stage=2), 5), ("head.conv6",),
             ("head.conv6", "head.output")),
     Network("smp Unet, resnet18", partial(smp.Unet, "resnet18", encoder_weights=None, classes=5),
-            r"encoder\.layer3\..*\.conv2", ("encoder.layer3.0", "encoder.layer3.1")),
+            r"encoder\.layer3\..*\.conv2", ("encoder.layer3.1", "encoder.layer3.1")),
     Network("torchvision fcn_resnet50", partial(fcn_resnet50, weights=None, weights_backbone=None, num_classes=5),
             r"backbone\.layer4\..*\.conv2", ("backbone.layer4.0", "backbone.layer4.2")),
 )  # fmt: skip
