@@ -53,8 +53,8 @@ def network() -> nn.Module:
 
 
 def trained(
-    method: Method, device: str, change: Callable[[nn.Module], nn.Module] = lambda model: model, **autocast: Any
-):
+    method: Method, device: str, change: Callable[[nn.Module], nn.Module] = lambda model: model, *, bf16: bool = False
+) -> tuple[nn.Module, Tensor]:
     """The adapted network after a few steps, and its losses."""
     model = autorf.adapt(network().to(device), method).train()
     called = change(model)

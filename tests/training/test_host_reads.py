@@ -83,15 +83,3 @@ def test_a_step_reads_no_value(method: Method, at: int) -> None:
 def test_what_must_know_a_value_reads_no_more_than_it_needs(method: Method, at: int, most: int) -> None:
     found = reads(method, at)
     assert 0 < len(found) <= most, found
-
-
-def test_the_count_would_see_a_read() -> None:
-    class Reading(nn.Module):
-        def forward(self, map: torch.Tensor) -> torch.Tensor:
-            return map * map.mean().item()
-
-    with HostReads() as seen:
-        # Of the test's own file, whose path has no folder of the package's name before it.
-        autorf.learned_values(autorf.adapt(nn.Sequential(nn.Conv2d(3, 3, 3, padding=1)), ScaleAdaptive(targets="0")))
-        _ = Reading()(torch.rand(1, 1, 2, 2))
-    assert seen.lines
