@@ -47,12 +47,15 @@ def test_an_example_is_short(path: Path) -> None:
     "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in sorted(SAYS)]
 )
 def test_an_example_runs_and_says_what_it_found(name: str, tmp_path: Path) -> None:
+    if name == "transformers_segformer.py":
+        # What transformers' Trainer asks for; of the extra hf, and of the group test.
+        pytest.importorskip("accelerate")
     done = subprocess.run(
         [sys.executable, str(EXAMPLES / name)],
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=600,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr[-2000:]
