@@ -34,10 +34,12 @@ test-gpu: $(VENV)/installed
 # Each in an environment of its own, made anew: what they try is the resolution.
 test-minimum: RESOLUTION := lowest-direct
 test-newest: RESOLUTION := highest
+# Old direct dependencies beside new indirect ones, which deprecate what they use.
+test-minimum: WARNINGS := -W ignore::DeprecationWarning
 test-minimum test-newest: $(VENV)/uv
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-$@
 	$(BIN)/uv pip install --quiet --python .venv-$@ --resolution $(RESOLUTION) --editable . --group test
-	.venv-$@/bin/python -m pytest -n 2 --dist worksteal -m "not slow and not gpu"
+	.venv-$@/bin/python -m pytest -n 2 --dist worksteal -m "not slow and not gpu" $(WARNINGS)
 
 test-package: $(VENV)/uv
 	rm -rf dist .venv-$@
