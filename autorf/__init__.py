@@ -144,7 +144,12 @@ if not TYPE_CHECKING:
         if name in _PACKAGES:
             return import_module(f"autorf.{name}")
         if name in _HOMES:
-            return getattr(import_module(_HOMES[name]), name)
+            try:
+                return getattr(import_module(_HOMES[name]), name)
+            except ModuleNotFoundError as error:
+                from autorf.errors import missing_library
+
+                raise missing_library(error, f"autorf.{name}") or error from error
         raise AttributeError(f"module 'autorf' has no attribute {name!r}")
 
 

@@ -36,6 +36,30 @@ class InputError(ValueError):
         super().__init__(in_short(message))
 
 
+class MissingLibraryError(InputError, ImportError):
+    """A library that something needs is not installed: the line says which, and how to install it."""
+
+
+PACKAGES = {"optuna": "optuna", "ray": "'ray[tune]'", "mlflow": "mlflow"}
+"""Of modules that not everything needs: what pip is to install."""
+
+
+def missing_library(error: ModuleNotFoundError, what: str) -> MissingLibraryError | None:
+    """What to say of a failed import of one of :data:`PACKAGES`; None for another module.
+
+    Args:
+        error: of the import.
+        what: needs it.
+    """
+    library = (error.name or "").partition(".")[0]
+    if library not in PACKAGES:
+        return None
+    return MissingLibraryError(
+        f"{what} needs {library}, which is not installed here: pip install {PACKAGES[library]}, or everything: "
+        "pip install autorf-torch"
+    )
+
+
 def in_short(message: str) -> str:
     """``message`` in one printable line of at most 290 characters, without passwords."""
     line = printable(" ".join(hide_passwords(message).split()))

@@ -29,7 +29,8 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, 0o666 & ~_UMASK)
+            if os.name != "nt":
+                os.fchmod(descriptor, 0o666 & ~_UMASK)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -81,8 +82,32 @@ def check_output(path: Path, option: str, *, replace: bool) -> None:
         raise InputError(f"{option} {shown_place(str(path))}: exists; name another file, or overwrite it with --force")
 
 
+def lock(descriptor: int, *, wait: bool) -> None:
+    """Keep other processes out until ``descriptor`` is closed, by whatever end of this one.
+
+    Args:
+        descriptor: of an open file or folder.
+        wait: for whoever has it; otherwise that is a ``BlockingIOError``.
+
+    Raises:
+        InputError: on a system without such locks.
+    """
+    try:
+        # Windows has none: what locks nothing must still be imported there.
+        import fcntl
+    except ModuleNotFoundError:
+        raise InputError(
+            "studies are kept whole by file locks that this system has not: run them on Linux or macOS, or under "
+            "WSL; adapting, loading and predicting work here"
+        ) from None
+    fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+
+
 def flush_folder(folder: Path) -> None:
     """Bring the names in ``folder`` to disk: without it a power cut may undo a rename."""
+    if os.name == "nt":
+        # There a folder cannot be opened.
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

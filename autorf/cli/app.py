@@ -11,7 +11,7 @@ from typer.exceptions import TyperException
 
 from autorf import __version__
 from autorf.cli.exit_codes import BAD_INPUT, DONE, FAILED_TRIALS, INTERRUPTED
-from autorf.errors import InputError, StorageLostError, in_one_line, in_short, what_the_system_said
+from autorf.errors import InputError, StorageLostError, in_one_line, in_short, missing_library, what_the_system_said
 from autorf.streams import guard_streams, problem_of, unwritable
 
 app = typer.Typer(
@@ -107,6 +107,8 @@ def main() -> None:
             raise
         if isinstance(error, OSError) and error.strerror:
             _stop(what_the_system_said(error), BAD_INPUT)
+        if isinstance(error, ModuleNotFoundError) and (missing := missing_library(error, "this command")):
+            _stop(str(missing), BAD_INPUT)
         line = in_one_line(error, 200)
         _stop(f"{type(error).__name__}: {line} (a defect of autorf: AUTORF_DEBUG=1 shows where)", FAILED_TRIALS)
 
@@ -268,6 +270,7 @@ def export(
     root: Root = RUNS,
     trial: TrialKey = None,
     format: Annotated[str, typer.Option(help="onnx or torch.")] = "onnx",
+    opset: Annotated[int | None, typer.Option(help="Of ONNX, 16 to 23; PyTorch's default without.")] = None,
     output: Annotated[Path | None, typer.Option(**_FILE, help="The file; beside the weights without.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
     accept_code_change: CodeChange = False,
@@ -275,7 +278,9 @@ def export(
     """Write the retrained model, or a trial's, as ONNX or torch.export, checked against the original."""
     from autorf.cli import deployment
 
-    return deployment.export(study, root, trial, format, output, force=force, accept_code_change=accept_code_change)
+    return deployment.export(
+        study, root, trial, format, output, opset=opset, force=force, accept_code_change=accept_code_change
+    )
 
 
 @app.command()

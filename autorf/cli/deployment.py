@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from autorf.cli.exit_codes import DONE, FAILED_TRIALS
 from autorf.cli.studies import study_name
@@ -13,6 +13,9 @@ from autorf.deployment.retrain import retrain as run
 from autorf.errors import InputError, shown_place
 from autorf.metrics import OVERALL
 from autorf.training.results import GROUP
+
+if TYPE_CHECKING:
+    from autorf.deployment.export_model import Exported
 
 
 def retrain(
@@ -68,6 +71,7 @@ def export(
     format: str,
     output: Path | None,
     *,
+    opset: int | None = None,
     force: bool,
     accept_code_change: bool = False,
 ) -> int:
@@ -80,20 +84,41 @@ def export(
         trial,
         format,
         output,
+        opset=opset,
         force=force,
         code_folder=folder_of(study),
         accept_code_change=accept_code_change,
     )
-    batch, channels, height, width = exported.shape
+    agreement = exported.agreement
     print(exported.path)
     print(f"  weights    {exported.source}")
-    print(f"  input      {'any number of' if batch is None else batch} images, {channels} x {height} x {width}")
-    difference, largest = f"{exported.difference:.2g}", f"{exported.largest:.3g}"
-    print(f"  checked    {exported.runtime}: scores differ by {difference} at most, of {largest}")
+    print(f"  input      {_input_words(exported)}")
+    for axis, reason in exported.fixed.items():
+        print(f"  fixed      {axis}: {reason}")
+    if exported.opset is not None:
+        print(f"  opset      {exported.opset}")
+    difference, largest = f"{agreement.difference:.2g}", f"{agreement.largest:.3g}"
+    sizes = ", ".join(f"{n} x {height} x {width}" for n, height, width in agreement.sizes)
+    print(f"  checked    {exported.runtime}: scores differ by {difference} at most, of {largest}, on {sizes}")
     print(f"  folded     {', '.join(exported.folded) or 'nothing'}")
     for name, reason in exported.left.items():
         print(f"  left       {name}: {reason}")
+    for unknown in ("field_unknown", "normalisation_unknown"):
+        if unknown in exported.facts:
+            print(f"  unsaid     {unknown.removesuffix('_unknown')}: {exported.facts[unknown]}")
     return DONE
+
+
+def _input_words(exported: "Exported") -> str:
+    batch, channels, height, width = exported.shape
+    count = f"{'any number of' if batch is None else batch} images, {channels} x "
+    if height is not None:
+        return f"{count}{height} x {width}"
+    ends = exported.facts["input"]
+    step, (low, narrow) = ends["side_step"], ends["least_sides"]
+    steps = "" if step == 1 else f", {step} px apart from the training size's"
+    least = "" if max(low, narrow) == 1 else f", {low} x {narrow} and larger"
+    return f"{count}any height and width{steps}{least}"
 
 
 def _print_card(outcome: Outcome) -> None:

@@ -46,6 +46,11 @@ def plain_lines(spec: ModelSpec, classes: int, channels: int, folder: str) -> st
     elif family == "torchvision" and channels == 3:
         given = {"weights": None, "weights_backbone": None, "num_classes": classes, **spec.args}
         library, call = "torchvision", f"torchvision.models.get_model({rest!r}, {_arguments(given)})"
+    elif family == "timm":
+        given = {"in_chans": channels, "num_classes": classes, **spec.args}
+        if spec.output_stride is not None:
+            given["output_stride"] = spec.output_stride
+        library, call = "timm", f"timm.create_model({rest!r}, {_arguments(given)})"
     else:
         return None
     return _LINES.format(library=library, call=call, folder=folder, pattern=FILE, weights=PLAIN_WEIGHTS)

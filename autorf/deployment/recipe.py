@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from autorf.data import DataSpec, FolderData, Pictures, PythonData, Splits, channels_of
+from autorf.data.class_colours import palette
 from autorf.data.decoding import Decoder
 from autorf.data.folder import number_kind
 from autorf.data.loading import labels_of
@@ -16,7 +17,6 @@ from autorf.errors import InputError
 from autorf.files import write_atomically
 from autorf.networks.spec import ModelSpec
 from autorf.own_code.reference import is_reference
-from autorf.reporting.pictures import palette
 from autorf.running.runner import saved_model
 from autorf.specification import ImageSize, Number, PositiveInt, Specification, WholeNumber, parse
 from autorf.study.spec import StudySpec

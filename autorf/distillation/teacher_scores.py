@@ -1,6 +1,5 @@
 """The teacher's scores of a stage's images: kept in a memory-mapped file, or computed anew in every step."""
 
-import fcntl
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from autorf.data import SegmentationSet
-from autorf.files import flush_folder
+from autorf.files import flush_folder, lock
 from autorf.training.outputs import raw_scores
 
 Scores = NDArray[np.float32]
@@ -79,12 +78,12 @@ def _opened(file: Path, n_images: int) -> Scores | None:
 def _alone(file: Path) -> Iterator[None]:
     """Wait until no other process makes the file."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    lock = os.open(file.parent, os.O_RDONLY)
+    descriptor = os.open(file.parent, os.O_RDONLY)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock(descriptor, wait=True)
         yield
     finally:
-        os.close(lock)
+        os.close(descriptor)
 
 
 def _write(file: Path, images: SegmentationSet, teacher: nn.Module, batch_size: int, device: torch.device) -> None:

@@ -1,6 +1,5 @@
 """Trainings outside a study's storage: each keeps its result in its own folder, so that it is run once."""
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +11,7 @@ from typing import Any
 from autorf.driver.loop import TrialSource
 from autorf.errors import InputError
 from autorf.executors import Event, Failure
-from autorf.files import write_atomically
+from autorf.files import lock, write_atomically
 from autorf.store.record import Record
 from autorf.study.job import Job
 from autorf.study.trial import Trial
@@ -93,11 +92,11 @@ def held(folder: Path, otherwise: str) -> Iterator[None]:
         InputError: ``otherwise``, where another process has it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock = os.open(folder, os.O_RDONLY)
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock(descriptor, wait=False)
         yield
     except BlockingIOError:
         raise InputError(otherwise) from None
     finally:
-        os.close(lock)
+        os.close(descriptor)

@@ -181,12 +181,21 @@ def _outcome(job: Job, link: _Link, run_trial: RunTrial) -> Event:
     return Event(job.row, "done" if job.is_whole(result) else "pruned", result)
 
 
+_LONGEST_CAUSE = 120
+"""Of a lack of memory: CUDA tells it in five sentences."""
+
+_LESS_MEMORY = (
+    "; run fewer trials at a time (executor.workers, or resources) and search again with --retry-failed, or begin a "
+    "study of another name with a smaller training.batch_size, or precision: bf16"
+)
+
+
 def failure_reason(error: BaseException) -> str:
     """One line that says why a trial failed."""
     text = str(error).strip().splitlines()
     line = text[0] if text else ""
     if isinstance(error, MemoryError) or "out of memory" in line.lower() or "can't allocate memory" in line.lower():
-        return f"out of memory: {line}"
+        return f"out of memory: {line[:_LONGEST_CAUSE]}{_LESS_MEMORY}"
     if isinstance(error, OSError) and (error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in line):
         return f"disk full: {line.removeprefix(f'[Errno {error.errno}] ')}"
     return line if isinstance(error, ValueError | FloatingPointError) and line else f"{type(error).__name__}: {line}"

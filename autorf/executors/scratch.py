@@ -1,11 +1,12 @@
 """Folders for the time of a search or a trial, which go even when their process was killed."""
 
-import fcntl
 import os
 import shutil
 import tempfile
 import time
 from pathlib import Path
+
+from autorf.files import lock
 
 _LOCK = ".owner"
 
@@ -29,7 +30,7 @@ class Scratch:
         # Under its name only once it is held, so that nobody takes it for a dead owner's.
         unnamed = self.path / f"{_LOCK}.new"
         self._lock: int | None = os.open(unnamed, os.O_RDWR | os.O_CREAT)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        lock(self._lock, wait=True)
         unnamed.rename(self.path / _LOCK)
 
     def remove(self) -> None:
@@ -46,14 +47,14 @@ class Scratch:
 
 def _remove_ownerless(folder: Path) -> None:
     try:
-        lock = os.open(folder / _LOCK, os.O_RDWR)
+        descriptor = os.open(folder / _LOCK, os.O_RDWR)
     except OSError:
         # Somebody else's, or not locked yet.
         return
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock(descriptor, wait=False)
         shutil.rmtree(folder, ignore_errors=True)
     except OSError:
         return
     finally:
-        os.close(lock)
+        os.close(descriptor)

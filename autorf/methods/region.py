@@ -1,8 +1,9 @@
 """A region of the network that is resized on both sides, and its form with a constant factor."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from autorf.methods.passes import Pass, Passes, Sides, runs_again
@@ -81,7 +82,10 @@ def folded(size: Sides, base: Sides | None) -> tuple[float, float]:
     """The constant ``F = (H_out - 1) / (H_s - 1)`` of each axis, from the region's size ``base`` to ``size``."""
     if base is None or base == size:
         return 1.0, 1.0
-    return (size[0] - 1) / max(base[0] - 1, 1), (size[1] - 1) / max(base[1] - 1, 1)
+    # max would ask which is larger, and an exported program leaves sides open.
+    height: Any = torch.sym_max(base[0] - 1, 1)
+    width: Any = torch.sym_max(base[1] - 1, 1)
+    return (size[0] - 1) / height, (size[1] - 1) / width
 
 
 def factor_values(pair: tuple[float, float], *, each: bool = False) -> dict[str, float]:
@@ -103,8 +107,13 @@ class ConstantRegion(Region):
         """Inflate, or with ``size`` return to it."""
         if size is None:
             return inflate(input, self.factor)
-        whole = folded(size, base)
-        return interpolate(input, (whole[0] / self.factor[0], whole[1] / self.factor[1]), size)
+        factor = tuple(whole / own for whole, own in zip(folded(size, base), self.factor, strict=True))
+        if any(type(value) is torch.SymFloat for value in factor):
+            # Of an exported program whose sides are open: as numbers they would be those of this image for good.
+            return interpolate(
+                input, torch.stack([torch.scalar_tensor(value, dtype=torch.double) for value in factor]), size
+            )
+        return interpolate(input, (factor[0], factor[1]), size)
 
     def values(self) -> dict[str, float]:
         """The inflation factor."""

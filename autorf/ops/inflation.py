@@ -5,7 +5,7 @@ Papers: Wei et al., *Learning adaptive receptive fields for deep image parsing n
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -70,7 +70,9 @@ def interpolate(input: Tensor, factor: Factor, size: Sequence[int], *, gradient:
         True
     """
     _check_map(input)
-    factor_pair(factor)
+    if not (torch.compiler.is_exporting() and isinstance(factor, Tensor)):
+        # In an exported program a tensor is no number yet.
+        factor_pair(factor)
     # Of tracers and compilers, sides are objects of their own.
     whole = isinstance(size, Sequence) and all(hasattr(side, "__index__") for side in size)
     if not whole or isinstance(size, str | bytes) or len(size) != 2 or min(size) < 1:
@@ -89,8 +91,27 @@ def interpolate(input: Tensor, factor: Factor, size: Sequence[int], *, gradient:
 def inflated_side(side: int, factor: float) -> int:
     """The inflated length ``round(factor (side - 1) + 1)`` of an axis of ``side`` pixels."""
     # A tracer of torch.jit shows sides as tensors.
-    whole = int(side) if torch.jit.is_tracing() else side
-    return round(factor * (whole - 1) + 1)
+    whole: Any = int(side) if torch.jit.is_tracing() else side
+    in_integers = _inflated_in_integers(whole, factor) if type(whole) is torch.SymInt else None
+    return round(factor * (whole - 1) + 1) if in_integers is None else in_integers
+
+
+def _inflated_in_integers(side: Any, factor: float) -> int | None:
+    """``round(factor (side - 1) + 1)`` of a side that a program leaves open: ONNX has no words for a rounded product.
+
+    A float is a fraction ``numerator / 2^k``, so the product is one of whole numbers and nothing is lost. None where
+    they would not fit into 64 bits.
+    """
+    numerator, denominator = factor.as_integer_ratio()
+    if max(numerator, denominator) >= 2**63 // (4 * MOST_PIXELS):
+        return None
+    doubled = 2 * numerator * (side - 1) + denominator
+    nearest = doubled // (2 * denominator)
+    # Of two that are as near, Python takes the even one; halves come up where the fraction is that short.
+    is_half: Any = 1 - torch.sym_min(doubled % (2 * denominator), 1)
+    # Here the 1 is still to be added: what is even then is odd now.
+    rounded: int = nearest - is_half * (1 - nearest % 2) + 1
+    return rounded
 
 
 def factor_pair(factor: Factor) -> tuple[float, float]:

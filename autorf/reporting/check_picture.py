@@ -7,7 +7,7 @@ from html import escape
 from typing import NamedTuple
 
 from autorf.advice.model_check import ModelCheck
-from autorf.reporting.pictures import class_colour
+from autorf.data.class_colours import class_colour
 from autorf.reporting.samples import photo
 
 FIELD, EFFECTIVE, HALF = "#ffb454", "#56b4e9", "#a6e3a1"

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from autorf.reporting.pictures import NO_CLASS, class_colour, entries, heat, map_bounds, palette
+from autorf.data.class_colours import NO_CLASS, class_colour, palette
+from autorf.reporting.pictures import entries, heat, map_bounds
 from autorf.running.evidence import Evidence
 
 

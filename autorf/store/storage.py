@@ -1,6 +1,5 @@
 """Opening the database that a study lives in: SQLite for one machine, PostgreSQL for many."""
 
-import fcntl
 import hashlib
 import os
 import sqlite3
@@ -19,7 +18,7 @@ from optuna.exceptions import OptunaError
 from sqlalchemy.exc import SQLAlchemyError
 
 from autorf.errors import InputError, StorageLostError, hide_passwords, shown, shown_place
-from autorf.files import write_atomically
+from autorf.files import lock, write_atomically
 from autorf.store.damage import study_values
 from autorf.study.spec import StorageSpec
 
@@ -120,7 +119,7 @@ class Storage:
         if self.one_machine:
             self.check_there()
             with self._lock.open("a") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
+                lock(file.fileno(), wait=True)
                 yield
             return
         number = int.from_bytes(hashlib.sha256(self.name.encode()).digest()[:8], "big", signed=True)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from autorf.data.class_colours import Picture, palette
 from autorf.methods import method_class
-from autorf.reporting.pictures import Picture, entries, heat, map_bounds, palette
+from autorf.reporting.pictures import entries, heat, map_bounds
 from autorf.reporting.search_window import draw_window
 from autorf.running.evidence import Evidence
 from autorf.store.store import Record

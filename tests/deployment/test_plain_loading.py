@@ -37,6 +37,7 @@ def written(folder: Path, name: str, method: Method, **more: Any) -> tuple[torch
     [
         ("smp:Unet:resnet18", r"encoder\.layer4\..*conv2"),
         ("torchvision:deeplabv3_resnet50", r"backbone\.layer4\..*conv2"),
+        ("timm:test_resnet", r"layer4\..*conv2"),
     ],
 )
 @pytest.mark.parametrize("kind", [autorf.Dilation, autorf.LearnedDilation])

@@ -158,6 +158,7 @@ def test_a_job_is_pruned_only_when_it_did_not_reach_the_end(tiny: StudySpec) -> 
 def test_a_failure_has_a_reason_of_one_line(error: Exception, reason: str) -> None:
     assert failure_reason(error).startswith(reason)
     assert "\n" not in failure_reason(error)
+    assert ("--retry-failed" in failure_reason(error)) == reason.startswith("out of memory")
 
 
 def test_a_full_disk_is_named_whoever_tells_of_it() -> None:

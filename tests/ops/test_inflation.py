@@ -7,6 +7,7 @@ from torch.autograd import gradcheck
 
 from autorf.errors import InputError
 from autorf.ops import inflate, interpolate
+from autorf.ops.inflation import _inflated_in_integers, inflated_side
 from autorf.ops.reference import inflate_reference, interpolate_reference
 
 
@@ -143,3 +144,15 @@ def test_the_memory_layout_of_the_input_is_kept() -> None:
     assert inflate(last, 1.5).is_contiguous(memory_format=torch.channels_last)
     assert inflate(input, 1.5).is_contiguous()
     assert torch.equal(inflate(last, 1.0), input)
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.25, 1.5, 2.0, float(torch.tensor(1.3)), float(torch.tensor(0.3)), 3.0 / 8])
+def test_the_side_in_whole_numbers_is_the_rounded_product_halves_included(factor) -> None:
+    sides = [*range(1, 600), 4095, 4096, 4097]
+    whole = [_inflated_in_integers(side, factor) for side in sides]
+    assert whole == [round(factor * (side - 1) + 1) for side in sides]
+
+
+def test_a_fraction_too_long_for_64_bits_is_left_to_python() -> None:
+    assert _inflated_in_integers(100, 1.1) is None
+    assert inflated_side(100, 1.1) == round(1.1 * 99 + 1)

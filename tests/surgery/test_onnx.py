@@ -23,7 +23,7 @@ def make() -> nn.Module:
 
 def exported(model: nn.Module, dynamic: tuple[int, ...]) -> onnxruntime.InferenceSession:
     axes = dict.fromkeys(dynamic, torch.export.Dim.DYNAMIC)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # onnxscript's own
         program = torch.onnx.export(model, (LARGER[:2, :, :16, :12],), dynamic_shapes=(axes,), verbose=False)
     assert program is not None
@@ -37,10 +37,9 @@ def exported(model: nn.Module, dynamic: tuple[int, ...]) -> onnxruntime.Inferenc
     [
         (Dilation(targets=("2",), rate=3), (BATCH, ROWS, COLUMNS)),
         (LearnedDilation(targets=("2",)), (BATCH, ROWS, COLUMNS)),
-        # The inflated side is a rounded product, for which ONNX has no words while the side is unknown.
-        (Inflation(start="2", end="3"), (BATCH,)),
-        # Its memory is bounded by working on parts of a batch, whose size must be known.
-        (ScaleAdaptive(targets=("2",)), (ROWS, COLUMNS)),
+        (Inflation(start="2", end="3"), (BATCH, ROWS, COLUMNS)),
+        (Inflation(start="2", end="3", fold=True), (BATCH, ROWS, COLUMNS)),
+        (ScaleAdaptive(targets=("2",)), (BATCH, ROWS, COLUMNS)),
         (PixelAdaptive(targets=("2",)), (BATCH, ROWS, COLUMNS)),
     ],
     ids=lambda value: getattr(value, "method", ""),
