@@ -4,6 +4,7 @@ import os
 import stat
 import tempfile
 from pathlib import Path
+from typing import IO
 
 from autorf.errors import InputError, shown_place
 
@@ -31,8 +32,7 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(descriptor, 0o666 & ~_UMASK)
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            flush_file(file)
         Path(temporary).replace(path)
         flush_folder(path.parent)
     except BaseException as error:
@@ -79,6 +79,12 @@ def check_output(path: Path, option: str, *, replace: bool) -> None:
     check_replaceable(path, option)
     if path.exists() and not replace:
         raise InputError(f"{option} {shown_place(str(path))}: exists; name another file, or overwrite it with --force")
+
+
+def flush_file(file: IO[bytes]) -> None:
+    """Bring what was written to an open file to disk."""
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def flush_folder(folder: Path) -> None:

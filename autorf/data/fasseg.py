@@ -1,8 +1,9 @@
 """FASSEG's frontal faces."""
 
-from autorf.data.decoding import Decoder
+from autorf.data.decoding import Decoder, Fit
 from autorf.data.names import on_disk
 from autorf.data.pairs import Pair, find_pairs, require_folder, split_off
+from autorf.data.picture_cache import PictureCache
 from autorf.data.reading import read_splits
 from autorf.data.segmentation_set import SegmentationSet
 from autorf.data.spec import FassegData
@@ -12,14 +13,15 @@ LABEL_GROUPS = {"overall": (3, 4, 5)}
 """The inner parts; the brows belong to the hair here."""
 
 
-def fasseg_sets(spec: FassegData) -> dict[str, SegmentationSet]:
+def fasseg_sets(spec: FassegData, cache: PictureCache | None = None) -> dict[str, SegmentationSet]:
     """The official training and test splits, part of the training images set aside for validation.
 
     Raises:
         InputError: when the layout or a file is not as it must be.
     """
-    decoder = Decoder(spec.image_size, len(CLASS_NAMES), pictures=spec.pictures)
-    return read_splits(fasseg_pairs(spec), decoder, own_masks=spec.score_at == "mask")
+    fit: Fit = "resize" if spec.patches is None else "whole"
+    decoder = Decoder(spec.image_size, len(CLASS_NAMES), fit=fit, pictures=spec.pictures)
+    return read_splits(fasseg_pairs(spec), decoder, own_masks=spec.score_at == "mask", cache=cache)
 
 
 def fasseg_pairs(spec: FassegData) -> dict[str, list[Pair]]:

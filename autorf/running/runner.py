@@ -79,7 +79,7 @@ def _run(job: Job, report: Report, stopped: Callable[[], bool], processes: Mappi
     spec = job.trial_spec
     torch.set_num_threads(spec.training.threads)
     memory = PeakMemory()
-    splits = splits_of(spec.data)
+    splits = splits_of(spec)
     if job.first_step:
         return _first_step(job, splits)
     if job.with_val:
@@ -206,7 +206,7 @@ def evaluate(job: Job, *, test: bool = True, multiscale: bool = False) -> Eviden
 def _evaluate(job: Job, *, test: bool, multiscale: bool) -> Evidence:
     spec = job.trial_spec
     torch.set_num_threads(spec.training.threads)
-    splits = splits_of(spec.data).tested() if test else splits_of(spec.data)
+    splits = splits_of(spec).tested() if test else splits_of(spec)
     module = SegmentationModule(trained_model(spec, splits.class_names, job.folder), spec.training, splits)
     collector = MultiScaleEvaluation(splits, spec.evaluation) if multiscale else EvidenceCollector(splits)
     with warnings.catch_warnings():
@@ -332,14 +332,14 @@ class FieldMeter:
         return self._known[values]
 
 
-def splits_of(spec: DataSpec) -> Splits:
-    """A data set, read once for all trials of a process; of own code as it is now."""
-    return _splits_by(spec, active_digest())
+def splits_of(spec: StudySpec) -> Splits:
+    """A study's data set, read once for all trials of a process; of own code as it is now."""
+    return _splits_by(spec.data, spec.cache, active_digest())
 
 
 @lru_cache(maxsize=1)
-def _splits_by(spec: DataSpec, code: str | None) -> Splits:
-    return load(spec)
+def _splits_by(data: DataSpec, cache: Path | None, code: str | None) -> Splits:
+    return load(data, cache=cache)
 
 
 def _trainer(

@@ -211,6 +211,7 @@ class StudySpec(Specification):
     distill: DistillSpec | None = None
     _n_train: int | None = PrivateAttr(None)
     _code: OwnCode | None = PrivateAttr(None)
+    _cache: Path | None = PrivateAttr(None)
 
     @property
     def n_train(self) -> int | None:
@@ -233,6 +234,17 @@ class StudySpec(Specification):
         """The study with the user's own code that it names, for whoever runs its trials."""
         study = self.model_copy()
         study._code = code
+        return study
+
+    @property
+    def cache(self) -> Path | None:
+        """The folder that keeps decoded pictures for all trials of a machine; None for none."""
+        return self._cache
+
+    def with_cache(self, cache: Path | None) -> Self:
+        """The study whose trials keep decoded pictures in a folder, of which no file says anything."""
+        study = self.model_copy()
+        study._cache = None if cache is None else cache.absolute()
         return study
 
     def with_n_train(self, n_train: int | None) -> Self:
