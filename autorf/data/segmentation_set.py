@@ -303,7 +303,7 @@ class SegmentationSet(Dataset[tuple[Tensor, Tensor]]):
 
         Masks of their own size must be of one size to be one batch.
         """
-        images, masks = self._read(indices)
+        images, masks = self.unchanged(indices)
         if self._augment is not None:
             changed = [
                 self._augment(image, mask, self.epoch, int(index))
@@ -312,7 +312,8 @@ class SegmentationSet(Dataset[tuple[Tensor, Tensor]]):
             images, masks = (torch.stack(part) for part in zip(*changed, strict=True))
         return self.normalisation(images), masks.long()
 
-    def _read(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
+    def unchanged(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
+        """Images, uint8 or float32, and masks, uint8, as :meth:`tensors` has them before augmentation and numbers."""
         if self._cutter is not None:
             pictures = whole_pictures(self.source)
             patches = [self._cutter.patch(pictures, self.seed, self.epoch, int(index)) for index in indices]

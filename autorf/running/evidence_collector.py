@@ -13,10 +13,11 @@ from torch.nn import functional
 
 from autorf.data import Splits
 from autorf.data.normalisation import Normalisation
-from autorf.methods import AdaptiveModule
 from autorf.metrics import confusion
 from autorf.running.evidence import Evidence
+from autorf.training.module import SegmentationModule
 from autorf.training.parallel import joined, own_shard
+from autorf.training.pixel_maps import pixel_map
 
 N_SAMPLES = 6
 SAMPLE_SIDE = 256
@@ -87,19 +88,15 @@ class EvidenceCollector(lightning.Callback):
 
     def _maps(self, model: nn.Module, mask: Tensor) -> Tensor | None:
         """``(N, H, W)`` float32: the mean over per-pixel layers of their last maps; None where there is none."""
-        named = [
-            (module.map_name, map.float())
-            for module in model.modules()
-            if isinstance(module, AdaptiveModule) and (map := module.pixel_map()) is not None and len(map) == len(mask)
-        ]
-        if not named:
+        if isinstance(model, SegmentationModule) and self.splits.val.whole:
+            # What layers noted last is of a picture's last tile.
+            own = model.picture_map
+        else:
+            own = pixel_map(model, len(mask), (mask.shape[1], mask.shape[2]))
+        if own is None:
             return None
-        self._map_name, maps = named[0][0], [map for _, map in named]
-        size = mask.shape[1:]
-        total = torch.zeros(len(mask), *size, device=maps[0].device)
-        for map in maps:
-            total += functional.interpolate(map, size, mode="bilinear", align_corners=False)[:, 0]
-        return (total / len(maps)).cpu()
+        self._map_name = own.name
+        return own.values.cpu()
 
     def _count(self, mask: Tensor, prediction: Tensor, map: Tensor | None) -> None:
         matrix = confusion(prediction, mask, self.splits.n_classes, self.splits.ignore_index)

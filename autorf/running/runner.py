@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from autorf.data import DataSpec, Splits, channels_of, load
+from autorf.data import DataSpec, SegmentationSet, Splits, channels_of, load
 from autorf.errors import SearchWarning
 from autorf.fields import receptive_field
 from autorf.networks import build
@@ -34,7 +35,7 @@ from autorf.study.trial import Trial, spec_of
 from autorf.surgery import adapt, advance, learned_values, save
 from autorf.surgery import load as load_model
 from autorf.surgery.dry_run import input_channels
-from autorf.training.batches import loader
+from autorf.training.batches import loader, usual_workers
 from autorf.training.callback import ReceptiveFieldCallback
 from autorf.training.checkpoint import EpochCheckpoint, SafetensorsIO
 from autorf.training.early_stop import EarlyStop
@@ -90,7 +91,9 @@ def _run(job: Job, report: Report, stopped: Callable[[], bool], processes: Mappi
     model = trial_model(spec, job.trial, splits.class_names)
     module = SegmentationModule(model, spec.training, splits)
     period = spec.training.validate_every
-    images = loader(train, spec.training.batch_size, job.seed, shuffle=True, period=period)
+    images = loader(
+        train, spec.training.batch_size, job.seed, shuffle=True, period=period, workers=_loader_workers(spec, train)
+    )
     early_stop = _early_stop(spec, job.trial, len(train))
     return fitted(
         job, module, images if job.trial.method.trained else None, report, stopped, memory, processes, early_stop
@@ -149,6 +152,15 @@ def fitted(
         save(model, job.folder)
     fused_scores = [multiscale_scores(seen, splits, spec.evaluation) for seen in fused_evidence if seen is not None]
     return _result(module, checkpoint, field, running_costs, next(iter(fused_scores), None))
+
+
+def _loader_workers(spec: StudySpec, train: SegmentationSet) -> int:
+    """Processes that prepare batches, of one trial among those that run on this machine at once."""
+    stated = spec.training.loader_workers
+    if stated is not None:
+        return stated
+    cores = len(os.sched_getaffinity(0))
+    return usual_workers(train, cores, spec.executor.workers or max(1, cores // spec.training.threads))
 
 
 def _early_stop(spec: StudySpec, trial: Trial, n_train: int) -> EarlyStop | None:

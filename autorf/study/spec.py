@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from autorf import plugins
 from autorf.data import DataSpec
+from autorf.data.patch_spec import PictureFiles
 from autorf.errors import InputError, near_names, shown, shown_place
 from autorf.networks.spec import ModelSpec
 from autorf.own_code.code import OwnCode
@@ -292,6 +293,7 @@ def _check_search(spec: StudySpec, source: str) -> None:
     _check_groups(spec, source)
     _check_classes(training, spec.data, source)
     _check_stop(spec, source)
+    _check_patches(spec, source)
     if not training.in_steps:
         _check_pruning(spec, source)
     if search.stop is not None and search.stop.noise is None and len(training.seeds) < 2:
@@ -304,6 +306,15 @@ def _check_search(spec: StudySpec, source: str) -> None:
         raise InputError(
             f"{source}: search.budget.trials: {trials} trials are less than one configuration under "
             f"{len(training.seeds)} seeds; give at least {len(training.seeds)}"
+        )
+
+
+def _check_patches(spec: StudySpec, source: str) -> None:
+    """Raise ``InputError`` where whole pictures, which are validated in tiles, would be seen at several scales."""
+    if spec.evaluation.asked and isinstance(spec.data, PictureFiles) and spec.data.patches is not None:
+        raise InputError(
+            f"{source}: evaluation: whole pictures that are validated in tiles (data.patches) are seen at their own "
+            "scale only; leave evaluation out"
         )
 
 

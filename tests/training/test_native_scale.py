@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from autorf.deployment.native_scale import TilePlan, scores_at_scale, tile_plan
+from autorf.training.native_scale import TilePlan, scores_at_scale, tile_plan
 from autorf.training.outputs import raw_scores
 
 
