@@ -28,6 +28,9 @@ AnyData = DigitsData | FolderData | CamVidData | FassegData | PythonData | DataS
 def load_splits(spec: AnyData, seed: int, cache: Path | None = None) -> Splits:
     """Read and check the data set that ``spec`` describes; see ``autorf.data.load``."""
     pictures = _picture_cache(spec, cache)
+    if isinstance(spec, PictureFiles) and spec.patches is not None:
+        # Its classes are checked before anything is decoded.
+        _cutter(spec.patches, labels_of(spec))
     match spec:
         case DigitsData():
             return _splits(spec, digit_sets(spec), seed)

@@ -89,7 +89,7 @@ class PictureFiles(Specification):
         size = list(self.patches.size)
         said: Any = self
         if said.image_size != self.patches.size:
-            raise ValueError(f"image_size: with patches it is their size, {size}; leave image_size out")
+            raise ValueError(f"image_size: with patches it is their size, {size}; leave image_size out, as an axis too")
         if getattr(said, "fit", "resize") != "resize":
             raise ValueError(
                 f"fit: {said.fit} cuts pictures to image_size, and patches are cut out of whole ones; leave fit out"

@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 import time
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -24,7 +25,9 @@ from autorf.data.names import shown
 from autorf.data.pairs import Pair
 
 _SECONDS_BEFORE_A_LINE, _SECONDS_BETWEEN_LINES = 2.0, 10.0
-_LOCK = ".lock"
+_LOCK, _BUILDING = ".lock", ".building"
+"""Of who uses decoded pictures, shared, or removes them, alone; and of who decodes them, alone."""
+
 _MARGIN = 2**28
 """Bytes that are left free on the disk."""
 
@@ -32,16 +35,14 @@ _said: set[str] = set()
 
 
 class Lease:
-    """A lock on decoded pictures, shared by who reads them, that ends with this object or with its process."""
+    """A lock on decoded pictures, shared or alone, that ends with this object or with its process."""
 
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-
-    def __del__(self) -> None:
-        os.close(self._descriptor)
+        weakref.finalize(self, os.close, self._descriptor)
 
     def share(self) -> None:
-        """Wait until nobody builds or removes them."""
+        """Wait until nobody has them alone."""
         fcntl.flock(self._descriptor, fcntl.LOCK_SH)
 
     def alone(self, *, wait: bool = True) -> bool:
@@ -73,7 +74,7 @@ class PictureCache:
     digest_gb: float
 
     def found(self, splits: Mapping[str, Sequence[Pair]], decoders: Mapping[str, Decoder]) -> dict[str, Mapped] | None:
-        """The decoded pictures of every split, where they are kept already; waits for a process that decodes them."""
+        """The decoded pictures of every split, where they are kept already."""
         if not self.cache_gb:
             return None
         try:
@@ -90,7 +91,8 @@ class PictureCache:
     def filled(
         self, splits: Mapping[str, Sequence[Pair]], decoders: Mapping[str, Decoder], n_bytes: int
     ) -> dict[str, Mapped] | None:
-        """The decoded pictures of every split, decoded now; None, said in a line, where they cannot be kept.
+        """The decoded pictures of every split, decoded by this process or one that it waits for; None, said in a line,
+        where they cannot be kept.
 
         Args:
             splits: the files.
@@ -112,14 +114,16 @@ class PictureCache:
             folder = self._place / self._key(splits, decoders)
             folder.parent.mkdir(parents=True, exist_ok=True)
             lease = Lease(folder.with_suffix(_LOCK))
-            lease.alone()
+            lease.share()
+            # Of a lock of its own: who has built them goes on to use them, and is not waited for.
+            building = Lease(folder.with_suffix(_BUILDING))
+            building.alone()
             # Another process may have decoded them until this one was alone.
             mapped = _mapped(folder, lease)
             if mapped is None:
                 self._make_room(folder, n_bytes)
                 _build(folder, splits, decoders)
                 mapped = _mapped(folder, lease)
-            lease.share()
             return mapped
         except OSError as error:
             reason = error.strerror or error
@@ -183,15 +187,25 @@ def bytes_in(place: Path) -> int:
     return sum(file.stat().st_size for file in place.glob("*/*") if file.is_file())
 
 
-def remove_unused(folder: Path) -> int:
-    """Remove decoded pictures unless a process uses them; how many bytes that made room for."""
-    lease = Lease(folder.with_suffix(_LOCK))
+def remove_unused(folder: Path, lock: Path | None = None) -> int:
+    """Remove decoded pictures unless a process uses or builds them; how many bytes that made room for."""
+    lease = Lease(lock or folder.with_suffix(_LOCK))
     if not lease.alone(wait=False):
         return 0
     n_bytes = sum(file.stat().st_size for file in folder.iterdir())
     # The index first: what is left of it, should this be killed, is not whole and never read.
     (folder / INDEX).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
+    return n_bytes
+
+
+def remove_all_unused(place: Path) -> int:
+    """Remove all decoded pictures in a folder but those that a process uses; how many bytes that made room for."""
+    n_bytes = 0
+    for lock in sorted(place.glob(f"*{_LOCK}")):
+        folder = lock.with_suffix("")
+        for there in (folder, *place.glob(f".{folder.name}.*")):
+            n_bytes += remove_unused(there, lock) if there.is_dir() else 0
     return n_bytes
 
 

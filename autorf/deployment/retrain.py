@@ -305,7 +305,7 @@ def _card(study: str, record: Record, jobs: Sequence[Job], splits: Splits, optio
         with_val=options.with_val,
         fixed=_is_fixed(record, jobs[0]),
         full_budget=options.epochs is None,
-        n_train=_n_train(jobs[0], splits) + (len(splits.val) if options.with_val else 0),
+        n_train=_n_train(jobs[0], splits, options),
         split=split,
         metrics=measured(evidence, splits),
         multiscale=measured(fused, splits),
@@ -317,10 +317,11 @@ def _card(study: str, record: Record, jobs: Sequence[Job], splits: Splits, optio
     )
 
 
-def _n_train(job: Job, splits: Splits) -> int:
+def _n_train(job: Job, splits: Splits, options: Options) -> int:
     """How many training images the job has: its settings may leave it fewer than its study has."""
     data = job.trial_spec.data
-    return len(splits.train if data == job.spec.data else load(data, cache=job.spec.cache).train)
+    own = splits if data == job.spec.data else load(data, cache=job.spec.cache)
+    return len((own.val_joined() if options.with_val else own).train)
 
 
 def _evidence(job: Job, split: str, *, multiscale: bool = False) -> Evidence:

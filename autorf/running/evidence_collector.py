@@ -81,9 +81,10 @@ class EvidenceCollector(lightning.Callback):
             map = None if maps is None else maps[index]
             self._count(mask[index], prediction[index], map)
             if self._seen in self._wanted:
-                self._samples.append(
-                    _sample(image[index], mask[index], prediction[index], map, self.splits.val.normalisation)
-                )
+                shown = (image[index], mask[index], prediction[index], map)
+                if self.splits.val.whole:
+                    shown = _middle(*shown, self.splits.image_size)
+                self._samples.append(_sample(*shown, self.splits.val.normalisation))
             self._seen += 1
 
     def _maps(self, model: nn.Module, mask: Tensor) -> Tensor | None:
@@ -168,6 +169,22 @@ def objects(
         sums = np.full(count, np.nan) if map is None else np.bincount(members, weights=map[inside], minlength=count)
         rows.append(np.column_stack([np.full(count, of_class), area, hits, sums / area]))
     return np.concatenate(rows)
+
+
+def _middle(
+    image: Tensor, mask: Tensor, prediction: Tensor, map: Tensor | None, size: tuple[int, int]
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """The middle of a whole picture, of the training images' size, so that fields are drawn to scale in it.
+
+    A smaller picture is filled up at the bottom and on the right, with the mean colour and with -1 for no class.
+    """
+
+    def cut(part: Tensor, filling: int) -> Tensor:
+        top, left = (max(0, (side - length) // 2) for side, length in zip(part.shape[-2:], size, strict=True))
+        kept = part[..., top : top + size[0], left : left + size[1]]
+        return functional.pad(kept, (0, size[1] - kept.shape[-1], 0, size[0] - kept.shape[-2]), value=filling)
+
+    return cut(image, 0), cut(mask, -1), cut(prediction, -1), None if map is None else cut(map, 0)
 
 
 def _sample(

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 from autorf.data import DigitsData, FolderData
-from autorf.data.patch_spec import PictureFiles
 from autorf.errors import InputError
 from autorf.study.search_space import Space, read_spaces
 from autorf.study.settings import IMAGE_SIZE
@@ -22,10 +21,7 @@ def scored(spec: StudySpec, source: str) -> StudySpec:
     Raises:
         InputError: for a search space that cannot be read.
     """
-    patches = isinstance(spec.data, PictureFiles) and spec.data.patches is not None
-    if ("score_at" in spec.data.model_fields_set and not patches) or not _has_size_axis(
-        read_spaces(spec.search_space, source, spec)
-    ):
+    if "score_at" in spec.data.model_fields_set or not _has_size_axis(read_spaces(spec.search_space, source, spec)):
         return spec
     _check_data(spec, source)
     return spec.model_copy(update={"data": spec.data.model_copy(update={"score_at": "mask"})})
@@ -47,11 +43,6 @@ def check_scale(spec: StudySpec, spaces: Iterable[Space], source: str) -> None:
 def _check_data(spec: StudySpec, source: str) -> None:
     """Raise ``InputError`` for data that show other things at another image size."""
     place = f"{source}: {IMAGE_SIZE}: cannot be searched"
-    if isinstance(spec.data, PictureFiles) and spec.data.patches is not None:
-        raise InputError(
-            f"{place} with data.patches, of which every size sees another part of the pictures; search it in studies "
-            "of their own, or resize whole pictures: leave patches out"
-        )
     if isinstance(spec.data, FolderData) and spec.data.fit == "crop":
         raise InputError(f"{place} with data.fit: crop, which cuts another part for every size; set data.fit: resize")
     if isinstance(spec.data, DigitsData) and spec.data.canvas is None:

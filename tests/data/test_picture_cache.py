@@ -22,7 +22,7 @@ from autorf.data import mapped as mapped_module
 from autorf.data import picture_cache as module
 from autorf.data.decoding import Decoder
 from autorf.data.mapped import INDEX, Mapped
-from autorf.data.picture_cache import Lease, kept_folders, remove_unused
+from autorf.data.picture_cache import Lease, PictureCache, kept_folders, remove_all_unused, remove_unused
 from autorf.data.reading import OnDisk
 from autorf.data.segmentation_set import InMemory, Splits
 from autorf.errors import InputError
@@ -249,6 +249,8 @@ def test_of_two_builders_at_once_one_decodes_and_both_map(
         return load(spec(root), cache=tmp_path / "cache")
 
     monkeypatch.setattr(module, "write_decoded", slowly)
+    # As for one that looked right before the other began.
+    monkeypatch.setattr(PictureCache, "found", lambda *_: None)
     with ThreadPoolExecutor(2) as pool:
         # Locks are of open files, so that two threads keep each other out as two processes do.
         first, second = pool.map(build, range(2))
@@ -256,6 +258,23 @@ def test_of_two_builders_at_once_one_decodes_and_both_map(
     assert isinstance(first.train.source, Mapped)
     assert isinstance(second.train.source, Mapped)
     assert_alike(first, second)
+
+
+def test_making_room_removes_all_that_nobody_uses_and_what_killed_builders_left(root: Path, tmp_path: Path) -> None:
+    place = tmp_path / "cache" / "pictures"
+    used = load(spec(root), cache=tmp_path / "cache")
+    load(spec(root, image_size=[6, 6]), cache=tmp_path / "cache")
+    assert isinstance(used.train.source, Mapped)
+    left = place / f".{used.train.source.folder.name}.abc"
+    left.mkdir()
+    (unused,) = set(kept_folders(place)) - {used.train.source.folder}
+    assert remove_all_unused(place) > 11 * 6 * 6 * 4
+    assert kept_folders(place) == [used.train.source.folder]
+    assert not unused.exists()
+    assert left.exists(), "its lock is held"
+    del used
+    remove_all_unused(place)
+    assert [path for path in place.iterdir() if path.is_dir()] == []
 
 
 BUILD = """
