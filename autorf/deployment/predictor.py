@@ -16,6 +16,7 @@ from autorf.data.python_sets import resized_item
 from autorf.data.segmentation_set import resized_masks
 from autorf.deployment.recipe import Recipe, needs_code, read_recipe
 from autorf.errors import InputError
+from autorf.methods import AdaptiveModule
 from autorf.ops._arguments import check_path
 from autorf.own_code.code import OwnCode, read_code
 from autorf.own_code.importing import importable
@@ -104,6 +105,11 @@ class Predictor:
                 )
         self._model = model.to(self.device)
         self._decoder, self._normalisation = recipe.decoder, recipe.normalisation
+
+    @property
+    def has_map(self) -> bool:
+        """Whether the model has a field of its own for every pixel."""
+        return any(isinstance(module, AdaptiveModule) and module.map_name for module in self._model.modules())
 
     @property
     def tiling(self) -> str | None:

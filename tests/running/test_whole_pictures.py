@@ -105,7 +105,7 @@ def test_predict_says_of_validation_pictures_what_retrain_measured(
     predictor = Predictor(folder, device="cpu")
     assert (predictor.recipe.fit, predictor.recipe.score_at, predictor.recipe.image_size) == ("whole", "mask", (32, 32))
     assert predictor.tiling is not None
-    wishes = Wishes()
+    wishes = Wishes(maps=method == "scale_adaptive")
     planned = tasks([Path("data/val/images")], tmp_path / "out", wishes, Path("data/val/masks"))
     report = predict_files(predictor, planned, wishes)
     assert report.problems == []
@@ -123,6 +123,9 @@ def test_predict_says_of_validation_pictures_what_retrain_measured(
         assert prediction.map is not None
         assert (prediction.map.shape, prediction.map_name) == ((52, 44), "scale")
         assert np.ptp(prediction.map) > 0
+        assert np.array_equal(np.load(tmp_path / "out" / "maps" / "p6.npy"), prediction.map)
+        with Image.open(tmp_path / "out" / "maps_color" / "p6.png") as picture:
+            assert (picture.mode, picture.size) == ("RGB", (44, 52))
     assert "patches of 32 x 32 pixels" in (folder / "README.md").read_text()
 
 
