@@ -12,6 +12,7 @@ import time
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -156,8 +157,7 @@ class PictureCache:
         for left in folder.parent.glob(f".{folder.name}.*"):
             shutil.rmtree(left, ignore_errors=True)
         shutil.rmtree(folder, ignore_errors=True)
-        kept = sorted(kept_folders(folder.parent), key=lambda other: (other / INDEX).stat().st_mtime)
-        for other in kept:
+        for other in sorted(kept_folders(folder.parent), key=_last_use):
             if bytes_in(folder.parent) + n_bytes <= self.cache_gb * 1e9:
                 break
             remove_unused(other)
@@ -183,14 +183,25 @@ def kept_folders(place: Path) -> list[Path]:
 
 
 def bytes_in(place: Path) -> int:
-    """What all files in the folders of a folder take."""
-    return sum(file.stat().st_size for file in place.glob("*/*") if file.is_file())
+    """What all files in the folders of a folder take, those of other processes that build too."""
+    n_bytes = 0
+    for file in place.glob("*/*"):
+        # It may be renamed or removed meanwhile.
+        with suppress(FileNotFoundError):
+            n_bytes += file.stat().st_size
+    return n_bytes
+
+
+def _last_use(folder: Path) -> float:
+    with suppress(FileNotFoundError):
+        return (folder / INDEX).stat().st_mtime
+    return 0.0
 
 
 def remove_unused(folder: Path, lock: Path | None = None) -> int:
     """Remove decoded pictures unless a process uses or builds them; how many bytes that made room for."""
     lease = Lease(lock or folder.with_suffix(_LOCK))
-    if not lease.alone(wait=False):
+    if not lease.alone(wait=False) or not folder.is_dir():
         return 0
     n_bytes = sum(file.stat().st_size for file in folder.iterdir())
     # The index first: what is left of it, should this be killed, is not whole and never read.
@@ -205,7 +216,7 @@ def remove_all_unused(place: Path) -> int:
     for lock in sorted(place.glob(f"*{_LOCK}")):
         folder = lock.with_suffix("")
         for there in (folder, *place.glob(f".{folder.name}.*")):
-            n_bytes += remove_unused(there, lock) if there.is_dir() else 0
+            n_bytes += remove_unused(there, lock)
     return n_bytes
 
 
