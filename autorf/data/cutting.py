@@ -16,9 +16,8 @@ Size = tuple[int, int]
 class WholePictures(Protocol):
     """Pictures at their own sizes, of which a part can be read."""
 
-    @property
-    def sizes(self) -> Sequence[Size]:
-        """Height and width in pixels of each."""
+    def size_of(self, index: int) -> Size:
+        """Height and width of an image in pixels."""
         ...
 
     def window(self, index: int, rows: slice, columns: slice) -> tuple[Tensor, Tensor]:
@@ -60,9 +59,9 @@ class PatchCutter:
         # The last number tells these draws from those of augmentation.
         rng = np.random.default_rng([seed, epoch, index, 2])
         centre = self._centre(source.mask(picture), rng) if rng.random() < self._share else None
+        size = source.size_of(picture)
         rows, columns = (
-            self._along(axis, source.sizes[picture][axis], None if centre is None else centre[axis], rng)
-            for axis in (0, 1)
+            self._along(axis, size[axis], None if centre is None else centre[axis], rng) for axis in (0, 1)
         )
         return source.window(picture, rows, columns)
 

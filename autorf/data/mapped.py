@@ -139,10 +139,9 @@ class Mapped:
     def __len__(self) -> int:
         return len(self.index.image_sizes)
 
-    @property
-    def sizes(self) -> Sequence[tuple[int, int]]:
-        """Height and width in pixels of each image."""
-        return self.index.image_sizes
+    def size_of(self, index: int) -> tuple[int, int]:
+        """Height and width of an image in pixels."""
+        return self.index.image_sizes[index]
 
     @property
     def decoded_bytes(self) -> int:

@@ -35,7 +35,7 @@ class OnDisk:
     """
 
     def __init__(self, pairs: Sequence[Pair], decoder: Decoder, sizes: Sequence[Size] = ()) -> None:
-        self.pairs, self.decoder, self.sizes = pairs, decoder, sizes
+        self.pairs, self.decoder, self._sizes = pairs, decoder, sizes
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -45,6 +45,10 @@ class OnDisk:
         decoded = [self.decoder(self.pairs[int(index)]) for index in indices]
         images, masks = zip(*decoded, strict=True)
         return torch.stack(images), torch.stack(masks)
+
+    def size_of(self, index: int) -> Size:
+        """Height and width of an image in pixels, of images that are of their own size."""
+        return self._sizes[index]
 
     def window(self, index: int, rows: slice, columns: slice) -> tuple[Tensor, Tensor]:
         """A part of an image and its mask, of which the whole is decoded."""
@@ -84,7 +88,7 @@ def read_splits(
     if mapped is None:
         return {split: _read(pairs, decoders[split], keep=n_bytes <= MEMORY_BOUND) for split, pairs in splits.items()}
     for split, source in mapped.items():
-        for pair, size in zip(splits[split], source.sizes, strict=True):
+        for pair, size in zip(splits[split], source.index.image_sizes, strict=True):
             # Those of another patch size were decoded before.
             decoders[split].check_holds(pair.image, size)
     return {split: _set(mapped[split], decoders[split], mapped[split].index.mask_sizes) for split in splits}

@@ -73,10 +73,10 @@ class Joined:
         source, inner = self.place(index)
         return source.read([inner])
 
-    @property
-    def sizes(self) -> Sequence[tuple[int, int]]:
+    def size_of(self, index: int) -> tuple[int, int]:
         """Of pictures at their own size."""
-        return [size for source in self.sources for size in whole_pictures(source).sizes]
+        source, inner = self.place(index)
+        return whole_pictures(source).size_of(inner)
 
     def window(self, index: int, rows: slice, columns: slice) -> tuple[Tensor, Tensor]:
         """Of pictures at their own size."""
@@ -111,11 +111,9 @@ class Chosen:
         """As the source reads them."""
         return self.source.read([self.chosen[int(index)] for index in indices])
 
-    @property
-    def sizes(self) -> Sequence[tuple[int, int]]:
+    def size_of(self, index: int) -> tuple[int, int]:
         """Of pictures at their own size."""
-        sizes = whole_pictures(self.source).sizes
-        return [sizes[index] for index in self.chosen]
+        return whole_pictures(self.source).size_of(self.chosen[index])
 
     def window(self, index: int, rows: slice, columns: slice) -> tuple[Tensor, Tensor]:
         """Of pictures at their own size."""
@@ -157,10 +155,9 @@ class OwnSizes:
         chosen = [int(index) for index in indices]
         return torch.stack([self.images[i] for i in chosen]), torch.stack([self.masks[i] for i in chosen])
 
-    @property
-    def sizes(self) -> Sequence[tuple[int, int]]:
-        """Height and width in pixels of each image."""
-        return [(image.shape[1], image.shape[2]) for image in self.images]
+    def size_of(self, index: int) -> tuple[int, int]:
+        """Height and width of an image in pixels."""
+        return self.images[index].shape[1], self.images[index].shape[2]
 
     def window(self, index: int, rows: slice, columns: slice) -> tuple[Tensor, Tensor]:
         """A part of an image and its mask, copied."""

@@ -70,9 +70,8 @@ def test_constant_scores_stay_constant_however_tiles_are_blended() -> None:
         def forward(self, image: Tensor) -> Tensor:
             return torch.full((1, 2, *image.shape[-2:]), 3.0)
 
-    scores, _, cut = scores_at_scale(Constant(), picture(77, 101), TilePlan((32, 40), (0, 0), (1, 1), "for the test"))[
-        :3
-    ]
+    plan = TilePlan((32, 40), (0, 0), (1, 1), "for the test")
+    scores, _, cut = scores_at_scale(Constant(), picture(77, 101), plan)[:3]
     assert cut
     torch.testing.assert_close(scores, torch.full((1, 2, 77, 101), 3.0))
 
