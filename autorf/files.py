@@ -4,6 +4,7 @@ import os
 import stat
 import tempfile
 from pathlib import Path
+from typing import IO
 
 from autorf.errors import InputError, shown_place
 
@@ -32,8 +33,7 @@ def write_atomically(path: Path, content: bytes | str) -> None:
             if os.name != "nt":
                 os.fchmod(descriptor, 0o666 & ~_UMASK)
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            flush_file(file)
         Path(temporary).replace(path)
         flush_folder(path.parent)
     except BaseException as error:
@@ -101,6 +101,12 @@ def lock(descriptor: int, *, wait: bool) -> None:
             "WSL; adapting, loading and predicting work here"
         ) from None
     fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+
+
+def flush_file(file: IO[bytes]) -> None:
+    """Bring what was written to an open file to disk."""
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def flush_folder(folder: Path) -> None:

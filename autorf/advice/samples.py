@@ -137,7 +137,7 @@ class SetSamples(Samples):
     """Images of a split of a data set, at the size that its study trains at; see :class:`Samples`."""
 
     def __init__(self, split: SegmentationSet, names: Sequence[str], source: str) -> None:
-        self._source = split.at_image_size().source
+        self._split = split.at_image_size()
         self._chosen = _spread(range(len(split)))
         self.source = source
         self.names = dict(enumerate(names))
@@ -148,7 +148,7 @@ class SetSamples(Samples):
 
     def read(self, index: int, size: Size | None) -> Sample:
         """See :class:`Samples`."""
-        image, mask = self._source.read([self._chosen[index]])
+        image, mask = self._split.unchanged([self._chosen[index]])
         return resized(Sample(image[0], mask[0].numpy().astype(np.uint8)), size)
 
 

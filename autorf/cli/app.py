@@ -307,12 +307,16 @@ def predict(
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Of every class (classes x height x width), .npy in probabilities/.")
     ] = False,
+    maps: Annotated[
+        bool,
+        typer.Option("--maps", help="Every pixel's scale or dilation, .npy in maps/, pictures in maps_color/."),
+    ] = False,
     code: Annotated[
         Path | None, typer.Option(parser=_path, metavar="PATH", help="File or folder of a python: network's code.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; a GPU where there is one without.")] = None,
     tile: Annotated[
-        int | None, typer.Option(min=1, max=2**20, help="Side of tiles in pixels, for a model of data.fit: crop.")
+        int | None, typer.Option(min=1, max=2**20, help="Side of tiles in pixels, for data.fit: crop or data.patches.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files of earlier predictions.")] = False,
     quiet: Quiet = False,
@@ -323,7 +327,7 @@ def predict(
     """Predict masks of pictures with a retrained model; a picture that cannot be read is named, the others go on."""
     from autorf.cli import prediction
 
-    wishes = prediction.Wishes(color, overlay, probabilities)
+    wishes = prediction.Wishes(color, overlay, probabilities, maps)
     options = prediction.Options(
         root, output, trial, masks, wishes, code, device, tile, force, quiet, accept_code_change
     )

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from autorf.cli.exit_codes import DONE
+from autorf.data.cache_place import cache_folder
 from autorf.data.fold_spec import n_train_of, n_val_of
 from autorf.driver.beyond_the_image import beyond_the_image
 from autorf.driver.places import placed
@@ -41,18 +42,18 @@ def _dry_run(spec: StudySpec, source: str, root: Path) -> int:
     from autorf.running.runner import field_at_start
 
     defaults = beginning(root, spec)
-    spec = defaults.completed(scored(spec, source))
+    spec = defaults.completed(scored(spec, source)).with_cache(cache_folder(root))
     planned = plan(spec, source, root, defaults)
     spec = placed(spec, planned.places)
     spec = counted(spec, planned.n_train, source)
-    splits = load(spec.data)
+    splits = load(spec.data, cache=spec.cache)
     measured = estimates(spec, planned.examples, splits)
     distinct = {(trial.method, trial.network): trial for trial in reversed(planned.trials)}
     fields = {kind: field_at_start(spec, trial, splits.class_names) for kind, trial in distinct.items()}
 
     def seconds(trial: Trial) -> float:
         training = spec_of(spec, trial).training
-        n_train, n_val = n_train_of(spec.data, len(splits.train)), n_val_of(spec.data, len(splits.val))
+        n_train, n_val = n_train_of(spec.data, len(splits.train)), n_val_of(spec.data, splits.n_val_areas)
         return measured[kind_of(trial)].trial_seconds(training, n_train, n_val)
 
     title = f"{spec.name}: {_count(planned, spec)}, {_length(planned, spec)}"

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from autorf.cli.exit_codes import DONE
 from autorf.comparison.judging import metric_name
+from autorf.data.cache_place import PICTURES, cache_folder
 from autorf.errors import InputError, near_names
 from autorf.store.cleaning import clean as clean_store
 from autorf.store.store import open_store
@@ -49,11 +50,18 @@ def print_builtin(name: str) -> int:
 
 
 def clean(study: str, root: Path) -> int:
-    """Remove the checkpoints of a study, and say how much room that made."""
+    """Remove the checkpoints of a study and unused decoded pictures, and say how much room that made."""
     cleaned = clean_store(open_store(root, study))
     print(f"{study}: {cleaned.n_files} checkpoints removed, {size_in_words(cleaned.n_bytes)}")
     if cleaned.begun_anew:
         print(f"  {cleaned.begun_anew} trials that are not over begin anew when the search goes on")
+    from autorf.data.picture_cache import remove_all_unused
+
+    n_bytes = remove_all_unused(cache_folder(root) / PICTURES)
+    if n_bytes:
+        print(
+            f"  decoded pictures that no process uses removed, {size_in_words(n_bytes)}; they are decoded when needed"
+        )
     return DONE
 
 

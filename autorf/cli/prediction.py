@@ -70,6 +70,11 @@ def predict(model: str, pictures: Sequence[Path], options: Options) -> int:
         tile=options.tile,
         accept_code_change=options.accept_code_change,
     )
+    if options.wishes.maps and not predictor.has_map:
+        raise InputError(
+            f"--maps: {folder} has one field for all pixels; models that scale_adaptive or pixel_adaptive trained have "
+            "maps; leave it out"
+        )
     with _progress(len(planned), quiet=options.quiet) as told:
         report = predict_files(predictor, planned, options.wishes, told)
     for problem in report.problems:

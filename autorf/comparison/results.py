@@ -16,10 +16,10 @@ from autorf.study.objectives import group_of
 
 _AT_MASKS = "Scores and object sizes are at the masks' own size, fields in pixels of the images."
 
-_READING = ("data.digest_gb", "data.pictures")
+_READING = ("data.digest_gb", "data.cache_gb", "data.pictures")
 """How images are read and known: see :func:`autorf.comparison.same_images.same_images`."""
 
-_TRAIN_ONLY = ("n_train", "n_test", "augmentation", "train", "test", "groups", "half")
+_TRAIN_ONLY = ("n_train", "n_test", "augmentation", "train", "test", "groups", "half", "patches")
 """Settings of a data set that leave its validation split as it is, and the means over it."""
 
 

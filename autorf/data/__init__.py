@@ -1,6 +1,7 @@
 """Data sets: what a study file may say about them, and how they are read."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, SerializeAsAny, TypeAdapter, WrapValidator
@@ -58,15 +59,21 @@ DataSpec = Annotated[
 _ANY: TypeAdapter[Any] = TypeAdapter(DataSpec)
 
 
-def load(spec: DataSpec, seed: int = 0) -> "Splits":
-    """Read a data set and check all of it; ``seed`` is that of the training split's augmentation.
+def load(spec: DataSpec, seed: int = 0, cache: Path | None = None) -> "Splits":
+    """Read a data set and check all of it.
+
+    Args:
+        spec: which.
+        seed: of the training split's augmentation and patches.
+        cache: a folder that keeps decoded pictures for all who load them, up to ``cache_gb``, such as ``cache`` below
+            the root of studies; None decodes into this process's memory, or on every use what is too much for that.
 
     Raises:
         InputError: one line that names the file at fault, what is wrong with it and what is legal.
     """
     from autorf.data.loading import load_splits
 
-    return load_splits(spec, seed)
+    return load_splits(spec, seed, cache)
 
 
 def channels_of(spec: DataSpec) -> int:

@@ -25,6 +25,24 @@ def is_array_file(file: Path) -> bool:
     return file.suffix.lower() in (*TIFF, NPY)
 
 
+def stored_shape(file: Path) -> tuple[int, ...]:
+    """The shape of what an array file holds, without reading that.
+
+    Raises:
+        InputError: naming a file that cannot be read.
+    """
+    check_file(file)
+    try:
+        if file.suffix.lower() == NPY:
+            return tuple(np.load(file, allow_pickle=False, mmap_mode="r").shape)
+        import tifffile
+
+        with tifffile.TiffFile(file) as tiff:
+            return tuple(tiff.series[0].shape)
+    except Exception as error:  # readers raise anything on a damaged file
+        raise InputError(f"{shown(file)}: cannot be read as numbers: {in_one_line(error, 100)}") from None
+
+
 def read_numbers(file: Path, pictures: Pictures) -> NDArray[Any]:
     """What a file holds, ``(H, W)``, ``(H, W, C)`` or, of files of bands, ``(C, H, W)``; pictures upright.
 

@@ -1,8 +1,8 @@
 """One image file and one mask file: read, checked against each other, and brought to the wanted size."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -22,6 +22,9 @@ from autorf.errors import InputError
 Pixels = NDArray[Any]
 """``(H, W, C)``, uint8, uint16 or float32."""
 
+Fit = Literal["resize", "crop", "whole"]
+"""How pictures are brought to the image size: stretched, cut from the middle, or not at all."""
+
 _DEFAULT = Pictures()
 
 _BILINEAR = Image.Resampling.BILINEAR
@@ -38,7 +41,8 @@ class Decoder:
         image_size: height and width in pixels of what is returned.
         n_classes: legal mask values are 0 to n_classes - 1 ...
         ignore_index: ... and this one.
-        fit: ``resize`` (image bilinear, mask nearest) or ``crop`` from the middle.
+        fit: ``resize`` (image bilinear, mask nearest), ``crop`` from the middle, or ``whole``: as they are, and
+            none smaller than ``image_size``, which patches of them have.
         own_masks: leave masks at the size they are stored in.
         pictures: what is read of files that hold more than three colours of 8 bits, or can be read in two ways.
         channels: of images whose numbers are read as they are stored; None for red, green and blue of 8 bits.
@@ -49,7 +53,7 @@ class Decoder:
     image_size: tuple[int, int]
     n_classes: int
     ignore_index: int | None = None
-    fit: Literal["resize", "crop"] = "resize"
+    fit: Fit = "resize"
     own_masks: bool = False
     pictures: Pictures = _DEFAULT
     channels: int | None = None
@@ -62,11 +66,20 @@ class Decoder:
         Raises:
             InputError: naming the file that is unreadable, of the wrong size or kind, or holds an illegal class.
         """
+        image, mask = self.decoded(pair)
+        return torch.from_numpy(numbers_of(image)), torch.from_numpy(mask)
+
+    def decoded(self, pair: Pair) -> tuple[Pixels, Classes]:
+        """As :meth:`__call__`, but 16 bits that no resizing has changed stay uint16: half of what float32 takes.
+
+        Raises:
+            InputError: see :meth:`__call__`.
+        """
         pixels = self.pixels(pair.image)
         classes = self.classes(pair.mask)
         self.check_pair(pair, pixels, classes)
         self.check_crop(pair.image, pixels)
-        return self.fitted(pixels), torch.from_numpy(classes if self.own_masks else self.fitted_classes(classes))
+        return self._fitted(pixels), classes if self.own_masks else self.fitted_classes(classes)
 
     def check_pair(self, pair: Pair, pixels: Pixels, classes: Classes) -> None:
         """Raise ``InputError`` where an image ``(h, w, C)`` and its mask ``(h, w)`` differ in size."""
@@ -111,12 +124,21 @@ class Decoder:
 
     def fitted(self, pixels: Pixels) -> Tensor:
         """The image ``(C, H, W)`` that a network sees of ``pixels (h, w, C)``."""
-        pixels = numbers_of(pixels)
-        kept = resized(pixels, self.image_size) if self.fit == "resize" else self._middle(pixels)
-        return torch.from_numpy(kept).permute(2, 0, 1).contiguous()
+        return torch.from_numpy(numbers_of(self._fitted(pixels)))
+
+    def _fitted(self, pixels: Pixels) -> Pixels:
+        """``(C, H, W)``; 16 bits are numbers from 0 to 1 only where they had to be resized."""
+        match self.fit:
+            case "resize":
+                pixels = resized(numbers_of(pixels), self.image_size)
+            case "crop":
+                pixels = self._middle(pixels)
+        return np.ascontiguousarray(np.moveaxis(pixels, 2, 0))
 
     def fitted_classes(self, classes: Classes) -> Classes:
         """The mask ``(H, W)`` at the image size of ``classes (h, w)``."""
+        if self.fit == "whole":
+            return classes
         if self.fit == "crop":
             return np.ascontiguousarray(self._middle(classes))
         height, width = self.image_size
@@ -124,12 +146,32 @@ class Decoder:
 
     def check_crop(self, file: Path, pixels: Pixels) -> None:
         """Raise ``InputError`` where ``pixels (h, w, C)`` of ``file`` are smaller than the part that is cut out."""
+        self.check_holds(file, (pixels.shape[0], pixels.shape[1]))
+
+    def check_holds(self, file: Path, size: tuple[int, int]) -> None:
+        """Raise ``InputError`` where a file of that height and width is smaller than the part that is cut out of it."""
         height, width = self.image_size
-        if self.fit == "crop" and (pixels.shape[0] < height or pixels.shape[1] < width):
+        if self.fit == "resize" or (size[0] >= height and size[1] >= width):
+            return
+        own = f"{shown(file)}: is {size[0]} x {size[1]} pixels"
+        if self.fit == "crop":
             raise InputError(
-                f"{shown(file)}: is {_size(pixels)} pixels, too small to crop {height} x {width} (height x width); "
-                "reduce image_size or set fit: resize"
+                f"{own}, too small to crop {height} x {width} (height x width); reduce image_size or set fit: resize"
             )
+        raise InputError(
+            f"{own}, smaller than a patch of {height} x {width} (height x width); reduce data.patches.size, or leave "
+            "the file out"
+        )
+
+    def knowing_kind(self, file: Path) -> Self:
+        """The decoder that refuses other kinds of numbers than ``file`` holds, where numbers are read as stored.
+
+        Raises:
+            InputError: when the file cannot be read.
+        """
+        if self.channels is None or self.kind is not None:
+            return self
+        return replace(self, kind=self.pixels(file).dtype.name)
 
     def _middle(self, pixels: NDArray[Any]) -> NDArray[Any]:
         height, width = self.image_size

@@ -5,23 +5,18 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from autorf.data.digest_cache import DigestCache
+from autorf.data.file_digest import DIGEST_BYTES, Rule, file_digest, rule_for
 from autorf.data.loading import AnyData, pairs_of
 from autorf.data.names import check_file, on_disk, spelled
 from autorf.data.pairs import Pair
 from autorf.data.python_data import PythonData
 from autorf.data.python_sets import item_digests
 
-Rule = Literal["content", "ends"]
-"""What of a file counts: all of it; or size, time, and first and last 64 kB, masks that validate still all of it."""
-
 Files = Mapping[str, Mapping[str, Mapping[str, str]]]
 """Digests by split, by ``images`` or ``masks``, and by the file's name; after an ``@`` the time, where it counts."""
-
-_END = 64 * 1024
-_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -29,7 +24,7 @@ class DataDigest:
     """The files of a data set.
 
     Attributes:
-        rule: what of them counts.
+        rule: what of them counts; of masks that validate it is always the content.
         files: each one's digest.
     """
 
@@ -64,7 +59,7 @@ def digest_of(spec: AnyData, cache: Path, rule: Rule | None = None) -> DataDiges
         return None
     for file in _files(splits):
         check_file(file)
-    rule = rule or ("content" if _bytes(splits) <= getattr(spec, "digest_gb", 0.0) * 1e9 else "ends")
+    rule = rule or rule_for(_files(splits), getattr(spec, "digest_gb", 0.0))
     known = DigestCache(cache, on_disk(getattr(spec, "root", Path())))
     files = {split: _of_split(split, pairs, rule, known) for split, pairs in splits.items()}
     known.save()
@@ -73,10 +68,6 @@ def digest_of(spec: AnyData, cache: Path, rule: Rule | None = None) -> DataDiges
 
 def _files(splits: Mapping[str, Sequence[Pair]]) -> Iterator[Path]:
     return (file for pairs in splits.values() for pair in pairs for file in (pair.image, pair.mask))
-
-
-def _bytes(splits: Mapping[str, Sequence[Pair]]) -> int:
-    return sum(file.stat().st_size for file in _files(splits))
 
 
 def _of_split(split: str, pairs: Sequence[Pair], rule: Rule, known: DigestCache) -> dict[str, dict[str, str]]:
@@ -91,7 +82,7 @@ def _of_files(files: Sequence[Path], rule: Rule, known: DigestCache) -> dict[str
     if not files:
         return {}
     folder = os.path.commonpath([file.parent for file in files])
-    compute = _of_content if rule == "content" else _of_ends
+    compute = file_digest(rule)
     digests: dict[str, str] = {}
     for file in files:
         name = os.path.relpath(file, folder)
@@ -99,24 +90,6 @@ def _of_files(files: Sequence[Path], rule: Rule, known: DigestCache) -> dict[str
         # Where a study tells spellings apart, both may be there.
         digests[name if alike in digests else alike] = known.digest(file, rule, compute)
     return digests
-
-
-def _of_content(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, _hash).hexdigest()
-
-
-def _of_ends(file: Path) -> str:
-    with file.open("rb") as stream:
-        status = os.fstat(stream.fileno())
-        start = stream.read(_END)
-        stream.seek(max(status.st_size - _END, 0))
-        digest = hashlib.blake2b(start + stream.read(_END) + str(status.st_size).encode(), digest_size=_BYTES)
-    return f"{digest.hexdigest()}@{status.st_mtime_ns}"
-
-
-def _hash() -> Any:
-    return hashlib.blake2b(digest_size=_BYTES)
 
 
 def _summary(parts: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
@@ -131,4 +104,4 @@ def _joined(digests: Mapping[str, str], *, of_times: bool = False) -> str:
     for name, text in sorted(digests.items()):
         digest, _, time = text.partition("@")
         lines.append(f"{name}\0{time if of_times else digest}")
-    return hashlib.blake2b("\n".join(lines).encode(), digest_size=_BYTES).hexdigest()
+    return hashlib.blake2b("\n".join(lines).encode(), digest_size=DIGEST_BYTES).hexdigest()

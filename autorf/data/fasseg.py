@@ -1,9 +1,10 @@
 """FASSEG's frontal faces."""
 
-from autorf.data.decoding import Decoder
+from autorf.data.decoding import Decoder, Fit
 from autorf.data.folds import train_and_val
 from autorf.data.names import on_disk
 from autorf.data.pairs import Pair, find_pairs, require_folder
+from autorf.data.picture_cache import PictureCache
 from autorf.data.reading import read_splits
 from autorf.data.segmentation_set import SegmentationSet
 from autorf.data.spec import FassegData
@@ -13,18 +14,19 @@ LABEL_GROUPS = {"overall": (3, 4, 5)}
 """The inner parts; the brows belong to the hair here."""
 
 
-def fasseg_sets(spec: FassegData) -> dict[str, SegmentationSet]:
+def fasseg_sets(spec: FassegData, cache: PictureCache | None = None) -> dict[str, SegmentationSet]:
     """The official training and test splits, part of the training images set aside for validation.
 
     Raises:
         InputError: when the layout or a file is not as it must be.
     """
-    return read_splits(fasseg_pairs(spec), fasseg_decoder(spec), own_masks=spec.score_at == "mask")
+    return read_splits(fasseg_pairs(spec), fasseg_decoder(spec), own_masks=spec.score_at == "mask", cache=cache)
 
 
 def fasseg_decoder(spec: FassegData) -> Decoder:
     """What reads the files."""
-    return Decoder(spec.image_size, len(CLASS_NAMES), pictures=spec.pictures)
+    fit: Fit = "resize" if spec.patches is None else "whole"
+    return Decoder(spec.image_size, len(CLASS_NAMES), fit=fit, pictures=spec.pictures)
 
 
 def fasseg_pairs(spec: FassegData) -> dict[str, list[Pair]]:

@@ -79,7 +79,7 @@ def n_train_of(data: object, n_images: int) -> int:
     return n_images if folds is None or fold_of(data) is not None else n_images - round(n_images / folds)
 
 
-def n_val_of(data: object, n_images: int) -> int:
-    """How many images validate a trial, of those of the validation split."""
+def n_val_of(data: object, n_images: float) -> float:
+    """How many images validate a trial, of those of the validation split; in part where they count by their area."""
     folds = folds_of(data)
-    return n_images if folds is None or fold_of(data) is not None else round(n_images / folds)
+    return n_images if folds is None or fold_of(data) is not None else n_images / folds

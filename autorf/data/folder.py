@@ -1,32 +1,33 @@
 """Images and masks of the user's own."""
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
+
+import torch
 
 from autorf.data.decoding import Decoder
 from autorf.data.folds import train_and_val
+from autorf.data.mapped import Mapped
 from autorf.data.names import on_disk, shown
 from autorf.data.normalisation import IMAGENET, Normalisation, normalisation_of, unchanged
 from autorf.data.pairs import ARRAY_SUFFIXES, IMAGE_SUFFIXES, Pair, find_pairs, require_folder
 from autorf.data.patterns import check_disjoint, has_files, split_pairs
+from autorf.data.picture_cache import PictureCache
 from autorf.data.reading import read_splits
 from autorf.data.segmentation_set import SegmentationSet
 from autorf.data.spec import FolderData
 from autorf.errors import InputError
 
 
-def folder_sets(spec: FolderData) -> dict[str, SegmentationSet]:
-    """The splits under ``spec.root``.
+def folder_sets(spec: FolderData, cache: PictureCache | None = None) -> dict[str, SegmentationSet]:
+    """The splits under ``spec.root``; decoded pictures are kept in ``cache``.
 
     Raises:
         InputError: when the layout or a file is not as it must be.
     """
-    pairs = folder_pairs(spec)
-    decoder = replace(folder_decoder(spec), kind=number_kind(spec, pairs))
-    sets = read_splits(pairs, decoder, own_masks=spec.score_at == "mask")
-    normalisation = _normalisation(spec, sets["train"], decoder)
+    sets = read_splits(folder_pairs(spec), folder_decoder(spec), own_masks=spec.score_at == "mask", cache=cache)
+    normalisation = _normalisation(spec, sets["train"])
     for images in sets.values():
         images.normalisation = normalisation
     return sets
@@ -38,14 +39,14 @@ def folder_decoder(spec: FolderData) -> Decoder:
         spec.image_size,
         len(spec.class_names),
         spec.ignored,
-        spec.fit,
+        spec.fit if spec.patches is None else "whole",
         pictures=spec.pictures,
         channels=spec.channels,
         table=spec.mask_table,
     )
 
 
-def number_kind(spec: FolderData, pairs: Mapping[str, Sequence[Pair]] | None = None) -> str | None:
+def number_kind(spec: FolderData) -> str | None:
     """The kind of numbers that the first training image stores; None where images are read as pictures.
 
     Raises:
@@ -53,17 +54,24 @@ def number_kind(spec: FolderData, pairs: Mapping[str, Sequence[Pair]] | None = N
     """
     if spec.channels is None:
         return None
-    first = (folder_pairs(spec) if pairs is None else pairs)["train"][0].image
-    return folder_decoder(spec).pixels(first).dtype.name
+    return folder_decoder(spec).knowing_kind(folder_pairs(spec)["train"][0].image).kind
 
 
-def _normalisation(spec: FolderData, train: SegmentationSet, decoder: Decoder) -> Normalisation:
+def _normalisation(spec: FolderData, train: SegmentationSet) -> Normalisation:
     channels, rule = spec.channels or 3, spec.normalise
     if rule is None:
-        rule = "imagenet" if channels == 3 and decoder.kind in (None, "uint8") else "training"
+        rule = "imagenet" if channels == 3 and train.source.read([0])[0].dtype == torch.uint8 else "training"
+    if rule == "training" and isinstance(train.source, Mapped):
+        # A pass over all pixels, which the next trial need not make.
+        kept = train.source.remembered("normalisation", lambda: _plain(normalisation_of(train.source, channels)))
+        return Normalisation(tuple(kept["mean"]), tuple(kept["std"]))
     if rule == "training":
         return normalisation_of(train.source, channels)
     return IMAGENET if rule == "imagenet" else unchanged(channels)
+
+
+def _plain(normalisation: Normalisation) -> dict[str, list[float]]:
+    return {"mean": list(normalisation.mean), "std": list(normalisation.std)}
 
 
 def folder_pairs(spec: FolderData) -> dict[str, list[Pair]]:

@@ -1,39 +1,56 @@
 """From what a study file says to checked splits."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from autorf.data import camvid, digits, fasseg
 from autorf.data.camvid import camvid_pairs, camvid_sets
+from autorf.data.cutting import PatchCutter
 from autorf.data.data_set import DataSet, Labels
 from autorf.data.digits import digit_sets
 from autorf.data.fasseg import fasseg_pairs, fasseg_sets
 from autorf.data.folder import folder_pairs, folder_sets
 from autorf.data.label_groups import check_labels
 from autorf.data.labelled import check_labelled, has_label
+from autorf.data.names import on_disk
 from autorf.data.pairs import Pair
+from autorf.data.patch_spec import Patches, PictureFiles
+from autorf.data.picture_cache import PictureCache
 from autorf.data.python_data import PythonData
 from autorf.data.python_sets import python_sets
 from autorf.data.segmentation_set import FILL_INDEX, SegmentationSet, Splits
 from autorf.data.spec import CamVidData, DigitsData, FassegData, FolderData
+from autorf.errors import InputError
 
 AnyData = DigitsData | FolderData | CamVidData | FassegData | PythonData | DataSet
 
 
-def load_splits(spec: AnyData, seed: int) -> Splits:
+def load_splits(spec: AnyData, seed: int, cache: Path | None = None) -> Splits:
     """Read and check the data set that ``spec`` describes; see ``autorf.data.load``."""
+    pictures = _picture_cache(spec, cache)
+    if isinstance(spec, PictureFiles) and spec.patches is not None:
+        # Its classes are checked before anything is decoded.
+        _cutter(spec.patches, labels_of(spec))
     match spec:
         case DigitsData():
             return _splits(spec, digit_sets(spec), seed)
         case FolderData():
-            return _splits(spec, folder_sets(spec), seed)
+            return _splits(spec, folder_sets(spec, pictures), seed)
         case CamVidData():
-            return _splits(spec, camvid_sets(spec), seed)
+            return _splits(spec, camvid_sets(spec, pictures), seed)
         case FassegData():
-            return _splits(spec, fasseg_sets(spec), seed)
+            return _splits(spec, fasseg_sets(spec, pictures), seed)
         case PythonData():
             return _splits(spec, python_sets(spec), seed)
         case DataSet():
             return _splits(spec, spec.sets(), seed)
+
+
+def _picture_cache(spec: AnyData, cache: Path | None) -> PictureCache | None:
+    if cache is None or not isinstance(spec, PictureFiles):
+        return None
+    assert isinstance(spec, FolderData | CamVidData | FassegData)
+    return PictureCache(cache.absolute(), on_disk(spec.root), spec.cache_gb, spec.digest_gb)
 
 
 def pairs_of(spec: AnyData) -> Mapping[str, Sequence[Pair]]:
@@ -87,6 +104,8 @@ def _splits(spec: AnyData, sets: Mapping[str, SegmentationSet], seed: int) -> Sp
     if ignore_index is None and spec.augmentation.fills(spec.image_size):
         ignore_index = FILL_INDEX
     train = sets["train"] if spec.half is None else sets["train"].half(spec.half)
+    if isinstance(spec, PictureFiles) and spec.patches is not None:
+        train = train.in_patches(_cutter(spec.patches, labels))
     return Splits(
         train=train.with_augmentation(spec.augmentation, seed),
         val=sets["val"],
@@ -99,3 +118,10 @@ def _splits(spec: AnyData, sets: Mapping[str, SegmentationSet], seed: int) -> Sp
         label_groups=labels.groups,
         left_out=labels.left_out,
     )
+
+
+def _cutter(patches: Patches, labels: Labels) -> PatchCutter:
+    try:
+        return PatchCutter(patches, labels.class_names, labels.ignore_index)
+    except ValueError as error:
+        raise InputError(f"data: {error}") from None

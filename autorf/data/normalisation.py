@@ -45,8 +45,8 @@ class Normalisation:
         """``(N, C, H, W)``, bytes or numbers, to float32 of mean 0 and deviation 1."""
         mean, std = _column(self.mean), _column(self.std)
         unit = BYTE if images.dtype == torch.uint8 else 1
-        # The product first: a copy of the images is made once.
-        return (images * (1 / (unit * std))).sub_(mean / std)
+        # The product first, in the one copy that is made: of bytes, a product of two kinds takes twice as long.
+        return images.to(torch.float32, copy=True).mul_(1 / (unit * std)).sub_(mean / std)
 
     def filling(self, dtype: torch.dtype) -> list[float]:
         """The mean as images of ``dtype`` have it, for what an augmentation leaves empty."""

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import Dataset
 
+from autorf.data.cutting import PatchCutter, whole_pictures
+from autorf.data.mapped import Mapped
 from autorf.data.normalisation import IMAGENET, Normalisation
 from autorf.data.seeding import seeded
 from autorf.data.spec import Augmentation, Half
@@ -70,6 +73,21 @@ class Joined:
         source, inner = self.place(index)
         return source.read([inner])
 
+    def size_of(self, index: int) -> tuple[int, int]:
+        """Of pictures at their own size."""
+        source, inner = self.place(index)
+        return whole_pictures(source).size_of(inner)
+
+    def window(self, index: int, rows: slice, columns: slice) -> tuple[Tensor, Tensor]:
+        """Of pictures at their own size."""
+        source, inner = self.place(index)
+        return whole_pictures(source).window(inner, rows, columns)
+
+    def mask(self, index: int) -> NDArray[np.uint8]:
+        """Of pictures at their own size."""
+        source, inner = self.place(index)
+        return whole_pictures(source).mask(inner)
+
     def place(self, index: int) -> tuple[Source, int]:
         """The source that an image is in, and its index there."""
         for source in self.sources:
@@ -93,6 +111,18 @@ class Chosen:
         """As the source reads them."""
         return self.source.read([self.chosen[int(index)] for index in indices])
 
+    def size_of(self, index: int) -> tuple[int, int]:
+        """Of pictures at their own size."""
+        return whole_pictures(self.source).size_of(self.chosen[index])
+
+    def window(self, index: int, rows: slice, columns: slice) -> tuple[Tensor, Tensor]:
+        """Of pictures at their own size."""
+        return whole_pictures(self.source).window(self.chosen[index], rows, columns)
+
+    def mask(self, index: int) -> NDArray[np.uint8]:
+        """Of pictures at their own size."""
+        return whole_pictures(self.source).mask(self.chosen[index])
+
 
 @dataclass(frozen=True)
 class OwnMasks:
@@ -108,6 +138,35 @@ class OwnMasks:
         """The chosen images and masks, copied; the masks must be of one size."""
         chosen = torch.as_tensor(indices, dtype=torch.long)
         return self.images[chosen], torch.stack([self.masks[index] for index in chosen.tolist()])
+
+
+@dataclass(frozen=True)
+class OwnSizes:
+    """Images ``(C, h, w)``, uint8 or float32, each of its own size, and masks ``(h, w)``, uint8, of theirs."""
+
+    images: Sequence[Tensor]
+    masks: Sequence[Tensor]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def read(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
+        """The chosen images and masks, copied; they must be of one size."""
+        chosen = [int(index) for index in indices]
+        return torch.stack([self.images[i] for i in chosen]), torch.stack([self.masks[i] for i in chosen])
+
+    def size_of(self, index: int) -> tuple[int, int]:
+        """Height and width of an image in pixels."""
+        return self.images[index].shape[1], self.images[index].shape[2]
+
+    def window(self, index: int, rows: slice, columns: slice) -> tuple[Tensor, Tensor]:
+        """A part of an image and its mask, copied."""
+        return self.images[index][:, rows, columns].clone(), self.masks[index][rows, columns].clone()
+
+    def mask(self, index: int) -> NDArray[np.uint8]:
+        """One mask ``(h, w)``."""
+        mask: NDArray[np.uint8] = self.masks[index].numpy()
+        return mask
 
 
 @dataclass(frozen=True)
@@ -146,6 +205,7 @@ class SegmentationSet(Dataset[tuple[Tensor, Tensor]]):
         mask_sizes: height and width in pixels of each mask where masks keep their own size; None for the image size.
         normalisation: of the images.
         draws: whether the source itself draws random numbers, which are then seeded for every image and epoch.
+        whole: whether images keep their own sizes, which are those of their masks; each is a batch of its own then.
     """
 
     def __init__(
@@ -157,14 +217,16 @@ class SegmentationSet(Dataset[tuple[Tensor, Tensor]]):
         *,
         normalisation: Normalisation = IMAGENET,
         draws: bool = False,
+        whole: bool = False,
     ) -> None:
         self.source = source
         self.image_size = image_size
         self.ignore_index = ignore_index
         self.mask_sizes = mask_sizes
         self.normalisation = normalisation
-        self.draws = draws
+        self.draws, self.whole = draws, whole
         self.epoch = self.seed = 0
+        self._cutter: PatchCutter | None = None
         self._augment: JointAugmentation | None = None
 
     def with_augmentation(self, augmentation: Augmentation, seed: int) -> Self:
@@ -179,16 +241,23 @@ class SegmentationSet(Dataset[tuple[Tensor, Tensor]]):
             changed._augment = JointAugmentation(augmentation, self.image_size, self.normalisation, fill, seed)
         return changed
 
+    def in_patches(self, cutter: PatchCutter) -> Self:
+        """Patches of the same pictures, ``per_image`` of each, drawn anew for every epoch; each an item of its own."""
+        changed = copy.copy(self)
+        changed._cutter, changed.whole, changed.mask_sizes = cutter, False, None
+        return changed
+
     def half(self, which: Half) -> Self:
         """One half of the same images; which images it holds depends on their number only.
 
         Raises:
             InputError: for fewer than two images.
         """
-        if len(self) < 2:
-            raise InputError(f"data.half: a training split of {len(self)} image has no halves; leave it out")
-        order = np.random.default_rng(len(self)).permutation(len(self))
-        middle = len(self) // 2
+        total = len(self.source)
+        if total < 2:
+            raise InputError(f"data.half: a training split of {total} image has no halves; leave it out")
+        order = np.random.default_rng(total).permutation(total)
+        middle = total // 2
         chosen = np.sort(order[:middle] if which == "a" else order[middle:])
         part = copy.copy(self)
         part.source = Chosen(self.source, tuple(chosen.tolist()))
@@ -201,8 +270,8 @@ class SegmentationSet(Dataset[tuple[Tensor, Tensor]]):
         return changed
 
     def at_image_size(self) -> Self:
-        """The same images, their masks at the image size too."""
-        if self.mask_sizes is None:
+        """The same images, their masks at the image size too; pictures of their own sizes stay as they are."""
+        if self.mask_sizes is None or self.whole:
             return self
         changed = copy.copy(self)
         changed.source, changed.mask_sizes = AtImageSize(self.source, self.image_size), None
@@ -212,8 +281,13 @@ class SegmentationSet(Dataset[tuple[Tensor, Tensor]]):
         """Choose the augmentation's draw; call it before every epoch, so that a resumed training draws the same."""
         self.epoch = epoch
 
+    @property
+    def decoded_bytes(self) -> int | None:
+        """What images and masks take where they are held decoded; None where each reading decodes."""
+        return _decoded_bytes(self.source)
+
     def __len__(self) -> int:
-        return len(self.source)
+        return len(self.source) * (1 if self._cutter is None else self._cutter.per_image)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         if not -len(self) <= index < len(self):
@@ -226,7 +300,7 @@ class SegmentationSet(Dataset[tuple[Tensor, Tensor]]):
 
         Masks of their own size must be of one size to be one batch.
         """
-        images, masks = self._read(indices)
+        images, masks = self.unchanged(indices)
         if self._augment is not None:
             changed = [
                 self._augment(image, mask, self.epoch, int(index))
@@ -235,7 +309,13 @@ class SegmentationSet(Dataset[tuple[Tensor, Tensor]]):
             images, masks = (torch.stack(part) for part in zip(*changed, strict=True))
         return self.normalisation(images), masks.long()
 
-    def _read(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
+    def unchanged(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
+        """Images, uint8 or float32, and masks, uint8, as :meth:`tensors` has them before augmentation and numbers."""
+        if self._cutter is not None:
+            pictures = whole_pictures(self.source)
+            patches = [self._cutter.patch(pictures, self.seed, self.epoch, int(index)) for index in indices]
+            images, masks = zip(*patches, strict=True)
+            return torch.stack(images), torch.stack(masks)
         if not self.draws:
             return self.source.read(indices)
         pairs = []
@@ -244,6 +324,19 @@ class SegmentationSet(Dataset[tuple[Tensor, Tensor]]):
                 pairs.append(self.source.read([int(index)]))
         images, masks = zip(*pairs, strict=True)
         return torch.cat(images), torch.cat(masks)
+
+
+def _decoded_bytes(source: Source) -> int | None:
+    if isinstance(source, Chosen | AtImageSize):
+        return _decoded_bytes(source.source)
+    if isinstance(source, Joined):
+        parts = [_decoded_bytes(part) for part in source.sources]
+        return None if None in parts else sum(part or 0 for part in parts)
+    if isinstance(source, InMemory | OwnMasks | OwnSizes):
+        return sum(part.nbytes for part in (*source.images, *source.masks))
+    if isinstance(source, Mapped):
+        return source.decoded_bytes
+    return None
 
 
 @dataclass(frozen=True)
@@ -257,7 +350,8 @@ class Splits:
         n_classes: number of classes, background included.
         ignore_index: the mask value that loss and metrics leave out; None where no pixel is left out.
         class_names: one for each class.
-        image_size: height and width in pixels of validation and test images; their masks may have a size of their own.
+        image_size: height and width in pixels of training images, and of validation and test images too unless those
+            are whole pictures; masks may have a size of their own.
         label_groups: classes whose F1 is also reported merged, by the name of the group.
         left_out: classes that mIoU and the mean F1 leave out.
     """
@@ -276,6 +370,14 @@ class Splits:
         """The same data set, its validation images among the training images too."""
         source = Joined((self.train.source, self.val.at_image_size().source))
         return replace(self, train=self.train.with_source(source))
+
+    @property
+    def n_val_areas(self) -> float:
+        """How many images of :attr:`image_size` have as many pixels as the validation images."""
+        if not self.val.whole:
+            return len(self.val)
+        height, width = self.image_size
+        return sum(h * w for h, w in self.val.mask_sizes or ()) / (height * width)
 
     def tested(self) -> Self:
         """The same data set, its test split in the place of the validation split."""

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from autorf.data.declared_classes import DeclaredClasses
 from autorf.data.fold_spec import Foldable
 from autorf.data.mask_table import IGNORED, Colours, MaskTable, MaskValue, Rgb, Values, ordered
+from autorf.data.patch_spec import PictureFiles
 from autorf.data.picture_spec import Pictures
 from autorf.specification import ImageSize, Number, PositiveFloat, PositiveInt, Specification, WholeNumber
 
@@ -165,7 +166,7 @@ class DigitsData(Specification):
         return self.canvas or self.image_size
 
 
-class FolderData(DeclaredClasses, Foldable):
+class FolderData(PictureFiles, DeclaredClasses, Foldable):
     """Images and masks of your own.
 
     Layout: ``root/train/images``, ``root/train/masks``, likewise ``val`` and, where there is one, ``test``. Without
@@ -248,6 +249,12 @@ class FolderData(DeclaredClasses, Foldable):
         return self
 
     @model_validator(mode="after")
+    def _check_rare_classes(self) -> Self:
+        if self.patches is not None:
+            self.patches.rare_classes(self.class_names)
+        return self
+
+    @model_validator(mode="after")
     def _check_channels(self) -> Self:
         if self.channels not in (None, 3) and self.normalise == "imagenet":
             raise ValueError(f"normalise: imagenet is for red, green and blue, not for {self.channels} channels")
@@ -304,7 +311,7 @@ class FolderData(DeclaredClasses, Foldable):
         return IGNORED if self.ignore_values or self.ignore_colors else self.ignore_index
 
 
-class CamVidData(Specification):
+class CamVidData(PictureFiles):
     """CamVid's street scenes in the layout of the SegNet tutorial: 11 classes, unlabelled pixels ignored.
 
     Layout: ``root/train`` and ``root/trainannot``, likewise ``val`` and ``test``.
@@ -332,7 +339,7 @@ class CamVidData(Specification):
     digest_gb: DigestGb = 2.0
 
 
-class FassegData(Foldable):
+class FassegData(PictureFiles, Foldable):
     """FASSEG's frontal faces: background, hair, skin, eyes, nose and mouth.
 
     Layout: ``root/train/images``, ``root/train/labels``, likewise ``test``; masks hold classes 0 to 5.

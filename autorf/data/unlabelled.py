@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from autorf.data.decoding import Decoder
+from autorf.data.mapped import Mapped
 from autorf.data.names import check_file, on_disk, shown
 from autorf.data.pairs import IMAGE_SUFFIXES
 from autorf.data.reading import MEMORY_BOUND, OnDisk
@@ -42,6 +43,8 @@ def _images(source: Source, indices: Sequence[int]) -> Tensor:
     if isinstance(source, Joined):
         places = [source.place(index) for index in indices]
         return torch.cat([_images(part, [index]) for part, index in places])
+    if isinstance(source, Mapped):
+        return source.images_of(indices)
     if isinstance(source, OnDisk):
         return torch.stack([source.decoder.picture(source.pairs[index].image) for index in indices])
     # A source of others gives image and mask together; of the latter nothing is kept.

@@ -10,6 +10,7 @@ from autorf.deployment.export_model import Exported, written
 from autorf.deployment.retrain import RETRAINED, chosen_trial, study_spec
 from autorf.deployment.study_code import with_code_of
 from autorf.driver.search import check_writable
+from autorf.errors import InputError
 from autorf.files import check_output
 from autorf.own_code.importing import importable
 from autorf.running.runner import trained_model

@@ -10,13 +10,13 @@ import autorf
 from autorf.advice.tiling import tiling
 from autorf.data import load
 from autorf.data.loading import labels_of
-from autorf.deployment.native_scale import RawScores
 from autorf.deployment.recipe import Recipe, read_recipe
 from autorf.errors import InputError
 from autorf.fields import receptive_field
 from autorf.study.spec import StudySpec
 from autorf.surgery.sidecar import read_sidecar
 from autorf.surgery.storage import SIDECAR
+from autorf.training.native_scale import RawScores
 
 
 def facts_of(model: nn.Module, size: tuple[int, int], channels: int) -> dict[str, Any]:

@@ -134,7 +134,7 @@ def text(card: Card) -> str:
     chosen = "the first" if card.with_val or card.folds else "the best on the validation split"
     several += f"; the model here is that of seed {card.seeds[0]}, {chosen}"
     trained = f"seed {card.seeds[0]}" if len(card.seeds) == 1 else several
-    images = "training and validation" if card.with_val else "training"
+    images, kind = "training and validation" if card.with_val else "training", _kind_of_image(card)
     chosen_on = "validation split" if card.folds is None else f"training images, cross-validated in {card.folds} folds"
     folds = "" if card.folds is None else " (all folds: nothing validated this model)"
     return f"""# {card.spec.model.name}, {card.setting}
@@ -159,7 +159,7 @@ Output: class scores `(N, {len(card.class_names)}, H, W)`.
 
 ## Training
 
-{_length(card)} on {card.n_train} {images} images of `{card.spec.data.name}`{folds}, {trained}; {card.parameters:,}
+{_length(card)} on {card.n_train} {images} {kind} of `{card.spec.data.name}`{folds}, {trained}; {card.parameters:,}
 parameters, {card.train_seconds:.0f} s{_fixed_words(card)}.
 
 {_metric_words(card)}
@@ -179,6 +179,11 @@ def _plain_words(card: Card) -> str:
         "Without autorf, by the network's own library, the dilation of every layer in `pattern.json`:\n\n"
         f"```python\n{lines}```\n\n"
     )
+
+
+def _kind_of_image(card: Card) -> str:
+    patches = getattr(card.spec.data, "patches", None)
+    return "images" if patches is None else f"patches of {patches.size[0]} x {patches.size[1]} pixels"
 
 
 def _input_words(card: Card) -> str:

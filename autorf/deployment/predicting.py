@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -18,10 +19,11 @@ from autorf.deployment.predictor import Prediction, Predictor
 from autorf.errors import InputError
 from autorf.files import check_output, write_atomically
 from autorf.metrics import Scores, confusion, scores
+from autorf.reporting.pictures import heat
 
 OWN_SCALE, TRAINING_SCALE = "pictures' own size", "size of training"
 
-COLOUR, OVERLAY, PROBABILITIES = "color", "overlay", "probabilities"
+COLOUR, OVERLAY, PROBABILITIES, MAPS, MAP_PICTURES = "color", "overlay", "probabilities", "maps", "maps_color"
 """Folders of what is written beside the masks."""
 
 
@@ -33,11 +35,13 @@ class Wishes:
         colour: the classes in their colours.
         overlay: these over the picture.
         probabilities: those of every class, ``(n_classes, H, W)`` float32.
+        maps: the scale or dilation of every pixel, ``(H, W)`` float32, and a picture of it, dark where it is least.
     """
 
     colour: bool = False
     overlay: bool = False
     probabilities: bool = False
+    maps: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,9 @@ def _outputs(folder: Path, stem: str, wishes: Wishes) -> dict[str, Path]:
         outputs[OVERLAY] = folder / OVERLAY / f"{stem}.png"
     if wishes.probabilities:
         outputs[PROBABILITIES] = folder / PROBABILITIES / f"{stem}.npy"
+    if wishes.maps:
+        outputs[MAPS] = folder / MAPS / f"{stem}.npy"
+        outputs[MAP_PICTURES] = folder / MAP_PICTURES / f"{stem}.png"
     return outputs
 
 
@@ -157,7 +164,7 @@ def predict_files(
     for task in planned:
         try:
             check_file(task.picture)
-            prediction = predictor(task.picture, probabilities=wishes.probabilities)
+            prediction = predictor(task.picture, probabilities=wishes.probabilities, map=wishes.maps)
             _write(prediction, task, predictor)
             report.predicted += 1
             report.in_tiles += prediction.in_tiles
@@ -176,6 +183,8 @@ def _write(prediction: Prediction, task: Task, predictor: Predictor) -> None:
         COLOUR: lambda: _png(coloured(prediction.classes, recipe.colours)),
         OVERLAY: lambda: _png(overlaid(prediction.pixels, prediction.classes, recipe.colours)),
         PROBABILITIES: lambda: _npy(prediction.probabilities),
+        MAPS: lambda: _npy(prediction.map),
+        MAP_PICTURES: lambda: _png(_heat(prediction.map)),
     }
     for kind, path in task.outputs.items():
         write_atomically(path, contents[kind]())
@@ -191,6 +200,12 @@ def _npy(values: Any) -> bytes:
     stream = BytesIO()
     np.save(stream, values, allow_pickle=False)
     return stream.getvalue()
+
+
+def _heat(map: NDArray[np.float32] | None) -> NDArray[np.uint8]:
+    """From the picture's least value, dark, to its largest, bright: ``(H, W, 3)``."""
+    assert map is not None, "a model without maps was refused"
+    return heat(map, (float(map.min()), float(map.max())))
 
 
 def _count(prediction: Prediction, file: Path, predictor: Predictor, report: Report) -> None:

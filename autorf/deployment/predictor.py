@@ -14,16 +14,18 @@ from autorf.data.decoding import Pixels, numbers_of
 from autorf.data.names import shown
 from autorf.data.python_sets import resized_item
 from autorf.data.segmentation_set import resized_masks
-from autorf.deployment.native_scale import is_out_of_memory, scores_at_scale, tile_plan
 from autorf.deployment.recipe import Recipe, needs_code, read_recipe
 from autorf.errors import InputError
+from autorf.methods import AdaptiveModule
 from autorf.ops._arguments import check_path
 from autorf.own_code.code import OwnCode, read_code
 from autorf.own_code.importing import importable
 from autorf.own_code.reference import Reference, parse_reference
 from autorf.surgery.sidecar import read_sidecar
 from autorf.surgery.storage import SIDECAR
+from autorf.training.native_scale import AtScale, is_out_of_memory, scores_at_scale, tile_plan
 from autorf.training.outputs import predicted_classes, raw_scores, resized
+from autorf.training.pixel_maps import pixel_map
 
 Classes = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -41,6 +43,9 @@ class Prediction:
         probabilities: of every class, ``(n_classes, H, W)`` float32, where they were asked for.
         in_tiles: whether the picture was cut into tiles.
         scores: ``(1, n_classes, h, w)``, as the model gives them, on its device.
+        map: the scale or dilation of every pixel, ``(H, W)`` float32, the mean over the layers that have one, where it
+            was asked for and the method has one.
+        map_name: what that holds: ``scale`` or ``dilation``.
     """
 
     picture: Path
@@ -49,6 +54,8 @@ class Prediction:
     scores: Tensor
     probabilities: NDArray[np.float32] | None = None
     in_tiles: bool = False
+    map: NDArray[np.float32] | None = None
+    map_name: str | None = None
 
 
 class Predictor:
@@ -59,7 +66,7 @@ class Predictor:
         code: a file or folder with the code of a ``python:`` network; None for the working directory.
         device: such as ``cpu`` or ``cuda``; None for an accelerator where there is one.
         tile: side in pixels of the tiles that large pictures are cut into where the model sees them at their own scale
-            (``fit: crop``); None for a usual one.
+            (``fit: crop``, ``patches``); None for a usual one.
         accept_code_change: build the network by code that is no longer the one it was trained with.
 
     Raises:
@@ -89,7 +96,7 @@ class Predictor:
         with importable(own):
             model = self.recipe.load(folder)
             self._plan = None
-            if recipe.fit == "crop":
+            if recipe.fit != "resize":
                 self._plan = tile_plan(model, recipe.image_size, recipe.channels, tile)
             elif tile is not None:
                 raise InputError(
@@ -100,16 +107,22 @@ class Predictor:
         self._decoder, self._normalisation = recipe.decoder, recipe.normalisation
 
     @property
+    def has_map(self) -> bool:
+        """Whether the model has a field of its own for every pixel."""
+        return any(isinstance(module, AdaptiveModule) and module.map_name for module in self._model.modules())
+
+    @property
     def tiling(self) -> str | None:
         """What becomes of pictures larger than a tile."""
         return None if self._plan is None else self._plan.words
 
-    def __call__(self, picture: str | Path, *, probabilities: bool = False) -> Prediction:
+    def __call__(self, picture: str | Path, *, probabilities: bool = False, map: bool = False) -> Prediction:
         """The classes of one picture.
 
         Args:
             picture: the file.
             probabilities: give those too.
+            map: give the pixels' own scales or dilations too, where the model has them.
 
         Raises:
             InputError: naming a file that cannot be read, or is too large for the device's memory.
@@ -117,13 +130,23 @@ class Predictor:
         picture = Path(picture)
         pixels = self._decoder.pixels(picture)
         with self._computing(picture):
-            scores, filled, in_tiles = self._scores(pixels)
             size = pixels.shape[0], pixels.shape[1]
-            classes = _classes(scores, filled or size)[: size[0], : size[1]]
+            seen = self._seen(pixels, size, with_map=map)
+            classes = _numbers(seen.classes(size), seen.scores.shape[1])
+            own = seen.map_at(size)
+            prediction = Prediction(
+                picture,
+                classes,
+                pixels,
+                seen.scores,
+                in_tiles=seen.in_tiles,
+                map=None if own is None else own[0].cpu().numpy(),
+                map_name=None if seen.map is None else seen.map.name,
+            )
             if not probabilities:
-                return Prediction(picture, classes, pixels, scores, in_tiles=in_tiles)
-            enlarged = resized(scores.float(), filled or size)[0, :, : size[0], : size[1]]
-            return Prediction(picture, classes, pixels, scores, enlarged.softmax(0).cpu().numpy(), in_tiles)
+                return prediction
+            enlarged = resized(seen.scores.float(), seen.filled)[0, :, : size[0], : size[1]]
+            return replace(prediction, probabilities=enlarged.softmax(0).cpu().numpy())
 
     def at_training_size(self, prediction: Prediction, truth: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
         """Predicted and true classes, ``(1, H, W)`` each, as the study's validation has them where it scores there.
@@ -150,12 +173,17 @@ class Predictor:
             return resized_masks(torch.from_numpy(truth)[None], self.recipe.image_size)[0]
         return torch.from_numpy(self._decoder.fitted_classes(truth))
 
-    def _scores(self, pixels: Pixels) -> tuple[Tensor, tuple[int, int] | None, bool]:
-        """Scores as the model leaves them, the size that a filled-up picture has, and whether it was cut into tiles."""
-        if self._plan is None:
-            return raw_scores(self._model(self._fitted(pixels))), None, False
-        image = torch.from_numpy(numbers_of(pixels)).permute(2, 0, 1)[None]
-        return scores_at_scale(self._model, self._normalisation(image).to(self.device), self._plan)
+    def _seen(self, pixels: Pixels, size: tuple[int, int], *, with_map: bool) -> AtScale:
+        """Scores as the model leaves them, of the picture filled up or resized."""
+        if self._plan is not None:
+            image = torch.from_numpy(numbers_of(pixels)).permute(2, 0, 1)[None]
+            return scores_at_scale(
+                self._model, self._normalisation(image).to(self.device), self._plan, with_map=with_map
+            )
+        scores = raw_scores(self._model(self._fitted(pixels)))
+        own = pixel_map(self._model, 1, self.recipe.image_size) if with_map else None
+        # Scores and map are enlarged from the training's size to the picture's.
+        return AtScale(scores, size, False, own)
 
     def _fitted(self, pixels: Pixels) -> Tensor:
         """``(1, C, H, W)``, as a validation image is."""
@@ -199,7 +227,7 @@ def predict(
         code: a file or folder with the code of a ``python:`` network; None for the working directory.
         device: such as ``cpu`` or ``cuda``; None for an accelerator where there is one.
         tile: side in pixels of the tiles that large pictures are cut into where the model sees them at their own scale
-            (``data.fit: crop``); None for a usual one.
+            (``data.fit: crop``, ``data.patches``); None for a usual one.
 
     Returns:
         Of each picture its ``classes`` ``(H, W)`` and, where they were asked for, its ``probabilities``
@@ -224,20 +252,8 @@ def predict(
     return (predictor(file, probabilities=probabilities) for file in files)
 
 
-def _classes(scores: Tensor, size: tuple[int, int]) -> Classes:
-    """The class of the highest score at every pixel, ``(H, W)``, one class after the other.
-
-    All of them at a large picture's size may take many times the memory of the picture.
-    """
-    n_classes = scores.shape[1]
-    best, chosen = resized(scores[:, :1], size)[0, 0], torch.zeros(size, dtype=torch.int32, device=scores.device)
-    best = best.clone()
-    for number in range(1, n_classes):
-        score = resized(scores[:, number : number + 1], size)[0, 0]
-        higher = score > best
-        chosen.masked_fill_(higher, number)
-        torch.where(higher, score, best, out=best)
-    numbers = chosen.cpu().numpy()
+def _numbers(classes: Tensor, n_classes: int) -> Classes:
+    numbers = classes.cpu().numpy()
     return numbers.astype(np.uint8) if n_classes <= _MOST_OF_A_BYTE else numbers.astype(np.uint16)
 
 

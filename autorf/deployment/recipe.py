@@ -8,11 +8,12 @@ from torch import nn
 
 from autorf.data import DataSpec, FolderData, Pictures, PythonData, Splits, channels_of
 from autorf.data.class_colours import palette
-from autorf.data.decoding import Decoder
+from autorf.data.decoding import Decoder, Fit
 from autorf.data.folder import number_kind
 from autorf.data.loading import labels_of
 from autorf.data.mask_table import MaskTable
 from autorf.data.normalisation import Normalisation
+from autorf.data.patch_spec import PictureFiles
 from autorf.errors import InputError
 from autorf.files import write_atomically
 from autorf.networks.spec import ModelSpec
@@ -43,8 +44,9 @@ class Recipe(Specification):
         left_out: classes that mIoU and the mean F1 leave out.
         colours: red, green and blue of every class.
         channels: of the images.
-        image_size: height and width in pixels of the training images.
-        fit: how pictures are brought to that: ``resize``, or ``crop``, which keeps their scale.
+        image_size: height and width in pixels of the training images, or of patches of them.
+        fit: how pictures are brought to that: ``resize``; or ``crop`` and ``whole``, which keep their scale: models
+            that were trained on the pictures' middles, and on patches of them.
         resampling: who resizes: ``pillow`` for files, ``torch`` for items of the user's own data set.
         score_at: the scale at which the study scores: that of the training images, or of the masks.
         mean, std: of every channel.
@@ -65,7 +67,7 @@ class Recipe(Specification):
     colours: tuple[Colour, ...]
     channels: PositiveInt
     image_size: ImageSize
-    fit: Literal["resize", "crop"]
+    fit: Fit
     resampling: Literal["pillow", "torch"]
     score_at: Literal["training", "mask"]
     mean: tuple[Number, ...]
@@ -91,7 +93,7 @@ class Recipe(Specification):
             colours=_colours(data, len(labels.class_names)),
             channels=channels_of(data),
             image_size=data.image_size,
-            fit=getattr(data, "fit", "resize"),
+            fit=_fit(data),
             resampling="torch" if isinstance(data, PythonData) else "pillow",
             score_at=data.score_at,
             mean=normalisation.mean,
@@ -163,6 +165,13 @@ def read_recipe(folder: Path) -> Recipe:
 def needs_code(recipe: Recipe) -> bool:
     """Whether the user's own code builds the network."""
     return is_reference(recipe.model.name)
+
+
+def _fit(data: DataSpec) -> Fit:
+    if isinstance(data, PictureFiles) and data.patches is not None:
+        return "whole"
+    fit: Fit = getattr(data, "fit", "resize")
+    return fit
 
 
 def _colours(data: DataSpec, n_classes: int) -> tuple[Colour, ...]:

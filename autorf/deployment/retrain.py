@@ -10,6 +10,7 @@ from typing import Any
 
 from autorf.comparison import compare_studies, results_of
 from autorf.data import Splits, load
+from autorf.data.cache_place import cache_folder
 from autorf.data.fold_spec import folds_of
 from autorf.deployment.found_field import with_found_field
 from autorf.deployment.measuring import measured
@@ -200,6 +201,7 @@ def retrain(
     """
     store = open_store(root, study)
     spec = with_code_of(store, study_spec(store), code_folder, accept=accept_code_change)
+    spec = spec.with_cache(cache_folder(root))
     with importable(spec.code):
         return _retrained(store, spec, root, options, force=force, quiet=quiet)
 
@@ -213,7 +215,7 @@ def _retrained(store: Store, spec: StudySpec, root: Path, options: Options, *, f
         raise InputError("--with-val: with data.folds every image is trained on; leave it out")
     configuration, seeds, note = _configuration_and_seeds(record, options)
     spec = _stripped(spec, options)
-    splits = load(spec.data)
+    splits = load(spec.data, cache=spec.cache)
     note = _joined(note, same_images(store, spec.data, root))
     spec = counted(spec, len(splits.train), f"study {store.name}")
     check_writable(target.parent)
@@ -338,7 +340,7 @@ def _card(study: str, record: Record, jobs: Sequence[Job], splits: Splits, optio
         folds=folds,
         fixed=_is_fixed(record, jobs[0]),
         full_budget=options.epochs is None,
-        n_train=_n_train(jobs[0], splits) + (len(splits.val) if options.with_val else 0),
+        n_train=_n_train(jobs[0], splits, options),
         split=split,
         metrics=measured(evidence, splits),
         multiscale=measured(fused, splits),
@@ -350,10 +352,11 @@ def _card(study: str, record: Record, jobs: Sequence[Job], splits: Splits, optio
     )
 
 
-def _n_train(job: Job, splits: Splits) -> int:
+def _n_train(job: Job, splits: Splits, options: Options) -> int:
     """How many training images the job has: its settings may leave it fewer than its study has."""
     data = job.trial_spec.data
-    return len(splits.train if data == job.spec.data else load(data).train)
+    own = splits if data == job.spec.data else load(data, cache=job.spec.cache)
+    return len((own.val_joined() if options.with_val else own).train)
 
 
 def _evidence(job: Job, split: str, *, multiscale: bool = False) -> Evidence:

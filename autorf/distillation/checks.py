@@ -10,6 +10,7 @@ import torch
 
 from autorf.data import DataSpec, channels_of
 from autorf.data.normalisation import Normalisation
+from autorf.data.patch_spec import PictureFiles
 from autorf.deployment.model_card import FIGURES
 from autorf.distillation.images import StageImages
 from autorf.distillation.stage import check_training
@@ -49,6 +50,11 @@ def check(spec: StudySpec, distill: DistillSpec, images: StageImages) -> Kept:
     check_training(spec.training)
     if spec.executor.kind != "local":
         raise InputError(f"executor.kind: {spec.executor.kind}: stages run on this machine; give local")
+    if isinstance(spec.data, PictureFiles) and spec.data.patches is not None:
+        raise InputError(
+            "data.patches: a distillation's teacher and student see the same images in every epoch, and patches are "
+            "others each time; leave patches out"
+        )
     names = images.splits.class_names
     _check_weights(distill, names)
     _check_top_k(distill, spec.data)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from autorf.data import load
+from autorf.data.cache_place import cache_folder
 from autorf.data.unlabelled import picture_files
 from autorf.distillation.checks import Kept, check
 from autorf.distillation.images import StageImages, stage_images
@@ -71,6 +72,7 @@ def distill(spec: StudySpec, source: str, root: Path, *, force: bool = False, qu
         InputError: for anything wrong with the study file, its data or its networks, before anything is trained.
         KeyboardInterrupt: on Ctrl-C.
     """
+    spec = spec.with_cache(cache_folder(root))
     if spec.distill is None:
         raise InputError(
             f"{source}: has no section distill, which says what the teacher is; the built-in study distill_digits has"
@@ -100,6 +102,11 @@ def _request(spec: StudySpec, settings: DistillSpec) -> dict[str, Any]:
     """What the results depend on; more seeds only add to them."""
     plain = spec.model_dump(mode="json", include={"data", "model", "training", "distill"})
     plain["training"].pop("seeds")
+    plain["training"].pop("loader_workers")
+    plain["data"].pop("cache_gb", None)
+    if plain["data"].get("patches", "") is None:
+        # As those have it that were begun before there were patches.
+        del plain["data"]["patches"]
     plain["distill"].pop("cache_gb")
     weights = settings.teacher.model.weights
     folder = None if settings.unlabelled is None else settings.unlabelled.folder
@@ -148,7 +155,7 @@ def _stored(target: Path, spec: StudySpec) -> Table | None:
 
 
 def _distilled(spec: StudySpec, settings: DistillSpec, target: Path, quiet: bool) -> Outcome:
-    images = stage_images(load(spec.data), spec.data, settings.unlabelled)
+    images = stage_images(load(spec.data, cache=spec.cache), spec.data, settings.unlabelled)
     kept = check(spec, settings, images)
     write_atomically(target / _REQUEST, json.dumps(_request(spec, settings)))
     steps = lengths(spec, settings, len(images.splits.train), len(images.unlabelled or ()))

@@ -39,7 +39,7 @@ def _run_stage(job: StageJob, report: Report, stopped: Callable[[], bool]) -> Tr
     spec = job.spec
     torch.set_num_threads(spec.training.threads)
     memory = PeakMemory()
-    images = stage_images(splits_of(spec.data), spec.data, job.distill.unlabelled)
+    images = stage_images(splits_of(spec), spec.data, job.distill.unlabelled)
     module = _module(job, images.splits)
     loader = stage_loader(job, _training_set(job, images), images.splits) if job.trained else None
     return fitted(job, module, loader, report, stopped, memory)

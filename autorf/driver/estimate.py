@@ -34,8 +34,8 @@ class Estimate:
     eval_seconds: float
     memory_mb: int
 
-    def trial_seconds(self, training: TrainingSpec, n_train: int, n_val: int) -> float:
-        """Of a whole training and its validations."""
+    def trial_seconds(self, training: TrainingSpec, n_train: int, n_val: float) -> float:
+        """Of a whole training and its validations, of pictures that amount to ``n_val`` images."""
         images = training.epochs * n_train if training.steps is None else training.steps * training.batch_size
         return images * self.train_seconds + training.validations * n_val * self.eval_seconds
 
@@ -60,7 +60,7 @@ def estimates(spec: StudySpec, trials: Iterable[Trial], splits: Splits) -> dict[
 
 def _splits(own: StudySpec, spec: StudySpec, splits: Splits) -> Splits:
     """The data as a trial sees it, read anew where its images have another size."""
-    return splits if own.data.image_size == spec.data.image_size else load(own.data)
+    return splits if own.data.image_size == spec.data.image_size else load(own.data, cache=own.cache)
 
 
 def study_seconds(seconds: Sequence[float], workers: int) -> float:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
+from autorf.data.cache_place import cache_folder
 from autorf.driver.beyond_the_image import BeyondTheImage
 from autorf.driver.first_steps import NOTE, take_first_steps, untried
 from autorf.driver.listeners import Listeners, MirrorListener
@@ -80,7 +81,7 @@ def search(
     check_name(folder)
     check_address(spec.executor)
     defaults = beginning(root, spec)
-    spec = defaults.completed(scored(spec, source))
+    spec = defaults.completed(scored(spec, source)).with_cache(cache_folder(root))
     existing = _existing(spec, folder)
     changed = None if existing is None else check_code(existing, spec.code, accept=accept_code_change)
     with ExitStack() as ended:

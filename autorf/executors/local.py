@@ -1,5 +1,6 @@
 """Worker processes on this machine."""
 
+import atexit
 import errno
 import multiprocessing
 import os
@@ -44,6 +45,8 @@ class LocalExecutor:
         self._run_trial = run_trial
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Worker] = []
+        # Before the interpreter waits for processes that are no daemons.
+        atexit.register(self.close)
 
     def submit(self, job: Job) -> None:
         """Give ``job`` to an idle worker, started when needed."""
@@ -78,6 +81,7 @@ class LocalExecutor:
 
     def close(self) -> None:
         """Terminate every worker."""
+        atexit.unregister(self.close)
         for worker in self._workers:
             worker.process.terminate()
         for worker in self._workers:
@@ -111,7 +115,8 @@ class LocalExecutor:
 
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=_work, args=(theirs, self._run_trial), daemon=True)
+        # A daemon could have no processes of its own that prepare its batches; it ends with its parent all the same.
+        process = self._context.Process(target=_work, args=(theirs, self._run_trial), daemon=False)
         with held_back():
             process.start()
         # Only with this end closed here does the worker's death close the pipe.

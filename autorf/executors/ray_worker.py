@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from autorf.data.cache_place import node_cache
 from autorf.executors.base import Failure, Kind, Payload, RunTrial
 from autorf.executors.local import default_runner, failure_reason
 from autorf.executors.processes import Processes
@@ -33,6 +34,7 @@ def config_of(job: Job) -> dict[str, Any]:
         "n_train": job.spec.n_train,
         "code": None if job.spec.code is None else job.spec.code.to_json(),
         "folder": str(job.folder.resolve()),
+        "cache": None if job.spec.cache is None else str(job.spec.cache),
         "rungs": list(job.rungs),
         "reached": job.reached,
         "reported": list(job.reported),
@@ -41,10 +43,10 @@ def config_of(job: Job) -> dict[str, Any]:
     }
 
 
-def _job_from(config: dict[str, Any], folder: Path) -> Job:
+def _job_from(config: dict[str, Any], folder: Path, cache: Path | None = None) -> Job:
     code = None if config["code"] is None else OwnCode.from_json(config["code"])
     kind = study_class(config["spec"])
-    spec = kind.model_validate(config["spec"]).with_n_train(config["n_train"]).with_code(code)
+    spec = kind.model_validate(config["spec"]).with_n_train(config["n_train"]).with_code(code).with_cache(cache)
     rungs = tuple(config["rungs"])
     own = config["row"], config["key"], config["configuration"], config["seed"]
     reported = tuple(config["reported"])
@@ -63,16 +65,19 @@ def make_trainable(run_trial: RunTrial | None, file_server: Any, probe: Path | N
     from ray import tune
 
     def process(config: dict[str, Any], mailbox: Any = None) -> None:
+        cache = None if config["cache"] is None else Path(config["cache"])
         sees = file_server is None or (probe is not None and probe.exists())
         if Path(config["started_in"]).is_dir():
             # Paths in a study file are relative to where the search was started.
             os.chdir(config["started_in"])
         if sees:
-            _run(_job_from(config, Path(config["folder"])), run_trial, None, mailbox)
+            _run(_job_from(config, Path(config["folder"]), cache), run_trial, None, mailbox)
             return
+        # The trial's folder goes with it, and the next trial wants the pictures again.
+        cache = None if cache is None else node_cache()
         away = Scratch(Path(tempfile.gettempdir()), "autorf-trial-")
         try:
-            _run(_job_from(config, away.path), run_trial, file_server, mailbox)
+            _run(_job_from(config, away.path, cache), run_trial, file_server, mailbox)
         finally:
             away.remove()
 

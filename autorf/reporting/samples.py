@@ -99,7 +99,8 @@ def _position(evidence: Evidence, index: int) -> int:
 
 
 def _fraction_right(prediction: NDArray[np.int16], truth: NDArray[np.int16], ignored: int | None) -> float:
-    counted = np.ones_like(truth, dtype=bool) if ignored is None else truth != ignored
+    # What a small picture was filled up with is below 0.
+    counted = truth >= 0 if ignored is None else (truth >= 0) & (truth != ignored)
     return float((prediction == truth)[counted].mean()) if counted.any() else 0.0
 
 

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from autorf.data.class_colours import class_colour
 from autorf.data.colouring import coloured, shown_colours
 from autorf.data.data_set import Labels
 from autorf.errors import InputError, shown_place
 from autorf.files import write_atomically
 from autorf.reporting.blocks import Block, Code, Column, Line, Samples, Section, Table, table
 from autorf.reporting.page import Page, rendered, today
-from autorf.reporting.pictures import class_colour
 from autorf.reporting.samples import Panel, SampleRow, photo
 from autorf.reporting.summary import Fact
 from autorf.reporting.words import NONE, percent, plural, short

@@ -13,10 +13,11 @@ from torch.nn import functional
 
 from autorf.data import Splits
 from autorf.data.normalisation import Normalisation
-from autorf.methods import AdaptiveModule
 from autorf.metrics import confusion
 from autorf.running.evidence import Evidence
+from autorf.training.module import SegmentationModule
 from autorf.training.parallel import joined, own_shard
+from autorf.training.pixel_maps import pixel_map
 
 N_SAMPLES = 6
 SAMPLE_SIDE = 256
@@ -80,26 +81,23 @@ class EvidenceCollector(lightning.Callback):
             map = None if maps is None else maps[index]
             self._count(mask[index], prediction[index], map)
             if self._seen in self._wanted:
-                self._samples.append(
-                    _sample(image[index], mask[index], prediction[index], map, self.splits.val.normalisation)
-                )
+                shown = (image[index], mask[index], prediction[index], map)
+                if self.splits.val.whole:
+                    shown = _middle(*shown, self.splits.image_size)
+                self._samples.append(_sample(*shown, self.splits.val.normalisation))
             self._seen += 1
 
     def _maps(self, model: nn.Module, mask: Tensor) -> Tensor | None:
         """``(N, H, W)`` float32: the mean over per-pixel layers of their last maps; None where there is none."""
-        named = [
-            (module.map_name, map.float())
-            for module in model.modules()
-            if isinstance(module, AdaptiveModule) and (map := module.pixel_map()) is not None and len(map) == len(mask)
-        ]
-        if not named:
+        if isinstance(model, SegmentationModule) and self.splits.val.whole:
+            # What layers noted last is of a picture's last tile.
+            own = model.picture_map
+        else:
+            own = pixel_map(model, len(mask), (mask.shape[1], mask.shape[2]))
+        if own is None:
             return None
-        self._map_name, maps = named[0][0], [map for _, map in named]
-        size = mask.shape[1:]
-        total = torch.zeros(len(mask), *size, device=maps[0].device)
-        for map in maps:
-            total += functional.interpolate(map, size, mode="bilinear", align_corners=False)[:, 0]
-        return (total / len(maps)).cpu()
+        self._map_name = own.name
+        return own.values.cpu()
 
     def _count(self, mask: Tensor, prediction: Tensor, map: Tensor | None) -> None:
         matrix = confusion(prediction, mask, self.splits.n_classes, self.splits.ignore_index)
@@ -171,6 +169,22 @@ def objects(
         sums = np.full(count, np.nan) if map is None else np.bincount(members, weights=map[inside], minlength=count)
         rows.append(np.column_stack([np.full(count, of_class), area, hits, sums / area]))
     return np.concatenate(rows)
+
+
+def _middle(
+    image: Tensor, mask: Tensor, prediction: Tensor, map: Tensor | None, size: tuple[int, int]
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """The middle of a whole picture, of the training images' size, so that fields are drawn to scale in it.
+
+    A smaller picture is filled up at the bottom and on the right, with the mean colour and with -1 for no class.
+    """
+
+    def cut(part: Tensor, filling: int) -> Tensor:
+        top, left = (max(0, (side - length) // 2) for side, length in zip(part.shape[-2:], size, strict=True))
+        kept = part[..., top : top + size[0], left : left + size[1]]
+        return functional.pad(kept, (0, size[1] - kept.shape[-1], 0, size[0] - kept.shape[-2]), value=filling)
+
+    return cut(image, 0), cut(mask, -1), cut(prediction, -1), None if map is None else cut(map, 0)
 
 
 def _sample(

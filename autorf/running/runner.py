@@ -1,6 +1,7 @@
 """Run one trial: build, adapt, train, measure."""
 
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from autorf.data import DataSpec, Splits, channels_of, load
+from autorf.data import DataSpec, SegmentationSet, Splits, channels_of, load
 from autorf.errors import SearchWarning
 from autorf.networks import build
 from autorf.networks.checkpoint import notes_kept
@@ -31,7 +32,7 @@ from autorf.study.spec import StudySpec
 from autorf.study.trial import Trial, spec_of
 from autorf.surgery import adapt, advance, learned_values, save
 from autorf.surgery import load as load_model
-from autorf.training.batches import loader
+from autorf.training.batches import loader, usual_workers
 from autorf.training.callback import ReceptiveFieldCallback
 from autorf.training.checkpoint import EpochCheckpoint, SafetensorsIO
 from autorf.training.early_stop import EarlyStop
@@ -80,7 +81,7 @@ def _run(job: Job, report: Report, stopped: Callable[[], bool], processes: Mappi
     spec = job.trial_spec
     torch.set_num_threads(spec.training.threads)
     memory = PeakMemory()
-    splits = splits_of(spec.data)
+    splits = splits_of(spec)
     if job.first_step:
         return _first_step(job, splits)
     if job.with_val:
@@ -91,7 +92,9 @@ def _run(job: Job, report: Report, stopped: Callable[[], bool], processes: Mappi
     model = trial_model(spec, job.trial, splits.class_names)
     module = SegmentationModule(model, spec.training, splits)
     period = spec.training.validate_every
-    images = loader(train, spec.training.batch_size, job.seed, shuffle=True, period=period)
+    images = loader(
+        train, spec.training.batch_size, job.seed, shuffle=True, period=period, workers=_loader_workers(spec, train)
+    )
     early_stop = _early_stop(spec, job.trial, len(train))
     return fitted(
         job, module, images if job.trial.method.trained else None, report, stopped, memory, processes, early_stop
@@ -152,6 +155,15 @@ def fitted(
     return _result(job, module, checkpoint, field, running_costs, next(iter(fused_scores), None))
 
 
+def _loader_workers(spec: StudySpec, train: SegmentationSet) -> int:
+    """Processes that prepare batches, of one trial among those that run on this machine at once."""
+    stated = spec.training.loader_workers
+    if stated is not None:
+        return stated
+    cores = len(os.sched_getaffinity(0))
+    return usual_workers(train, cores, spec.executor.workers or max(1, cores // spec.training.threads))
+
+
 def _early_stop(spec: StudySpec, trial: Trial, n_train: int) -> EarlyStop | None:
     training = spec.training
     if training.stop is None:
@@ -207,7 +219,7 @@ def evaluate(job: Job, *, test: bool = True, multiscale: bool = False) -> Eviden
 def _evaluate(job: Job, *, test: bool, multiscale: bool) -> Evidence:
     spec = job.trial_spec
     torch.set_num_threads(spec.training.threads)
-    splits = splits_of(spec.data).tested() if test else splits_of(spec.data)
+    splits = splits_of(spec).tested() if test else splits_of(spec)
     module = SegmentationModule(trained_model(spec, splits.class_names, job.folder), spec.training, splits)
     collector = MultiScaleEvaluation(splits, spec.evaluation) if multiscale else EvidenceCollector(splits)
     with warnings.catch_warnings():
@@ -288,14 +300,14 @@ def field_at_start(spec: StudySpec, trial: Trial, classes: int | Sequence[str]) 
     return FieldMeter(model, own.data.image_size)()
 
 
-def splits_of(spec: DataSpec) -> Splits:
-    """A data set, read once for all trials of a process; of own code as it is now."""
-    return _splits_by(spec, active_digest())
+def splits_of(spec: StudySpec) -> Splits:
+    """A study's data set, read once for all trials of a process; of own code as it is now."""
+    return _splits_by(spec.data, spec.cache, active_digest())
 
 
 @lru_cache(maxsize=1)
-def _splits_by(spec: DataSpec, code: str | None) -> Splits:
-    return load(spec)
+def _splits_by(data: DataSpec, cache: Path | None, code: str | None) -> Splits:
+    return load(data, cache=cache)
 
 
 def _trainer(

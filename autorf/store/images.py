@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from autorf.data import DataSpec
+from autorf.data.cache_place import DIGESTS, cache_folder
 from autorf.data.digest import DataDigest, Files, digest_of
 from autorf.data.image_changes import changes
 from autorf.errors import InputError
@@ -19,9 +20,6 @@ NOTE = "data"
 FILES = "data.json"
 """In a study's folder: each file's digest, so that a difference can be named. Nothing else rests on it."""
 
-CACHE = Path("cache") / "digests"
-"""Under the root of all studies."""
-
 
 class StudyImages:
     """What a study knows of its images, against those of today.
@@ -33,7 +31,7 @@ class StudyImages:
     """
 
     def __init__(self, store: Store, data: DataSpec, root: Path) -> None:
-        self._store, self._data, self._cache = store, data, root / CACHE
+        self._store, self._data, self._cache = store, data, cache_folder(root) / DIGESTS
         self._today: DataDigest | None = None
         self._is_older = False
 

@@ -20,7 +20,7 @@ PLACES = "model.places"
 
 MAY_CHANGE = (
     "training.seeds", "search.budget", "search.stop", "search.controls", "search.margin", "data.digest_gb",
-    "data.pictures.max_megapixels", PLACES,
+    "data.cache_gb", "data.pictures.max_megapixels", "training.loader_workers", PLACES,
 )  # fmt: skip
 """What only says how much to run or to read, or how it is judged, and may change while a study goes on."""
 

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from autorf import plugins
 from autorf.data import DataSpec
+from autorf.data.patch_spec import PictureFiles
 from autorf.errors import InputError, near_names, shown, shown_place
 from autorf.networks.spec import ModelSpec
 from autorf.own_code.code import OwnCode
@@ -212,6 +213,7 @@ class StudySpec(Specification):
     distill: DistillSpec | None = None
     _n_train: int | None = PrivateAttr(None)
     _code: OwnCode | None = PrivateAttr(None)
+    _cache: Path | None = PrivateAttr(None)
 
     @property
     def n_train(self) -> int | None:
@@ -234,6 +236,17 @@ class StudySpec(Specification):
         """The study with the user's own code that it names, for whoever runs its trials."""
         study = self.model_copy()
         study._code = code
+        return study
+
+    @property
+    def cache(self) -> Path | None:
+        """The folder that keeps decoded pictures for all trials of a machine; None for none."""
+        return self._cache
+
+    def with_cache(self, cache: Path | None) -> Self:
+        """The study whose trials keep decoded pictures in a folder, of which no file says anything."""
+        study = self.model_copy()
+        study._cache = None if cache is None else cache.absolute()
         return study
 
     def with_n_train(self, n_train: int | None) -> Self:
@@ -283,6 +296,7 @@ def _check_search(spec: StudySpec, source: str) -> None:
     _check_groups(spec, source)
     _check_classes(training, spec.data, source)
     _check_stop(spec, source)
+    _check_patches(spec, source)
     if not training.in_steps:
         _check_pruning(spec, source)
     check_seeds(spec, source)
@@ -301,6 +315,15 @@ def check_seeds(spec: StudySpec, source: str) -> None:
         raise InputError(
             f"{source}: search.budget.trials: {trials} trials are less than one configuration under "
             f"{len(training.seeds)} seeds; give at least {len(training.seeds)}"
+        )
+
+
+def _check_patches(spec: StudySpec, source: str) -> None:
+    """Raise ``InputError`` where whole pictures, which are validated in tiles, would be seen at several scales."""
+    if spec.evaluation.asked and isinstance(spec.data, PictureFiles) and spec.data.patches is not None:
+        raise InputError(
+            f"{source}: evaluation: whole pictures that are validated in tiles (data.patches) are seen at their own "
+            "scale only; leave evaluation out"
         )
 
 

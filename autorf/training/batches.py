@@ -1,6 +1,7 @@
 """Batches in an order that depends on seed and epoch only."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,13 +11,18 @@ from autorf.data import SegmentationSet
 from autorf.training.parallel import ALONE, Shard, own_shard
 from autorf.training.spec import steps_per_epoch
 
+SMALL = 2**30
+"""Bytes of decoded images up to which copying them takes less than a step does."""
+
+_MOST_WORKERS = 8
+
 
 class EpochBatches(Sampler[list[int]]):
     """Index lists of ``batch_size``, shuffled by seed and epoch; Lightning calls ``set_epoch``.
 
     Of several processes, each gets an equal part of every shuffled batch, so that all take the same steps, and in a
     given order its own block of the split, so that each image is seen once. In the given order a batch ends early
-    where masks that keep their own size change it.
+    where masks that keep their own size change it, and whole pictures are alone.
     """
 
     def __init__(
@@ -49,7 +55,7 @@ class EpochBatches(Sampler[list[int]]):
 
     def _in_order(self) -> list[list[int]]:
         """This process's block of the split, in batches of masks of one size."""
-        most = max(1, self.batch_size // self.shard.processes)
+        most = 1 if self.images.whole else max(1, self.batch_size // self.shard.processes)
         sizes = self.images.mask_sizes
         batches: list[list[int]] = []
         for index in self.shard.of(self.length):
@@ -92,18 +98,44 @@ class PeriodBatches(Sampler[list[int]]):
             number, first = number + 1, 0
 
 
+class Batch(NamedTuple):
+    """Which images a batch holds, in which epoch: all that a process needs to make it."""
+
+    epoch: int
+    indices: list[int]
+
+
+class _OfEpochs(Sampler[Batch]):
+    """The batches of an order, each with its epoch: processes that prepare batches hear of no epoch otherwise."""
+
+    def __init__(self, order: EpochBatches | PeriodBatches, images: SegmentationSet) -> None:
+        self.order, self.images = order, images
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch, or period, that comes next; Lightning calls it."""
+        self.order.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __iter__(self) -> Iterator[Batch]:
+        # The order has chosen the images' epoch by the time that it gives a batch.
+        return (Batch(self.images.epoch, indices) for indices in self.order)
+
+
 class _Batched(Dataset[tuple[Tensor, Tensor]]):
-    """Answers an index list with a batch."""
+    """Answers a batch's indices with its tensors."""
 
     def __init__(self, images: SegmentationSet) -> None:
         self.images = images
 
-    def __getitem__(self, indices: list[int]) -> tuple[Tensor, Tensor]:
-        return self.images.tensors(indices)
+    def __getitem__(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        self.images.set_epoch(batch.epoch)
+        return self.images.tensors(batch.indices)
 
 
 def loader(
-    images: SegmentationSet, batch_size: int, seed: int, *, shuffle: bool, period: int | None = None
+    images: SegmentationSet, batch_size: int, seed: int, *, shuffle: bool, period: int | None = None, workers: int = 0
 ) -> DataLoader[tuple[Tensor, Tensor]]:
     """Batches ``(image (N, 3, H, W), mask (N, h, w))`` of this process's shard of a split.
 
@@ -113,7 +145,32 @@ def loader(
         seed: of the order.
         shuffle: anew for every epoch; otherwise in the split's order.
         period: of how many steps each round is; None for one over the whole split.
+        workers: processes that prepare batches, which are the same whatever their number; 0 for this one.
     """
     epochs = EpochBatches(images, batch_size, seed, shuffle=shuffle, shard=own_shard())
     order = epochs if period is None else PeriodBatches(epochs, period)
-    return DataLoader(_Batched(images), sampler=order, batch_size=None)
+    return DataLoader(
+        _Batched(images),
+        sampler=_OfEpochs(order, images),
+        batch_size=None,
+        num_workers=workers,
+        # Of a fork every process has the images without a copy; it lives as long as the loader.
+        multiprocessing_context="fork" if workers else None,
+        persistent_workers=workers > 0,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def usual_workers(images: SegmentationSet, cores: int, trials: int) -> int:
+    """How many processes prepare a trial's batches where nobody says.
+
+    Args:
+        images: the training split.
+        cores: that this process may use.
+        trials: that run on them at once.
+    """
+    decoded = images.decoded_bytes
+    if decoded is not None and decoded <= SMALL:
+        return 0
+    # A core of each trial's share is for the training itself.
+    return max(0, min(cores // max(1, trials) - 1, _MOST_WORKERS))

@@ -1,5 +1,6 @@
 """The Lightning module of a trial: its loss, pooled metrics, an optimizer with the methods' own groups."""
 
+import json
 import math
 from typing import Any
 
@@ -14,11 +15,13 @@ from autorf.losses.layer_inputs import inputs_of, width_into
 from autorf.methods.held_statistics import hold_batch_norm
 from autorf.methods.labels import labels
 from autorf.metrics import Scores, confusion, scores
-from autorf.surgery import parameter_groups
+from autorf.surgery import learned_values, parameter_groups
 from autorf.training.class_weights import class_weights_of
+from autorf.training.native_scale import TilePlan, scores_at_scale, tile_plan
 from autorf.training.one_channel import single_score
 from autorf.training.outputs import class_scores, predicted_classes
 from autorf.training.parallel import own_shard, summed, whole_batch
+from autorf.training.pixel_maps import PixelMap
 from autorf.training.schedule import constant, schedule
 from autorf.training.spec import TrainingSpec
 
@@ -50,6 +53,9 @@ class SegmentationModule(lightning.LightningModule):
         self._losses: list[Tensor] = []
         self._had_labels: list[Tensor] = []
         self._confusion: Tensor | None = None
+        self.picture_map: PixelMap | None = None
+        self._tiles: TilePlan | None = None
+        self._tiles_of = ""
 
     def forward(self, image: Tensor) -> Tensor:
         """Class scores at the image's size."""
@@ -110,8 +116,12 @@ class SegmentationModule(lightning.LightningModule):
         self.train_loss = (summed(losses.mean()) / processes).item()
 
     def on_validation_epoch_start(self) -> None:
-        """Begin a new confusion matrix."""
+        """Begin a new confusion matrix; plan the tiles of whole pictures by the field that the model has now."""
         self._confusion = None
+        learned = json.dumps(learned_values(self.model), sort_keys=True)
+        if self.splits.val.whole and (self._tiles is None or learned != self._tiles_of):
+            channels = len(self.splits.val.normalisation.mean)
+            self._tiles, self._tiles_of = tile_plan(self.model, self.splits.image_size, channels), learned
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Add a batch to the confusion matrix; returns the predicted classes ``(N, H, W)`` for callbacks.
@@ -119,10 +129,22 @@ class SegmentationModule(lightning.LightningModule):
         They are of the masks' size, which may be another than the images'.
         """
         image, mask = batch
-        prediction = predicted_classes(self.model(image), mask)
+        if self.splits.val.whole:
+            prediction = self._of_picture(image, mask)
+        else:
+            prediction = predicted_classes(self.model(image), mask)
         matrix = confusion(prediction, mask, self.splits.n_classes, self.splits.ignore_index)
         self._confusion = matrix if self._confusion is None else self._confusion + matrix
         return prediction
+
+    def _of_picture(self, image: Tensor, mask: Tensor) -> Tensor:
+        """The classes ``(1, H, W)`` of a whole picture; notes the map of its pixels' own fields."""
+        assert self._tiles is not None
+        size = mask.shape[1], mask.shape[2]
+        seen = scores_at_scale(self.model, image, self._tiles, with_map=True)
+        map = seen.map_at(size)
+        self.picture_map = None if seen.map is None or map is None else PixelMap(seen.map.name, map)
+        return seen.classes(size).long()[None]
 
     def on_validation_epoch_end(self) -> None:
         """Turn the confusion matrix into scores."""

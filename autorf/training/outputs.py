@@ -50,3 +50,22 @@ def predicted_classes(output: Any, mask: Tensor) -> Tensor:
     if scores.shape[2:] == size:
         return scores.max(1).indices
     return torch.cat([resized(image, size).max(1).indices for image in scores.split(1)])
+
+
+def classes_at(scores: Tensor, size: Sequence[int]) -> Tensor:
+    """The class of the highest of scores ``(1, n_classes, h, w)`` at every pixel of a picture: ``(H, W)`` int32.
+
+    One class after the other: all of them at a large picture's size may take many times the memory of the picture.
+
+    Args:
+        scores: of the picture.
+        size: its height and width in pixels.
+    """
+    best = resized(scores[:, :1], size)[0, 0].clone()
+    chosen = torch.zeros(tuple(size), dtype=torch.int32, device=scores.device)
+    for number in range(1, scores.shape[1]):
+        score = resized(scores[:, number : number + 1], size)[0, 0]
+        higher = score > best
+        chosen.masked_fill_(higher, number)
+        torch.where(higher, score, best, out=best)
+    return chosen

@@ -122,6 +122,8 @@ class TrainingSpec(Specification):
             weight the pixels, of a mean over classes the classes.
         precision: ``32`` or ``bf16`` (autocast).
         threads: CPU threads a trial computes with.
+        loader_workers: processes of a trial that prepare its batches, which are the same whatever their number. None:
+            none where all images are decoded and take little, else as many as leave each trial its share of the cores.
     """
 
     epochs: PositiveInt = 12
@@ -142,6 +144,7 @@ class TrainingSpec(Specification):
     class_weights: Literal["none", "balanced"] | ClassWeights = "none"
     precision: Literal["32", "bf16"] = "32"
     threads: PositiveInt = 1
+    loader_workers: Annotated[WholeNumber, Field(ge=0, le=64)] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:

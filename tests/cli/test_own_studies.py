@@ -70,7 +70,13 @@ def test_clean_removes_checkpoints_and_nothing_else(shell: Shell, root: Path) ->
     there = {path for path in store.folder.rglob("*") if path.is_file()}
     removed = {path for path in there if path.name.startswith("checkpoint.")}
     assert removed >= set(checkpoints)
+    pictures = root / "cache" / "pictures" / "0123"
+    pictures.mkdir(parents=True)
+    (pictures / "train.images").write_bytes(b"x" * 2000)
+    pictures.with_suffix(".lock").touch()
     answer = shell.run("clean", store.name, "--root", str(root))
+    assert "decoded pictures that no process uses removed, 2 kB" in answer.out
+    assert not pictures.exists()
     assert f"{len(removed)} checkpoints removed" in answer.out
     assert "1 trials that are not over begin anew" in answer.out
     assert {path for path in store.folder.rglob("*") if path.is_file()} == there - removed

@@ -129,3 +129,11 @@ def test_a_mask_of_another_size_is_named_and_the_others_are_scored(ready: Shell)
     assert done.code == 1
     assert "val/masks/p7.png: is 5 x 5 pixels, but its image is 40 x 56; they must agree" in done.err
     assert json.loads((ready.folder / "out" / "metrics.json").read_text())["n_images"] == 2
+
+
+def test_maps_of_a_model_with_one_field_for_all_pixels_are_refused_before_anything_is_written(ready: Shell) -> None:
+    done = ready.run("predict", "resized", "val/images", "--output", "out", "--maps")
+    assert done.code == 2
+    assert done.err.startswith("autorf: --maps: runs/resized/retrained/")
+    assert "has one field for all pixels; models that scale_adaptive or pixel_adaptive trained have maps" in done.err
+    assert not (ready.folder / "out").exists()

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import pytest
 
-from autorf.data import DataSet, DigitsData, FolderData, Labels, digest
+from autorf.data import DataSet, DigitsData, FolderData, Labels, file_digest
 from autorf.data.digest import DataDigest, digest_of
 from autorf.data.digest_cache import DigestCache
 from autorf.data.image_changes import changes
@@ -99,7 +99,7 @@ def test_a_test_split_that_was_added_is_no_difference(data: FolderData, write_pa
 def test_beyond_the_bound_files_are_known_by_size_time_and_ends_but_validation_masks_by_content(
     data: FolderData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(digest, "_END", 16)
+    monkeypatch.setattr(file_digest, "_END", 16)
     large = data.model_copy(update={"digest_gb": 1e-7})
     before = digested(large)
     assert before.rule == "ends"
@@ -121,7 +121,7 @@ def test_beyond_the_bound_files_are_known_by_size_time_and_ends_but_validation_m
 
 @pytest.mark.parametrize("at", [0, -1])
 def test_both_ends_of_a_large_file_are_looked_at(data: FolderData, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
-    monkeypatch.setattr(digest, "_END", 16)
+    monkeypatch.setattr(file_digest, "_END", 16)
     before, file = digested(data, "ends"), data.root / "train" / "images" / "1.png"
     content = bytearray(file.read_bytes())
     content[at] ^= 1
@@ -183,13 +183,13 @@ def test_files_of_one_name_in_two_folders_are_two(data: FolderData, tmp_path: Pa
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The files that are read from here on."""
     read: list[Path] = []
-    compute = digest._of_content
+    compute = file_digest._of_content
 
     def counting(file: Path) -> str:
         read.append(file)
         return compute(file)
 
-    monkeypatch.setattr(digest, "_of_content", counting)
+    monkeypatch.setattr(file_digest, "_of_content", counting)
     return read
 
 
@@ -277,4 +277,4 @@ def test_two_builders_that_are_killed_leave_a_cache_that_is_whole(data: FolderDa
 
 def test_a_file_that_vanishes_is_named(data: FolderData, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"gone\.png: cannot be read: No such file"):
-        DigestCache(tmp_path / "cache", data.root).digest(data.root / "gone.png", "content", digest._of_content)
+        DigestCache(tmp_path / "cache", data.root).digest(data.root / "gone.png", "content", file_digest._of_content)

@@ -106,7 +106,7 @@ def test_the_stage_without_labels_never_reads_one(
 
 def test_what_is_left_of_a_mask_without_labels_is_only_what_augmentation_filled(taught: dict[str, StageJob]) -> None:
     job = taught["unsupervised-0"]
-    images = module.stage_images(module.splits_of(job.spec.data), job.spec.data, job.distill.unlabelled)
+    images = module.stage_images(module.splits_of(job.spec), job.spec.data, job.distill.unlabelled)
     assert isinstance(images.unlabelled, SegmentationSet)
     _, mask = images.unlabelled.tensors(range(len(images.unlabelled)))
     assert not mask.any()

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from autorf.deployment.native_scale import TilePlan, scores_at_scale, tile_plan
+from autorf.training.native_scale import TilePlan, scores_at_scale, tile_plan
 from autorf.training.outputs import raw_scores
 
 
@@ -34,15 +34,15 @@ def test_exact_tiles_give_the_scores_of_the_whole_picture() -> None:
     model, image = local(), picture(150, 211)
     plan = tile_plan(model, (32, 32), 3, side=64)
     assert (plan.reason, plan.tile) == (None, (64, 64))
-    in_tiles, size, cut = scores_at_scale(model, image, plan)
-    whole, _, uncut = scores_at_scale(model, image, TilePlan((10_000, 10_000), plan.halo, plan.multiple))
+    in_tiles, size, cut = scores_at_scale(model, image, plan)[:3]
+    whole, _, uncut = scores_at_scale(model, image, TilePlan((10_000, 10_000), plan.halo, plan.multiple))[:3]
     assert (cut, uncut, size) == (True, False, (150, 212))
     torch.testing.assert_close(in_tiles, whole, atol=1e-5, rtol=0)
 
 
 def test_a_picture_as_large_as_a_tile_is_seen_as_a_whole() -> None:
     model, image = local(), picture(64, 48)
-    scores, size, cut = scores_at_scale(model, image, tile_plan(model, (32, 32), 3, side=64))
+    scores, size, cut = scores_at_scale(model, image, tile_plan(model, (32, 32), 3, side=64))[:3]
     assert (size, cut) == ((64, 48), False)
     assert torch.equal(scores, model(image))
 
@@ -58,7 +58,7 @@ def test_a_model_that_mixes_the_whole_map_sees_overlapping_tiles_of_its_training
 def test_blended_tiles_of_a_field_inside_their_overlap_are_near_the_whole() -> None:
     model, image = local(), picture(90, 131)
     plan = TilePlan((48, 48), (0, 0), (2, 2), "for the test")
-    scores, size, cut = scores_at_scale(model, image, plan)
+    scores, size, cut = scores_at_scale(model, image, plan)[:3]
     assert (cut, size, tuple(scores.shape[-2:])) == (True, (90, 132), (45, 66))
     whole = model(nn.functional.pad(image, (0, 1)))
     error, spread = (scores - whole).abs().mean(), whole.std()
@@ -70,7 +70,8 @@ def test_constant_scores_stay_constant_however_tiles_are_blended() -> None:
         def forward(self, image: Tensor) -> Tensor:
             return torch.full((1, 2, *image.shape[-2:]), 3.0)
 
-    scores, _, cut = scores_at_scale(Constant(), picture(77, 101), TilePlan((32, 40), (0, 0), (1, 1), "for the test"))
+    plan = TilePlan((32, 40), (0, 0), (1, 1), "for the test")
+    scores, _, cut = scores_at_scale(Constant(), picture(77, 101), plan)[:3]
     assert cut
     torch.testing.assert_close(scores, torch.full((1, 2, 77, 101), 3.0))
 
@@ -78,7 +79,7 @@ def test_constant_scores_stay_constant_however_tiles_are_blended() -> None:
 @pytest.mark.parametrize("size", [(20, 90), (90, 20), (8, 8)])
 def test_a_picture_smaller_than_a_tile_is_filled_up(size: tuple[int, int]) -> None:
     model = Global().eval()
-    scores, filled, _ = scores_at_scale(model, picture(*size), tile_plan(model, (32, 32), 3))
+    scores, filled, _ = scores_at_scale(model, picture(*size), tile_plan(model, (32, 32), 3))[:3]
     assert all(side >= 32 for side in filled)
     assert tuple(scores.shape[-2:]) == (filled[0] // 2, filled[1] // 2)
 
@@ -102,7 +103,7 @@ def test_a_model_whose_output_is_not_in_proportion_is_blended_pixel_by_pixel() -
             return {"out": self.convolution(image)}
 
     model = Odd().eval()
-    scores, size, _ = scores_at_scale(model, picture(60, 60), TilePlan((32, 32), (0, 0), (1, 1), "for the test"))
+    scores, size, _ = scores_at_scale(model, picture(60, 60), TilePlan((32, 32), (0, 0), (1, 1), "for the test"))[:3]
     assert size == (60, 60)
     assert tuple(scores.shape) == (1, 2, 60, 60)
     assert raw_scores(model(picture(32, 32))).shape[-1] == 30

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,8 @@ from autorf.advice.in_tiles import output_in_tiles
 from autorf.advice.tiling import Tiling, tiling
 from autorf.errors import InputError
 from autorf.fields import receptive_field
-from autorf.training.outputs import raw_scores, resized
+from autorf.training.outputs import classes_at, raw_scores, resized
+from autorf.training.pixel_maps import PixelMap, pixel_map
 
 Size = tuple[int, int]
 
@@ -24,15 +26,31 @@ _WIDEST_TILE = 3072
 
 
 class RawScores(nn.Module):
-    """A model whose output is its class scores, of whatever size it gives them."""
+    """A model whose output is its class scores, of whatever size it gives them.
 
-    def __init__(self, model: nn.Module) -> None:
+    Args:
+        model: of any library.
+        with_map: give the pixels' own scales or dilations as a last channel, where the model has them.
+
+    Attributes:
+        map_name: what the last channel holds, once the model has run; None where there is no such channel.
+    """
+
+    def __init__(self, model: nn.Module, *, with_map: bool = False) -> None:
         super().__init__()
-        self.model = model
+        self.model, self._with_map = model, with_map
+        self.map_name: str | None = None
 
     def forward(self, image: Tensor) -> Tensor:
         """``(N, channels, H, W)`` to ``(N, n_classes, h, w)``."""
-        return raw_scores(self.model(image))
+        scores = raw_scores(self.model(image))
+        if not self._with_map:
+            return scores
+        own = pixel_map(self.model, len(image), (scores.shape[-2], scores.shape[-1]))
+        if own is None:
+            return scores
+        self.map_name = own.name
+        return torch.cat([scores, own.values[:, None].to(scores.dtype)], 1)
 
 
 @dataclass(frozen=True)
@@ -95,8 +113,34 @@ def _overlapping(image_size: Size, tiles: Tiling, reason: str) -> TilePlan:
     return TilePlan(image_size, (0, 0), tiles.multiple if whole else (1, 1), reason)
 
 
+class AtScale(NamedTuple):
+    """What a model says of a picture at its own scale.
+
+    Attributes:
+        scores: ``(1, n_classes, h, w)`` of the filled picture, as the model gives them.
+        filled: height and width in pixels of the filled picture.
+        in_tiles: whether it was cut into tiles.
+        map: the pixels' own scales or dilations, ``(1, h, w)`` of the filled picture; None where there are none.
+    """
+
+    scores: Tensor
+    filled: Size
+    in_tiles: bool
+    map: PixelMap | None = None
+
+    def classes(self, size: Size) -> Tensor:
+        """The class of every pixel of the picture ``(H, W)`` int32, which is of ``size``."""
+        return classes_at(self.scores, self.filled)[: size[0], : size[1]]
+
+    def map_at(self, size: Size) -> Tensor | None:
+        """The pixels' own scales or dilations, ``(1, H, W)`` float32, of the picture, which is of ``size``."""
+        if self.map is None:
+            return None
+        return resized(self.map.values[:, None], self.filled)[:, 0, : size[0], : size[1]]
+
+
 @torch.no_grad()
-def scores_at_scale(model: nn.Module, image: Tensor, plan: TilePlan) -> tuple[Tensor, Size, bool]:
+def scores_at_scale(model: nn.Module, image: Tensor, plan: TilePlan, *, with_map: bool = False) -> AtScale:
     """Class scores of a picture at its own scale.
 
     Args:
@@ -104,10 +148,7 @@ def scores_at_scale(model: nn.Module, image: Tensor, plan: TilePlan) -> tuple[Te
         image: ``(1, C, H, W)``, normalised; filled up with the mean, at the bottom and on the right, to sides that the
             model takes.
         plan: of the model.
-
-    Returns:
-        Scores ``(1, n_classes, h, w)`` of the filled picture as the model gives them, the filled picture's height and
-        width in pixels, and whether it was cut into tiles.
+        with_map: look for a map of the pixels' own fields too.
     """
     least = plan.multiple if plan.reason is None else plan.tile
     sides = [
@@ -116,11 +157,17 @@ def scores_at_scale(model: nn.Module, image: Tensor, plan: TilePlan) -> tuple[Te
     ]
     filled = functional.pad(image, (0, sides[1] - image.shape[-1], 0, sides[0] - image.shape[-2]))
     size = sides[0], sides[1]
-    if all(side <= tile for side, tile in zip(size, plan.tile, strict=True)):
-        return raw_scores(model(filled)), size, False
-    if plan.reason is not None:
-        return _blended(model, filled, plan), size, True
-    return output_in_tiles(RawScores(model), filled, plan.tile, plan.halo, plan.multiple), size, True
+    seen = RawScores(model, with_map=with_map)
+    in_tiles = any(side > tile for side, tile in zip(size, plan.tile, strict=True))
+    if not in_tiles:
+        scores = seen(filled)
+    elif plan.reason is not None:
+        scores = _blended(seen, filled, plan)
+    else:
+        scores = output_in_tiles(seen, filled, plan.tile, plan.halo, plan.multiple)
+    if seen.map_name is None:
+        return AtScale(scores, size, in_tiles)
+    return AtScale(scores[:, :-1], size, in_tiles, PixelMap(seen.map_name, scores[:, -1].float()))
 
 
 def _blended(model: nn.Module, image: Tensor, plan: TilePlan) -> Tensor:
@@ -131,7 +178,7 @@ def _blended(model: nn.Module, image: Tensor, plan: TilePlan) -> Tensor:
     steps = (1, 1)
     for top, left in _corners((image.shape[-2], image.shape[-1]), plan):
         part = image[..., top : top + tile[0], left : left + tile[1]]
-        scores = raw_scores(model(part)).float()
+        scores = model(part).float()
         if total is None:
             steps = _steps(scores, plan)
             weight = _weight([side // step for side, step in zip(tile, steps, strict=True)]).to(scores.device)
