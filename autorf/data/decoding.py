@@ -1,5 +1,6 @@
 """One image file and one mask file: read, checked against each other, and brought to the wanted size."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -44,6 +45,7 @@ class Decoder:
         channels: of images whose numbers are read as they are stored; None for red, green and blue of 8 bits.
         kind: of their numbers, the same in every file; None for any.
         table: what stands for the classes in masks; None where their numbers do.
+        read_classes: what reads the file of a mask instead, for masks of a data set's own kind.
     """
 
     image_size: tuple[int, int]
@@ -55,6 +57,7 @@ class Decoder:
     channels: int | None = None
     kind: str | None = None
     table: MaskTable | None = None
+    read_classes: Callable[[Path, Pictures], Classes] | None = None
 
     def __call__(self, pair: Pair) -> tuple[Tensor, Tensor]:
         """Image ``(C, H, W)``, uint8 or float32, and mask ``(H, W)``, or ``(h, w)`` of its own size, uint8.
@@ -102,6 +105,8 @@ class Decoder:
         Raises:
             InputError: naming a file that cannot be read, or holds an illegal class.
         """
+        if self.read_classes is not None:
+            return self.read_classes(file, self.pictures)
         legal = LegalClasses(self.n_classes, self.ignore_index)
         return np.array(read_mask(file, self.pictures, legal, self.table), np.uint8)
 

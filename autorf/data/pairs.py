@@ -20,10 +20,22 @@ OTHER_MASKS = (".tif", ".tiff", ".npy", ".bmp")
 
 @dataclass(frozen=True, order=True)
 class Pair:
-    """The files of one image and its mask."""
+    """The files of one image and its mask.
+
+    Attributes:
+        image: the picture.
+        mask: the file that is read for the classes.
+        others: files that are read with it, where one file does not hold all of a mask.
+    """
 
     image: Path
     mask: Path
+    others: tuple[Path, ...] = ()
+
+    @property
+    def mask_files(self) -> tuple[Path, ...]:
+        """All that the mask is read from."""
+        return (self.mask, *self.others)
 
 
 def require_folder(folder: Path, layout: str) -> None:

@@ -148,7 +148,7 @@ def _listed(
 def _two_columns(root: Path, entry: str) -> Pair | None:
     parts = entry.split()
     files = [root / part for part in parts]
-    return Pair(*files) if len(files) == 2 and all(file.is_file() for file in files) else None
+    return Pair(files[0], files[1]) if len(files) == 2 and all(file.is_file() for file in files) else None
 
 
 def _lines(path: Path) -> list[str]:

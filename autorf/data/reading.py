@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -58,8 +59,13 @@ def _bytes(pairs: Sequence[Pair], decoder: Decoder) -> int:
     height, width = decoder.image_size
     own = decoder.own_masks
     # The sizes of arrays are not worth a reading of each: they are taken for those of the images.
-    sizes = [stored_size(p.mask) if own and not is_array_file(p.mask) else (height, width) for p in pairs]
+    sizes = [stored_size(_sized(p, decoder)) if own and not is_array_file(p.mask) else (height, width) for p in pairs]
     return _channels(decoder) * _dtype(decoder).itemsize * len(pairs) * height * width + sum(h * w for h, w in sizes)
+
+
+def _sized(pair: Pair, decoder: Decoder) -> Path:
+    """The file that tells a mask's size: its picture where the mask is of a data set's own kind."""
+    return pair.mask if decoder.read_classes is None else pair.image
 
 
 def _channels(decoder: Decoder) -> int:
