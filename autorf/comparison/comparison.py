@@ -31,6 +31,7 @@ from autorf.comparison.looks import GRID
 from autorf.comparison.mean_classes import MeanClasses, by_one_rule, mean_classes
 from autorf.comparison.multiscale import MultiScaleGroup, multiscale_groups
 from autorf.comparison.named import NamedGroup, named_groups
+from autorf.comparison.published import PublishedFigure, published_figures
 from autorf.comparison.recommendation import Recommendation, recommendation_of
 from autorf.comparison.results import StudyResults, bare_results, check_comparable
 from autorf.comparison.rnorm import rnorm_maps
@@ -72,6 +73,7 @@ class Comparison:
         multiscale: configurations evaluated over several sizes of the images, apart from all else.
         rnorm: the manual grids by image size, each with the line that fits its winners; empty for one size.
         validation_images: of several studies: whether each later one saw the first one's.
+        published: the figures of papers that the studies' files name, beside ours.
     """
 
     study: str
@@ -94,6 +96,7 @@ class Comparison:
     multiscale: tuple[MultiScaleGroup, ...] = ()
     rnorm: tuple[FieldMap, ...] = ()
     validation_images: tuple[SameImages, ...] = ()
+    published: tuple[PublishedFigure, ...] = ()
 
     @property
     def unit(self) -> str:
@@ -204,6 +207,7 @@ def compare_studies(studies: Sequence[StudyResults], *, margin: float | None = N
         multiscale=multiscale_groups(studies, rows),
         rnorm=rnorm_maps(groups, rows, noise, lost),
         validation_images=tuple(same_images(studies[0], other) for other in studies[1:]),
+        published=published_figures(studies, groups, rows),
     )
 
 

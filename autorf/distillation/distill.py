@@ -17,7 +17,7 @@ from autorf.distillation.images import StageImages, stage_images
 from autorf.distillation.report import page
 from autorf.distillation.run_stage import run_stage
 from autorf.distillation.stage import Lengths, Stage, StageJob, lengths, stage_spec
-from autorf.distillation.table import Cost, Table, row_of
+from autorf.distillation.table import Cost, Table, published_sentences, row_of
 from autorf.driver.kept_trainings import KeptTrainings, held
 from autorf.driver.loop import TrialLoop
 from autorf.driver.progress import open_progress
@@ -277,7 +277,8 @@ def _table(
         )
         for stage in stages
     ]
-    return Table(spec.name, evidence["teacher"][0].n_images, tuple(rows), tuple(notes))
+    published = published_sentences(spec.published, rows)
+    return Table(spec.name, evidence["teacher"][0].n_images, tuple(rows), tuple(notes), published)
 
 
 def _evidence(job: StageJob) -> Evidence:

@@ -151,13 +151,8 @@ def _backbone(name: str, spec: ModelSpec, image_channels: int) -> tuple[nn.Modul
             raise InputError(
                 f"model.stage: {name} at output_stride 8 is cut behind pool5, as in the paper; leave it out"
             )
-        if spec.upsample > 1:
-            raise InputError(
-                f"model.upsample: {name} at output_stride 8 is one piece, with strides taken from its pools; leave "
-                "output_stride out, or upsample"
-            )
         options = {"pretrained": spec.pretrained, "in_chans": image_channels, **spec.args}
-        vgg = DilatedVGG(with_weights(lambda: timm.create_model(name, **options), spec))
+        vgg = DilatedVGG(with_weights(lambda: timm.create_model(name, **options), spec), spec.upsample)
         return vgg, vgg.channels
     stages = len(_timm_features(name, spec, None, image_channels).feature_info)
     stage = feature_stage(spec.stage, stages, name)
