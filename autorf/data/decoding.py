@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from autorf.data.arrays import read_numbers, with_channels
+from autorf.data.face_images import FaceImages
 from autorf.data.image_files import read_rgb
 from autorf.data.mask_files import Classes, LegalClasses, read_mask
 from autorf.data.mask_table import MaskTable
@@ -46,6 +47,7 @@ class Decoder:
         kind: of their numbers, the same in every file; None for any.
         table: what stands for the classes in masks; None where their numbers do.
         read_classes: what reads the file of a mask instead, for masks of a data set's own kind.
+        faces: how pictures are prepared by the landmarks of their faces; None where they are not.
     """
 
     image_size: tuple[int, int]
@@ -58,6 +60,7 @@ class Decoder:
     kind: str | None = None
     table: MaskTable | None = None
     read_classes: Callable[[Path, Pictures], Classes] | None = None
+    faces: FaceImages | None = None
 
     def __call__(self, pair: Pair) -> tuple[Tensor, Tensor]:
         """Image ``(C, H, W)``, uint8 or float32, and mask ``(H, W)``, or ``(h, w)`` of its own size, uint8.
@@ -74,7 +77,9 @@ class Decoder:
                 f"{_size(pixels)}; they must agree{turned}"
             )
         self.check_crop(pair.image, pixels)
-        return self.fitted(pixels), torch.from_numpy(classes if self.own_masks else self.fitted_classes(classes))
+        if not self.own_masks:
+            classes = self.fitted_classes(classes, pair.image)
+        return self.fitted(pixels, pair.image), torch.from_numpy(classes)
 
     def picture(self, file: Path) -> Tensor:
         """The image ``(C, H, W)`` alone, of a picture whose mask nobody reads.
@@ -84,7 +89,7 @@ class Decoder:
         """
         pixels = self.pixels(file)
         self.check_crop(file, pixels)
-        return self.fitted(pixels)
+        return self.fitted(pixels, file)
 
     def pixels(self, file: Path) -> Pixels:
         """An image file at its own size, upright: ``(h, w, C)``; with ``channels`` what the file stores, else uint8.
@@ -110,14 +115,18 @@ class Decoder:
         legal = LegalClasses(self.n_classes, self.ignore_index)
         return np.array(read_mask(file, self.pictures, legal, self.table), np.uint8)
 
-    def fitted(self, pixels: Pixels) -> Tensor:
-        """The image ``(C, H, W)`` that a network sees of ``pixels (h, w, C)``."""
+    def fitted(self, pixels: Pixels, file: Path | None = None) -> Tensor:
+        """The image ``(C, H, W)`` that a network sees of ``pixels (h, w, C)``, those of the picture ``file``."""
+        if self.faces is not None and file is not None:
+            return torch.from_numpy(self.faces.fitted(file, pixels, self.image_size)).permute(2, 0, 1).contiguous()
         pixels = numbers_of(pixels)
         kept = resized(pixels, self.image_size) if self.fit == "resize" else self._middle(pixels)
         return torch.from_numpy(kept).permute(2, 0, 1).contiguous()
 
-    def fitted_classes(self, classes: Classes) -> Classes:
-        """The mask ``(H, W)`` at the image size of ``classes (h, w)``."""
+    def fitted_classes(self, classes: Classes, file: Path | None = None) -> Classes:
+        """The mask ``(H, W)`` at the image size of ``classes (h, w)``, those of the picture ``file``."""
+        if self.faces is not None and file is not None:
+            return self.faces.fitted_classes(file, classes, self.image_size)
         if self.fit == "crop":
             return np.ascontiguousarray(self._middle(classes))
         height, width = self.image_size

@@ -5,12 +5,13 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
+from autorf.data.landmark_spec import WithLandmarks
 from autorf.data.picture_spec import Pictures
 from autorf.data.spec import Augmentation, DigestGb, Half, ScoreAt
-from autorf.specification import ImageSize, Specification
+from autorf.specification import ImageSize
 
 
-class _Faces(Specification):
+class _Faces(WithLandmarks):
     """What both have.
 
     Attributes:

@@ -1,6 +1,7 @@
 """Helen's faces with the labels of Smith et al.: a probability map for every part of every face."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from autorf.data.arrays import read_numbers
 from autorf.data.decoding import Decoder
+from autorf.data.face_images import faces_of, paired, with_heat_map
 from autorf.data.face_spec import HelenData
 from autorf.data.mask_files import Classes
 from autorf.data.names import check_file, on_disk, shown
@@ -34,11 +36,18 @@ CLASS_NAMES = (
     "hair",
 )
 LABEL_GROUPS = {
-    "brows": (2, 3),
+    "face": (1,),
+    "nose": (6,),
+    "upper_lip": (7,),
+    "inner_mouth": (8,),
+    "lower_lip": (9,),
     "eyes": (4, 5),
+    "brows": (2, 3),
     "mouth": (7, 8, 9),
     "overall": (2, 3, 4, 5, 6, 7, 8, 9),
 }
+"""The columns of the papers' tables."""
+
 LEFT_OUT = (10,)
 """Hair was cut out by a matting algorithm and is not scored, as in the papers."""
 
@@ -52,19 +61,20 @@ _LINE = re.compile(r"\s*\d+\s*,\s*(\S+)\s*")
 _MAP = re.compile(r"(?P<name>.+)_lbl(?P<label>\d+)\.png")
 
 
-def helen_sets(spec: HelenData) -> dict[str, SegmentationSet]:
+def helen_sets(spec: HelenData) -> Mapping[str, SegmentationSet]:
     """The exemplars for training, the tuning images for validation, and the testing images.
 
     Raises:
         InputError: when the layout or a file is not as it must be.
     """
-    return read_splits(helen_pairs(spec), helen_decoder(spec), own_masks=spec.score_at == "mask")
+    sets = read_splits(helen_pairs(spec), helen_decoder(spec), own_masks=spec.score_at == "mask")
+    return with_heat_map(sets, spec.landmarks)
 
 
 def helen_decoder(spec: HelenData) -> Decoder:
     """What reads a face and its maps."""
     plain = Decoder(spec.image_size, len(CLASS_NAMES), pictures=spec.pictures)
-    return replace(plain, read_classes=most_probable)
+    return replace(plain, read_classes=most_probable, faces=faces_of(spec.landmarks, spec.align))
 
 
 def helen_pairs(spec: HelenData) -> dict[str, list[Pair]]:
@@ -78,7 +88,11 @@ def helen_pairs(spec: HelenData) -> dict[str, list[Pair]]:
     names = {file: listed(root / file, _named, "'NUMBER , NAME'") for file in LISTS.values()}
     check_apart(names)
     images = by_stem(root / "images", (".jpg", ".jpeg", ".png"), spec.pictures.names)
-    return {split: [_pair(root, name, images, file) for name in sorted(names[file])] for split, file in LISTS.items()}
+    faces = faces_of(spec.landmarks, spec.align)
+    return {
+        split: [paired(_pair(root, name, images, file), faces) for name in sorted(names[file])]
+        for split, file in LISTS.items()
+    }
 
 
 def _named(line: str) -> str | None:

@@ -1,6 +1,7 @@
 """The part labels of LFW: funneled faces whose superpixels are hair, skin or background."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autorf.data.decoding import Decoder
+from autorf.data.face_images import faces_of, paired, with_heat_map
 from autorf.data.face_spec import LfwData
 from autorf.data.mask_files import Classes
 from autorf.data.names import check_file, on_disk, shown
@@ -20,6 +22,9 @@ from autorf.data.segmentation_set import SegmentationSet
 from autorf.errors import InputError
 
 CLASS_NAMES = ("background", "hair", "skin")
+LABEL_GROUPS = {"background": (0,), "hair": (1,), "face": (2,)}
+"""A class each, so that the F1 that the papers report of each can be an objective."""
+
 LISTS = {"train": "parts_train.txt", "val": "parts_validation.txt", "test": "parts_test.txt"}
 IMAGES, MASKS = "lfw_funneled", "parts_lfw_funneled_gt_images"
 SUPERPIXELS, SUPERPIXEL_LABELS = "parts_lfw_funneled_superpixels_mat", "parts_lfw_funneled_gt"
@@ -34,18 +39,20 @@ _RELEASED = (1, 2, 0)
 _LINE = re.compile(r"\s*([^\s/]+)\s+(\d{1,4})\s*")
 
 
-def lfw_sets(spec: LfwData) -> dict[str, SegmentationSet]:
+def lfw_sets(spec: LfwData) -> Mapping[str, SegmentationSet]:
     """The official training, validation and test splits.
 
     Raises:
         InputError: when the layout or a file is not as it must be.
     """
-    return read_splits(lfw_pairs(spec), lfw_decoder(spec), own_masks=spec.score_at == "mask")
+    sets = read_splits(lfw_pairs(spec), lfw_decoder(spec), own_masks=spec.score_at == "mask")
+    return with_heat_map(sets, spec.landmarks)
 
 
 def lfw_decoder(spec: LfwData) -> Decoder:
     """What reads a face and its labels."""
-    return replace(Decoder(spec.image_size, len(CLASS_NAMES), pictures=spec.pictures), read_classes=labels_in_file)
+    plain = Decoder(spec.image_size, len(CLASS_NAMES), pictures=spec.pictures)
+    return replace(plain, read_classes=labels_in_file, faces=faces_of(spec.landmarks, spec.align))
 
 
 def lfw_pairs(spec: LfwData) -> dict[str, list[Pair]]:
@@ -63,7 +70,8 @@ def lfw_pairs(spec: LfwData) -> dict[str, list[Pair]]:
         )
     names = {file: listed(root / file, _named, "'NAME NUMBER'") for file in LISTS.values()}
     check_apart(names)
-    return {split: [_pair(root, name) for name in sorted(names[file])] for split, file in LISTS.items()}
+    faces = faces_of(spec.landmarks, spec.align)
+    return {split: [paired(_pair(root, name), faces) for name in sorted(names[file])] for split, file in LISTS.items()}
 
 
 def _named(line: str) -> str | None:

@@ -81,11 +81,11 @@ def labels_of(spec: AnyData) -> Labels:
         case CamVidData():
             return Labels(camvid.CLASS_NAMES, camvid.IGNORE_INDEX)
         case FassegData():
-            return Labels(fasseg.CLASS_NAMES, groups=fasseg.LABEL_GROUPS)
+            return Labels(fasseg.CLASS_NAMES, spec.ignored, groups=fasseg.LABEL_GROUPS)
         case HelenData():
-            return Labels(helen.CLASS_NAMES, groups=helen.LABEL_GROUPS, left_out=helen.LEFT_OUT)
+            return Labels(helen.CLASS_NAMES, spec.ignored, groups=helen.LABEL_GROUPS, left_out=helen.LEFT_OUT)
         case LfwData():
-            return Labels(lfw.CLASS_NAMES)
+            return Labels(lfw.CLASS_NAMES, spec.ignored, lfw.LABEL_GROUPS)
         case PythonData():
             return Labels(spec.class_names, spec.ignored, spec.label_groups or None, spec.left_out_numbers)
         case DataSet():

@@ -25,7 +25,7 @@ class Pair:
     Attributes:
         image: the picture.
         mask: the file that is read for the classes.
-        others: files that are read with it, where one file does not hold all of a mask.
+        others: further files that are read with them: the rest of a mask that no single file holds, landmarks.
     """
 
     image: Path
@@ -34,7 +34,7 @@ class Pair:
 
     @property
     def mask_files(self) -> tuple[Path, ...]:
-        """All that the mask is read from."""
+        """All but the picture."""
         return (self.mask, *self.others)
 
 

@@ -69,6 +69,8 @@ def _sized(pair: Pair, decoder: Decoder) -> Path:
 
 
 def _channels(decoder: Decoder) -> int:
+    if decoder.faces is not None and decoder.faces.landmarks.heat_map:
+        return 4
     return 3 if decoder.channels is None else decoder.channels
 
 

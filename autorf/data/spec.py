@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from autorf.data.declared_classes import DeclaredClasses
+from autorf.data.landmark_spec import WithLandmarks
 from autorf.data.mask_table import IGNORED, Colours, MaskTable, MaskValue, Rgb, Values, ordered
 from autorf.data.picture_spec import Pictures
 from autorf.specification import ImageSize, Number, PositiveFloat, PositiveInt, Specification, WholeNumber
@@ -324,7 +325,7 @@ class CamVidData(Specification):
     digest_gb: DigestGb = 2.0
 
 
-class FassegData(Specification):
+class FassegData(WithLandmarks):
     """FASSEG's frontal faces: background, hair, skin, eyes, nose and mouth.
 
     Layout: ``root/train/images``, ``root/train/labels``, likewise ``test``; masks hold classes 0 to 5.

@@ -29,9 +29,8 @@ class DilatedVGG(nn.Module):
         pools = [index for index, layer in enumerate(features) if isinstance(layer, nn.MaxPool2d)]
         fourth, fifth = pools[3], pools[4]
         # A window of two reads one pixel beyond the end; zero never wins behind a ReLU.
-        features[fourth] = nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), nn.MaxPool2d(2, stride=1))
-        if upsample > 1:
-            features[fourth].append(nn.Upsample(scale_factor=float(upsample), mode="nearest"))
+        enlarged = [nn.Upsample(scale_factor=float(upsample), mode="nearest")] if upsample > 1 else []
+        features[fourth] = nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), nn.MaxPool2d(2, stride=1), *enlarged)
         self.reduction = 8 // upsample
         features[fifth] = nn.MaxPool2d(3, stride=1, padding=1)
         for layer in features[fourth + 1 : fifth]:
@@ -39,5 +38,5 @@ class DilatedVGG(nn.Module):
                 layer.dilation = layer.padding = (2, 2)
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """The map behind pool5, ``(N, 512, H / 8, W / 8)`` or as many times larger as it is up-sampled, alone in a list as timm's extractors return it."""
+        """The map behind pool5, ``(N, 512, H / reduction, W / reduction)``, alone in a list as timm's extractors do."""
         return [self.features(image)]

@@ -29,7 +29,7 @@ from autorf.running.evidence_collector import EvidenceCollector
 from autorf.running.multiscale import MultiScaleEvaluation, multiscale_scores
 from autorf.study.job import Job
 from autorf.study.objectives import COSTS
-from autorf.study.spec import StudySpec
+from autorf.study.spec import StudySpec, check_heat_map
 from autorf.study.trial import Trial, spec_of
 from autorf.surgery import adapt, advance, learned_values, save
 from autorf.surgery import load as load_model
@@ -267,6 +267,7 @@ def seeded_network(spec: StudySpec, seed: int, classes: int | Sequence[str]) -> 
 
 
 def _network(spec: StudySpec, classes: int | Sequence[str]) -> nn.Module:
+    check_heat_map(spec)
     return _built(spec.model, classes, channels_of(spec.data), spec.training.threshold)
 
 

@@ -38,7 +38,10 @@ _REFUSED = {
 IMAGE_SIZE = "data.image_size"
 """An axis whose trials are scored at the masks' own size, see :mod:`autorf.study.scale`."""
 
-_DATA = ("data.n_train", "data.half", "data.augmentation")
+HEAT_MAP = "data.landmarks.heat_map"
+"""An axis that gives images another channel, and masks nothing."""
+
+_DATA = ("data.n_train", "data.half", "data.augmentation", HEAT_MAP)
 """Of the data, what leaves the validation split as it is."""
 
 

@@ -280,6 +280,10 @@ def parse_study(values: Mapping[str, Any], source: str, overrides: tuple[str, ..
 def _check_search(spec: StudySpec, source: str) -> None:
     """Raise ``InputError`` where the search asks for what the training cannot give."""
     search, training = spec.search, spec.training
+    try:
+        check_heat_map(spec)
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from None
     _check_groups(spec, source)
     _check_published(spec, source)
     _check_classes(training, spec.data, source)
@@ -296,6 +300,19 @@ def _check_search(spec: StudySpec, source: str) -> None:
         raise InputError(
             f"{source}: search.budget.trials: {trials} trials are less than one configuration under "
             f"{len(training.seeds)} seeds; give at least {len(training.seeds)}"
+        )
+
+
+def check_heat_map(spec: StudySpec) -> None:
+    """Raise ``InputError`` where images have a map of landmarks and the network no weights of their own for it."""
+    landmarks = getattr(spec.data, "landmarks", None)
+    if spec.model.name.startswith("python:") or landmarks is None:
+        return
+    if landmarks.heat_map and not spec.model.added_channels:
+        raise InputError("data.landmarks.heat_map: gives images a fourth channel; set model.added_channels: 1 for it")
+    if spec.model.added_channels and not landmarks.heat_map:
+        raise InputError(
+            "model.added_channels: images have three channels; set data.landmarks.heat_map: true for a map"
         )
 
 

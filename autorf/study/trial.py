@@ -10,7 +10,7 @@ from autorf.errors import InputError
 from autorf.methods import Method
 from autorf.study.control import Control
 from autorf.study.search_space import Space, own_fields, read_spaces, split
-from autorf.study.settings import IMAGE_SIZE, Keys, Settings, canonical, differing, thawed, with_settings
+from autorf.study.settings import HEAT_MAP, IMAGE_SIZE, Keys, Settings, canonical, differing, thawed, with_settings
 from autorf.study.spec import StudySpec
 from autorf.training.spec import TrainingSpec
 
@@ -58,7 +58,9 @@ class Trial:
     @property
     def network(self) -> Settings:
         """Those of the settings that make another network, or have it see images of another size."""
-        return tuple((key, value) for key, value in self.settings if key == IMAGE_SIZE or key.startswith("model."))
+        return tuple(
+            (key, value) for key, value in self.settings if key in (IMAGE_SIZE, HEAT_MAP) or key.startswith("model.")
+        )
 
 
 def key_of(configuration: Mapping[str, Any], seed: int, control: Control | None = None) -> str:
