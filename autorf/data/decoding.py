@@ -79,7 +79,15 @@ class Decoder:
         self.check_crop(pair.image, pixels)
         if not self.own_masks:
             classes = self.fitted_classes(classes, pair.image)
+        elif self.own_mask_size is not None:
+            assert self.faces is not None, "only aligned masks have a size of their own"
+            classes = self.faces.fitted_classes(pair.image, classes, self.own_mask_size)
         return self.fitted(pixels, pair.image), torch.from_numpy(classes)
+
+    @property
+    def own_mask_size(self) -> tuple[int, int] | None:
+        """Height and width that all masks have where they are not at the image size; None for those of their files."""
+        return None if self.faces is None or self.faces.align is None else self.faces.align.mask_size
 
     def picture(self, file: Path) -> Tensor:
         """The image ``(C, H, W)`` alone, of a picture whose mask nobody reads.

@@ -6,7 +6,6 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from autorf.data.landmark_spec import WithLandmarks
-from autorf.data.picture_spec import Pictures
 from autorf.data.spec import Augmentation, DigestGb, Half, ScoreAt
 from autorf.specification import ImageSize
 
@@ -20,7 +19,6 @@ class _Faces(WithLandmarks):
         score_at: where predictions meet the truth: ``training``, both at ``image_size``; ``mask``, predictions enlarged
             to each mask's own size. Scores at two scales are never compared.
         half: train on one half of the training images, ``a`` or ``b``, drawn at random once and for all; None for all.
-        pictures: how picture files are read.
         digest_gb: the images are known by content up to so many GB (10^9 bytes) in all; beyond that by path, size, time
             and first and last 64 kB. Validation masks always are by content.
     """
@@ -30,7 +28,6 @@ class _Faces(WithLandmarks):
     augmentation: Augmentation = Augmentation()
     score_at: ScoreAt = "training"
     half: Half | None = None
-    pictures: Pictures = Pictures()
     digest_gb: DigestGb = 2.0
 
 

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from autorf.data.mask_table import IGNORED
-from autorf.specification import Number, PositiveFloat, PositiveInt, Specification
+from autorf.data.picture_spec import Pictures
+from autorf.specification import ImageSize, Number, PositiveFloat, PositiveInt, Specification
 
 Point = tuple[Number, Number]
 
@@ -47,11 +48,14 @@ class AlignSpec(Specification):
             measured from the corner of the square of that side in its middle.
         nose: likewise, of its tip.
         mouth: likewise, of its left and right corner.
+        mask_size: height and width in pixels of the aligned masks where ``score_at`` is ``mask``, whatever the image
+            size.
     """
 
     eyes: tuple[Point, Point] = EYES
     nose: Point = NOSE
     mouth: tuple[Point, Point] = MOUTH
+    mask_size: ImageSize = (400, 400)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -71,10 +75,12 @@ class WithLandmarks(Specification):
     """What data sets of faces have beside their files.
 
     Attributes:
+        pictures: how picture files are read.
         landmarks: those of every picture; None where nothing is made of any.
         align: bring every face to one place and size by its landmarks; scores are then of aligned faces.
     """
 
+    pictures: Pictures = Pictures()
     landmarks: LandmarkSpec | None = None
     align: AlignSpec | None = None
 
@@ -82,11 +88,6 @@ class WithLandmarks(Specification):
     def _check_landmarks(self) -> Self:
         if self.align is not None and self.landmarks is None:
             raise ValueError("align: needs landmarks, by which faces are aligned; give landmarks.root")
-        if self.align is not None and getattr(self, "score_at", None) == "mask":
-            raise ValueError(
-                "score_at: mask is for pictures as they are, and aligned faces are scored at image_size; leave it at "
-                "training"
-            )
         colour: Any = getattr(getattr(self, "augmentation", None), "colour", None)
         if self.channels > 3 and colour != type(colour)():
             raise ValueError("augmentation.colour is for red, green and blue, not for a map of landmarks; leave it out")

@@ -4,7 +4,6 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -59,13 +58,13 @@ def _bytes(pairs: Sequence[Pair], decoder: Decoder) -> int:
     height, width = decoder.image_size
     own = decoder.own_masks
     # The sizes of arrays are not worth a reading of each: they are taken for those of the images.
-    sizes = [stored_size(_sized(p, decoder)) if own and not is_array_file(p.mask) else (height, width) for p in pairs]
+    sizes = [_stored(pair, decoder) if own and not is_array_file(pair.mask) else (height, width) for pair in pairs]
     return _channels(decoder) * _dtype(decoder).itemsize * len(pairs) * height * width + sum(h * w for h, w in sizes)
 
 
-def _sized(pair: Pair, decoder: Decoder) -> Path:
-    """The file that tells a mask's size: its picture where the mask is of a data set's own kind."""
-    return pair.mask if decoder.read_classes is None else pair.image
+def _stored(pair: Pair, decoder: Decoder) -> tuple[int, int]:
+    """Of a mask; its picture tells where it is of a data set's own kind."""
+    return decoder.own_mask_size or stored_size(pair.mask if decoder.read_classes is None else pair.image)
 
 
 def _channels(decoder: Decoder) -> int:
