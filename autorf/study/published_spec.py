@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from autorf.specification import Number, Specification
 from autorf.study.objectives import is_metric, known_objective
@@ -13,6 +13,11 @@ def _metric(name: str) -> str:
     if not is_metric(known_objective(name)):
         raise ValueError(f"figures of papers are of metrics: {', '.join(METRICS)} and {GROUP}GROUP, not {name}")
     return name
+
+
+def _text(value: object) -> object:
+    # Tables have Arabic numbers in some papers.
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 class PublishedSpec(Specification):
@@ -30,7 +35,7 @@ class PublishedSpec(Specification):
     """
 
     paper: str
-    table: str
+    table: Annotated[str, BeforeValidator(_text)]
     row: str
     metric: Annotated[str, AfterValidator(_metric)]
     value: Annotated[Number, Field(ge=0, le=1)]
