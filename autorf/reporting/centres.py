@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from autorf.reporting.blocks import Chart, Column, Line, Section, Table, table, view
+from autorf.reporting.blocks import Chart, Column, Section, Table, table, view
 from autorf.reporting.report_data import ReportData
 from autorf.reporting.svg import tooltip
 from autorf.reporting.theme import WIDE, Layout, drawing, new_figure
@@ -89,12 +89,12 @@ def centre_figure(evidence: Evidence, layout: Layout = WIDE) -> "Figure":
 
 def centre_table(evidence: Mapping[str, Evidence]) -> Table:
     """A line and a column for each class, of each training by its name."""
-    lines: list[Line] = []
+    lines: list[tuple[str, ...]] = []
     classes: tuple[str, ...] = ()
     for name, each in evidence.items():
         assert each.centre_distances is not None, "only such a training has centres"
         classes = each.class_names
         for of_class, values in zip(classes, each.centre_distances.tolist(), strict=True):
-            distances = (NONE if value != value else f"{value:.3g}" for value in values)
-            lines.append(Line((of_class, *distances), name))
-    return table("Squared distances between centres", [Column("class", False), *classes], lines)
+            lines.append((of_class, *(NONE if value != value else f"{value:.3g}" for value in values), name))
+    columns = (Column("class", False), *classes, Column("training", False))
+    return table("Squared distances between centres", columns, lines)
