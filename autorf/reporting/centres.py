@@ -96,5 +96,5 @@ def centre_table(evidence: Mapping[str, Evidence]) -> Table:
         classes = each.class_names
         for of_class, values in zip(classes, each.centre_distances.tolist(), strict=True):
             lines.append((of_class, *(NONE if value != value else f"{value:.3g}" for value in values), name))
-    columns = (Column("class", False), *classes, Column("training", False))
+    columns: list[Column | str] = [Column("class", False), *classes, Column("training", False)]
     return table("Squared distances between centres", columns, lines)
