@@ -318,6 +318,10 @@ def predict(
     tile: Annotated[
         int | None, typer.Option(min=1, max=2**20, help="Side of tiles in pixels, for data.fit: crop or data.patches.")
     ] = None,
+    landmarks: Annotated[
+        Path | None,
+        typer.Option(parser=_path, metavar="PATH", help="File or folder of the faces' landmarks, for a model of such."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files of earlier predictions.")] = False,
     quiet: Quiet = False,
     accept_code_change: Annotated[
@@ -329,7 +333,7 @@ def predict(
 
     wishes = prediction.Wishes(color, overlay, probabilities, maps)
     options = prediction.Options(
-        root, output, trial, masks, wishes, code, device, tile, force, quiet, accept_code_change
+        root, output, trial, masks, wishes, code, device, tile, landmarks, force, quiet, accept_code_change
     )
     return prediction.predict(model, pictures, options)
 

@@ -70,6 +70,8 @@ def print_comparison(comparison: Comparison, shown: Shown = Shown()) -> None:
     if shown.per_size:
         _print_sizes(console, comparison)
     _print_reference(console, comparison)
+    for figure in comparison.published:
+        _say(console, figure.sentence)
     for images in comparison.validation_images:
         _say(console, images.sentence)
     for line in (*comparison.notes, *_lines_of_sizes(comparison), comparison.verdict.sentence):

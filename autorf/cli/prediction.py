@@ -51,6 +51,7 @@ class Options:
     code: Path | None = None
     device: str | None = None
     tile: int | None = None
+    landmarks: Path | None = None
     force: bool = False
     quiet: bool = False
     accept_code_change: bool = False
@@ -69,7 +70,10 @@ def predict(model: str, pictures: Sequence[Path], options: Options) -> int:
         device=options.device,
         tile=options.tile,
         accept_code_change=options.accept_code_change,
+        landmarks=options.landmarks,
     )
+    if options.wishes.maps and predictor.aligns:
+        raise InputError("--maps: the maps of aligned faces do not lie on their pictures; leave it out")
     if options.wishes.maps and not predictor.has_map:
         raise InputError(
             f"--maps: {folder} has one field for all pixels; models that scale_adaptive or pixel_adaptive trained have "

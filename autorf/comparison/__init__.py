@@ -10,6 +10,7 @@ from autorf.comparison.image_sizes import at_best_size, image_sizes
 from autorf.comparison.mean_classes import MeanClasses
 from autorf.comparison.multiscale import MultiScaleGroup
 from autorf.comparison.named import NamedGroup
+from autorf.comparison.published import PublishedFigure
 from autorf.comparison.recommendation import Recommendation
 from autorf.comparison.results import StudyResults, results_of
 from autorf.comparison.rows import Group, Row
@@ -29,6 +30,7 @@ __all__ = [
     "MeanClasses",
     "MultiScaleGroup",
     "NamedGroup",
+    "PublishedFigure",
     "Recommendation",
     "Row",
     "ScaleRow",

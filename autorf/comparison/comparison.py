@@ -32,6 +32,7 @@ from autorf.comparison.looks import GRID
 from autorf.comparison.mean_classes import MeanClasses, by_one_rule, mean_classes
 from autorf.comparison.multiscale import MultiScaleGroup, multiscale_groups
 from autorf.comparison.named import NamedGroup, named_groups
+from autorf.comparison.published import PublishedFigure, published_figures
 from autorf.comparison.recommendation import Recommendation, recommendation_of
 from autorf.comparison.results import StudyResults, bare_results, check_comparable
 from autorf.comparison.rnorm import rnorm_maps
@@ -75,6 +76,7 @@ class Comparison:
         validation_images: of several studies: whether each later one saw the first one's.
         replicates: of data in folds: each configuration under each seed, whose scores are those of its folds pooled.
             Groups and all that is said of them are over these; ``rows`` are single folds.
+        published: the figures of papers that the studies' files name, beside ours.
     """
 
     study: str
@@ -98,6 +100,7 @@ class Comparison:
     rnorm: tuple[FieldMap, ...] = ()
     validation_images: tuple[SameImages, ...] = ()
     replicates: tuple[Row, ...] = ()
+    published: tuple[PublishedFigure, ...] = ()
 
     @property
     def members(self) -> tuple[Row, ...]:
@@ -219,6 +222,7 @@ def compare_studies(studies: Sequence[StudyResults], *, margin: float | None = N
         rnorm=rnorm_maps(groups, rows, noise, lost),
         validation_images=tuple(same_images(studies[0], other) for other in studies[1:]),
         replicates=rows if in_folds else (),
+        published=published_figures(studies, groups, rows),
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, SerializeAsAny, TypeAdapter, WrapValidator
 
 from autorf.data.data_set import DATA, DataSet, Labels
+from autorf.data.face_spec import HelenData, LfwData
 from autorf.data.picture_spec import Pictures
 from autorf.data.python_data import PythonData
 from autorf.data.spec import Augmentation, CamVidData, DigitsData, FassegData, FolderData
@@ -23,8 +24,10 @@ __all__ = [
     "DigitsData",
     "FassegData",
     "FolderData",
+    "HelenData",
     "InMemory",
     "Labels",
+    "LfwData",
     "Pictures",
     "PythonData",
     "SegmentationSet",
@@ -34,9 +37,9 @@ __all__ = [
     "load",
 ]
 
-_BUILT_IN: TypeAdapter[DigitsData | FolderData | CamVidData | FassegData | PythonData] = TypeAdapter(
-    Annotated[DigitsData | FolderData | CamVidData | FassegData | PythonData, Field(discriminator="name")]
-)
+_BuiltIn = DigitsData | FolderData | CamVidData | FassegData | HelenData | LfwData | PythonData
+
+_BUILT_IN: TypeAdapter[_BuiltIn] = TypeAdapter(Annotated[_BuiltIn, Field(discriminator="name")])
 
 
 def _by_name(value: Any, _: Any) -> Any:
@@ -50,9 +53,7 @@ def _by_name(value: Any, _: Any) -> Any:
     return parse(DATA[name], value, name) if isinstance(value, Mapping) else DATA[name].model_validate(value)
 
 
-DataSpec = Annotated[
-    DigitsData | FolderData | CamVidData | FassegData | PythonData | DataSet, WrapValidator(_by_name), SerializeAsAny()
-]
+DataSpec = Annotated[_BuiltIn | DataSet, WrapValidator(_by_name), SerializeAsAny()]
 """Any data set, told apart by its ``name``."""
 
 

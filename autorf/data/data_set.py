@@ -96,6 +96,6 @@ def _problem(name: str, plugin: Any) -> str | None:
 
 
 DATA: plugins.Registry[type[DataSet]] = plugins.Registry(
-    plugins.DATA, "data set", ("digits", "folder", "camvid", "fasseg", "python"), _problem
+    plugins.DATA, "data set", ("digits", "folder", "camvid", "fasseg", "helen", "lfw", "python"), _problem
 )
 """The data sets that packages add."""

@@ -1,5 +1,6 @@
 """One image file and one mask file: read, checked against each other, and brought to the wanted size."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -11,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from autorf.data.arrays import read_numbers, with_channels
+from autorf.data.face_images import FaceImages
 from autorf.data.image_files import read_rgb
 from autorf.data.mask_files import Classes, LegalClasses, read_mask
 from autorf.data.mask_table import MaskTable
@@ -48,6 +50,8 @@ class Decoder:
         channels: of images whose numbers are read as they are stored; None for red, green and blue of 8 bits.
         kind: of their numbers, the same in every file; None for any.
         table: what stands for the classes in masks; None where their numbers do.
+        read_classes: what reads the file of a mask instead, for masks of a data set's own kind.
+        faces: how pictures are prepared by the landmarks of their faces; None where they are not.
     """
 
     image_size: tuple[int, int]
@@ -59,6 +63,8 @@ class Decoder:
     channels: int | None = None
     kind: str | None = None
     table: MaskTable | None = None
+    read_classes: Callable[[Path, Pictures], Classes] | None = None
+    faces: FaceImages | None = None
 
     def __call__(self, pair: Pair) -> tuple[Tensor, Tensor]:
         """Image ``(C, H, W)``, uint8 or float32, and mask ``(H, W)``, or ``(h, w)`` of its own size, uint8.
@@ -79,7 +85,12 @@ class Decoder:
         classes = self.classes(pair.mask)
         self.check_pair(pair, pixels, classes)
         self.check_crop(pair.image, pixels)
-        return self._fitted(pixels), classes if self.own_masks else self.fitted_classes(classes)
+        if not self.own_masks:
+            classes = self.fitted_classes(classes, pair.image)
+        elif self.own_mask_size is not None:
+            assert self.faces is not None, "only aligned masks have a size of their own"
+            classes = self.faces.fitted_classes(pair.image, classes, self.own_mask_size)
+        return self._fitted(pixels, pair.image), classes
 
     def check_pair(self, pair: Pair, pixels: Pixels, classes: Classes) -> None:
         """Raise ``InputError`` where an image ``(h, w, C)`` and its mask ``(h, w)`` differ in size."""
@@ -90,6 +101,11 @@ class Decoder:
                 f"{_size(pixels)}; they must agree{turned}"
             )
 
+    @property
+    def own_mask_size(self) -> tuple[int, int] | None:
+        """Height and width that all masks have where they are not at the image size; None for those of their files."""
+        return None if self.faces is None or self.faces.align is None else self.faces.align.mask_size
+
     def picture(self, file: Path) -> Tensor:
         """The image ``(C, H, W)`` alone, of a picture whose mask nobody reads.
 
@@ -98,7 +114,7 @@ class Decoder:
         """
         pixels = self.pixels(file)
         self.check_crop(file, pixels)
-        return self.fitted(pixels)
+        return self.fitted(pixels, file)
 
     def pixels(self, file: Path) -> Pixels:
         """An image file at its own size, upright: ``(h, w, C)``; with ``channels`` what the file stores, else uint8.
@@ -119,24 +135,29 @@ class Decoder:
         Raises:
             InputError: naming a file that cannot be read, or holds an illegal class.
         """
+        if self.read_classes is not None:
+            return self.read_classes(file, self.pictures)
         legal = LegalClasses(self.n_classes, self.ignore_index)
         return np.array(read_mask(file, self.pictures, legal, self.table), np.uint8)
 
-    def fitted(self, pixels: Pixels) -> Tensor:
-        """The image ``(C, H, W)`` that a network sees of ``pixels (h, w, C)``."""
-        return torch.from_numpy(numbers_of(self._fitted(pixels)))
+    def fitted(self, pixels: Pixels, file: Path | None = None) -> Tensor:
+        """The image ``(C, H, W)`` that a network sees of ``pixels (h, w, C)``, those of the picture ``file``."""
+        return torch.from_numpy(numbers_of(self._fitted(pixels, file)))
 
-    def _fitted(self, pixels: Pixels) -> Pixels:
+    def _fitted(self, pixels: Pixels, file: Path | None) -> Pixels:
         """``(C, H, W)``; 16 bits are numbers from 0 to 1 only where they had to be resized."""
-        match self.fit:
-            case "resize":
-                pixels = resized(numbers_of(pixels), self.image_size)
-            case "crop":
-                pixels = self._middle(pixels)
+        if self.faces is not None and file is not None:
+            pixels = self.faces.fitted(file, pixels, self.image_size)
+        elif self.fit == "resize":
+            pixels = resized(numbers_of(pixels), self.image_size)
+        elif self.fit == "crop":
+            pixels = self._middle(pixels)
         return np.ascontiguousarray(np.moveaxis(pixels, 2, 0))
 
-    def fitted_classes(self, classes: Classes) -> Classes:
-        """The mask ``(H, W)`` at the image size of ``classes (h, w)``."""
+    def fitted_classes(self, classes: Classes, file: Path | None = None) -> Classes:
+        """The mask ``(H, W)`` at the image size of ``classes (h, w)``, those of the picture ``file``."""
+        if self.faces is not None and file is not None:
+            return self.faces.fitted_classes(file, classes, self.image_size)
         if self.fit == "whole":
             return classes
         if self.fit == "crop":

@@ -67,14 +67,14 @@ def digest_of(spec: AnyData, cache: Path, rule: Rule | None = None) -> DataDiges
 
 
 def _files(splits: Mapping[str, Sequence[Pair]]) -> Iterator[Path]:
-    return (file for pairs in splits.values() for pair in pairs for file in (pair.image, pair.mask))
+    return (file for pairs in splits.values() for pair in pairs for file in (pair.image, *pair.mask_files))
 
 
 def _of_split(split: str, pairs: Sequence[Pair], rule: Rule, known: DigestCache) -> dict[str, dict[str, str]]:
     of_masks: Rule = "content" if split == "val" else rule
     return {
         "images": _of_files([pair.image for pair in pairs], rule, known),
-        "masks": _of_files([pair.mask for pair in pairs], of_masks, known),
+        "masks": _of_files([file for pair in pairs for file in pair.mask_files], of_masks, known),
     }
 
 

@@ -1,6 +1,9 @@
 """FASSEG's frontal faces."""
 
+from collections.abc import Mapping
+
 from autorf.data.decoding import Decoder, Fit
+from autorf.data.face_images import faces_of, paired, with_heat_map
 from autorf.data.folds import train_and_val
 from autorf.data.names import on_disk
 from autorf.data.pairs import Pair, find_pairs, require_folder
@@ -14,19 +17,22 @@ LABEL_GROUPS = {"overall": (3, 4, 5)}
 """The inner parts; the brows belong to the hair here."""
 
 
-def fasseg_sets(spec: FassegData, cache: PictureCache | None = None) -> dict[str, SegmentationSet]:
+def fasseg_sets(spec: FassegData, cache: PictureCache | None = None) -> Mapping[str, SegmentationSet]:
     """The official training and test splits, part of the training images set aside for validation.
 
     Raises:
         InputError: when the layout or a file is not as it must be.
     """
-    return read_splits(fasseg_pairs(spec), fasseg_decoder(spec), own_masks=spec.score_at == "mask", cache=cache)
+    own_masks = spec.score_at == "mask"
+    sets = read_splits(fasseg_pairs(spec), fasseg_decoder(spec), own_masks=own_masks, cache=cache)
+    return with_heat_map(sets, spec.landmarks)
 
 
 def fasseg_decoder(spec: FassegData) -> Decoder:
     """What reads the files."""
+    faces = faces_of(spec.landmarks, spec.align)
     fit: Fit = "resize" if spec.patches is None else "whole"
-    return Decoder(spec.image_size, len(CLASS_NAMES), fit=fit, pictures=spec.pictures)
+    return Decoder(spec.image_size, len(CLASS_NAMES), spec.ignored, fit, pictures=spec.pictures, faces=faces)
 
 
 def fasseg_pairs(spec: FassegData) -> dict[str, list[Pair]]:
@@ -42,4 +48,6 @@ def fasseg_pairs(spec: FassegData) -> dict[str, list[Pair]]:
         find_pairs(root / split / "images", root / split / "labels", layout, names) for split in ("train", "test")
     )
     train, val = train_and_val(train, spec, root, spec.val_fraction, names)
-    return {"train": train, "val": val, "test": test}
+    faces = faces_of(spec.landmarks, spec.align)
+    pairs = {"train": train, "val": val, "test": test}
+    return {split: [paired(pair, faces) for pair in members] for split, members in pairs.items()}

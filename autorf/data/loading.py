@@ -3,15 +3,18 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from autorf.data import camvid, digits, fasseg
+from autorf.data import camvid, digits, fasseg, helen, lfw
 from autorf.data.camvid import camvid_pairs, camvid_sets
 from autorf.data.cutting import PatchCutter
 from autorf.data.data_set import DataSet, Labels
 from autorf.data.digits import digit_sets
+from autorf.data.face_spec import HelenData, LfwData
 from autorf.data.fasseg import fasseg_pairs, fasseg_sets
 from autorf.data.folder import folder_pairs, folder_sets
+from autorf.data.helen import helen_pairs, helen_sets
 from autorf.data.label_groups import check_labels
 from autorf.data.labelled import check_labelled, has_label
+from autorf.data.lfw import lfw_pairs, lfw_sets
 from autorf.data.names import on_disk
 from autorf.data.pairs import Pair
 from autorf.data.patch_spec import Patches, PictureFiles
@@ -22,7 +25,7 @@ from autorf.data.segmentation_set import FILL_INDEX, SegmentationSet, Splits
 from autorf.data.spec import CamVidData, DigitsData, FassegData, FolderData
 from autorf.errors import InputError
 
-AnyData = DigitsData | FolderData | CamVidData | FassegData | PythonData | DataSet
+AnyData = DigitsData | FolderData | CamVidData | FassegData | HelenData | LfwData | PythonData | DataSet
 
 
 def load_splits(spec: AnyData, seed: int, cache: Path | None = None) -> Splits:
@@ -40,6 +43,10 @@ def load_splits(spec: AnyData, seed: int, cache: Path | None = None) -> Splits:
             return _splits(spec, camvid_sets(spec, pictures), seed)
         case FassegData():
             return _splits(spec, fasseg_sets(spec, pictures), seed)
+        case HelenData():
+            return _splits(spec, helen_sets(spec), seed)
+        case LfwData():
+            return _splits(spec, lfw_sets(spec), seed)
         case PythonData():
             return _splits(spec, python_sets(spec), seed)
         case DataSet():
@@ -68,6 +75,10 @@ def pairs_of(spec: AnyData) -> Mapping[str, Sequence[Pair]]:
             return camvid_pairs(spec)
         case FassegData():
             return fasseg_pairs(spec)
+        case HelenData():
+            return helen_pairs(spec)
+        case LfwData():
+            return lfw_pairs(spec)
         case DataSet():
             return spec.files()
 
@@ -87,7 +98,11 @@ def labels_of(spec: AnyData) -> Labels:
         case CamVidData():
             return Labels(camvid.CLASS_NAMES, camvid.IGNORE_INDEX)
         case FassegData():
-            return Labels(fasseg.CLASS_NAMES, groups=fasseg.LABEL_GROUPS)
+            return Labels(fasseg.CLASS_NAMES, spec.ignored, groups=fasseg.LABEL_GROUPS)
+        case HelenData():
+            return Labels(helen.CLASS_NAMES, spec.ignored, groups=helen.LABEL_GROUPS, left_out=helen.LEFT_OUT)
+        case LfwData():
+            return Labels(lfw.CLASS_NAMES, spec.ignored, lfw.LABEL_GROUPS)
         case PythonData():
             return Labels(spec.class_names, spec.ignored, spec.label_groups or None, spec.left_out_numbers)
         case DataSet():

@@ -34,7 +34,7 @@ class Normalisation:
     Attributes:
         mean: one a channel; of bytes as colours from 0 to 1.
         std: likewise.
-        colours: whether the channels are red, green and blue from 0 to 1.
+        colours: whether the first three channels are red, green and blue from 0 to 1.
     """
 
     mean: tuple[float, ...]
@@ -58,7 +58,8 @@ class Normalisation:
         Of other channels than red, green and blue three are shown that lie evenly among them, over four deviations.
         """
         if self.colours:
-            return (image.float() * _column(self.std) + _column(self.mean)).clamp(0, 1)
+            # A map of landmarks, the fourth channel of some, is no colour.
+            return (image[:3].float() * _column(self.std[:3]) + _column(self.mean[:3])).clamp(0, 1)
         channels = np.linspace(0, len(self.mean) - 1, 3).round().astype(int).tolist()
         return (image[channels].float() / _SHOWN_DEVIATIONS + 0.5).clamp(0, 1)
 

@@ -65,19 +65,22 @@ class Picture:
     channels: int
 
 
-def open_picture(file: Path, pictures: Pictures, *, low_bytes: bool = False) -> Picture:
+def open_picture(
+    file: Path, pictures: Pictures, *, low_bytes: bool = False, formats: tuple[str, ...] = FORMATS
+) -> Picture:
     """The decoded page or frame of a file, upright.
 
     Args:
         file: to read.
         pictures: how.
         low_bytes: of a PNG of 16 bits and several channels, of which Pillow has one byte each: the lower one.
+        formats: Pillow's readers that are tried.
 
     Raises:
         InputError: naming a file that is no readable picture, larger than allowed, or of several frames unasked.
     """
     check_file(file)
-    with _readable(file), _opened(file) as picture:
+    with _readable(file), _opened(file, formats) as picture:
         _choose_frame(file, picture, pictures.frame)
         check_size(file, (picture.height, picture.width), pictures.max_megapixels)
         if low_bytes:
@@ -121,9 +124,9 @@ def _unbounded() -> Iterator[None]:
 
 
 @contextmanager
-def _opened(file: Path) -> Iterator[Image.Image]:
+def _opened(file: Path, formats: tuple[str, ...] = FORMATS) -> Iterator[Image.Image]:
     with _unbounded():
-        picture = Image.open(file, formats=FORMATS)
+        picture = Image.open(file, formats=formats)
     with picture:
         yield picture
 

@@ -20,10 +20,22 @@ OTHER_MASKS = (".tif", ".tiff", ".npy", ".bmp")
 
 @dataclass(frozen=True, order=True)
 class Pair:
-    """The files of one image and its mask."""
+    """The files of one image and its mask.
+
+    Attributes:
+        image: the picture.
+        mask: the file that is read for the classes.
+        others: further files that are read with them: the rest of a mask that no single file holds, landmarks.
+    """
 
     image: Path
     mask: Path
+    others: tuple[Path, ...] = ()
+
+    @property
+    def mask_files(self) -> tuple[Path, ...]:
+        """All but the picture."""
+        return (self.mask, *self.others)
 
 
 def require_folder(folder: Path, layout: str) -> None:

@@ -99,6 +99,8 @@ class PictureFiles(Specification):
                 f"augmentation.crop: patches of {size} are random crops already; leave augmentation.crop out, or give "
                 "its size as patches.size"
             )
+        if getattr(said, "landmarks", None) is not None:
+            raise ValueError("landmarks: faces are seen whole; leave patches out, or landmarks and align")
         if said.score_at != "mask":
             raise ValueError(
                 f"score_at: {said.score_at}: with patches pictures keep their scale, and are scored at the masks' own "

@@ -149,7 +149,7 @@ def _two_columns(root: Path, entry: str) -> Pair | None:
     # Between tabs a path may hold spaces.
     parts = [part.strip() for part in entry.split("\t") if part.strip()] if "\t" in entry else entry.split()
     files = [on_disk(root / part) for part in parts]
-    return Pair(*files) if len(files) == 2 and all(file.is_file() for file in files) else None
+    return Pair(files[0], files[1]) if len(files) == 2 and all(file.is_file() for file in files) else None
 
 
 def _lines(path: Path) -> list[str]:

@@ -78,6 +78,9 @@ def read_splits(
     Raises:
         InputError: for the first file that cannot be used.
     """
+    if decoder.faces is not None or decoder.read_classes is not None:
+        # What is made of landmarks, or read by a function, has no settings to know it by.
+        cache = None
     decoders = {split: _of_split(decoder, split, own_masks=own_masks) for split in splits}
     mapped = None if cache is None else cache.found(splits, decoders)
     if mapped is None:
@@ -115,8 +118,8 @@ def _bytes(pairs: Sequence[Pair], decoder: Decoder) -> int:
     # 16 bits that are resized become floating-point numbers; in memory they do in any case.
     itemsize = max(itemsize, 4) if itemsize > 1 else 1
     # The sizes of arrays are not worth a reading of each: they are taken for those of the images.
-    own = (p.mask for p in pairs if decoder.own_masks and not is_array_file(p.mask))
-    own_sizes = [math.prod(stored_size(mask)) for mask in own]
+    own = (_stored(p, decoder) for p in pairs if decoder.own_masks and not is_array_file(p.mask))
+    own_sizes = [math.prod(size) for size in own]
     masks = sum(own_sizes) + (len(pairs) - len(own_sizes)) * height * width
     return _channels(decoder) * itemsize * len(pairs) * height * width + masks
 
@@ -126,7 +129,14 @@ def _numbers(file: Path, channels: int) -> int:
     return math.prod(stored_shape(file)) if is_array_file(file) else channels * math.prod(stored_size(file))
 
 
+def _stored(pair: Pair, decoder: Decoder) -> tuple[int, int]:
+    """Of a mask; its picture tells where it is of a data set's own kind."""
+    return decoder.own_mask_size or stored_size(pair.mask if decoder.read_classes is None else pair.image)
+
+
 def _channels(decoder: Decoder) -> int:
+    if decoder.faces is not None and decoder.faces.landmarks.heat_map:
+        return 4
     return 3 if decoder.channels is None else decoder.channels
 
 

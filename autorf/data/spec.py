@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from autorf.data.declared_classes import DeclaredClasses
 from autorf.data.fold_spec import Foldable
+from autorf.data.landmark_spec import WithLandmarks
 from autorf.data.mask_table import IGNORED, Colours, MaskTable, MaskValue, Rgb, Values, ordered
 from autorf.data.patch_spec import PictureFiles
 from autorf.data.picture_spec import Pictures
@@ -339,7 +340,7 @@ class CamVidData(PictureFiles):
     digest_gb: DigestGb = 2.0
 
 
-class FassegData(PictureFiles, Foldable):
+class FassegData(PictureFiles, Foldable, WithLandmarks):
     """FASSEG's frontal faces: background, hair, skin, eyes, nose and mouth.
 
     Layout: ``root/train/images``, ``root/train/labels``, likewise ``test``; masks hold classes 0 to 5.

@@ -10,7 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from autorf.data.alignment import scores_on_picture
 from autorf.data.decoding import Pixels, numbers_of
+from autorf.data.face_images import FaceImages, faces_of
 from autorf.data.names import shown
 from autorf.data.python_sets import resized_item
 from autorf.data.segmentation_set import resized_masks
@@ -68,6 +70,8 @@ class Predictor:
         tile: side in pixels of the tiles that large pictures are cut into where the model sees them at their own scale
             (``fit: crop``, ``patches``); None for a usual one.
         accept_code_change: build the network by code that is no longer the one it was trained with.
+        landmarks: of the pictures' faces, a file or folder as ``data.landmarks.root`` of a study, for a model that sees
+            faces by them.
 
     Raises:
         InputError: for a folder that holds no retrained model, code that cannot be found, or no such device.
@@ -85,6 +89,7 @@ class Predictor:
         device: str | None = None,
         tile: int | None = None,
         accept_code_change: bool = False,
+        landmarks: str | Path | None = None,
     ) -> None:
         folder = Path(folder)
         recipe = read_recipe(folder)
@@ -93,6 +98,7 @@ class Predictor:
         if own is not None and not accept_code_change:
             _check_same_code(folder, own)
         self.recipe = recipe
+        _check_landmarks(recipe, landmarks)
         with importable(own):
             model = self.recipe.load(folder)
             self._plan = None
@@ -104,12 +110,18 @@ class Predictor:
                     f"{recipe.image_size[1]}, and sees them so; leave it out"
                 )
         self._model = model.to(self.device)
-        self._decoder, self._normalisation = recipe.decoder, recipe.normalisation
+        self._decoder = replace(recipe.decoder, faces=_faces_of(recipe, landmarks))
+        self._normalisation = recipe.normalisation
 
     @property
     def has_map(self) -> bool:
         """Whether the model has a field of its own for every pixel."""
         return any(isinstance(module, AdaptiveModule) and module.map_name for module in self._model.modules())
+
+    @property
+    def aligns(self) -> bool:
+        """Whether the model sees faces that are brought to one place."""
+        return self._decoder.faces is not None and self._decoder.faces.align is not None
 
     @property
     def tiling(self) -> str | None:
@@ -131,8 +143,9 @@ class Predictor:
         pixels = self._decoder.pixels(picture)
         with self._computing(picture):
             size = pixels.shape[0], pixels.shape[1]
-            seen = self._seen(pixels, size, with_map=map)
-            classes = _numbers(seen.classes(size), seen.scores.shape[1])
+            seen = self._seen(pixels, picture, size, with_map=map)
+            on_picture = seen._replace(scores=self._on_picture(seen.scores, picture, size))
+            classes = _numbers(on_picture.classes(size), on_picture.scores.shape[1])
             own = seen.map_at(size)
             prediction = Prediction(
                 picture,
@@ -145,7 +158,7 @@ class Predictor:
             )
             if not probabilities:
                 return prediction
-            enlarged = resized(seen.scores.float(), seen.filled)[0, :, : size[0], : size[1]]
+            enlarged = resized(on_picture.scores.float(), seen.filled)[0, :, : size[0], : size[1]]
             return replace(prediction, probabilities=enlarged.softmax(0).cpu().numpy())
 
     def at_training_size(self, prediction: Prediction, truth: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
@@ -159,38 +172,46 @@ class Predictor:
             InputError: for a picture smaller than the part that is cut from it.
         """
         self._decoder.check_crop(prediction.picture, prediction.pixels)
-        target = self._fitted_truth(truth)[None]
+        target = self._fitted_truth(truth, prediction.picture)[None]
         scores = prediction.scores
         if self._plan is not None:
             # The middle alone is validated, without what lies around it.
             with self._computing(prediction.picture):
-                scores = raw_scores(self._model(self._fitted(prediction.pixels)))
+                scores = raw_scores(self._model(self._fitted(prediction.pixels, prediction.picture)))
         with self._computing(prediction.picture):
             return predicted_classes(scores, target).cpu(), target
 
-    def _fitted_truth(self, truth: NDArray[np.uint8]) -> Tensor:
+    def _on_picture(self, scores: Tensor, picture: Path, size: tuple[int, int]) -> Tensor:
+        """The scores of an aligned face on its picture, ``size`` high and wide; others as they are."""
+        faces = self._decoder.faces
+        similarity = None if faces is None else faces.similarity(picture, size, self.recipe.image_size)
+        if similarity is None:
+            return scores
+        return scores_on_picture(resized(scores.float(), self.recipe.image_size), similarity, size)
+
+    def _fitted_truth(self, truth: NDArray[np.uint8], picture: Path) -> Tensor:
         if self.recipe.resampling == "torch":
             return resized_masks(torch.from_numpy(truth)[None], self.recipe.image_size)[0]
-        return torch.from_numpy(self._decoder.fitted_classes(truth))
+        return torch.from_numpy(self._decoder.fitted_classes(truth, picture))
 
-    def _seen(self, pixels: Pixels, size: tuple[int, int], *, with_map: bool) -> AtScale:
+    def _seen(self, pixels: Pixels, picture: Path, size: tuple[int, int], *, with_map: bool) -> AtScale:
         """Scores as the model leaves them, of the picture filled up or resized."""
         if self._plan is not None:
             image = torch.from_numpy(numbers_of(pixels)).permute(2, 0, 1)[None]
             return scores_at_scale(
                 self._model, self._normalisation(image).to(self.device), self._plan, with_map=with_map
             )
-        scores = raw_scores(self._model(self._fitted(pixels)))
+        scores = raw_scores(self._model(self._fitted(pixels, picture)))
         own = pixel_map(self._model, 1, self.recipe.image_size) if with_map else None
         # Scores and map are enlarged from the training's size to the picture's.
         return AtScale(scores, size, False, own)
 
-    def _fitted(self, pixels: Pixels) -> Tensor:
+    def _fitted(self, pixels: Pixels, picture: Path) -> Tensor:
         """``(1, C, H, W)``, as a validation image is."""
         if self.recipe.resampling == "torch":
             image = resized_item(torch.from_numpy(pixels).permute(2, 0, 1), self.recipe.image_size)
         else:
-            image = self._decoder.fitted(pixels)
+            image = self._decoder.fitted(pixels, picture)
         return self._normalisation(image[None]).to(self.device)
 
     @contextmanager
@@ -215,6 +236,7 @@ def predict(
     code: str | Path | None = None,
     device: str | None = None,
     tile: int | None = None,
+    landmarks: str | Path | None = None,
 ) -> Iterator[Prediction]:
     """The classes of pictures, one after the other, by a model that ``autorf retrain`` wrote.
 
@@ -228,6 +250,8 @@ def predict(
         device: such as ``cpu`` or ``cuda``; None for an accelerator where there is one.
         tile: side in pixels of the tiles that large pictures are cut into where the model sees them at their own scale
             (``data.fit: crop``, ``data.patches``); None for a usual one.
+        landmarks: of the pictures' faces, a file or folder as ``data.landmarks.root`` of a study, for a model that was
+            trained on aligned faces or with a map of landmarks; classes are those of the pictures as they are.
 
     Returns:
         Of each picture its ``classes`` ``(H, W)`` and, where they were asked for, its ``probabilities``
@@ -247,7 +271,7 @@ def predict(
         nowhere/autorf.json: no such file; a saved model is a folder written by autorf.save
     """
     check_path("predict", "folder", folder)
-    predictor = Predictor(folder, code=code, device=device, tile=tile)
+    predictor = Predictor(folder, code=code, device=device, tile=tile, landmarks=landmarks)
     files = [pictures] if isinstance(pictures, str | Path) else pictures
     return (predictor(file, probabilities=probabilities) for file in files)
 
@@ -270,6 +294,23 @@ def chosen_device(name: str | None) -> torch.device:
     if name.partition(":")[0] not in there:
         raise InputError(f"--device {name}: is not here; there is {' and '.join(there)}")
     return torch.device(name)
+
+
+def _check_landmarks(recipe: Recipe, landmarks: str | Path | None) -> None:
+    """Raise ``InputError`` where landmarks are missing, or of no use."""
+    if recipe.landmarks is None and landmarks is not None:
+        raise InputError(f"--landmarks {landmarks}: the model sees pictures without any; leave it out")
+    if recipe.landmarks is not None and landmarks is None:
+        raise InputError("--landmarks: the model sees faces by their landmarks; give the file or folder that has them")
+
+
+def _faces_of(recipe: Recipe, landmarks: str | Path | None) -> FaceImages | None:
+    if recipe.landmarks is None or landmarks is None:
+        return None
+    try:
+        return faces_of(recipe.landmarks.model_copy(update={"root": Path(landmarks)}), recipe.align)
+    except InputError as error:
+        raise InputError(str(error).replace("data.landmarks.root", "--landmarks")) from None
 
 
 def _code_of(recipe: Recipe, code: str | Path | None) -> OwnCode | None:

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from autorf.data import DataSpec, channels_of
 from autorf.data.normalisation import Normalisation
 from autorf.data.patch_spec import PictureFiles
 from autorf.deployment.model_card import FIGURES
+from autorf.distillation.copied import copy_modules
 from autorf.distillation.images import StageImages
 from autorf.distillation.stage import check_training
 from autorf.distillation.teacher_scores import BYTES
@@ -126,6 +128,7 @@ def _numbers(values: Sequence[float]) -> str:
 def _check_networks(spec: StudySpec, distill: DistillSpec, names: Sequence[str]) -> tuple[int, ...]:
     """Build both and compare what they score; the shape ``(C, h, w)`` of the teacher's scores of an image."""
     shapes: dict[str, tuple[int, ...]] = {}
+    networks: dict[str, nn.Module] = {}
     for role, model in (("distill.teacher.model", distill.teacher.model), ("model", spec.model)):
         try:
             network = seeded_network(spec.model_copy(update={"model": model}), 0, names).eval()
@@ -139,6 +142,8 @@ def _check_networks(spec: StudySpec, distill: DistillSpec, names: Sequence[str])
             raise InputError(f"{role}: {model.name} does not take the images: {in_one_line(error, 160)}") from None
         check_scores(output, model.name, len(names))
         shapes[role] = tuple(raw_scores(output).shape[1:])
+        networks[role] = network
+    copy_modules(networks["model"], networks["distill.teacher.model"], distill.copied)
     teacher, student = shapes["distill.teacher.model"], shapes["model"]
     if teacher[0] != student[0]:
         raise InputError(

@@ -18,7 +18,7 @@ from autorf.distillation.images import StageImages, stage_images
 from autorf.distillation.report import page
 from autorf.distillation.run_stage import run_stage
 from autorf.distillation.stage import Lengths, Stage, StageJob, lengths, stage_spec
-from autorf.distillation.table import Cost, Table, row_of
+from autorf.distillation.table import Cost, Table, published_sentences, row_of
 from autorf.driver.kept_trainings import KeptTrainings, held
 from autorf.driver.loop import TrialLoop
 from autorf.driver.progress import open_progress
@@ -30,6 +30,7 @@ from autorf.own_code.importing import importable
 from autorf.running.cost import costs
 from autorf.running.evidence import Evidence, read_evidence
 from autorf.running.runner import trained_model
+from autorf.specification import fields_in, value_before
 from autorf.store.store import study_folder
 from autorf.study.distill_spec import DistillSpec
 from autorf.study.job import Job
@@ -42,6 +43,12 @@ DISTILLED = "distilled"
 
 REPORT = "report.html"
 """The page in that folder with scores and predictions."""
+
+_PARTS = ("data", "model", "training", "distill")
+"""Of the study file, what a distillation depends on ..."""
+
+_LEFT_OUT = ("training.seeds", "training.epochs", "distill.cache_gb")
+"""... but for these keys, which a request does not hold, or not always."""
 
 _REQUEST, _TABLE, _SCORES = "request.json", "table.json", "teacher_scores"
 
@@ -83,7 +90,7 @@ def distill(spec: StudySpec, source: str, root: Path, *, force: bool = False, qu
     target = folder / DISTILLED
     with held(target, f"{target}: another process is distilling this study; wait for it"), importable(spec.code):
         try:
-            _begin(target, _request(spec, spec.distill), force)
+            _begin(target, _request(spec, spec.distill), spec, force)
             table = _stored(target, spec)
             return Outcome(target, table) if table is not None else _distilled(spec, spec.distill, target, quiet)
         except InputError as error:
@@ -100,7 +107,7 @@ def _remove_empty(target: Path) -> None:
 
 def _request(spec: StudySpec, settings: DistillSpec) -> dict[str, Any]:
     """What the results depend on; more seeds only add to them."""
-    plain = spec.model_dump(mode="json", include={"data", "model", "training", "distill"})
+    plain = spec.model_dump(mode="json", include=set(_PARTS))
     plain["training"].pop("seeds")
     plain["training"].pop("loader_workers")
     plain["data"].pop("cache_gb", None)
@@ -110,9 +117,12 @@ def _request(spec: StudySpec, settings: DistillSpec) -> dict[str, Any]:
     plain["distill"].pop("cache_gb")
     weights = settings.teacher.model.weights
     folder = None if settings.unlabelled is None else settings.unlabelled.folder
+    landmarks = None if settings.unlabelled is None else settings.unlabelled.landmarks
     # What has the same name may be another file meanwhile.
     plain["teacher's weights"] = None if weights is None else _digest([weights])
     plain["unlabelled pictures"] = None if folder is None else _digest(picture_files(folder))
+    if landmarks is not None:
+        plain["their landmarks"] = _digest(sorted(landmarks.iterdir()) if landmarks.is_dir() else [landmarks])
     plain["own code"] = spec.code.digest if spec.code else None
     return plain
 
@@ -130,10 +140,25 @@ def _digest(files: Sequence[Path]) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
 
 
-def _begin(target: Path, request: dict[str, Any], force: bool) -> None:
+def _fill(request: dict[str, Any], spec: StudySpec) -> None:
+    """Give a stored request the keys that it is older than, each with what was done before it."""
+    for part in _PARTS:
+        for key, field in fields_in([type(getattr(spec, part))], part):
+            *path, name = key.split(".")
+            inner: Any = request
+            for step in path:
+                inner = inner.get(step) if isinstance(inner, dict) else None
+            # Counted in steps, a training names no epochs.
+            if isinstance(inner, dict) and name not in inner and not field.is_required() and key not in _LEFT_OUT:
+                inner[name] = value_before(field)
+
+
+def _begin(target: Path, request: dict[str, Any], spec: StudySpec, force: bool) -> None:
     """Refuse a study that has changed since it was begun, or make room to begin anew."""
     path = target / _REQUEST
     before = json.loads(path.read_text()) if path.is_file() else None
+    if before is not None:
+        _fill(before, spec)
     if force:
         for inner in target.iterdir():
             shutil.rmtree(inner) if inner.is_dir() else inner.unlink()
@@ -184,10 +209,15 @@ def stage_jobs(spec: StudySpec, settings: DistillSpec, target: Path, steps: Leng
         kept: of which the teacher's scores are kept on disk.
     """
     teacher, scores = target / "teacher", target / _SCORES
+    copied = teacher if settings.copied else None
     of_stage: dict[Stage, dict[str, Any]] = {
         "teacher": {"trained": steps.teacher > 0},
-        "alone": {},
-        "supervised": {"teacher": teacher, "scores": scores / "labelled.npy" if kept.supervised else None},
+        "alone": {"copied_from": copied},
+        "supervised": {
+            "copied_from": copied,
+            "teacher": teacher,
+            "scores": scores / "labelled.npy" if kept.supervised else None,
+        },
         "unsupervised": {"teacher": teacher, "scores": scores / "unlabelled.npy" if kept.unsupervised else None},
     }
     if not steps.unsupervised:
@@ -226,7 +256,7 @@ def needs(jobs: dict[str, StageJob]) -> dict[str, list[str]]:
     """By a stage's key those of the stages that come before it."""
     before: dict[str, list[str]] = {}
     for key, job in jobs.items():
-        taught = ["teacher"] if job.teacher is not None else []
+        taught = ["teacher"] if job.teacher is not None or job.copied_from is not None else []
         before[key] = [*taught, *([] if job.start is None else [job.start.name])]
     return before
 
@@ -284,7 +314,8 @@ def _table(
         )
         for stage in stages
     ]
-    return Table(spec.name, evidence["teacher"][0].n_images, tuple(rows), tuple(notes))
+    published = published_sentences(spec.published, rows)
+    return Table(spec.name, evidence["teacher"][0].n_images, tuple(rows), tuple(notes), published)
 
 
 def _evidence(job: StageJob) -> Evidence:

@@ -1,11 +1,14 @@
 """Which images the stages of a distillation train on."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 from autorf.data import DataSpec, SegmentationSet, Splits, channels_of
 from autorf.data.decoding import Decoder
+from autorf.data.face_images import faces_of
 from autorf.data.folder import folder_decoder, number_kind
+from autorf.data.landmark_spec import WithLandmarks
 from autorf.data.picture_spec import Pictures
 from autorf.data.spec import FolderData
 from autorf.data.unlabelled import folder_pictures, split_labels, without_labels
@@ -44,11 +47,24 @@ def stage_images(splits: Splits, data: DataSpec, unlabelled: UnlabelledSpec | No
             )
         return StageImages(splits, without_labels(splits.test))
     assert unlabelled.folder is not None, "one of the three is given"
-    return StageImages(splits, folder_pictures(unlabelled.folder, _decoder(splits, data), splits.train))
+    decoder = _decoder(splits, data, unlabelled.landmarks)
+    return StageImages(splits, folder_pictures(unlabelled.folder, decoder, splits.train))
 
 
-def _decoder(splits: Splits, data: DataSpec) -> Decoder:
+def _decoder(splits: Splits, data: DataSpec, landmarks: Path | None) -> Decoder:
     """What reads unlabelled files as the data set's own images are read."""
+    if isinstance(data, WithLandmarks) and data.landmarks is not None and (data.align or data.landmarks.heat_map):
+        if landmarks is None:
+            raise InputError(
+                "distill.unlabelled.landmarks: the data set's pictures are prepared by their landmarks; give those of "
+                "the folder's pictures too"
+            )
+        faces = faces_of(data.landmarks.model_copy(update={"root": landmarks}), data.align)
+        return Decoder(splits.image_size, splits.n_classes, pictures=data.pictures, faces=faces)
+    if landmarks is not None:
+        raise InputError(
+            f"distill.unlabelled.landmarks: the pictures of {data.name} are not prepared by landmarks; leave them out"
+        )
     if isinstance(data, FolderData):
         return replace(folder_decoder(data), kind=number_kind(data))
     if channels_of(data) != 3:

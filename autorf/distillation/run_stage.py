@@ -1,6 +1,7 @@
 """Run one stage: the network, its images, its teacher; checkpoints and measurements are those of every trial."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from autorf.data import SegmentationSet, Splits
+from autorf.distillation.copied import copy_modules
 from autorf.distillation.images import StageImages, stage_images
 from autorf.distillation.module import StudentModule
 from autorf.distillation.stage import StageJob
@@ -55,6 +57,8 @@ def _training_set(job: StageJob, images: StageImages) -> SegmentationSet:
 def _module(job: StageJob, splits: Splits) -> SegmentationModule:
     names, spec = splits.class_names, job.spec
     model = seeded_network(spec, job.seed, names) if job.start is None else trained_model(spec, names, job.start)
+    if job.copied_from is not None:
+        copy_modules(model, _trained_teacher(job, job.copied_from, splits), job.distill.copied)
     if job.teacher is None:
         return SegmentationModule(model, spec.training, splits)
     teacher = None if job.scores is not None else teacher_of(job, splits)
@@ -65,8 +69,12 @@ def _module(job: StageJob, splits: Splits) -> SegmentationModule:
 def teacher_of(job: StageJob, splits: Splits) -> nn.Module:
     """The teacher as its own stage left it."""
     assert job.teacher is not None, "not every stage has a teacher"
+    return _trained_teacher(job, job.teacher, splits)
+
+
+def _trained_teacher(job: StageJob, folder: Path, splits: Splits) -> nn.Module:
     spec = job.spec.model_copy(update={"model": job.distill.teacher.model})
-    return trained_model(spec, splits.class_names, job.teacher)
+    return trained_model(spec, splits.class_names, folder)
 
 
 class _Taught(Dataset[tuple[Tensor, ...]]):

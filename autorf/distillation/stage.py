@@ -25,6 +25,7 @@ class StageJob(Job):
         stage: which one.
         teacher: the folder of the trained teacher; None where nobody teaches.
         start: the folder of the model to go on from; None for one whose weights are drawn.
+        copied_from: the folder of the trained teacher whose modules the student begins with; None where it has none.
         scores: the file of the teacher's scores, made where it is missing; None to compute them in every step.
         trained: whether there is anything to train.
     """
@@ -32,6 +33,7 @@ class StageJob(Job):
     stage: Stage = "alone"
     teacher: Path | None = None
     start: Path | None = None
+    copied_from: Path | None = None
     scores: Path | None = None
     trained: bool = field(default=True)
 

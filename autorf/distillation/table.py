@@ -11,6 +11,7 @@ from autorf.deployment.measuring import measured
 from autorf.distillation.stage import Stage
 from autorf.running.evidence import Evidence
 from autorf.statistics import half_width, image_variance, influence, pooled
+from autorf.study.published_spec import PublishedSpec
 
 LABELS: Mapping[Stage, str] = {
     "teacher": "teacher",
@@ -59,12 +60,14 @@ class Table:
         n_images: of the validation split, on which everything is measured.
         rows: one a stage.
         notes: what was computed anew, and the like.
+        published: the figures of a paper that the study names, beside ours, in a sentence each.
     """
 
     study: str
     n_images: int
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
+    published: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -74,7 +77,13 @@ class Table:
     def from_json(cls, values: Mapping[str, Any]) -> "Table":
         """The table that :meth:`to_json` wrote."""
         rows = [{**row, "seeds": tuple(row["seeds"]), "cost": Cost(**row["cost"])} for row in values["rows"]]
-        return cls(values["study"], values["n_images"], tuple(Row(**row) for row in rows), tuple(values["notes"]))
+        return cls(
+            values["study"],
+            values["n_images"],
+            tuple(Row(**row) for row in rows),
+            tuple(values["notes"]),
+            tuple(values.get("published") or ()),
+        )
 
     def row(self, stage: Stage) -> Row:
         """The row of a stage."""
@@ -129,7 +138,23 @@ def sentences(table: Table) -> list[str]:
     for row in table.rows:
         if row.gains:
             lines.append(_gained(row, alone))
-    return lines
+    return [*lines, *table.published]
+
+
+def published_sentences(figures: Sequence[PublishedSpec], rows: Sequence[Row]) -> tuple[str, ...]:
+    """The published figures of stages beside ours, in a sentence each."""
+    of_stage = {row.stage: row for row in rows}
+    sentences = []
+    for figure in figures:
+        row = None if figure.stage is None else of_stage.get(figure.stage)
+        ours = None if row is None else row.metrics.get(figure.metric)
+        if row is None or ours is None:
+            continue
+        sentences.append(
+            f"{figure.paper}, Table {figure.table}, {figure.row}: {figure.metric} {figure.value:.4f} published; here "
+            f"{ours['mean']:.4f} on the validation split ({LABELS[row.stage]})."
+        )
+    return tuple(sentences)
 
 
 def _gained(row: Row, alone: Row) -> str:

@@ -31,6 +31,14 @@ class LearningRule:
     scheduled: bool = True
 
 
+class OwnRates:
+    """A module, of no method, some of whose parameters have a learning rate of their own."""
+
+    def learning_rules(self) -> list[LearningRule]:
+        """How the optimizer treats these parameters."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
 class SearchState:
     """How a search among options stands.

@@ -6,6 +6,7 @@ from typing import Any
 from torch import nn
 
 from autorf.errors import InputError, near_names, shown
+from autorf.networks.added_channels import with_added_channels
 from autorf.networks.arguments import check_arguments, fitting_decoder, refused, smp_arguments, timm_arguments
 from autorf.networks.checkpoint import load_weights
 from autorf.networks.encoder_weights import load_encoder_weights
@@ -59,14 +60,22 @@ def build(spec: ModelSpec | str, classes: int | Sequence[str] = 21, channels: in
     # Without a study, such as in autorf inspect, they may be given as the library calls them.
     channels = next((spec.args[name] for name in ("in_channels", "in_chans") if name in spec.args), channels)
     n_classes = classes if isinstance(classes, int) else len(classes)
+    seen = (3 if channels is None else channels) - spec.added_channels
+    if seen < 1:
+        raise InputError(
+            f"model.added_channels: {spec.added_channels} of the images' {seen + spec.added_channels} channels leave "
+            "none with weights of the network's; give fewer"
+        )
     if family in _BUILDERS:
-        model = _BUILDERS[family](rest, spec, n_classes, 3 if channels is None else channels)
+        model = _BUILDERS[family](rest, spec, n_classes, seen)
     else:
         model = MODELS[family](rest, spec, n_classes)
     if not isinstance(model, nn.Module):
         raise InputError(f"model.name: {spec.name} built a {type(model).__name__}; a model is a torch.nn.Module")
     if spec.encoder_weights is not None:
         load_encoder_weights(model, spec.encoder_weights)
+    if spec.added_channels:
+        with_added_channels(model, spec.added_channels, spec.name)
     if spec.weights is not None:
         load_weights(model, spec.weights)
     _offer(model, spec)
@@ -151,13 +160,8 @@ def _backbone(name: str, spec: ModelSpec, image_channels: int) -> tuple[nn.Modul
             raise InputError(
                 f"model.stage: {name} at output_stride 8 is cut behind pool5, as in the paper; leave it out"
             )
-        if spec.upsample > 1:
-            raise InputError(
-                f"model.upsample: {name} at output_stride 8 is one piece, with strides taken from its pools; leave "
-                "output_stride out, or upsample"
-            )
         options = {"pretrained": spec.pretrained, "in_chans": image_channels, **spec.args}
-        vgg = DilatedVGG(with_weights(lambda: timm.create_model(name, **options), spec))
+        vgg = DilatedVGG(with_weights(lambda: timm.create_model(name, **options), spec), spec.upsample)
         return vgg, vgg.channels
     stages = len(_timm_features(name, spec, None, image_channels).feature_info)
     stage = feature_stage(spec.stage, stages, name)

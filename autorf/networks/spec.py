@@ -64,6 +64,9 @@ class ModelSpec(Specification):
         path_weight: the weight of the gradient at those pixels; 1.2 in the paper.
         path_init: ``paths``: whether the heads begin with ``equal`` weights, as the paper's copies do, so that their
             label sets alone make them differ, or with weights ``drawn`` for each.
+        added_channels: how many of the images' channels, the last ones, have weights of their own that begin at 0 and
+            learn by 100 times the rate, while the others have the weights that there are: 1 for a map of landmarks
+            (``data.landmarks.heat_map``), as in Wei et al. 2019, section III-B.
         upsample: ``largefov``: enlarge the map in front of the backbone's last stage so many times, each pixel
             repeated: from there on the field grows so many times less, where dilation 1 sees too much already. The
             paper's networks for Helen have 2 (Wei et al., *Accurate facial image parsing at real-time speed*, 2019,
@@ -93,6 +96,7 @@ class ModelSpec(Specification):
     path_weight: PositiveFloat = 1.2
     path_init: Annotated[Literal["equal", "drawn"], Before("drawn")] = "equal"
     upsample: Annotated[Literal[1, 2, 4], NoBool] = 1
+    added_channels: Annotated[WholeNumber, Field(ge=0, le=64)] = 0
     places: tuple[Place, ...] | None = None
 
     @model_validator(mode="after")
@@ -114,6 +118,10 @@ class ModelSpec(Specification):
             raise ValueError(f"paths are heads of largefov models; {self.name} has a head of its own")
         if self.upsample > 1 and family != "largefov":
             raise ValueError(f"upsample is for largefov models, whose last stage is known; {self.name} takes none")
+        if family == "python" and self.added_channels:
+            raise ValueError(
+                "added_channels: a network of your own is built for the channels that it says; leave it out"
+            )
         if family == "python":
             parse_reference(self.name)
         if family == "smp" and ":" not in rest:

@@ -15,11 +15,11 @@ class DilatedVGG(nn.Module):
 
     Args:
         vgg: a model of timm's VGG family; its classifier is dropped.
+        upsample: how many times the map in front of conv5_1 is enlarged, each pixel repeated; 2 in the networks for
+            Helen of Wei et al., *Accurate facial image parsing at real-time speed*, 2019, section VI-B.
     """
 
-    reduction = 8
-
-    def __init__(self, vgg: nn.Module) -> None:
+    def __init__(self, vgg: nn.Module, upsample: int = 1) -> None:
         super().__init__()
         features = getattr(vgg, "features", None)
         if not isinstance(features, nn.Sequential):
@@ -29,12 +29,14 @@ class DilatedVGG(nn.Module):
         pools = [index for index, layer in enumerate(features) if isinstance(layer, nn.MaxPool2d)]
         fourth, fifth = pools[3], pools[4]
         # A window of two reads one pixel beyond the end; zero never wins behind a ReLU.
-        features[fourth] = nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), nn.MaxPool2d(2, stride=1))
+        enlarged = [nn.Upsample(scale_factor=float(upsample), mode="nearest")] if upsample > 1 else []
+        features[fourth] = nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), nn.MaxPool2d(2, stride=1), *enlarged)
+        self.reduction = 8 // upsample
         features[fifth] = nn.MaxPool2d(3, stride=1, padding=1)
         for layer in features[fourth + 1 : fifth]:
             if isinstance(layer, nn.Conv2d):
                 layer.dilation = layer.padding = (2, 2)
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """The map behind pool5, ``(N, 512, H / 8, W / 8)``, alone in a list as timm's extractors return it."""
+        """The map behind pool5, ``(N, 512, H / reduction, W / reduction)``, alone in a list as timm's extractors do."""
         return [self.features(image)]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from autorf.reporting.blocks import Block, Chart, Column, Section, Table, table, view
+from autorf.reporting.centres import centre_section
 from autorf.reporting.costs import cost_figure, cost_table, curve_table
 from autorf.reporting.evidence_sections import class_section, sample_section, size_sections
 from autorf.reporting.figures import added_sections
@@ -15,7 +16,7 @@ from autorf.reporting.rnorm_section import rnorm_section
 from autorf.reporting.search_window import loss_profile_figure, named_profiles, searches
 from autorf.reporting.tables import between_table, group_table, multiscale_table, search_free_table, trial_table
 from autorf.reporting.trajectories import MOST_PANELS, Trajectory, trajectories, trajectory_figure
-from autorf.reporting.words import configuration, named, plural, score, short
+from autorf.reporting.words import NONE, configuration, fixed, named, plural, score, short
 from autorf.study.objectives import sign
 from autorf.study.trial import fold_words
 
@@ -23,8 +24,8 @@ from autorf.study.trial import fold_words
 def sections(report: ReportData) -> tuple[Section, ...]:
     """Every section that has something to show, in reading order."""
     makers = (
-        _field, rnorm_section, _between, _trajectories, size_sections, sample_section, _pareto, _cost, class_section,
-        _trials, _reproduce, next_section, added_sections, word_section,
+        _field, _published, rnorm_section, _between, _trajectories, size_sections, sample_section, _pareto, _cost,
+        class_section, centre_section, _trials, _reproduce, next_section, added_sections, word_section,
     )  # fmt: skip
     return tuple(section for make in makers for section in make(report))
 
@@ -55,6 +56,28 @@ def _field(report: ReportData) -> Iterator[Section]:
     means = "" if comparison.means is None else f" {comparison.means.sentence}"
     lead = f"Too small a field does not see an object whole; too large a one sees its neighbours.{means}"
     yield Section("field", f"{metric} against the receptive field", lead, tuple(blocks))
+
+
+def _published(report: ReportData) -> Iterator[Section]:
+    figures = report.comparison.published
+    if not figures:
+        return
+    lines = [
+        (
+            f"{figure.paper}, Table {figure.table}, {figure.row}",
+            NONE if figure.method is None else f"{figure.method} ({figure.setting})",
+            named(figure.metric),
+            fixed(figure.published, 4),
+            fixed(figure.ours, 4),
+            fixed(figure.ci95, 4),
+            str(figure.n),
+        )
+        for figure in figures
+    ]
+    columns = (Column("paper", False), Column("here", False), Column("metric", False))
+    listed = table("Published figures and ours", (*columns, "published", "ours", "± 95 %", "seeds"), lines)
+    lead = "Published figures are of the papers' test splits, ours of the validation split; nothing is chosen by them."
+    yield Section("published", "Against the paper", lead, (listed,))
 
 
 def _band(report: ReportData) -> str:

@@ -5,6 +5,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from autorf.running.multiscale import MultiScaleEvaluation, multiscale_scores
 from autorf.running.running_costs import Report, RunningCosts
 from autorf.study.job import Job
 from autorf.study.own_loop import OwnLoopSpec
-from autorf.study.spec import StudySpec
+from autorf.study.spec import StudySpec, check_heat_map
 from autorf.study.trial import Trial, spec_of
 from autorf.surgery import adapt, advance, learned_values, save
 from autorf.surgery import load as load_model
@@ -149,7 +150,7 @@ def fitted(
         return _result(job, module, checkpoint, field, running_costs, None)
     if checkpoint.stopped_early or len(checkpoint.history) == (spec.training.validations if trained else 0):
         assert evidence is not None
-        write_evidence(job.folder, evidence, job.key)
+        write_evidence(job.folder, _with_centres(evidence, module), job.key)
         save(model, job.folder)
     fused_scores = [multiscale_scores(seen, splits, spec.evaluation) for seen in fused_evidence if seen is not None]
     return _result(job, module, checkpoint, field, running_costs, next(iter(fused_scores), None))
@@ -162,6 +163,15 @@ def _loader_workers(spec: StudySpec, train: SegmentationSet) -> int:
         return stated
     cores = len(os.sched_getaffinity(0))
     return usual_workers(train, cores, spec.executor.workers or max(1, cores // spec.training.threads))
+
+
+def _with_centres(evidence: Evidence, module: SegmentationModule) -> Evidence:
+    """The evidence with what the contextual loss has learned of the classes, where it is the training's."""
+    learned = module.criterion.centres
+    if learned is None:
+        return evidence
+    centres, distances = (values.detach().float().cpu() for values in learned)
+    return replace(evidence, centres=centres, centre_distances=distances)
 
 
 def _early_stop(spec: StudySpec, trial: Trial, n_train: int) -> EarlyStop | None:
@@ -280,6 +290,7 @@ def seeded_network(spec: StudySpec, seed: int, classes: int | Sequence[str]) -> 
 
 
 def _network(spec: StudySpec, classes: int | Sequence[str]) -> nn.Module:
+    check_heat_map(spec)
     return _built(spec.model, classes, channels_of(spec.data), spec.training.threshold)
 
 

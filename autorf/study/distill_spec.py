@@ -59,21 +59,28 @@ class UnlabelledSpec(Specification):
 
     Attributes:
         folder: of pictures, brought to ``data.image_size`` as the data set's are.
+        landmarks: of the folder's pictures, as ``data.landmarks.root`` holds those of the data set's, where these are
+            aligned or have a map of them.
         split: ``test``: the pictures of that split, whose masks are not read.
         labelled: so many of the training images keep their labels, drawn at random once and for all, and the others
             are the unlabelled ones. Teacher and students then see no other label in training.
     """
 
     folder: Path | None = None
+    landmarks: Path | None = None
     split: Literal["test"] | None = None
     labelled: PositiveInt | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
+        given = [name for name in ("folder", "split", "labelled") if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(
                 f"no unlabelled pictures: give one of folder, split and labelled, not {' and '.join(given) or 'none'}"
+            )
+        if self.landmarks is not None and self.folder is None:
+            raise ValueError(
+                "landmarks: are those of a folder's pictures, the data set's own have theirs; leave them out"
             )
         return self
 
@@ -94,6 +101,9 @@ class DistillSpec(Specification):
         top_k: how many pixels of each image teach nothing: those on which the teacher is most at odds with the labels.
         class_weights: by which the divergence's gradient is multiplied at a class's pixels, one a class in their
             order; None for 1.
+        copied: modules of the student that begin with the teacher's weights, in every stage, alone too: by the name of
+            each that of the teacher's module, such as ``{features: backbone.features}`` for conv1_1 and conv1_2 of
+            ``paper:student`` and ``largefov:vgg16`` at output_stride 8.
         cache_gb: the teacher's predictions are kept on disk up to so many GB (10^9 bytes), and beyond that, or where
             ``data.augmentation`` changes the pictures, computed anew in every step.
     """
@@ -106,6 +116,7 @@ class DistillSpec(Specification):
     weight: PositiveFloat = 4.0
     top_k: Annotated[WholeNumber, Field(ge=0)] = 0
     class_weights: ClassWeights | None = None
+    copied: dict[str, str] = {}
     cache_gb: NotNegative = 2.0
 
     @model_validator(mode="after")

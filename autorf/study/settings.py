@@ -43,7 +43,10 @@ IMAGE_SIZE = "data.image_size"
 FOLD = "data.fold"
 """The setting that holds which fold of the data validates a trial; never an axis."""
 
-_DATA = ("data.n_train", "data.half", "data.augmentation")
+HEAT_MAP = "data.landmarks.heat_map"
+"""An axis that gives images another channel, and masks nothing."""
+
+_DATA = ("data.n_train", "data.half", "data.augmentation", HEAT_MAP)
 """Of the data, what leaves the validation split as it is."""
 
 

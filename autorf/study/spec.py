@@ -20,6 +20,7 @@ from autorf.study.evaluation_spec import EvaluationSpec
 from autorf.study.fold_checks import check_foldable, check_folds
 from autorf.study.objectives import group_of, parse_constraint
 from autorf.study.plain_yaml import MOST_CHARACTERS, parse_yaml
+from autorf.study.published_spec import PublishedSpec
 from autorf.study.search_spec import SearchSpec
 from autorf.training.spec import TrainingSpec, check_class_weights, steps_per_epoch
 
@@ -198,6 +199,7 @@ class StudySpec(Specification):
         tracking: where results are mirrored.
         distill: how ``autorf distill`` has ``model`` learn from a larger network; None where it does not. A search
             takes no notice of it.
+        published: figures of a paper that the study should meet, printed beside ours.
     """
 
     name: SafeName
@@ -211,6 +213,7 @@ class StudySpec(Specification):
     storage: StorageSpec = StorageSpec()
     tracking: TrackingSpec = TrackingSpec()
     distill: DistillSpec | None = None
+    published: tuple[PublishedSpec, ...] = ()
     _n_train: int | None = PrivateAttr(None)
     _code: OwnCode | None = PrivateAttr(None)
     _cache: Path | None = PrivateAttr(None)
@@ -293,7 +296,12 @@ def _check_search(spec: StudySpec, source: str) -> None:
     """Raise ``InputError`` where the search asks for what the training cannot give."""
     training = spec.training
     check_folds(spec, source)
+    try:
+        check_heat_map(spec)
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from None
     _check_groups(spec, source)
+    _check_published(spec, source)
     _check_classes(training, spec.data, source)
     _check_stop(spec, source)
     _check_patches(spec, source)
@@ -327,6 +335,19 @@ def _check_patches(spec: StudySpec, source: str) -> None:
         )
 
 
+def check_heat_map(spec: StudySpec) -> None:
+    """Raise ``InputError`` where images have a map of landmarks and the network no weights of their own for it."""
+    landmarks = getattr(spec.data, "landmarks", None)
+    if spec.model.name.startswith("python:") or landmarks is None:
+        return
+    if landmarks.heat_map and not spec.model.added_channels:
+        raise InputError("data.landmarks.heat_map: gives images a fourth channel; set model.added_channels: 1 for it")
+    if spec.model.added_channels and not landmarks.heat_map:
+        raise InputError(
+            "model.added_channels: images have three channels; set data.landmarks.heat_map: true for a map"
+        )
+
+
 def counted(spec: StudySpec, n_train: int, source: str) -> StudySpec:
     """The study with a training whose validations can be counted: in epochs, or in steps of its own batch size.
 
@@ -351,18 +372,34 @@ def counted(spec: StudySpec, n_train: int, source: str) -> StudySpec:
 def _check_groups(spec: StudySpec, source: str) -> None:
     """Raise ``InputError`` where the search aims at a label group that the data set does not have."""
     limits = [parse_constraint(text).name for text in spec.search.constraints]
-    asked = [group for name in (*spec.search.objectives, *limits) if (group := group_of(name)) is not None]
-    if not asked:
+    for name in (*spec.search.objectives, *limits):
+        _check_group(spec, name, f"{source}: search")
+
+
+def _check_group(spec: StudySpec, metric: str, place: str) -> None:
+    group = group_of(metric)
+    if group is None:
         return
     from autorf.data.loading import labels_of
 
     groups = labels_of(spec.data).groups or {}
-    for group in asked:
-        if group not in groups:
-            has = f"has {', '.join(f'f1_{name}' for name in groups)}" if groups else "has no label groups (data.groups)"
-            raise InputError(
-                f"{source}: search: f1_{group}: the data set {spec.data.name} {has}{near_names(group, groups)}"
-            )
+    if group not in groups:
+        has = f"has {', '.join(f'f1_{name}' for name in groups)}" if groups else "has no label groups (data.groups)"
+        raise InputError(f"{place}: f1_{group}: the data set {spec.data.name} {has}{near_names(group, groups)}")
+
+
+def _check_published(spec: StudySpec, source: str) -> None:
+    """Raise ``InputError`` for a published figure of what no trial of the study can be."""
+    if not spec.published:
+        return
+    from autorf.study.published import check_where
+
+    for number, figure in enumerate(spec.published):
+        place = f"{source}: published.{number}"
+        _check_group(spec, figure.metric, place)
+        if figure.stage is not None and spec.distill is None:
+            raise InputError(f"{place}.stage: {figure.stage}: the study has no section distill; leave stage out")
+        check_where(spec, figure.where, f"{place}.where")
 
 
 def _check_stop(spec: StudySpec, source: str) -> None:

@@ -11,7 +11,17 @@ from autorf.errors import InputError
 from autorf.methods import Method
 from autorf.study.control import Control
 from autorf.study.search_space import Space, own_fields, read_spaces, split
-from autorf.study.settings import FOLD, IMAGE_SIZE, Keys, Settings, canonical, differing, thawed, with_settings
+from autorf.study.settings import (
+    FOLD,
+    HEAT_MAP,
+    IMAGE_SIZE,
+    Keys,
+    Settings,
+    canonical,
+    differing,
+    thawed,
+    with_settings,
+)
 from autorf.study.spec import StudySpec
 from autorf.training.spec import TrainingSpec
 
@@ -73,7 +83,9 @@ class Trial:
     @property
     def network(self) -> Settings:
         """Those of the settings that make another network, or have it see images of another size."""
-        return tuple((key, value) for key, value in self.settings if key == IMAGE_SIZE or key.startswith("model."))
+        return tuple(
+            (key, value) for key, value in self.settings if key in (IMAGE_SIZE, HEAT_MAP) or key.startswith("model.")
+        )
 
 
 def fold_words(fold: int | None) -> str:

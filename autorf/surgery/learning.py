@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from autorf.errors import InputError, shown
-from autorf.methods.modules import AdaptiveModule, SearchState
+from autorf.methods.modules import AdaptiveModule, OwnRates, SearchState
 from autorf.ops._arguments import check_module, positive_number
 from autorf.surgery.adaptation import adaptive_modules, each_adaptive_module
 from autorf.surgery.sharding import reshard
@@ -47,7 +47,9 @@ def parameter_groups(model: nn.Module, lr: float, *, weight_decay: float = 0.01)
     weight_decay = positive_number("parameter_groups", "weight_decay", weight_decay, zero=True)
     groups: list[dict[str, Any]] = []
     taken: set[int] = set()
-    for module in adaptive_modules(model).values():
+    with_rules: list[AdaptiveModule | OwnRates] = list(adaptive_modules(model).values())
+    with_rules += [module for module in model.modules() if isinstance(module, OwnRates)]
+    for module in with_rules:
         for rule in module.learning_rules():
             parameters = [p for p in rule.parameters if id(p) not in taken and p.requires_grad]
             taken.update(id(parameter) for parameter in parameters)

@@ -58,7 +58,6 @@ def test_it_is_an_axis_of_a_search() -> None:
         ({"name": "smp:Unet:resnet18", "stage": None}, "upsample is for largefov models"),
         ({"upsample": 3}, "upsample: must be 1, 2 or 4"),
         ({"upsample": 0}, "upsample: must be 1, 2 or 4"),
-        ({"name": "largefov:vgg11", "stage": None, "output_stride": 8}, "model.upsample: vgg11 at output_stride 8"),
     ],
 )
 def test_where_it_makes_no_sense_it_is_refused(fields: dict[str, object], said: str) -> None:

@@ -20,3 +20,14 @@ def test_its_weights_are_laid_out_as_timms() -> None:
     }
     model.backbone.load_state_dict(original)
     assert torch.equal(model.state_dict()["backbone.features.0.weight"], original["features.0.weight"])
+
+
+def test_an_up_sampling_in_front_of_conv5_1_halves_how_far_conv5_and_the_head_reach() -> None:
+    spec = ModelSpec(name="largefov:vgg11", output_stride=8, upsample=2, channels=(8, 8))
+    model = build(spec, 11)
+    assert model.backbone(torch.zeros(1, 3, 64, 80))[-1].shape == (1, 512, 16, 20)
+    plain = build(spec.model_copy(update={"upsample": 1}), 11)
+    assert model.state_dict().keys() == plain.state_dict().keys()
+    before, doubled = (autorf.receptive_field(each.backbone, (512, 512)).size[0] for each in (plain, model))
+    # The two convolutions of conv5, of dilation 2, and pool5 add 10 positions of 8 or 4 pixels.
+    assert before - doubled == 10 * (8 - 4)
