@@ -14,9 +14,7 @@ from autorf.data.landmark_spec import AlignSpec, LandmarkSpec
 from autorf.data.landmarks import Landmarks, Points, five_of, read_landmarks
 from autorf.data.mask_table import IGNORED
 from autorf.data.names import shown, spelled
-from autorf.data.normalisation import IMAGENET, Normalisation
 from autorf.data.pairs import Pair
-from autorf.data.segmentation_set import SegmentationSet
 from autorf.errors import InputError
 
 HEAT = 255
@@ -127,15 +125,3 @@ def faces_of(landmarks: LandmarkSpec | None, align: AlignSpec | None) -> FaceIma
     if landmarks is None or not (landmarks.heat_map or align is not None):
         return None
     return FaceImages(landmarks, align, read_landmarks(landmarks.root))
-
-
-def with_heat_map(sets: Mapping[str, SegmentationSet], landmarks: LandmarkSpec | None) -> Mapping[str, SegmentationSet]:
-    """The sets, normalised for images that have a map of their landmarks where they have one."""
-    if landmarks is not None and landmarks.heat_map:
-        for images in sets.values():
-            images.normalisation = COLOURS_AND_HEAT
-    return sets
-
-
-COLOURS_AND_HEAT = Normalisation((*IMAGENET.mean, 0.0), (*IMAGENET.std, sum(IMAGENET.std) / 3), colours=True)
-"""The map is as large against the colours as in bytes, and 0 where it is black."""

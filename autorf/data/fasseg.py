@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 from autorf.data.decoding import Decoder, Fit
-from autorf.data.face_images import faces_of, paired, with_heat_map
+from autorf.data.face_images import faces_of, paired
 from autorf.data.folds import train_and_val
+from autorf.data.heat_map import with_heat_map
 from autorf.data.names import on_disk
 from autorf.data.pairs import Pair, find_pairs, require_folder
 from autorf.data.picture_cache import PictureCache

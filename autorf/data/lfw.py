@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autorf.data.decoding import Decoder
-from autorf.data.face_images import faces_of, paired, with_heat_map
+from autorf.data.face_images import faces_of, paired
 from autorf.data.face_spec import LfwData
+from autorf.data.heat_map import with_heat_map
 from autorf.data.mask_files import Classes
 from autorf.data.names import check_file, on_disk, shown
 from autorf.data.official import Layout, check_apart, listed
