@@ -15,14 +15,18 @@ from autorf.data.arrays import read_numbers, with_channels
 from autorf.data.face_images import FaceImages
 from autorf.data.image_files import read_rgb
 from autorf.data.mask_files import Classes, LegalClasses, read_mask
-from autorf.data.mask_table import MaskTable
+from autorf.data.mask_table import IGNORED, MaskTable
 from autorf.data.names import shown
+from autorf.data.normalisation import IMAGENET
+from autorf.data.padding import filled_size, filled_up, kept_size
 from autorf.data.pairs import Pair
 from autorf.data.picture_spec import Pictures
 from autorf.errors import InputError
 
 Pixels = NDArray[Any]
 """``(H, W, C)``, uint8, uint16 or float32."""
+
+Fit = Literal["resize", "crop", "pad"]
 
 _DEFAULT = Pictures()
 
@@ -40,7 +44,8 @@ class Decoder:
         image_size: height and width in pixels of what is returned.
         n_classes: legal mask values are 0 to n_classes - 1 ...
         ignore_index: ... and this one.
-        fit: ``resize`` (image bilinear, mask nearest) or ``crop`` from the middle.
+        fit: ``resize`` (image bilinear, mask nearest), ``crop`` from the middle, or ``pad`` (see
+            :mod:`autorf.data.padding`) with the mean colour and the mask value ``IGNORED``.
         own_masks: leave masks at the size they are stored in.
         pictures: what is read of files that hold more than three colours of 8 bits, or can be read in two ways.
         channels: of images whose numbers are read as they are stored; None for red, green and blue of 8 bits.
@@ -53,7 +58,7 @@ class Decoder:
     image_size: tuple[int, int]
     n_classes: int
     ignore_index: int | None = None
-    fit: Literal["resize", "crop"] = "resize"
+    fit: Fit = "resize"
     own_masks: bool = False
     pictures: Pictures = _DEFAULT
     channels: int | None = None
@@ -128,7 +133,10 @@ class Decoder:
         if self.faces is not None and file is not None:
             return torch.from_numpy(self.faces.fitted(file, pixels, self.image_size)).permute(2, 0, 1).contiguous()
         pixels = numbers_of(pixels)
-        kept = resized(pixels, self.image_size) if self.fit == "resize" else self._middle(pixels)
+        if self.fit == "pad":
+            kept = filled_up(self._shrunk(pixels), self.image_size, IMAGENET.filling(torch.uint8))
+        else:
+            kept = resized(pixels, self.image_size) if self.fit == "resize" else self._middle(pixels)
         return torch.from_numpy(kept).permute(2, 0, 1).contiguous()
 
     def fitted_classes(self, classes: Classes, file: Path | None = None) -> Classes:
@@ -137,8 +145,14 @@ class Decoder:
             return self.faces.fitted_classes(file, classes, self.image_size)
         if self.fit == "crop":
             return np.ascontiguousarray(self._middle(classes))
-        height, width = self.image_size
-        return np.array(Image.fromarray(classes).resize((width, height), Image.Resampling.NEAREST), np.uint8)
+        if self.fit == "pad":
+            size = kept_size((classes.shape[0], classes.shape[1]), self.image_size)
+            return filled_up(nearest(classes, size), self.image_size, IGNORED)
+        return nearest(classes, self.image_size)
+
+    def filled_size(self, size: tuple[int, int]) -> tuple[int, int] | None:
+        """The size at which the whole image has the scale of a picture of ``size``, where it holds more; else None."""
+        return filled_size(size, self.image_size) if self.fit == "pad" else None
 
     def check_crop(self, file: Path, pixels: Pixels) -> None:
         """Raise ``InputError`` where ``pixels (h, w, C)`` of ``file`` are smaller than the part that is cut out."""
@@ -148,6 +162,12 @@ class Decoder:
                 f"{shown(file)}: is {_size(pixels)} pixels, too small to crop {height} x {width} (height x width); "
                 "reduce image_size or set fit: resize"
             )
+
+    def _shrunk(self, pixels: Pixels) -> Pixels:
+        """Pixels at the size that they have in a larger image."""
+        size = pixels.shape[0], pixels.shape[1]
+        kept = kept_size(size, self.image_size)
+        return pixels if kept == size else resized(pixels, kept)
 
     def _middle(self, pixels: NDArray[Any]) -> NDArray[Any]:
         height, width = self.image_size
@@ -171,6 +191,12 @@ def resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:
         for channel in range(pixels.shape[2])
     ]
     return np.stack(channels, axis=2)
+
+
+def nearest(classes: Classes, size: tuple[int, int]) -> Classes:
+    """Classes ``(h, w)`` at another height and width, each pixel that of the nearest."""
+    height, width = size
+    return np.array(Image.fromarray(classes).resize((width, height), Image.Resampling.NEAREST), np.uint8)
 
 
 def read_image(file: Path, image_size: tuple[int, int]) -> Tensor:

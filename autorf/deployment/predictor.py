@@ -67,7 +67,7 @@ class Predictor:
 
     Attributes:
         recipe: how pictures become classes.
-        tiling: what becomes of pictures larger than a tile, in words; None where every picture is resized.
+        tiling: what becomes of pictures larger than a tile, in words; None where every picture is seen as a whole.
     """
 
     def __init__(
@@ -153,7 +153,8 @@ class Predictor:
     def _scores(self, pixels: Pixels) -> tuple[Tensor, tuple[int, int] | None, bool]:
         """Scores as the model leaves them, the size that a filled-up picture has, and whether it was cut into tiles."""
         if self._plan is None:
-            return raw_scores(self._model(self._fitted(pixels))), None, False
+            filled = self._decoder.filled_size((pixels.shape[0], pixels.shape[1]))
+            return raw_scores(self._model(self._fitted(pixels))), filled, False
         image = torch.from_numpy(numbers_of(pixels)).permute(2, 0, 1)[None]
         return scores_at_scale(self._model, self._normalisation(image).to(self.device), self._plan)
 

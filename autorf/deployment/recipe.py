@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from autorf.data import DataSpec, FolderData, Pictures, PythonData, Splits, channels_of
-from autorf.data.decoding import Decoder
+from autorf.data.decoding import Decoder, Fit
 from autorf.data.folder import number_kind
 from autorf.data.loading import labels_of
 from autorf.data.mask_table import MaskTable
@@ -44,7 +44,8 @@ class Recipe(Specification):
         colours: red, green and blue of every class.
         channels: of the images.
         image_size: height and width in pixels of the training images.
-        fit: how pictures are brought to that: ``resize``, or ``crop``, which keeps their scale.
+        fit: how pictures are brought to that: ``resize``; ``crop``, which keeps their scale; or ``pad``, which keeps it
+            of those that fit in.
         resampling: who resizes: ``pillow`` for files, ``torch`` for items of the user's own data set.
         score_at: the scale at which the study scores: that of the training images, or of the masks.
         mean, std: of every channel.
@@ -65,7 +66,7 @@ class Recipe(Specification):
     colours: tuple[Colour, ...]
     channels: PositiveInt
     image_size: ImageSize
-    fit: Literal["resize", "crop"]
+    fit: Fit
     resampling: Literal["pillow", "torch"]
     score_at: Literal["training", "mask"]
     mean: tuple[Number, ...]
@@ -99,7 +100,7 @@ class Recipe(Specification):
             is_rgb=normalisation.colours,
             pictures=getattr(data, "pictures", Pictures()),
             stored=number_kind(data) if isinstance(data, FolderData) else None,
-            masks=data.mask_table if isinstance(data, FolderData) else None,
+            masks=getattr(data, "mask_table", None),
         )
 
     @property
