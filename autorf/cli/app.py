@@ -275,6 +275,10 @@ def predict(
     tile: Annotated[
         int | None, typer.Option(min=1, max=2**20, help="Side of tiles in pixels, for a model of data.fit: crop.")
     ] = None,
+    landmarks: Annotated[
+        Path | None,
+        typer.Option(parser=_path, metavar="PATH", help="File or folder of the faces' landmarks, for a model of such."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files of earlier predictions.")] = False,
     quiet: Quiet = False,
     accept_code_change: Annotated[
@@ -286,7 +290,7 @@ def predict(
 
     wishes = prediction.Wishes(color, overlay, probabilities)
     options = prediction.Options(
-        root, output, trial, masks, wishes, code, device, tile, force, quiet, accept_code_change
+        root, output, trial, masks, wishes, code, device, tile, landmarks, force, quiet, accept_code_change
     )
     return prediction.predict(model, pictures, options)
 

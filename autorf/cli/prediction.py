@@ -51,6 +51,7 @@ class Options:
     code: Path | None = None
     device: str | None = None
     tile: int | None = None
+    landmarks: Path | None = None
     force: bool = False
     quiet: bool = False
     accept_code_change: bool = False
@@ -69,6 +70,7 @@ def predict(model: str, pictures: Sequence[Path], options: Options) -> int:
         device=options.device,
         tile=options.tile,
         accept_code_change=options.accept_code_change,
+        landmarks=options.landmarks,
     )
     with _progress(len(planned), quiet=options.quiet) as told:
         report = predict_files(predictor, planned, options.wishes, told)

@@ -35,7 +35,7 @@ model.load_state_dict(load_file(pathlib.Path({folder!r}, "{weights}")))
 def plain_lines(spec: ModelSpec, classes: int, channels: int, folder: str) -> str | None:
     """Python that loads the model from ``folder`` with its own library; None for a network that no library makes."""
     family, _, rest = spec.name.partition(":")
-    if spec.paths is not None or spec.upsample > 1:
+    if spec.paths is not None or spec.upsample > 1 or spec.added_channels:
         return None
     if family == "smp":
         architecture, _, encoder = rest.partition(":")

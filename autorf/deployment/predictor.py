@@ -10,7 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from autorf.data.alignment import scores_on_picture
 from autorf.data.decoding import Pixels, numbers_of
+from autorf.data.face_images import FaceImages, faces_of
 from autorf.data.names import shown
 from autorf.data.python_sets import resized_item
 from autorf.data.segmentation_set import resized_masks
@@ -61,6 +63,8 @@ class Predictor:
         tile: side in pixels of the tiles that large pictures are cut into where the model sees them at their own scale
             (``fit: crop``); None for a usual one.
         accept_code_change: build the network by code that is no longer the one it was trained with.
+        landmarks: of the pictures' faces, a file or folder as ``data.landmarks.root`` of a study, for a model that sees
+            faces by them.
 
     Raises:
         InputError: for a folder that holds no retrained model, code that cannot be found, or no such device.
@@ -78,6 +82,7 @@ class Predictor:
         device: str | None = None,
         tile: int | None = None,
         accept_code_change: bool = False,
+        landmarks: str | Path | None = None,
     ) -> None:
         folder = Path(folder)
         recipe = read_recipe(folder)
@@ -86,6 +91,7 @@ class Predictor:
         if own is not None and not accept_code_change:
             _check_same_code(folder, own)
         self.recipe = recipe
+        _check_landmarks(recipe, landmarks)
         with importable(own):
             model = self.recipe.load(folder)
             self._plan = None
@@ -97,7 +103,8 @@ class Predictor:
                     f"{recipe.image_size[1]}, and sees them so; leave it out"
                 )
         self._model = model.to(self.device)
-        self._decoder, self._normalisation = recipe.decoder, recipe.normalisation
+        self._decoder = replace(recipe.decoder, faces=_faces_of(recipe, landmarks))
+        self._normalisation = recipe.normalisation
 
     @property
     def tiling(self) -> str | None:
@@ -117,12 +124,13 @@ class Predictor:
         picture = Path(picture)
         pixels = self._decoder.pixels(picture)
         with self._computing(picture):
-            scores, filled, in_tiles = self._scores(pixels)
+            scores, filled, in_tiles = self._scores(pixels, picture)
             size = pixels.shape[0], pixels.shape[1]
-            classes = _classes(scores, filled or size)[: size[0], : size[1]]
+            on_picture = self._on_picture(scores, picture, size)
+            classes = _classes(on_picture, filled or size)[: size[0], : size[1]]
             if not probabilities:
                 return Prediction(picture, classes, pixels, scores, in_tiles=in_tiles)
-            enlarged = resized(scores.float(), filled or size)[0, :, : size[0], : size[1]]
+            enlarged = resized(on_picture.float(), filled or size)[0, :, : size[0], : size[1]]
             return Prediction(picture, classes, pixels, scores, enlarged.softmax(0).cpu().numpy(), in_tiles)
 
     def at_training_size(self, prediction: Prediction, truth: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
@@ -136,34 +144,42 @@ class Predictor:
             InputError: for a picture smaller than the part that is cut from it.
         """
         self._decoder.check_crop(prediction.picture, prediction.pixels)
-        target = self._fitted_truth(truth)[None]
+        target = self._fitted_truth(truth, prediction.picture)[None]
         scores = prediction.scores
         if self._plan is not None:
             # The middle alone is validated, without what lies around it.
             with self._computing(prediction.picture):
-                scores = raw_scores(self._model(self._fitted(prediction.pixels)))
+                scores = raw_scores(self._model(self._fitted(prediction.pixels, prediction.picture)))
         with self._computing(prediction.picture):
             return predicted_classes(scores, target).cpu(), target
 
-    def _fitted_truth(self, truth: NDArray[np.uint8]) -> Tensor:
+    def _on_picture(self, scores: Tensor, picture: Path, size: tuple[int, int]) -> Tensor:
+        """The scores of an aligned face on its picture, ``size`` high and wide; others as they are."""
+        faces = self._decoder.faces
+        similarity = None if faces is None else faces.similarity(picture, size, self.recipe.image_size)
+        if similarity is None:
+            return scores
+        return scores_on_picture(resized(scores.float(), self.recipe.image_size), similarity, size)
+
+    def _fitted_truth(self, truth: NDArray[np.uint8], picture: Path) -> Tensor:
         if self.recipe.resampling == "torch":
             return resized_masks(torch.from_numpy(truth)[None], self.recipe.image_size)[0]
-        return torch.from_numpy(self._decoder.fitted_classes(truth))
+        return torch.from_numpy(self._decoder.fitted_classes(truth, picture))
 
-    def _scores(self, pixels: Pixels) -> tuple[Tensor, tuple[int, int] | None, bool]:
+    def _scores(self, pixels: Pixels, picture: Path) -> tuple[Tensor, tuple[int, int] | None, bool]:
         """Scores as the model leaves them, the size that a filled-up picture has, and whether it was cut into tiles."""
         if self._plan is None:
             filled = self._decoder.filled_size((pixels.shape[0], pixels.shape[1]))
-            return raw_scores(self._model(self._fitted(pixels))), filled, False
+            return raw_scores(self._model(self._fitted(pixels, picture))), filled, False
         image = torch.from_numpy(numbers_of(pixels)).permute(2, 0, 1)[None]
         return scores_at_scale(self._model, self._normalisation(image).to(self.device), self._plan)
 
-    def _fitted(self, pixels: Pixels) -> Tensor:
+    def _fitted(self, pixels: Pixels, picture: Path) -> Tensor:
         """``(1, C, H, W)``, as a validation image is."""
         if self.recipe.resampling == "torch":
             image = resized_item(torch.from_numpy(pixels).permute(2, 0, 1), self.recipe.image_size)
         else:
-            image = self._decoder.fitted(pixels)
+            image = self._decoder.fitted(pixels, picture)
         return self._normalisation(image[None]).to(self.device)
 
     @contextmanager
@@ -188,6 +204,7 @@ def predict(
     code: str | Path | None = None,
     device: str | None = None,
     tile: int | None = None,
+    landmarks: str | Path | None = None,
 ) -> Iterator[Prediction]:
     """The classes of pictures, one after the other, by a model that ``autorf retrain`` wrote.
 
@@ -201,6 +218,8 @@ def predict(
         device: such as ``cpu`` or ``cuda``; None for an accelerator where there is one.
         tile: side in pixels of the tiles that large pictures are cut into where the model sees them at their own scale
             (``data.fit: crop``); None for a usual one.
+        landmarks: of the pictures' faces, a file or folder as ``data.landmarks.root`` of a study, for a model that was
+            trained on aligned faces or with a map of landmarks; classes are those of the pictures as they are.
 
     Returns:
         Of each picture its ``classes`` ``(H, W)`` and, where they were asked for, its ``probabilities``
@@ -220,7 +239,7 @@ def predict(
         nowhere/autorf.json: no such file; a saved model is a folder written by autorf.save
     """
     check_path("predict", "folder", folder)
-    predictor = Predictor(folder, code=code, device=device, tile=tile)
+    predictor = Predictor(folder, code=code, device=device, tile=tile, landmarks=landmarks)
     files = [pictures] if isinstance(pictures, str | Path) else pictures
     return (predictor(file, probabilities=probabilities) for file in files)
 
@@ -255,6 +274,23 @@ def chosen_device(name: str | None) -> torch.device:
     if name.partition(":")[0] not in there:
         raise InputError(f"--device {name}: is not here; there is {' and '.join(there)}")
     return torch.device(name)
+
+
+def _check_landmarks(recipe: Recipe, landmarks: str | Path | None) -> None:
+    """Raise ``InputError`` where landmarks are missing, or of no use."""
+    if recipe.landmarks is None and landmarks is not None:
+        raise InputError(f"--landmarks {landmarks}: the model sees pictures without any; leave it out")
+    if recipe.landmarks is not None and landmarks is None:
+        raise InputError("--landmarks: the model sees faces by their landmarks; give the file or folder that has them")
+
+
+def _faces_of(recipe: Recipe, landmarks: str | Path | None) -> FaceImages | None:
+    if recipe.landmarks is None or landmarks is None:
+        return None
+    try:
+        return faces_of(recipe.landmarks.model_copy(update={"root": Path(landmarks)}), recipe.align)
+    except InputError as error:
+        raise InputError(str(error).replace("data.landmarks.root", "--landmarks")) from None
 
 
 def _code_of(recipe: Recipe, code: str | Path | None) -> OwnCode | None:

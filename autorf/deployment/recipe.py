@@ -1,7 +1,7 @@
 """How pictures become what a retrained model sees, and its scores classes: kept with the model, without its study."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import torch
 from torch import nn
@@ -9,6 +9,7 @@ from torch import nn
 from autorf.data import DataSpec, FolderData, Pictures, PythonData, Splits, channels_of
 from autorf.data.decoding import Decoder, Fit
 from autorf.data.folder import number_kind
+from autorf.data.landmark_spec import AlignSpec, LandmarkSpec, WithLandmarks
 from autorf.data.loading import labels_of
 from autorf.data.mask_table import MaskTable
 from autorf.data.normalisation import Normalisation
@@ -53,6 +54,9 @@ class Recipe(Specification):
         pictures: how picture files are read.
         stored: the kind of numbers that image files store; None for pictures of red, green and blue, 8 bits each.
         masks: what stands for the classes in masks; None where their numbers do.
+        landmarks: how the landmarks of faces are shown to the network, whatever file they are in; None where nothing is
+            made of any.
+        align: where aligned faces have them; None where they are not aligned.
     """
 
     version: WholeNumber = VERSION
@@ -75,6 +79,8 @@ class Recipe(Specification):
     pictures: Pictures
     stored: str | None = None
     masks: MaskTable | None = None
+    landmarks: LandmarkSpec | None = None
+    align: AlignSpec | None = None
 
     @classmethod
     def of(cls, spec: StudySpec, splits: Splits) -> Self:
@@ -101,6 +107,7 @@ class Recipe(Specification):
             pictures=getattr(data, "pictures", Pictures()),
             stored=number_kind(data) if isinstance(data, FolderData) else None,
             masks=getattr(data, "mask_table", None),
+            **_landmarks(data),
         )
 
     @property
@@ -137,6 +144,13 @@ class Recipe(Specification):
         """
         with torch.random.fork_rng(devices=[]):
             return saved_model(folder, self.model, self.class_names, self.channels, self.threshold).eval()
+
+
+def _landmarks(data: DataSpec) -> dict[str, Any]:
+    """What a model that sees faces by their landmarks has to be told; those of its training are of no use elsewhere."""
+    if not isinstance(data, WithLandmarks) or data.landmarks is None or not (data.align or data.landmarks.heat_map):
+        return {}
+    return {"landmarks": data.landmarks.model_copy(update={"root": Path()}), "align": data.align}
 
 
 def read_recipe(folder: Path) -> Recipe:

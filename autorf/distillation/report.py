@@ -7,6 +7,7 @@ from autorf.distillation.stage import Stage
 from autorf.distillation.table import LABELS, Row, Table, sentences
 from autorf.reporting.blocks import Column, Samples, Section
 from autorf.reporting.blocks import table as lines_of
+from autorf.reporting.centres import centres_of
 from autorf.reporting.page import Page, rendered, today
 from autorf.reporting.samples import Shown, class_legend, sample_rows
 from autorf.running.evidence import Evidence
@@ -35,7 +36,7 @@ def page(spec: StudySpec, table: Table, evidence: Mapping[Stage, Evidence]) -> s
             notes=table.notes,
             picture=None,
             facts=(),
-            sections=(_scores(table), _predictions(evidence)),
+            sections=(_scores(table), _predictions(evidence), *_centres(evidence)),
             date=today(),
         )
     )
@@ -72,6 +73,10 @@ def interval(metric: Mapping[str, Any], sign: str = "") -> str:
     """
     half = "" if metric["ci95"] is None else f" ± {metric['ci95']:.3f}"
     return f"{metric['mean']:{sign}.3f}{half}"
+
+
+def _centres(evidence: Mapping[Stage, Evidence]) -> tuple[Section, ...]:
+    return tuple(centres_of({LABELS[stage]: of_stage for stage, of_stage in evidence.items()}))
 
 
 def _predictions(evidence: Mapping[Stage, Evidence]) -> Section:

@@ -116,6 +116,17 @@ class ContextualLoss(nn.Module):
             moved = centres - self.spec.centre_lr * (delta + self._gradient(centres))
             self.centres.copy_(torch.where(labelled > 0, moved, centres))
 
+    @torch.no_grad()
+    def distances(self) -> Tensor:
+        """Squared distances ``(n_classes, n_classes)`` of every two centres, as the term between them has them.
+
+        Of ``class_aware`` by the two classes' own components, Eq. 6, else by all, Eq. 4; nan for a class whose centre
+        no pixel has formed.
+        """
+        apart = self._class_aware(self.centres) if self.spec.class_aware else _squared_distances(self.centres)
+        formed = (self.centres != 0).any(1)
+        return apart.masked_fill(~(formed[:, None] & formed), torch.nan)
+
     def _pixels(self, scores: Tensor, mask: Tensor, features: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """What has centres, ``(N, D, h, w)``; the scores at its pixels; their labels and weights ``(N, h, w)``."""
         n_classes = len(self.centres)
@@ -166,9 +177,13 @@ class ContextualLoss(nn.Module):
         formed = (centres != 0).any(1)
         pairs = (formed[:, None] & formed).triu(1)
         if self.spec.class_aware:
-            own = (centres.diagonal()[:, None] - centres.t()).square()
-            return (functional.relu(self.spec.margin - own - own.t()) * pairs).sum()
+            return (functional.relu(self.spec.margin - self._class_aware(centres)) * pairs).sum()
         return functional.relu(self.spec.margin - _closest(centres, pairs)) * pairs.any()
+
+    @staticmethod
+    def _class_aware(centres: Tensor) -> Tensor:
+        own = (centres.diagonal()[:, None] - centres.t()).square()
+        return own + own.t()
 
     def _gradient(self, centres: Tensor) -> Tensor:
         """Of the term between centres and of the decay, by the centres."""
@@ -199,11 +214,14 @@ class _HalfSquares(torch.autograd.Function):
         return apart * (weights * gradients[0])[:, None], None, None
 
 
+def _squared_distances(centres: Tensor) -> Tensor:
+    return torch.cdist(centres, centres, compute_mode="donot_use_mm_for_euclid_dist").square()
+
+
 def _closest(centres: Tensor, pairs: Tensor) -> Tensor:
     """The squared distance of the closest of the ``pairs (n, n)`` of centres."""
     with torch.no_grad():
-        apart = torch.cdist(centres, centres, compute_mode="donot_use_mm_for_euclid_dist")
-        closest = apart.masked_fill(~pairs, torch.inf).argmin()[None]
+        closest = _squared_distances(centres).masked_fill(~pairs, torch.inf).argmin()[None]
     first, second = (centres.index_select(0, index) for index in (closest // len(pairs), closest % len(pairs)))
     return (first - second).square().sum()
 

@@ -91,6 +91,12 @@ class Criterion(nn.Module):
             assert isinstance(loss, ContextualLoss)
             loss.update(scores.detach(), mask, _of(loss, features))
 
+    @property
+    def centres(self) -> tuple[Tensor, Tensor] | None:
+        """The centres of the first contextual loss and their squared distances; None without one."""
+        loss = next(iter(self.contextual), None)
+        return (loss.centres, loss.distances()) if isinstance(loss, ContextualLoss) else None
+
     def counted(self, mask: Tensor) -> Tensor:
         """What each pixel ``(N, H, W)`` counts in a mean over pixels: its class's weight, 0 without a label."""
         labelled = mask != self.ignored

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from autorf.reporting.blocks import Block, Chart, Column, Section, Table, table, view
+from autorf.reporting.centres import centre_section
 from autorf.reporting.costs import cost_figure, cost_table, curve_table
 from autorf.reporting.evidence_sections import class_section, sample_section, size_sections
 from autorf.reporting.figures import added_sections
@@ -23,7 +24,7 @@ def sections(report: ReportData) -> tuple[Section, ...]:
     """Every section that has something to show, in reading order."""
     makers = (
         _field, _published, rnorm_section, _between, _trajectories, size_sections, sample_section, _pareto, _cost,
-        class_section, _trials, _reproduce, next_section, added_sections, word_section,
+        class_section, centre_section, _trials, _reproduce, next_section, added_sections, word_section,
     )  # fmt: skip
     return tuple(section for make in makers for section in make(report))
 

@@ -46,6 +46,9 @@ class Evidence:
         map_name: ``scale`` or ``dilation``; None without maps.
         image_scales: ``(n_images,)`` float32: pixels of the network's input for each of the mask's, along a side; None
             where masks and images have one size. Everything else is counted in the mask's pixels.
+        centres: ``(n_classes, D)`` float32: those of the contextual loss at the end; None without that loss.
+        centre_distances: ``(n_classes, n_classes)`` float32: squared distances between them as that loss has them; nan
+            for a class whose centre no pixel has formed.
     """
 
     class_names: tuple[str, ...]
@@ -62,6 +65,8 @@ class Evidence:
     maps: Tensor | None = None
     map_name: str | None = None
     image_scales: Tensor | None = None
+    centres: Tensor | None = None
+    centre_distances: Tensor | None = None
 
     @property
     def n_classes(self) -> int:
@@ -144,7 +149,7 @@ def _tallies(cells: Tensor, counts: Tensor, n_images: int, n_classes: int) -> Te
 _TENSORS = (
     "cells", "counts", "objects", "object_scales", "sample_indices", "samples", "sample_truth", "sample_prediction",
 )  # fmt: skip
-_OPTIONAL = ("maps", "image_scales")
+_OPTIONAL = ("maps", "image_scales", "centres", "centre_distances")
 
 
 def write_evidence(folder: Path, evidence: Evidence, trial: str | None = None) -> None:

@@ -145,10 +145,19 @@ def fitted(
         return _result(module, checkpoint, field, running_costs, None)
     if checkpoint.stopped_early or len(checkpoint.history) == (spec.training.validations if trained else 0):
         assert evidence is not None
-        write_evidence(job.folder, evidence, job.key)
+        write_evidence(job.folder, _with_centres(evidence, module), job.key)
         save(model, job.folder)
     fused_scores = [multiscale_scores(seen, splits, spec.evaluation) for seen in fused_evidence if seen is not None]
     return _result(module, checkpoint, field, running_costs, next(iter(fused_scores), None))
+
+
+def _with_centres(evidence: Evidence, module: SegmentationModule) -> Evidence:
+    """The evidence with what the contextual loss has learned of the classes, where it is the training's."""
+    learned = module.criterion.centres
+    if learned is None:
+        return evidence
+    centres, distances = (values.detach().float().cpu() for values in learned)
+    return replace(evidence, centres=centres, centre_distances=distances)
 
 
 def _early_stop(spec: StudySpec, trial: Trial, n_train: int) -> EarlyStop | None:

@@ -208,3 +208,18 @@ def test_centres_that_are_not_one_a_class_are_refused() -> None:
         loss_of({"layer": "head", "class_aware": False, "centre_decay": False})(scores, mask, scores)
     with pytest.raises(InputError, match="margin: must be greater than or equal to 0"):
         ContextualSpec(margin=-1)
+
+
+@pytest.mark.parametrize("class_aware", [True, False])
+def test_distances_of_centres_are_those_of_the_term_between_them(class_aware: bool) -> None:
+    loss = loss_of({"class_aware": class_aware, "centre_decay": False})
+    loss.centres[2] = 0
+    centres, distances = loss.centres, loss.distances()
+    for i, j in product(range(4), repeat=2):
+        if 2 in (i, j):
+            assert distances[i, j].isnan(), "no pixel has formed that centre"
+        elif class_aware:
+            expected = (centres[i, i] - centres[j, i]) ** 2 + (centres[i, j] - centres[j, j]) ** 2
+            torch.testing.assert_close(distances[i, j], expected)
+        else:
+            torch.testing.assert_close(distances[i, j], (centres[i] - centres[j]).square().sum())
