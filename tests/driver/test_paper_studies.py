@@ -12,7 +12,8 @@ from autorf.driver import search as searching
 from autorf.errors import InputError
 from autorf.methods import is_manual
 from autorf.reporting import report_page
-from autorf.running.runner import field_at_start, seeded_network
+from autorf.running.at_start import field_at_start
+from autorf.running.runner import seeded_network
 from autorf.store.store import open_store
 from autorf.study.builtin import folder, names
 from autorf.study.published import is_of
