@@ -1,7 +1,7 @@
 """Configurations that need no search: a trained baseline, the unmodified network, and fields by rules."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -65,12 +65,19 @@ def _unmodified(study: StudyResults) -> dict[str, Any] | None:
     the papers' head may have it among its trials.
     """
     model = study.part("model")
-    own = int(model.get("dilation") or 1) if str(model.get("name", "")).startswith("largefov:") else None
+    own = _own_dilation(model) if str(model.get("name", "")).startswith("largefov:") else None
     first = study.records[0].configuration
     if is_manual(study.records[0].method) and (own is None or first.get("rate") in (None, own)):
         return first
     plain = {"method": "dilation", "rate": own}
     return plain if any(record.configuration == plain for record in study.records) else None
+
+
+def _own_dilation(model: Mapping[str, Any]) -> int | None:
+    """Of the papers' head; None where its paths have several, which no rate is equal to."""
+    dilation = model.get("dilation") or 1
+    each = set(dilation) if isinstance(dilation, list | tuple) else {dilation}
+    return int(each.pop()) if len(each) == 1 else None
 
 
 def _is(group: Group, configuration: dict[str, Any]) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from autorf.distillation.speed import speed_chart
 from autorf.distillation.stage import Stage
 from autorf.distillation.table import LABELS, Row, Table, sentences
 from autorf.reporting.blocks import Column, Samples, Section
@@ -48,7 +49,7 @@ def _scores(table: Table) -> Section:
     )
     columns: list[Column | str] = [Column("", is_number=False), *_NUMBERS]
     rows = lines_of("Scores and costs of every stage", columns, [_cells(row) for row in table.rows])
-    return Section("scores", "Scores and costs", lead, (rows,))
+    return Section("scores", "Scores and costs", lead, (rows, speed_chart(table)))
 
 
 def _cells(row: Row) -> tuple[str, ...]:

@@ -45,8 +45,7 @@ def centres_of(evidence: Mapping[str, Evidence]) -> Iterator[Section]:
         for name, each in with_centres.items()
     ]
     caption = "Squared distance of the centres of two classes at the end of the training, by the first seed."
-    name, first = next(iter(with_centres.items()))
-    chart = Chart("centres", caption, tuple(views), centre_table(name, first))
+    chart = Chart("centres", caption, tuple(views), centre_table(with_centres))
     yield Section("centres", "Centres of the classes", _LEAD, (chart,))
 
 
@@ -88,11 +87,14 @@ def centre_figure(evidence: Evidence, layout: Layout = WIDE) -> "Figure":
     return figure
 
 
-def centre_table(name: str, evidence: Evidence) -> Table:
-    """A line and a column for each class."""
-    assert evidence.centre_distances is not None, "only such a training has centres"
-    lines = [
-        (of_class, *(NONE if value != value else f"{value:.3g}" for value in values))
-        for of_class, values in zip(evidence.class_names, evidence.centre_distances.tolist(), strict=True)
-    ]
-    return table(f"Squared distances between centres, {name}", [Column("class", False), *evidence.class_names], lines)
+def centre_table(evidence: Mapping[str, Evidence]) -> Table:
+    """A line and a column for each class, of each training by its name."""
+    lines: list[tuple[str, ...]] = []
+    classes: tuple[str, ...] = ()
+    for name, each in evidence.items():
+        assert each.centre_distances is not None, "only such a training has centres"
+        classes = each.class_names
+        for of_class, values in zip(classes, each.centre_distances.tolist(), strict=True):
+            lines.append((of_class, *(NONE if value != value else f"{value:.3g}" for value in values), name))
+    columns: list[Column | str] = [Column("class", False), *classes, Column("training", False)]
+    return table("Squared distances between centres", columns, lines)

@@ -29,7 +29,7 @@ def record(method: str, miou: float | None, seed: int = 0, state: str = "", **pa
     """A complete trial of 10 seconds, or a failed one where there is no ``miou``."""
     configuration = {"method": method, **params}
     state = state or ("complete" if miou is not None else "failed")
-    rf = 11.0 + 8 * params.get("rate", 3)
+    rf = 11.0 + 8 * (params.get("rate") or 3)
     result = {
         "miou": miou, "f1": 0.5, "pixel_accuracy": 0.9, "rf": [rf, rf], "rnorm": rf / 96, "train_seconds": 10.0,
         "values": {"dilation": 3.0} if method == "learned_dilation" else {}, "split": "val", "epochs": 2,

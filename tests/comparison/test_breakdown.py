@@ -115,3 +115,13 @@ def test_a_default_that_is_not_in_the_study_has_no_name(tmp_path: Path) -> None:
     assert [one.name for one in compared(trials, tmp_path).named] == ["rf = object size", "advised field"]
     assert compared(trials[:1], tmp_path).named == ()
     assert compared([record("learned_dilation", 0.5)], tmp_path).named == ()
+
+
+@pytest.mark.parametrize("dilation", [[4, 6], [4, 4], 4])
+def test_a_network_of_several_paths_has_a_default_too(tmp_path: Path, dilation: object) -> None:
+    rate = None if dilation == [4, 6] else 4
+    trials = [record("dilation", 0.5, rate=rate), record("dilation", 0.6, rate=8)]
+    named = compared(trials, tmp_path, model={"dilation": dilation}).named
+    assert named[0].name == "default"
+    assert named[0].group is not None
+    assert named[0].group.params.get("rate") == rate

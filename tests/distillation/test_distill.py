@@ -8,8 +8,10 @@ import pytest
 
 from autorf.distillation import distill as module
 from autorf.distillation.distill import distill
+from autorf.distillation.speed import speed_figure
 from autorf.distillation.table import Table, sentences
 from autorf.errors import InputError
+from autorf.reporting.theme import LAYOUTS
 from autorf.study.job import Job
 from autorf.study.spec import parse_study
 from tests.distillation.small import STUDY, Here, study
@@ -49,6 +51,21 @@ def test_stages_run_once_in_order_and_the_table_is_there_again(run: list[str], t
     assert table is not None
     assert table.row("alone").metrics["miou"]["seeds"][0] == first.table.row("alone").metrics["miou"]["mean"]
     assert table.row("unsupervised").gains["miou"]["ci95"] is not None
+
+
+def test_the_page_has_speed_against_f1_and_the_centres_of_a_contextual_loss(run: list[str], tmp_path: Path) -> None:
+    loss = ["cross_entropy", {"name": "contextual", "weight": 0.01}]
+    spec = parse_study({**STUDY, "training": {**STUDY["training"], "loss": loss}}, "small.yaml")
+    outcome = distill(spec, "small.yaml", tmp_path, quiet=True)
+    text = (outcome.folder / module.REPORT).read_text()
+    assert 'id="figure-speed"' in text
+    assert "Centres of the classes" in text
+    assert outcome.table is not None
+    for layout in LAYOUTS:
+        (axes,) = speed_figure(outcome.table, layout=layout).axes
+        labels = {text.get_text() for text in axes.texts}
+        assert labels == {"teacher", "student alone", "distilled", "+ unlabelled"}
+        assert axes.get_xscale() == "log"
 
 
 def test_a_stage_that_ended_is_not_run_again_after_a_kill(run: list[str], tmp_path: Path) -> None:

@@ -27,8 +27,8 @@ def test_a_cell_for_each_pair_that_has_centres_and_none_for_a_class_without() ->
 
 
 def test_the_table_says_the_same_in_words() -> None:
-    table = centre_table("it", trained())
-    assert [column.title for column in table.columns] == ["class", "sky", "road", "tree"]
+    table = centre_table({"it": trained()})
+    assert [column.title for column in table.columns] == ["class", "sky", "road", "tree", "training"]
     assert table.lines[0].cells[:3] == ("sky", "0", "3.25")
     assert "nan" not in str(table)
 
