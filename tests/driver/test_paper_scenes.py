@@ -182,9 +182,7 @@ def test_networks_fields_and_changed_layers_are_those_of_the_papers(name: str) -
     spec = study(name, *RANDOM)
     network = at_start(spec, trials_of(spec)[-1], class_names(spec.data))
     assert (network.field.rf, network.parameters, network.layers) == ((rf, rf), parameters, layers)
-    assert network.field.rnorm == pytest.approx(
-        rf / (spec.data.image_size[0] * spec.data.image_size[1]) ** 0.5, rel=1e-3
-    )
+    assert network.field.rnorm == pytest.approx(rf / min(spec.data.image_size))
     with torch.device("meta"):
         own = build(spec.model, class_names(spec.data))
     assert parameters - sum(each.numel() for each in own.parameters()) == added
