@@ -22,7 +22,7 @@ def fasseg_sets(spec: FassegData) -> Mapping[str, SegmentationSet]:
         InputError: when the layout or a file is not as it must be.
     """
     faces = faces_of(spec.landmarks, spec.align)
-    decoder = Decoder(spec.image_size, len(CLASS_NAMES), pictures=spec.pictures, faces=faces)
+    decoder = Decoder(spec.image_size, len(CLASS_NAMES), spec.ignored, pictures=spec.pictures, faces=faces)
     return with_heat_map(read_splits(fasseg_pairs(spec), decoder, own_masks=spec.score_at == "mask"), spec.landmarks)
 
 

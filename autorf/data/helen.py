@@ -73,7 +73,7 @@ def helen_sets(spec: HelenData) -> Mapping[str, SegmentationSet]:
 
 def helen_decoder(spec: HelenData) -> Decoder:
     """What reads a face and its maps."""
-    plain = Decoder(spec.image_size, len(CLASS_NAMES), pictures=spec.pictures)
+    plain = Decoder(spec.image_size, len(CLASS_NAMES), spec.ignored, pictures=spec.pictures)
     return replace(plain, read_classes=most_probable, faces=faces_of(spec.landmarks, spec.align))
 
 

@@ -51,7 +51,7 @@ def lfw_sets(spec: LfwData) -> Mapping[str, SegmentationSet]:
 
 def lfw_decoder(spec: LfwData) -> Decoder:
     """What reads a face and its labels."""
-    plain = Decoder(spec.image_size, len(CLASS_NAMES), pictures=spec.pictures)
+    plain = Decoder(spec.image_size, len(CLASS_NAMES), spec.ignored, pictures=spec.pictures)
     return replace(plain, read_classes=labels_in_file, faces=faces_of(spec.landmarks, spec.align))
 
 

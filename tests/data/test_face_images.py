@@ -72,6 +72,7 @@ def test_an_aligned_face_has_its_landmarks_in_their_places_and_what_is_outside_i
     landmarks = {"root": write_landmarks(root, FIVE[:, ::-1] @ np.diag([1, -1]) + [0, 40]), "heat_map": True}
     data = HelenData(root=root, image_size=(128, 128), landmarks=landmarks, align={})
     assert labels_of(data).ignore_index == 255
+    assert load(data).val.ignore_index == 255
     images, masks = load(data).train.tensors(range(4))
     assert (masks == 255).any()
     assert (images[:, 3, round(0.42 * 128), round(0.38 * 128)] > 1).all(), "the face lay on its side"
