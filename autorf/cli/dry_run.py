@@ -4,12 +4,14 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from autorf.cli.exit_codes import DONE
+from autorf.cli.layer_lines import layer_lines
 from autorf.data.cache_place import cache_folder
 from autorf.data.fold_spec import n_train_of, n_val_of
 from autorf.driver.beyond_the_image import beyond_the_image
@@ -25,8 +27,10 @@ from autorf.study.objectives import is_metric
 from autorf.study.scale import scored
 from autorf.study.spec import StudySpec, counted
 from autorf.study.trial import Trial, key_of, side_text, spec_of
-from autorf.training.results import Field
 from autorf.training.spec import TrainingSpec
+
+if TYPE_CHECKING:
+    from autorf.running.at_start import AtStart
 
 
 def dry_run(spec: StudySpec, source: str, root: Path) -> int:
@@ -39,7 +43,7 @@ def _dry_run(spec: StudySpec, source: str, root: Path) -> int:
     from autorf.data import load
     from autorf.driver.estimate import estimates, kind_of, study_seconds
     from autorf.executors import worker_count
-    from autorf.running.runner import field_at_start
+    from autorf.running.at_start import at_start
 
     defaults = beginning(root, spec)
     spec = defaults.completed(scored(spec, source)).with_cache(cache_folder(root))
@@ -49,7 +53,7 @@ def _dry_run(spec: StudySpec, source: str, root: Path) -> int:
     splits = load(spec.data, cache=spec.cache)
     measured = estimates(spec, planned.examples, splits)
     distinct = {(trial.method, trial.network): trial for trial in reversed(planned.trials)}
-    fields = {kind: field_at_start(spec, trial, splits.class_names) for kind, trial in distinct.items()}
+    networks = {kind: at_start(spec, trial, splits.class_names) for kind, trial in distinct.items()}
 
     def seconds(trial: Trial) -> float:
         training = spec_of(spec, trial).training
@@ -59,11 +63,12 @@ def _dry_run(spec: StudySpec, source: str, root: Path) -> int:
     title = f"{spec.name}: {_count(planned, spec)}, {_length(planned, spec)}"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     fold = ("fold",) if planned.folds else ()
-    for column in ("key", "method", "setting", "seed", *fold, "rf at start", "rnorm", "time", "memory"):
+    columns = ("key", "method", "setting", "seed", *fold, "rf at start", "rnorm", "parameters", "time", "memory")
+    for column in columns:
         table.add_column(column, justify="left" if column in ("key", "method", "setting") else "right", no_wrap=True)
     for trial in planned.trials:
         key = key_of(defaults.to_stored(trial.configuration), trial.seed)
-        cells = _cells(key, trial, fields[trial.method, trial.network])
+        cells = _cells(key, trial, networks[trial.method, trial.network])
         table.add_row(*cells, _time(seconds(trial)), f"{measured[kind_of(trial)].memory_mb} MB")
     console = Console()
     if not console.is_terminal:
@@ -80,8 +85,11 @@ def _dry_run(spec: StudySpec, source: str, root: Path) -> int:
         lengths += [sum(map(seconds, examples)) / len(examples)] * max(0, drawn)
     workers = min(worker_count(spec), len(lengths))
     console.print(_summary(planned, spec, workers, study_seconds(lengths, workers)), highlight=False, soft_wrap=True)
-    far = beyond_the_image("Every trial", min((field.rnorm for field in fields.values()), default=0.0), spec)
-    for line in [_weights(spec), *([far] if far else []), *_places(planned, spec)]:
+    far = beyond_the_image(
+        "Every trial", min((network.field.rnorm for network in networks.values()), default=0.0), spec
+    )
+    layers = layer_lines((method.method, network.layers) for (method, _), network in networks.items())
+    for line in [*layers, _weights(spec), *([far] if far else []), *_places(planned, spec)]:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     for warning in planned.warnings:
         print(f"autorf: warning: {warning}", file=sys.stderr)
@@ -121,10 +129,10 @@ def _length(planned: StudyPlan, spec: StudySpec) -> str:
     return f"{given} {'steps' if spec.training.in_steps else 'epochs'} each{more}"
 
 
-def _cells(key: str, trial: Trial, field: Field) -> tuple[str, ...]:
-    rf = side_text(field.rf)
+def _cells(key: str, trial: Trial, network: "AtStart") -> tuple[str, ...]:
+    rf, rnorm = side_text(network.field.rf), f"{network.field.rnorm:.2f}"
     fold = () if trial.fold is None else (str(trial.fold),)
-    return key, trial.method.method, trial.setting, str(trial.seed), *fold, rf, f"{field.rnorm:.2f}"
+    return key, trial.method.method, trial.setting, str(trial.seed), *fold, rf, rnorm, str(network.parameters)
 
 
 def _summary(planned: StudyPlan, spec: StudySpec, workers: int, seconds: float) -> str:

@@ -1,6 +1,6 @@
 """The figures of papers that a study should meet, beside what its trials reach."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import mean
 
@@ -11,6 +11,7 @@ from autorf.study.objectives import group_of
 from autorf.study.published import is_of
 from autorf.study.published_spec import PublishedSpec
 from autorf.study.spec import StudySpec
+from autorf.training.results import MultiScaleScores
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class PublishedFigure:
         ci95: half-width of its 95 % interval over seeds; None for fewer than two.
         n: how many seeds.
         method, setting: of that configuration.
+        multiscale: whether both are over several sizes of the images.
     """
 
     study: str
@@ -39,11 +41,13 @@ class PublishedFigure:
     n: int = 0
     method: str | None = None
     setting: str = ""
+    multiscale: bool = False
 
     @property
     def sentence(self) -> str:
         """Both in a line."""
-        start = f"{self.paper}, Table {self.table}, {self.row}: {self.metric} {self.published:.4f} published"
+        metric = f"multi-scale {self.metric}" if self.multiscale else self.metric
+        start = f"{self.paper}, Table {self.table}, {self.row}: {metric} {self.published:.4f} published"
         if self.ours is None:
             return f"{start}; not trained here yet"
         spread = "" if self.ci95 is None else f" ± {self.ci95:.4f}"
@@ -67,15 +71,29 @@ def _of_study(study: StudyResults, groups: Sequence[Group], rows: Sequence[Row])
         # The stored file holds what this version does not know; its figures cannot be told apart then.
         return []
     own = [group for group in groups if group.study == study.name and group.control is None]
-    return [_figure(entry, spec, own, rows) for entry in spec.published if entry.stage is None]
+    fused = {
+        record.key: record.result.multiscale
+        for record in study.records
+        if record.result is not None and record.result.multiscale is not None
+    }
+    return [_figure(entry, spec, own, rows, fused) for entry in spec.published if entry.stage is None]
 
 
-def _figure(entry: PublishedSpec, spec: StudySpec, groups: Sequence[Group], rows: Sequence[Row]) -> PublishedFigure:
-    figure = PublishedFigure(spec.name, entry.paper, entry.table, entry.row, entry.metric, entry.value)
+def _figure(
+    entry: PublishedSpec,
+    spec: StudySpec,
+    groups: Sequence[Group],
+    rows: Sequence[Row],
+    fused: Mapping[str, MultiScaleScores],
+) -> PublishedFigure:
+    figure = PublishedFigure(
+        spec.name, entry.paper, entry.table, entry.row, entry.metric, entry.value, multiscale=entry.multiscale
+    )
     reached = {
         index: values
         for index, group in enumerate(groups)
-        if is_of(entry.where, spec, group.method, group.params) and (values := _values(group, rows, entry.metric))
+        if is_of(entry.where, spec, group.method, group.params)
+        and (values := _values(members_of(group, rows).values(), entry, fused))
     }
     if not reached:
         return figure
@@ -91,9 +109,17 @@ def _figure(entry: PublishedSpec, spec: StudySpec, groups: Sequence[Group], rows
     )
 
 
-def _values(group: Group, rows: Sequence[Row], metric: str) -> list[float]:
+def _values(members: Iterable[Row], entry: PublishedSpec, fused: Mapping[str, MultiScaleScores]) -> list[float]:
     """The metric of each of a group's trials that reports it."""
-    label_group = group_of(metric)
-    members = members_of(group, rows).values()
-    values = [getattr(row, metric) if label_group is None else row.f1_groups.get(label_group) for row in members]
+    label_group = group_of(entry.metric)
+    values: list[float | None] = []
+    for row in members:
+        if not entry.multiscale:
+            value = getattr(row, entry.metric) if label_group is None else row.f1_groups.get(label_group)
+        elif row.key not in fused:
+            value = None
+        else:
+            scores = fused[row.key]
+            value = scores.metrics.get(entry.metric) if label_group is None else scores.groups.get(label_group)
+        values.append(value)
     return [value for value in values if value is not None]

@@ -10,6 +10,7 @@ from autorf.data.data_set import DATA, DataSet, Labels
 from autorf.data.face_spec import HelenData, LfwData
 from autorf.data.picture_spec import Pictures
 from autorf.data.python_data import PythonData
+from autorf.data.scene_spec import Ade20kData, CityscapesData, VocData
 from autorf.data.spec import Augmentation, CamVidData, DigitsData, FassegData, FolderData
 from autorf.specification import parse
 
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
     from autorf.data.segmentation_set import InMemory, SegmentationSet, Splits
 
 __all__ = [
+    "Ade20kData",
     "Augmentation",
     "CamVidData",
+    "CityscapesData",
     "DataSet",
     "DataSpec",
     "DigitsData",
@@ -32,12 +35,24 @@ __all__ = [
     "PythonData",
     "SegmentationSet",
     "Splits",
+    "VocData",
     "channels_of",
     "labels_in",
     "load",
 ]
 
-_BuiltIn = DigitsData | FolderData | CamVidData | FassegData | HelenData | LfwData | PythonData
+_BuiltIn = (
+    DigitsData
+    | FolderData
+    | CamVidData
+    | FassegData
+    | HelenData
+    | LfwData
+    | VocData
+    | CityscapesData
+    | Ade20kData
+    | PythonData
+)
 
 _BUILT_IN: TypeAdapter[_BuiltIn] = TypeAdapter(Annotated[_BuiltIn, Field(discriminator="name")])
 

@@ -96,6 +96,9 @@ def _problem(name: str, plugin: Any) -> str | None:
 
 
 DATA: plugins.Registry[type[DataSet]] = plugins.Registry(
-    plugins.DATA, "data set", ("digits", "folder", "camvid", "fasseg", "helen", "lfw", "python"), _problem
+    plugins.DATA,
+    "data set",
+    ("digits", "folder", "camvid", "fasseg", "helen", "lfw", "voc", "cityscapes", "ade20k", "python"),
+    _problem,
 )
 """The data sets that packages add."""

@@ -15,8 +15,10 @@ from autorf.data.arrays import read_numbers, with_channels
 from autorf.data.face_images import FaceImages
 from autorf.data.image_files import read_rgb
 from autorf.data.mask_files import Classes, LegalClasses, read_mask
-from autorf.data.mask_table import MaskTable
+from autorf.data.mask_table import IGNORED, MaskTable
 from autorf.data.names import shown
+from autorf.data.normalisation import IMAGENET
+from autorf.data.padding import filled_size, filled_up, kept_size
 from autorf.data.pairs import Pair
 from autorf.data.picture_spec import Pictures
 from autorf.errors import InputError
@@ -24,8 +26,8 @@ from autorf.errors import InputError
 Pixels = NDArray[Any]
 """``(H, W, C)``, uint8, uint16 or float32."""
 
-Fit = Literal["resize", "crop", "whole"]
-"""How pictures are brought to the image size: stretched, cut from the middle, or not at all."""
+Fit = Literal["resize", "crop", "pad", "whole"]
+"""How pictures are brought to the image size: stretched, cut from the middle, filled up, or not at all."""
 
 _DEFAULT = Pictures()
 
@@ -43,8 +45,9 @@ class Decoder:
         image_size: height and width in pixels of what is returned.
         n_classes: legal mask values are 0 to n_classes - 1 ...
         ignore_index: ... and this one.
-        fit: ``resize`` (image bilinear, mask nearest), ``crop`` from the middle, or ``whole``: as they are, and
-            none smaller than ``image_size``, which patches of them have.
+        fit: ``resize`` (image bilinear, mask nearest), ``crop`` from the middle, ``pad`` (see
+            :mod:`autorf.data.padding`) with the mean colour and the mask value ``IGNORED``, or ``whole``: as they are,
+            and none smaller than ``image_size``, which patches of them have.
         own_masks: leave masks at the size they are stored in.
         pictures: what is read of files that hold more than three colours of 8 bits, or can be read in two ways.
         channels: of images whose numbers are read as they are stored; None for red, green and blue of 8 bits.
@@ -152,6 +155,8 @@ class Decoder:
             pixels = resized(numbers_of(pixels), self.image_size)
         elif self.fit == "crop":
             pixels = self._middle(pixels)
+        elif self.fit == "pad":
+            pixels = filled_up(self._shrunk(numbers_of(pixels)), self.image_size, IMAGENET.filling(torch.uint8))
         return np.ascontiguousarray(np.moveaxis(pixels, 2, 0))
 
     def fitted_classes(self, classes: Classes, file: Path | None = None) -> Classes:
@@ -162,8 +167,14 @@ class Decoder:
             return classes
         if self.fit == "crop":
             return np.ascontiguousarray(self._middle(classes))
-        height, width = self.image_size
-        return np.array(Image.fromarray(classes).resize((width, height), Image.Resampling.NEAREST), np.uint8)
+        if self.fit == "pad":
+            size = kept_size((classes.shape[0], classes.shape[1]), self.image_size)
+            return filled_up(nearest(classes, size), self.image_size, IGNORED)
+        return nearest(classes, self.image_size)
+
+    def filled_size(self, size: tuple[int, int]) -> tuple[int, int] | None:
+        """The size at which the whole image has the scale of a picture of ``size``, where it holds more; else None."""
+        return filled_size(size, self.image_size) if self.fit == "pad" else None
 
     def check_crop(self, file: Path, pixels: Pixels) -> None:
         """Raise ``InputError`` where ``pixels (h, w, C)`` of ``file`` are smaller than the part that is cut out."""
@@ -172,7 +183,7 @@ class Decoder:
     def check_holds(self, file: Path, size: tuple[int, int]) -> None:
         """Raise ``InputError`` where a file of that height and width is smaller than the part that is cut out of it."""
         height, width = self.image_size
-        if self.fit == "resize" or (size[0] >= height and size[1] >= width):
+        if self.fit in ("resize", "pad") or (size[0] >= height and size[1] >= width):
             return
         own = f"{shown(file)}: is {size[0]} x {size[1]} pixels"
         if self.fit == "crop":
@@ -193,6 +204,12 @@ class Decoder:
         if self.channels is None or self.kind is not None:
             return self
         return replace(self, kind=self.pixels(file).dtype.name)
+
+    def _shrunk(self, pixels: Pixels) -> Pixels:
+        """Pixels at the size that they have in a larger image."""
+        size = pixels.shape[0], pixels.shape[1]
+        kept = kept_size(size, self.image_size)
+        return pixels if kept == size else resized(pixels, kept)
 
     def _middle(self, pixels: NDArray[Any]) -> NDArray[Any]:
         height, width = self.image_size
@@ -216,6 +233,12 @@ def resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:
         for channel in range(pixels.shape[2])
     ]
     return np.stack(channels, axis=2)
+
+
+def nearest(classes: Classes, size: tuple[int, int]) -> Classes:
+    """Classes ``(h, w)`` at another height and width, each pixel that of the nearest."""
+    height, width = size
+    return np.array(Image.fromarray(classes).resize((width, height), Image.Resampling.NEAREST), np.uint8)
 
 
 def read_image(file: Path, image_size: tuple[int, int]) -> Tensor:

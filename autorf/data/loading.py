@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from autorf.data import camvid, digits, fasseg, helen, lfw
+from autorf.data import ade20k, camvid, cityscapes, digits, fasseg, helen, lfw, voc
+from autorf.data.ade20k import ade20k_pairs, ade20k_sets
 from autorf.data.camvid import camvid_pairs, camvid_sets
+from autorf.data.cityscapes import cityscapes_pairs, cityscapes_sets
 from autorf.data.cutting import PatchCutter
 from autorf.data.data_set import DataSet, Labels
 from autorf.data.digits import digit_sets
@@ -15,17 +17,32 @@ from autorf.data.helen import helen_pairs, helen_sets
 from autorf.data.label_groups import check_labels
 from autorf.data.labelled import check_labelled, has_label
 from autorf.data.lfw import lfw_pairs, lfw_sets
+from autorf.data.mask_table import IGNORED
 from autorf.data.names import on_disk
 from autorf.data.pairs import Pair
 from autorf.data.patch_spec import Patches, PictureFiles
 from autorf.data.picture_cache import PictureCache
 from autorf.data.python_data import PythonData
 from autorf.data.python_sets import python_sets
+from autorf.data.scene_spec import Ade20kData, CityscapesData, VocData
 from autorf.data.segmentation_set import FILL_INDEX, SegmentationSet, Splits
 from autorf.data.spec import CamVidData, DigitsData, FassegData, FolderData
+from autorf.data.voc import voc_pairs, voc_sets
 from autorf.errors import InputError
 
-AnyData = DigitsData | FolderData | CamVidData | FassegData | HelenData | LfwData | PythonData | DataSet
+AnyData = (
+    DigitsData
+    | FolderData
+    | CamVidData
+    | FassegData
+    | HelenData
+    | LfwData
+    | VocData
+    | CityscapesData
+    | Ade20kData
+    | PythonData
+    | DataSet
+)
 
 
 def load_splits(spec: AnyData, seed: int, cache: Path | None = None) -> Splits:
@@ -47,6 +64,12 @@ def load_splits(spec: AnyData, seed: int, cache: Path | None = None) -> Splits:
             return _splits(spec, helen_sets(spec), seed)
         case LfwData():
             return _splits(spec, lfw_sets(spec), seed)
+        case VocData():
+            return _splits(spec, voc_sets(spec), seed)
+        case CityscapesData():
+            return _splits(spec, cityscapes_sets(spec), seed)
+        case Ade20kData():
+            return _splits(spec, ade20k_sets(spec), seed)
         case PythonData():
             return _splits(spec, python_sets(spec), seed)
         case DataSet():
@@ -79,6 +102,12 @@ def pairs_of(spec: AnyData) -> Mapping[str, Sequence[Pair]]:
             return helen_pairs(spec)
         case LfwData():
             return lfw_pairs(spec)
+        case VocData():
+            return voc_pairs(spec)
+        case CityscapesData():
+            return cityscapes_pairs(spec)
+        case Ade20kData():
+            return ade20k_pairs(spec)
         case DataSet():
             return spec.files()
 
@@ -103,6 +132,12 @@ def labels_of(spec: AnyData) -> Labels:
             return Labels(helen.CLASS_NAMES, spec.ignored, groups=helen.LABEL_GROUPS, left_out=helen.LEFT_OUT)
         case LfwData():
             return Labels(lfw.CLASS_NAMES, spec.ignored, lfw.LABEL_GROUPS)
+        case VocData():
+            return Labels(voc.CLASS_NAMES, voc.IGNORE_INDEX)
+        case CityscapesData():
+            return Labels(cityscapes.CLASS_NAMES, IGNORED)
+        case Ade20kData():
+            return Labels(ade20k.CLASS_NAMES, IGNORED)
         case PythonData():
             return Labels(spec.class_names, spec.ignored, spec.label_groups or None, spec.left_out_numbers)
         case DataSet():

@@ -27,12 +27,13 @@ _AS_PNG = "save the mask as 8-bit PNG, one class index a pixel"
 class LegalClasses:
     """The values that a mask may hold: 0 to ``n_classes`` - 1, and ``ignore_index`` where there is one.
 
-    Where there are ``values``, those instead.
+    Where there are ``values``, those instead, which ``words`` may name.
     """
 
     n_classes: int
     ignore_index: int | None = None
     values: tuple[int, ...] | None = None
+    words: str | None = None
 
     def illegal(self, classes: Classes) -> list[int]:
         """The values in ``classes`` that are not legal, the smallest first."""
@@ -50,7 +51,9 @@ class LegalClasses:
         illegal = self.illegal(classes)
         if illegal:
             if self.values is not None:
-                raise InputError(_not_in_table(file, illegal[0], int((classes == illegal[0]).sum()), hint))
+                raise InputError(
+                    _not_in_table(file, illegal[0], int((classes == illegal[0]).sum()), hint or self.words)
+                )
             ignored = "" if self.ignore_index is None else f", and {self.ignore_index} for ignored pixels"
             repair = hint or self._repair(np.flatnonzero(_present(classes)).tolist())
             raise InputError(
@@ -190,13 +193,13 @@ def read_mask(file: Path, pictures: Pictures, legal: LegalClasses, table: MaskTa
     if table is not None and table.colours is not None:
         return _of_colours(file, pictures, table)
     if table is not None:
-        legal = LegalClasses(legal.n_classes, values=tuple(table.classes))
+        legal = LegalClasses(legal.n_classes, values=tuple(table.classes), words=table.legal)
     if not is_array_file(file) and not _is_deep(file):
         classes = read_classes(file, pictures, legal)
         return classes if table is None else _looked_up(file, classes.astype(np.int64), table.classes)
     numbers = _one_number_a_pixel(file, read_numbers(file, pictures))
     if table is not None:
-        return _looked_up(file, numbers, table.classes)
+        return _looked_up(file, numbers, table.classes, table.legal)
     identity = {number: number for number in range(legal.n_classes)}
     if legal.ignore_index is not None:
         identity[legal.ignore_index] = legal.ignore_index
@@ -219,7 +222,7 @@ def _one_number_a_pixel(file: Path, numbers: NDArray[Any]) -> NDArray[np.int64]:
     return numbers.astype(np.int64)
 
 
-def _looked_up(file: Path, numbers: NDArray[np.int64], classes: Mapping[int, int], legal: str = "") -> Classes:
+def _looked_up(file: Path, numbers: NDArray[np.int64], classes: Mapping[int, int], legal: str | None = None) -> Classes:
     """The class of every number."""
     present, places, counts = np.unique(numbers, return_inverse=True, return_counts=True)
     for number, count in zip(present.tolist(), counts.tolist(), strict=True):
@@ -228,7 +231,7 @@ def _looked_up(file: Path, numbers: NDArray[np.int64], classes: Mapping[int, int
     return np.array([classes[number] for number in present.tolist()], np.uint8)[places].reshape(numbers.shape)
 
 
-def _not_in_table(file: Path, number: int, count: int, hint: str = "") -> str:
+def _not_in_table(file: Path, number: int, count: int, hint: str | None = None) -> str:
     repair = hint or "it is not in data.values; add it there, or to data.ignore_values"
     return f"{shown(file)}: holds the value {number} at {count} pixels; {repair}"
 

@@ -41,12 +41,14 @@ class MaskTable(Specification):
         colours: of the classes; None for a table of values.
         ignored_values: of pixels without a class.
         ignored_colours: of pixels without a class.
+        legal: the values in words, for messages; None for a table that a study file gives.
     """
 
     values: tuple[MaskValue, ...] | None = None
     colours: tuple[Rgb, ...] | None = None
     ignored_values: tuple[MaskValue, ...] = ()
     ignored_colours: tuple[Rgb, ...] = ()
+    legal: str | None = None
 
     @property
     def classes(self) -> dict[int, int]:

@@ -19,10 +19,14 @@ class Layout:
     Attributes:
         parts: files and folders that it must hold.
         source: the official name under which the data is to be had.
+        name: of the folder, where others of its archive hold the same; None for any.
+        key: of the study file.
     """
 
     parts: tuple[str, ...]
     source: str
+    name: str | None = None
+    key: str = "data.root"
 
     def check(self, root: Path) -> None:
         """Check that ``root`` is the folder that is meant.
@@ -31,13 +35,14 @@ class Layout:
             InputError: naming what it lacks, the folder that is meant where that is near, and where the data is to be
                 had.
         """
-        require_folder(root, ", ".join(self.parts))
+        require_folder(root, ", ".join(self.parts), self.key)
         missing = [part for part in self.parts if not (root / part).exists()]
         if missing:
-            near = next((folder for folder in _near(root) if self._is_at(folder)), None)
+            candidates = [folder for folder in _near(root) if self._is_at(folder)]
+            near = min(candidates, key=lambda folder: folder.name != self.name, default=None)
             repair = f"to be had as {self.source}" if near is None else f"give {shown(near, _PATH)}"
             raise InputError(
-                f"{shown(root, _PATH)}: holds no {missing[0]}; data.root is the folder of {', '.join(self.parts)}: "
+                f"{shown(root, _PATH)}: holds no {missing[0]}; {self.key} is the folder of {', '.join(self.parts)}: "
                 f"{repair}"
             )
 

@@ -38,14 +38,14 @@ class Pair:
         return (self.mask, *self.others)
 
 
-def require_folder(folder: Path, layout: str) -> None:
-    """Check that ``folder`` is one.
+def require_folder(folder: Path, layout: str, key: str = "data.root") -> None:
+    """Check that ``folder``, that of a ``key`` of the study file, is one.
 
     Raises:
         InputError: naming the folder and the ``layout`` expected.
     """
     if not os.path.isdir(folder):  # noqa: PTH112 (Path's own raises for a path that is too long or behind a closed door)
-        raise InputError(f"{shown(folder)}: {_fault(folder)}; expected in data.root: {layout}")
+        raise InputError(f"{shown(folder)}: {_fault(folder)}; expected in {key}: {layout}")
 
 
 def _fault(folder: Path) -> str:

@@ -78,7 +78,7 @@ class Predictor:
 
     Attributes:
         recipe: how pictures become classes.
-        tiling: what becomes of pictures larger than a tile, in words; None where every picture is resized.
+        tiling: what becomes of pictures larger than a tile, in words; None where every picture is seen as a whole.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Predictor:
         with importable(own):
             model = self.recipe.load(folder)
             self._plan = None
-            if recipe.fit != "resize":
+            if recipe.fit in ("crop", "whole"):
                 self._plan = tile_plan(model, recipe.image_size, recipe.channels, tile)
             elif tile is not None:
                 raise InputError(
@@ -204,7 +204,8 @@ class Predictor:
         scores = raw_scores(self._model(self._fitted(pixels, picture)))
         own = pixel_map(self._model, 1, self.recipe.image_size) if with_map else None
         # Scores and map are enlarged from the training's size to the picture's.
-        return AtScale(scores, size, False, own)
+        filled = self._decoder.filled_size((pixels.shape[0], pixels.shape[1]))
+        return AtScale(scores, filled or size, False, own)
 
     def _fitted(self, pixels: Pixels, picture: Path) -> Tensor:
         """``(1, C, H, W)``, as a validation image is."""

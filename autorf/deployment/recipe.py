@@ -46,8 +46,8 @@ class Recipe(Specification):
         colours: red, green and blue of every class.
         channels: of the images.
         image_size: height and width in pixels of the training images, or of patches of them.
-        fit: how pictures are brought to that: ``resize``; or ``crop`` and ``whole``, which keep their scale: models
-            that were trained on the pictures' middles, and on patches of them.
+        fit: how pictures are brought to that: ``resize``; ``pad``, which keeps the scale of those that fit in; or
+            ``crop`` and ``whole``, which keep it: models that were trained on the pictures' middles, and on patches.
         resampling: who resizes: ``pillow`` for files, ``torch`` for items of the user's own data set.
         score_at: the scale at which the study scores: that of the training images, or of the masks.
         mean, std: of every channel.
@@ -107,7 +107,7 @@ class Recipe(Specification):
             is_rgb=normalisation.colours,
             pictures=getattr(data, "pictures", Pictures()),
             stored=number_kind(data) if isinstance(data, FolderData) else None,
-            masks=data.mask_table if isinstance(data, FolderData) else None,
+            masks=getattr(data, "mask_table", None),
             **_landmarks(data),
         )
 

@@ -28,7 +28,7 @@ def ordered_grid(spec: StudySpec, source: str, trials: Iterable[Trial], classes:
     Raises:
         InputError: with one seed, several image sizes, or no manual configuration.
     """
-    from autorf.running.runner import field_at_start
+    from autorf.running.at_start import field_at_start
 
     manual = [trial for trial in trials if is_manual(trial.method.method)]
     if len(spec.training.seeds) < 2:

@@ -75,7 +75,7 @@ def candidates(spec: StudySpec, spaces: Sequence[Space]) -> list[Trial]:
 
 def nearest_first(trials: Sequence[Trial], rnorm: float, spec: StudySpec, classes: Any) -> list[Trial]:
     """The configurations by how far their rnorm, where learning starts, is from ``rnorm``; equals keep their order."""
-    from autorf.running.runner import field_at_start
+    from autorf.running.at_start import field_at_start
 
     rnorms: dict[tuple[Method, Settings], float] = {}
     for trial in trials:

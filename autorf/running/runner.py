@@ -30,8 +30,8 @@ from autorf.running.running_costs import Report, RunningCosts
 from autorf.study.job import Job
 from autorf.study.own_loop import OwnLoopSpec
 from autorf.study.spec import StudySpec, check_heat_map
-from autorf.study.trial import Trial, spec_of
-from autorf.surgery import adapt, advance, learned_values, save
+from autorf.study.trial import Trial
+from autorf.surgery import adapt, learned_values, save
 from autorf.surgery import load as load_model
 from autorf.training.batches import loader, usual_workers
 from autorf.training.callback import ReceptiveFieldCallback
@@ -301,14 +301,6 @@ def _built(model: ModelSpec, classes: int | Sequence[str], channels: int, thresh
     names = [] if isinstance(classes, int) else list(classes)
     paths = None if model.paths is None else numbered_paths(model.paths, names)
     return with_two_scores(build(model.model_copy(update={"paths": paths}), 1, channels), threshold)
-
-
-def field_at_start(spec: StudySpec, trial: Trial, classes: int | Sequence[str]) -> Field:
-    """The receptive field of a trial's network before its first step."""
-    own = spec_of(spec, trial)
-    model = trial_model(own, trial, classes)
-    advance(model, 0, 1)
-    return FieldMeter(model, own.data.image_size)()
 
 
 def splits_of(spec: StudySpec) -> Splits:

@@ -31,6 +31,7 @@ class PublishedSpec(Specification):
         value: in the metric's unit, from 0 to 1.
         where: the configuration that it is of, by its method's fields and dotted keys of the study file; empty for the
             best of all.
+        multiscale: whether the figure is over several sizes of the images, as ``evaluation`` names them.
         stage: of a study with ``distill``: the row of its table that the figure is of.
     """
 
@@ -40,4 +41,5 @@ class PublishedSpec(Specification):
     metric: Annotated[str, AfterValidator(_metric)]
     value: Annotated[Number, Field(ge=0, le=1)]
     where: dict[str, Any] = {}
+    multiscale: bool = False
     stage: Literal["teacher", "alone", "supervised", "unsupervised"] | None = None

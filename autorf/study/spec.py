@@ -399,6 +399,8 @@ def _check_published(spec: StudySpec, source: str) -> None:
         _check_group(spec, figure.metric, place)
         if figure.stage is not None and spec.distill is None:
             raise InputError(f"{place}.stage: {figure.stage}: the study has no section distill; leave stage out")
+        if figure.multiscale and not spec.evaluation.asked:
+            raise InputError(f"{place}.multiscale: the study scores at one size; give evaluation.scales the others")
         check_where(spec, figure.where, f"{place}.where")
 
 

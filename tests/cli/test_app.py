@@ -77,6 +77,10 @@ def test_a_dry_run_shows_every_trial_with_its_field_and_writes_nothing(shell: Sh
     rows = [line.split() for line in done.out.splitlines() if " rate " in line]
     assert [row[5] for row in rows] == ["19", "35"]
     assert all(row[-1] == "MB" and int(row[-2]) > 50 for row in rows)
+    # Both have one network, whose parameters no dilation changes.
+    assert len({row[7] for row in rows}) == 1
+    assert int(rows[0][7]) > 1000
+    assert "Layers of dilation: head.conv6" in done.out
     assert "4 trials, 2 at once: about " in done.out
     assert "Weights: random weights; model.pretrained: true loads published ones" in done.out
     assert "targets:" not in done.out

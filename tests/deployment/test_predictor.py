@@ -13,6 +13,7 @@ import autorf
 from autorf.deployment.predicting import OWN_SCALE, TRAINING_SCALE, Wishes, predict_files, scores_of, tasks
 from autorf.deployment.predictor import Predictor, predict
 from autorf.errors import InputError
+from tests.data.scenes import write_ade20k
 from tests.deployment.predictable import CROPPED, NET, RESIZED, retrained, write_pictures
 
 
@@ -49,6 +50,30 @@ def test_predictions_of_the_validation_pictures_have_the_scores_of_retrain(
     for name, value in stored["shipped"]["metrics"].items():
         assert getattr(scored[TRAINING_SCALE], name) == pytest.approx(value, abs=1e-9)
     assert scored[OWN_SCALE].miou != scored[TRAINING_SCALE].miou
+
+
+def test_pictures_that_keep_their_scale_and_masks_with_values_of_their_own_have_the_scores_of_retrain(
+    tmp_path: Path,
+) -> None:
+    root = write_ade20k(tmp_path / "data")
+    wide = root / "annotations" / "validation" / "ADE_val_00000001.png"
+    for path in (wide, root / "images" / "validation" / "ADE_val_00000001.jpg"):
+        with Image.open(path) as picture:
+            picture.crop((0, 0, 64, 30)).save(path)
+    # One picture is larger than the image, and shrunk; 0 of the masks is no class, and 1 is the first.
+    data = {"name": "ade20k", "root": "data", "image_size": [48, 56]}
+    folder = retrained(tmp_path, {**RESIZED, "data": data})
+    predictor = Predictor(folder)
+    val = [root / part / "validation" for part in ("images", "annotations")]
+    report = predict_files(predictor, tasks([val[0]], tmp_path / "o", Wishes(), val[1]), Wishes())
+    stored = json.loads((folder / "metrics.json").read_text())
+    scored = scores_of(report, predictor)[TRAINING_SCALE]
+    for name, value in stored["shipped"]["metrics"].items():
+        assert getattr(scored, name) == pytest.approx(value, abs=1e-9)
+    (prediction,) = predict(folder, wide.parents[2] / "images" / "validation" / "ADE_val_00000001.jpg")
+    # Of a picture that is enlarged to its own size again, the part of the image that it fills.
+    enlarged = torch.nn.functional.interpolate(prediction.scores, (55, 64), mode="bilinear", align_corners=False)
+    assert np.array_equal(prediction.classes, enlarged.argmax(1)[0, :30].numpy())
 
 
 def test_a_study_that_scores_at_the_masks_size_has_the_scores_of_retrain_there(tmp_path: Path) -> None:

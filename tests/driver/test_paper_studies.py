@@ -1,42 +1,27 @@
 """The papers' studies on faces: their networks, the trials that their figures are of, and two steps of each."""
 
 import json
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from autorf.comparison import StudyResults, compare_studies, results_of
+from autorf.comparison import StudyResults, compare_studies
 from autorf.distillation import distill as distilling
-from autorf.driver import search as searching
 from autorf.errors import InputError
 from autorf.methods import is_manual
 from autorf.reporting import report_page
-from autorf.running.runner import field_at_start, seeded_network
-from autorf.store.store import open_store
-from autorf.study.builtin import folder, names
-from autorf.study.published import is_of
-from autorf.study.search_space import read_spaces
-from autorf.study.spec import StudySpec, parse_study, read_yaml
-from autorf.study.trial import Trial, configurations, spec_of
+from autorf.running.at_start import field_at_start
+from autorf.running.runner import seeded_network
+from autorf.study.builtin import names
+from autorf.study.trial import spec_of
 from tests.data.faces import write_helen, write_lfw
 from tests.distillation.small import Here as StagesHere
-from tests.driver.driving import Silent
-from tests.study.trained import Here
+from tests.driver.papers import meant_by, searched, study, trials_of
 
-PAPERS = [name for name in names("studies") if name.startswith("paper_")]
+PAPERS = [name for name in names("studies") if name.startswith(("paper_helen", "paper_lfw"))]
 SEARCHED = [name for name in PAPERS if name != "paper_helen_distill"]
 WITH_CENTRES = ("paper_helen_ablation", "paper_helen_sc_loss", "paper_lfw")
 FIVE = [[16.0, 14], [28, 15], [22, 21], [17, 28], [27, 28]]
-
-
-def study(name: str, *overrides: str) -> StudySpec:
-    path = folder("studies") / f"{name}.yaml"
-    return parse_study(read_yaml(path), str(path), overrides)
-
-
-def trials_of(spec: StudySpec) -> list[Trial]:
-    return configurations(spec, read_spaces(spec.search_space, spec.name, spec))
 
 
 @pytest.mark.parametrize("name", PAPERS)
@@ -51,14 +36,9 @@ def test_a_papers_study_names_its_table_and_what_it_should_meet(name: str) -> No
 @pytest.mark.parametrize("name", SEARCHED)
 def test_each_published_figure_is_of_one_configuration(name: str) -> None:
     spec = study(name)
-    trials = trials_of(spec)
     for figure in spec.published:
-        meant = [each for each in trials if is_of(figure.where, spec, each.method.method, _params(each))]
+        meant = meant_by(spec, figure.where)
         assert len(meant) == 1, (figure.row, [each.setting for each in meant])
-
-
-def _params(trial: Trial) -> dict[str, object]:
-    return {key: value for key, value in trial.configuration.items() if key != "method"}
 
 
 def test_table_iv_has_a_configuration_for_every_figure_and_a_figure_for_every_configuration() -> None:
@@ -91,11 +71,7 @@ def run_two_steps(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *m
             # The paper's sizes would take minutes.
             space.update({"data.image_size": [[32, 32], [64, 64]], "rate": [1, 2]})
     spec = spec.model_copy(update={"search_space": tuple(spaces)})
-    monkeypatch.setattr(searching, "make", lambda *_: Here())
-    monkeypatch.setattr(searching, "open_mirror", lambda *_: nullcontext(Silent()))
-    monkeypatch.setattr(searching, "take_first_steps", lambda *_: [])
-    searching.search(spec, name, tmp_path / "runs", quiet=True)
-    results = results_of(open_store(tmp_path / "runs", name))
+    results = searched(spec, name, tmp_path, monkeypatch)
     comparison = compare_studies([results])
     assert {row.state for row in comparison.rows} == {"complete"}, [row.reason for row in comparison.rows]
     if not any("data.image_size" in space for space in spaces):
