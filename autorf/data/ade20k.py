@@ -38,10 +38,12 @@ def ade20k_sets(spec: Ade20kData) -> dict[str, SegmentationSet]:
     Raises:
         InputError: when the layout or a file is not as it must be.
     """
-    decoder = Decoder(
-        spec.image_size, len(CLASS_NAMES), IGNORED, spec.fit, pictures=spec.pictures, table=spec.mask_table
-    )
-    return read_splits(ade20k_pairs(spec), decoder, own_masks=spec.score_at == "mask")
+    return read_splits(ade20k_pairs(spec), ade20k_decoder(spec), own_masks=spec.score_at == "mask")
+
+
+def ade20k_decoder(spec: Ade20kData) -> Decoder:
+    """What reads a picture and its annotation."""
+    return Decoder(spec.image_size, len(CLASS_NAMES), IGNORED, spec.fit, pictures=spec.pictures, table=spec.mask_table)
 
 
 def ade20k_pairs(spec: Ade20kData) -> dict[str, list[Pair]]:

@@ -46,8 +46,12 @@ def cityscapes_sets(spec: CityscapesData) -> dict[str, SegmentationSet]:
     Raises:
         InputError: when the layout or a file is not as it must be.
     """
-    decoder = Decoder(spec.image_size, len(CLASS_NAMES), IGNORED, pictures=spec.pictures, table=spec.mask_table)
-    return read_splits(cityscapes_pairs(spec), decoder, own_masks=spec.score_at == "mask")
+    return read_splits(cityscapes_pairs(spec), cityscapes_decoder(spec), own_masks=spec.score_at == "mask")
+
+
+def cityscapes_decoder(spec: CityscapesData) -> Decoder:
+    """What reads a picture and its ids."""
+    return Decoder(spec.image_size, len(CLASS_NAMES), IGNORED, pictures=spec.pictures, table=spec.mask_table)
 
 
 def cityscapes_pairs(spec: CityscapesData) -> dict[str, list[Pair]]:

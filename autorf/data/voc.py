@@ -61,10 +61,13 @@ def voc_sets(spec: VocData) -> dict[str, SegmentationSet]:
     Raises:
         InputError: when the layout or a file is not as it must be.
     """
+    return read_splits(voc_pairs(spec), voc_decoder(spec), own_masks=spec.score_at == "mask")
+
+
+def voc_decoder(spec: VocData) -> Decoder:
+    """What reads a picture and its mask."""
     decoder = Decoder(spec.image_size, len(CLASS_NAMES), IGNORE_INDEX, spec.fit, pictures=spec.pictures)
-    if spec.sbd is not None:
-        decoder = replace(decoder, read_classes=classes_in_file)
-    return read_splits(voc_pairs(spec), decoder, own_masks=spec.score_at == "mask")
+    return decoder if spec.sbd is None else replace(decoder, read_classes=classes_in_file)
 
 
 def voc_pairs(spec: VocData) -> dict[str, list[Pair]]:

@@ -10,16 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autorf.data import DataSpec, load
+from autorf.data.ade20k import ade20k_decoder
 from autorf.data.camvid import camvid_decoder
+from autorf.data.cityscapes import cityscapes_decoder
 from autorf.data.data_set import Labels
 from autorf.data.decoding import Decoder, Pixels
+from autorf.data.face_spec import HelenData, LfwData
 from autorf.data.fasseg import fasseg_decoder
 from autorf.data.folder import folder_decoder
+from autorf.data.helen import helen_decoder
+from autorf.data.lfw import lfw_decoder
 from autorf.data.loading import labels_of, pairs_of
 from autorf.data.names import shown
 from autorf.data.pairs import Pair
+from autorf.data.scene_spec import Ade20kData, CityscapesData, VocData
 from autorf.data.segmentation_set import SegmentationSet
 from autorf.data.spec import CamVidData, FassegData, FolderData
+from autorf.data.voc import voc_decoder
 from autorf.errors import InputError
 
 SPLITS = ("train", "val", "test")
@@ -80,6 +87,16 @@ def file_decoder(spec: DataSpec) -> Decoder | None:
             return camvid_decoder(spec)
         case FassegData():
             return fasseg_decoder(spec)
+        case HelenData():
+            return helen_decoder(spec)
+        case LfwData():
+            return lfw_decoder(spec)
+        case VocData():
+            return voc_decoder(spec)
+        case CityscapesData():
+            return cityscapes_decoder(spec)
+        case Ade20kData():
+            return ade20k_decoder(spec)
         case _:
             return None
 

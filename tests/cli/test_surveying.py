@@ -1,7 +1,8 @@
 """``autorf init`` and ``autorf data`` as a user meets them."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from autorf.cli.studies import read_study
 from autorf.data import load
 from autorf.study.trial import grid
 from tests.cli.conftest import Shell
+from tests.data.faces import write_helen, write_lfw
+from tests.data.scenes import write_ade20k, write_cityscapes, write_voc
 from tests.outside.package import HERE, install
 from tests.survey.folders import coloured, photograph, save, scene, split_places, write_pairs
 
@@ -200,3 +203,23 @@ def test_an_image_that_is_turned_by_its_camera_is_counted_as_it_is_shown(shell: 
         assert (shell.folder / "mine" / mask).is_file()
     done = shell.run("data", "folder", "mine", "--format", "json")
     assert json.loads(done.out)["sizes"] == [{"size": [48, 64], "images": 9}]
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("voc", write_voc),
+        ("cityscapes", write_cityscapes),
+        ("ade20k", write_ade20k),
+        ("helen", write_helen),
+        ("lfw", write_lfw),
+    ],
+)
+def test_a_set_of_the_papers_is_looked_at_in_its_official_layout(
+    shell: Shell, name: str, write: Callable[[Path], Path]
+) -> None:
+    root = write(shell.folder / "VOC2012")
+    done = shell.run("data", name, str(root), "--format", "json")
+    assert done.code == 0, done.err
+    survey = json.loads(done.out)
+    assert survey["images"]["train"] > 0
