@@ -44,5 +44,10 @@ def make_local(spec: StudySpec, jobs: int | None) -> Executor:
 
 
 def worker_count(spec: StudySpec) -> int:
-    """How many trials run at once on this machine."""
-    return spec.executor.workers or max(1, len(os.sched_getaffinity(0)) // spec.training.threads)
+    """How many trials run at once on this machine: what the study says, else one on a GPU, or one a few CPU cores."""
+    if spec.executor.workers is not None:
+        return spec.executor.workers
+    import torch
+
+    # As many as there are cores would share one GPU's memory, and fail.
+    return 1 if torch.cuda.is_available() else max(1, len(os.sched_getaffinity(0)) // spec.training.threads)

@@ -117,8 +117,8 @@ class ExecutorSpec(Specification):
     Attributes:
         kind: ``local``: worker processes on this machine. ``ray``: Ray Tune, on a cluster or on this machine. Or a
             kind that an installed package adds.
-        workers: how many trials run at once; None for one a ``training.threads`` CPU cores, under Ray for as many as
-            the cluster holds.
+        workers: how many trials run at once; None for one where there is a GPU, else one a ``training.threads`` CPU
+            cores, under Ray for as many as the cluster holds.
         resources: of one trial under Ray.
         address: of a Ray cluster, ``host:port`` or ``auto`` for the one running on this machine; None starts one that
             only this machine can reach, for the time of the search.

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from autorf.errors import InputError
-from autorf.executors import Event, RunTrial
+from autorf.executors import Event, RunTrial, worker_count
 from autorf.executors.base import ended
 from autorf.executors.local import LocalExecutor, failure_reason
 from autorf.study.job import Job
@@ -164,3 +164,14 @@ def test_a_failure_has_a_reason_of_one_line(error: Exception, reason: str) -> No
 def test_a_full_disk_is_named_whoever_tells_of_it() -> None:
     told = OSError("evidence.safetensors could not be written: No space left on device")
     assert failure_reason(told) == "disk full: evidence.safetensors could not be written: No space left on device"
+
+
+@pytest.mark.parametrize(("gpu", "said", "workers"), [(True, None, 1), (True, 3, 3), (False, None, 8), (False, 3, 3)])
+def test_a_gpu_has_one_trial_at_a_time_unless_the_study_says_more(
+    tiny: StudySpec, monkeypatch: pytest.MonkeyPatch, gpu: bool, said: int | None, workers: int
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(8)))
+    training = tiny.training.model_copy(update={"threads": 1})
+    executor = tiny.executor.model_copy(update={"workers": said})
+    assert worker_count(tiny.model_copy(update={"training": training, "executor": executor})) == workers
