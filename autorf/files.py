@@ -82,12 +82,13 @@ def check_output(path: Path, option: str, *, replace: bool) -> None:
         raise InputError(f"{option} {shown_place(str(path))}: exists; name another file, or overwrite it with --force")
 
 
-def lock(descriptor: int, *, wait: bool) -> None:
+def lock(descriptor: int, *, wait: bool, shared: bool = False) -> None:
     """Keep other processes out until ``descriptor`` is closed, by whatever end of this one.
 
     Args:
         descriptor: of an open file or folder.
         wait: for whoever has it; otherwise that is a ``BlockingIOError``.
+        shared: with others that share it.
 
     Raises:
         InputError: on a system without such locks.
@@ -100,7 +101,7 @@ def lock(descriptor: int, *, wait: bool) -> None:
             "studies are kept whole by file locks that this system has not: run them on Linux or macOS, or under "
             "WSL; adapting, loading and predicting work here"
         ) from None
-    fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
 
 
 def flush_file(file: IO[bytes]) -> None:

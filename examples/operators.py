@@ -21,13 +21,15 @@ output = ops.scale_adaptive_conv2d(image, weight, None, scale)
 same = functional.conv2d(image, weight, padding=2, dilation=2)
 output.square().mean().backward()
 print(f"scale 2 everywhere is dilation 2: {torch.allclose(output, same, atol=1e-4)}")
+assert scale.grad is not None
 print(f"d loss / d s {tuple(scale.grad.shape)}")
 
 # A choice of dilations for every pixel: PAD-Nets.
 probabilities = torch.softmax(torch.randn(1, 3, 32, 32), 1).requires_grad_()
 mixed = ops.pixel_adaptive_conv2d(image, weight, None, probabilities, rates=(1, 2, 4))
 each = [functional.conv2d(image, weight, padding=rate, dilation=rate) for rate in (1, 2, 4)]
-expected = sum(share[:, None] * term for share, term in zip(probabilities.unbind(1), each, strict=True))
+shares = probabilities.unbind(1)
+expected = torch.stack([share[:, None] * term for share, term in zip(shares, each, strict=True)]).sum(0)
 print(f"pixel-adaptive is the weighted sum: {torch.allclose(mixed, expected, atol=1e-4)}")
 
 # Some dilations at once, weighted the same at every pixel.

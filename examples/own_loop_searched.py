@@ -57,7 +57,7 @@ if __name__ == "__main__":
     comparison = autorf.search(
         train, SPACE, name="own_loop", steps=STEPS, seeds=(0,), image_size=DATA.image_size, search={"controls": False}
     )
-    print(comparison.recommendation.text)
+    print(comparison.answer)
     print(comparison.frame()[["method", "setting", "n", "mean", "steps"]].to_string())
     print(f"report: {autorf.report('own_loop', force=True)}; also: autorf compare own_loop")
     assert Path("runs/own_loop/report.html").is_file()

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 from ray import tune
@@ -17,22 +18,26 @@ SPACE = [
 ]
 
 
-def train(config):
+def pictures(count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    images = torch.rand(count, 3, 24, 24)
+    return images, (nn.functional.avg_pool2d(images.mean(1), 9, 1, 4) > 0.5).long()
+
+
+def train(config: dict[str, Any]) -> None:
     torch.manual_seed(0)
     layers = nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 2, 1)
     model = autorf.adapt(nn.Sequential(*layers), autorf.tuned_method(config))  # what Tune drew
     optimizer = torch.optim.AdamW(autorf.parameter_groups(model, lr=config["lr"]))
     for step in range(STEPS):
         autorf.advance(model, step, STEPS)
-        images = torch.rand(4, 3, 24, 24)
-        masks = (nn.functional.avg_pool2d(images.mean(1), 9, 1, 4) > 0.5).long()
-        scores = model(images)
-        loss = cross_entropy(scores, masks)
+        images, masks = pictures(4)
+        loss = cross_entropy(model(images), masks)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     autorf.advance(model, STEPS, STEPS)
-    accuracy = float((scores.argmax(1) == masks).float().mean())
+    images, masks = pictures(64)
+    accuracy = float((model(images).argmax(1) == masks).float().mean())
     rf = autorf.receptive_field(model, (24, 24)).size
     tune.report({"accuracy": accuracy, "rf": float(max(rf)), **autorf.learned_values(model)})
 
@@ -46,5 +51,7 @@ if __name__ == "__main__":
         run_config=tune.RunConfig(storage_path=str(Path("tune").resolve()), verbose=0),
     )
     best = tuner.fit().get_best_result()
+    assert best.config is not None
+    assert best.metrics is not None
     method = autorf.tuned_method(best.config)
     print(f"best: {method!r}, accuracy {best.metrics['accuracy']:.3f}, rf {best.metrics['rf']:g}")

@@ -164,6 +164,22 @@ def _torch_compiled_calls() -> bool:
     return nn.Identity()._compiled_call_impl is None
 
 
+def _torch_recording() -> bool:
+    import torch
+    from torch import nn
+
+    from autorf.fields.recording import record
+
+    graph = record(nn.Conv2d(3, 2, 3).eval(), torch.zeros(1, 3, 8, 8))
+    return [str(node.target) for node in graph.nodes if node.op == "call_function"] == ["aten.conv2d.default"]
+
+
+def _torch_convolutions() -> bool:
+    from torch import nn
+
+    return _parameters(nn.Conv2d._conv_forward) == ["self", "input", "weight", "bias"]
+
+
 _TORCH_DICTIONARIES = ("_parameters", "_buffers", "_modules", "_forward_hooks", "_forward_pre_hooks")
 
 INTERFACES: dict[Callable[[], bool], tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -189,6 +205,11 @@ INTERFACES: dict[Callable[[], bool], tuple[tuple[str, ...], tuple[str, ...]]] = 
     _torch_norms: (("_NormBase",), ("methods/held_statistics.py",)),
     _torch_fully_shard: (("STATE_KEY", "REGISTRY_KEY", "_module_state_mapping"), ("surgery/sharding.py",)),
     _torch_compiled_calls: (("_compiled_call_impl",), ("surgery/unused.py",)),
+    _torch_recording: (
+        ("_cdata", "enable_pre_dispatch", "enable_python_dispatcher", "no_python_dispatcher", "tree_map_only"),
+        ("fields/recording.py",),
+    ),
+    _torch_convolutions: (("_conv_forward",), ("networks/added_channels.py",)),
     _torchvision_kernels: (("_call_kernel",), ("data/augmentation.py",)),
 }
 """Whether it is as we know it, the names of it that we use, and our files that do."""

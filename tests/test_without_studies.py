@@ -11,7 +11,7 @@ from autorf.errors import missing_library
 from tests.deployment.predictable import RESIZED, retrained, write_pictures
 
 ONLY_STUDIES = ("ray", "mlflow", "optuna", "fcntl")
-STUDIES = ("Objective", "compare", "record", "report", "search", "tune_space")
+STUDIES = ("Objective", "compare", "record", "report", "search", "tune_space", "tuned_method")
 """The public names that are about studies, which lie in a database."""
 
 BLOCK = f"import sys\nfor name in {ONLY_STUDIES}: sys.modules[name] = None\n"

@@ -39,6 +39,12 @@ def dry_run(spec: StudySpec, source: str, root: Path) -> int:
         return _dry_run(spec, source, root)
 
 
+def _cache_of(root: Path) -> Path | None:
+    """Where decoded pictures are kept, if anywhere: a dry run leaves nothing behind."""
+    folder = cache_folder(root)
+    return folder if folder.is_dir() else None
+
+
 def _dry_run(spec: StudySpec, source: str, root: Path) -> int:
     from autorf.data import load
     from autorf.driver.estimate import estimates, kind_of, study_seconds
@@ -46,7 +52,7 @@ def _dry_run(spec: StudySpec, source: str, root: Path) -> int:
     from autorf.running.at_start import at_start
 
     defaults = beginning(root, spec)
-    spec = defaults.completed(scored(spec, source)).with_cache(cache_folder(root))
+    spec = defaults.completed(scored(spec, source)).with_cache(_cache_of(root))
     planned = plan(spec, source, root, defaults)
     spec = placed(spec, planned.places)
     spec = counted(spec, planned.n_train, source)

@@ -108,6 +108,13 @@ class Comparison:
         return self.replicates or self.rows
 
     @property
+    def answer(self) -> str:
+        """What to use, in a sentence or two, or why nothing can be recommended."""
+        if self.recommendation is None:
+            return "No field is recommended: nothing is complete."
+        return self.recommendation.text
+
+    @property
     def unit(self) -> str:
         """What the seconds of training are, such as ``CPU-seconds``."""
         return self.costs[0].unit if self.costs else "CPU-seconds"

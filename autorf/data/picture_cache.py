@@ -1,6 +1,5 @@
 """Decoded pictures under the root of all studies: made once, mapped by all trials and workers of a machine."""
 
-import fcntl
 import hashlib
 import json
 import multiprocessing
@@ -24,6 +23,7 @@ from autorf.data.mapped import INDEX, VERSION, Mapped, read_index, write_decoded
 from autorf.data.mask_files import Classes
 from autorf.data.names import shown
 from autorf.data.pairs import Pair
+from autorf.files import lock
 
 _SECONDS_BEFORE_A_LINE, _SECONDS_BETWEEN_LINES = 2.0, 10.0
 _LOCK, _BUILDING = ".lock", ".building"
@@ -44,12 +44,12 @@ class Lease:
 
     def share(self) -> None:
         """Wait until nobody has them alone."""
-        fcntl.flock(self._descriptor, fcntl.LOCK_SH)
+        lock(self._descriptor, wait=True, shared=True)
 
     def alone(self, *, wait: bool = True) -> bool:
         """Whether nobody else has them now; by waiting nobody does in the end."""
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(self._descriptor, wait=wait)
         except BlockingIOError:
             return False
         return True
@@ -213,10 +213,10 @@ def remove_unused(folder: Path, lock: Path | None = None) -> int:
 def remove_all_unused(place: Path) -> int:
     """Remove all decoded pictures in a folder but those that a process uses; how many bytes that made room for."""
     n_bytes = 0
-    for lock in sorted(place.glob(f"*{_LOCK}")):
-        folder = lock.with_suffix("")
+    for lock_file in sorted(place.glob(f"*{_LOCK}")):
+        folder = lock_file.with_suffix("")
         for there in (folder, *place.glob(f".{folder.name}.*")):
-            n_bytes += remove_unused(there, lock)
+            n_bytes += remove_unused(there, lock_file)
     return n_bytes
 
 

@@ -9,7 +9,6 @@ from warnings import catch_warnings, simplefilter
 
 from torch import nn
 
-from autorf.data.cache_place import cache_folder
 from autorf.data.fold_spec import folds_of, n_train_of
 from autorf.driver.cautions import class_cautions, loss_cautions, scale_cautions, statistics_caution, weights_cautions
 from autorf.driver.default import baseline_of, default_first
@@ -132,7 +131,7 @@ def plan(spec: StudySpec, source: str, root: Path, defaults: Defaults | None = N
     baseline = baseline_of(spec, source, named)
     listed = [trial for trial in named if trial.method.trained]
     spaces = [space for space in spaces if method_class(space.method).trained]
-    splits = load(spec.data, cache=cache_folder(root))
+    splits = load(spec.data, cache=spec.cache)
     classes = splits.class_names
     with notes_kept():
         try:

@@ -40,7 +40,7 @@ class LoopTrial:
     Attributes:
         method: that sets or learns the receptive field.
         seed: of the training. Python's, NumPy's and torch's random numbers begin with it.
-        steps: optimizer steps to train; controls lengthen it. None under :class:`autorf.Objective` without ``steps``.
+        length: optimizer steps to train; controls lengthen it. None under :class:`autorf.Objective` without ``steps``.
         folder: of the trial's own files; it stays between attempts.
         args: arguments of one's own that the search space varies, ``model.args.NAME``.
         notes: what went wrong with earlier checkpoints.
@@ -69,7 +69,7 @@ class LoopTrial:
         args: Mapping[str, Any] | None = None,
         reported: Sequence[int] = (),
     ) -> None:
-        self.method, self.seed, self.steps, self.folder = method, seed, steps, folder
+        self.method, self.seed, self.length, self.folder = method, seed, steps, folder
         self.args = dict(args or {})
         self._question, self._link = question, link
         # What earlier attempts reported too: a step that is reported again has the number it had.
@@ -81,6 +81,17 @@ class LoopTrial:
         self._is_stopped = False
         self._clock = Clock()
         self.notes: list[str] = []
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps to train: the length, where it is known.
+
+        Raises:
+            InputError: under :class:`autorf.Objective` without ``steps``.
+        """
+        if self.length is None:
+            raise InputError("trial.steps: the training's length is not known; give Objective its steps")
+        return self.length
 
     @property
     def model(self) -> nn.Module | None:
@@ -128,8 +139,6 @@ class LoopTrial:
         Raises:
             InputError: for whatever :func:`autorf.attach` refuses, or a trial of unknown length.
         """
-        if self.steps is None:
-            raise InputError("trial.attach: the training's length is not known; give Objective its steps")
         self._take(model)
         return attach(model, optimizer, self.method, self.steps)
 
@@ -140,7 +149,7 @@ class LoopTrial:
             InputError: for numbers below 1.
         """
         step, every = (whole_number("trial.due", name, value) for name, value in (("step", step), ("every", every)))
-        return step % every == 0 or step == self.steps
+        return step % every == 0 or step == self.length
 
     def report(self, step: int, *, confusions: Any = None, **metrics: Any) -> bool:
         """Say how well the model does after ``step`` optimizer steps; the last step of the training has to be reported.
@@ -237,7 +246,7 @@ class LoopTrial:
 
     def _number_of(self, step: Any) -> int:
         """The number of the report for a step: how many earlier steps were reported."""
-        most = {} if self.steps is None else {"most": self.steps}
+        most = {} if self.length is None else {"most": self.length}
         step = whole_number("trial.report", "step", step, **most)
         if self._last is not None and step <= (self._last.steps or 0):
             raise InputError(

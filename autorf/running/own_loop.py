@@ -87,7 +87,7 @@ def checked_report(trial: LoopTrial, name: str) -> EpochReport:
     Raises:
         InputError: where it has not.
     """
-    last, steps = trial.last, trial.steps
+    last, steps = trial.last, trial.length
     end = "" if steps is None else f", the last one at step {steps}"
     if last is None:
         raise InputError(

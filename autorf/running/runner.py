@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from autorf.data import DataSpec, SegmentationSet, Splits, channels_of, load
+from autorf.data.fold_spec import folds_of
 from autorf.errors import SearchWarning
 from autorf.networks import build
 from autorf.networks.checkpoint import notes_kept
@@ -370,6 +371,6 @@ def _result(
 
 def _confusion(job: Job, module: SegmentationModule) -> tuple[tuple[int, ...], ...]:
     """The last validation's confusion matrix of a trial in folds, which its replicate needs; nothing of another."""
-    if job.trial.fold is None or module.validation_confusion is None:
+    if folds_of(job.spec.data) is None or module.validation_confusion is None:
         return ()
     return tuple(map(tuple, module.validation_confusion.tolist()))

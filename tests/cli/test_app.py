@@ -46,7 +46,7 @@ def test_the_commands_and_their_options_are_these() -> None:
         "--seeds", "--trial", "--with-val", "study",
     ]  # fmt: skip
     assert found["export"] == [
-        "--accept-code-change", "--force", "--format", "--output", "--root", "--trial", "study",
+        "--accept-code-change", "--force", "--format", "--opset", "--output", "--root", "--trial", "study",
     ]  # fmt: skip
     assert found["check"] == [
         "--force", "--format", "--image-size", "--images", "--masks", "--memory", "--output", "--set", "--study",

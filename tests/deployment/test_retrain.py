@@ -165,7 +165,7 @@ def test_without_a_test_split_the_card_says_that_validation_chose_it(
     from dataclasses import replace
 
     load = module.load
-    monkeypatch.setattr(module, "load", lambda spec: replace(load(spec), test=None))
+    monkeypatch.setattr(module, "load", lambda spec, cache: replace(load(spec, cache=cache), test=None))
     folder = retrain(root, "tiny", Options(trial=keys[MANUAL], epochs=1), quiet=True).folder
     assert "by which the configuration was chosen" in (folder / "README.md").read_text()
     val = retrain(root, "tiny", Options(trial=keys[MANUAL], epochs=1, with_val=True), quiet=True, force=True).folder

@@ -40,7 +40,6 @@ def confusions(model: nn.Module) -> Tensor:
 
 
 def train(trial: autorf.LoopTrial, pause: float = 0.0) -> None:
-    assert trial.steps is not None
     model = trial.adapt(network())
     optimizer = torch.optim.AdamW(autorf.parameter_groups(model, lr=1e-2))
     first = 0

@@ -54,7 +54,9 @@ def test_optuna_draws_every_entry_and_its_axes() -> None:
     for trial, loop_trial in zip(study.trials, seen, strict=True):
         assert trial.user_attrs["autorf.configuration"]["method"] == loop_trial.method.method
         assert len(trial.user_attrs["autorf.rf"]) == 2
-        assert loop_trial.steps is None
+        assert loop_trial.length is None
+        with pytest.raises(InputError, match="give Objective its steps"):
+            _ = loop_trial.steps
     assert {"dilation"} <= {name.removeprefix("autorf.") for trial in study.trials for name in trial.user_attrs}
 
 
@@ -136,7 +138,7 @@ def test_a_loop_that_does_what_autorf_does_gives_the_same_curve(tmp_path: Path) 
     curve: list[EpochReport] = []
     result = runner.run(Job(1, "ours", configuration, 0, spec, tmp_path / "ours"), curve.append)
 
-    splits: Splits = runner.splits_of(spec.data)
+    splits: Splits = runner.splits_of(spec)
     batches = loader(splits.train.with_augmentation(spec.data.augmentation, 0), 16, 0, shuffle=True)
     held_out = loader(splits.val, 16, 0, shuffle=False)
 
