@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from typing import Any
 
 import lightning
 import torch
@@ -44,7 +45,7 @@ def trainer(epochs: int) -> lightning.Trainer:
     )  # fmt: skip
 
 
-def images(split, *, shuffle: bool = False) -> DataLoader:
+def images(split, *, shuffle: bool = False) -> DataLoader[Any]:
     return DataLoader(split, batch_size=8, shuffle=shuffle)
 
 

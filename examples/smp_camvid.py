@@ -6,6 +6,7 @@ Run with the folder of CamVid (train/, trainannot/, ...) as argument; without on
 import logging
 import sys
 import warnings
+from pathlib import Path
 
 import lightning
 import segmentation_models_pytorch as smp
@@ -18,7 +19,7 @@ from autorf.data import CamVidData, DigitsData, load
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 warnings.filterwarnings("ignore", module="lightning")
 drawn = DigitsData(image_size=(64, 64), object_size=(24,), n_train=32, n_val=8, n_test=0)
-splits = load(CamVidData(root=sys.argv[1], image_size=(320, 480)) if sys.argv[1:] else drawn)
+splits = load(CamVidData(root=Path(sys.argv[1]), image_size=(320, 480)) if sys.argv[1:] else drawn)
 EPOCHS = 10 if sys.argv[1:] else 2
 
 
@@ -45,7 +46,7 @@ class CamVidModel(lightning.LightningModule):
 
     def configure_optimizers(self):
         optimizer = torch.optim.Adam(self.parameters(), lr=2e-4)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=self.trainer.max_epochs, eta_min=1e-5)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=EPOCHS, eta_min=1e-5)
         return [optimizer], [schedule]
 
 

@@ -4,6 +4,7 @@ Needs: pip install 'autorf-torch[hf]'. UPerNet and others work alike; `targets` 
 """
 
 import tempfile
+from typing import Any
 
 import torch
 from torch.utils.data import Dataset
@@ -15,7 +16,7 @@ from autorf.data import DigitsData, load
 splits = load(DigitsData(image_size=(64, 64), object_size=(24,), n_train=16, n_val=8, n_test=0))
 
 
-class Batches(Dataset):
+class Batches(Dataset[Any]):
     """The items as transformers names them."""
 
     def __init__(self, items):
@@ -36,8 +37,8 @@ config = SegformerConfig(
     hidden_sizes=[16, 16, 32, 32],
     num_attention_heads=[1, 1, 2, 2],
     decoder_hidden_size=32,
-    num_labels=splits.n_classes,
 )
+config.num_labels = splits.n_classes
 model = SegformerForSemanticSegmentation(config)
 autorf.adapt(model, autorf.LearnedDilation(targets=r".*\.dwconv\.dwconv", rates=(1, 2, 3)))
 optimizer = torch.optim.AdamW(autorf.parameter_groups(model, lr=6e-5))
