@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from autorf.cli import models
 from tests.cli.conftest import Shell
+
+ROOT = Path(__file__).parents[2]
 
 SMALL = ("largefov:test_byobnet", "--set", "stage=1", "--image-size", "96")
 
@@ -82,3 +85,15 @@ def test_a_network_of_the_users_own_is_looked_at_with_the_channels_it_sees(shell
     (shell.folder / "pictures").mkdir()
     Image.new("RGB", (48, 48)).save(shell.folder / "pictures" / "one.png")
     assert "pictures have 3 channels, the model 4" in shell.run("inspect", *name, "--images", "pictures").err
+
+
+def test_what_an_effective_field_is_said_to_predict_is_what_was_measured() -> None:
+    page = (ROOT / "benchmarks" / "results" / "two_symbols.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")]
+    judged = [[float(cell) for cell in row[1:5]] for row in rows if len(row) == 7 and row[1].isdecimal()]
+    learned = [(reach / half, reach / inner) for half, inner, _, reach in judged if reach]
+    of_field, of_energy = ([pair[at] for pair in learned] for at in (0, 1))
+    said = " ".join(models._PREDICTS.split())
+    assert f"{len(learned)} of {len(judged)} small networks" in said
+    assert f"{min(of_field):.2g} to {max(of_field):.2g} of the theoretical field" in said
+    assert f"{min(of_energy):.2g} to {max(of_energy):.3g} times what held 50% of the energy" in said
