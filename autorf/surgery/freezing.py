@@ -60,7 +60,7 @@ def freeze(model: nn.Module, example_input: Tensor | None = None, *, unfinished:
 
     Note:
         A frozen model goes through ``torch.export`` and ``torch.onnx.export``, and so do modules left by a per-pixel
-        method, for images of any number and size; export under ``torch.no_grad``.
+        method, for images of any number and size; export under ``torch.no_grad``, by a contiguous image.
 
     Examples:
         >>> import autorf
