@@ -98,7 +98,7 @@ def lock(descriptor: int, *, wait: bool, shared: bool = False) -> None:
         import fcntl
     except ModuleNotFoundError:
         raise InputError(
-            "studies are kept whole by file locks that this system has not: run them on Linux or macOS, or under "
+            "studies are kept whole by file locks that this system has not: run them on Linux, or under "
             "WSL; adapting, loading and predicting work here"
         ) from None
     fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
