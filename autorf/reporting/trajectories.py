@@ -1,6 +1,7 @@
 """What the learning methods did epoch by epoch: f, dilation or mean scale, and the receptive field with it."""
 
 import math
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_PANELS = 12
+
+_AXES = 90
+"""Pixels of a panel beside its title: labels and numbers of both axes."""
+
+_LINE = 18
+"""Pixels of a line of a title."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +73,14 @@ def trajectory_figure(records: Iterable[Record], layout: Layout = WIDE) -> "Figu
     shown = trajectories(records)[:MOST_PANELS]
     columns = 1 if layout.narrow else min(3, max(1, len(shown)))
     rows = max(1, math.ceil(len(shown) / columns))
-    figure, axes = new_figure(layout, rows, columns, height=30 + 195 * rows)
+    settings = [_wrapped(trajectory.setting, layout, columns) for trajectory in shown]
+    lines = max((setting.count("\n") + 1 for setting in settings), default=1)
+    figure, axes = new_figure(layout, rows, columns, height=30 + (195 + _LINE * (lines - 1)) * rows)
     fields: list[Axes] = []
     for index, axis in enumerate(axes.flat):
         if index < len(shown):
             last = layout.narrow or index % columns == columns - 1 or index == len(shown) - 1
-            fields.append(_draw(axis, shown[index], label_field=last))
+            fields.append(_draw(axis, shown[index], settings[index], label_field=last))
             axis.set_xlabel("epoch" if index + columns >= len(shown) else "")
         else:
             axis.set_axis_off()
@@ -82,6 +91,12 @@ def trajectory_figure(records: Iterable[Record], layout: Layout = WIDE) -> "Figu
     return figure
 
 
+def _wrapped(setting: str, layout: Layout, columns: int) -> str:
+    """A setting in lines that fit a panel; the layout would squeeze all panels to nothing for one that does not."""
+    # A letter is about .6 of the font's size wide.
+    return textwrap.fill(setting, int((layout.width / columns - _AXES) / (0.6 * layout.font_size)))
+
+
 def _equal_limits(panels: "Sequence[Axes]") -> None:
     """Give every panel the same scale, so that a line's height means the same in all of them."""
     limits = [panel.get_ylim() for panel in panels]
@@ -89,7 +104,7 @@ def _equal_limits(panels: "Sequence[Axes]") -> None:
         panel.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
 
 
-def _draw(axes: "Axes", trajectory: Trajectory, *, label_field: bool) -> "Axes":
+def _draw(axes: "Axes", trajectory: Trajectory, setting: str, *, label_field: bool) -> "Axes":
     from matplotlib.ticker import MaxNLocator
 
     from autorf.reporting.svg import tooltip
@@ -115,11 +130,8 @@ def _draw(axes: "Axes", trajectory: Trajectory, *, label_field: bool) -> "Axes":
         _draw_spread(axes, record.history, epochs, values, trajectory.shown, hue)
         sides = [report.side for report in record.history]
         (dashes,) = field.plot(epochs, sides, color=PALETTE["muted"], linewidth=1.2, linestyle=(0, (4, 3)), alpha=0.8)
-        tooltip(
-            dashes,
-            f"{run_label}: rf {sides[0]:g} to {sides[-1]:g} pixels",
-        )
-    axes.set_title(f"{trajectory.method}\n{trajectory.setting}", loc="left", color=hue)
+        tooltip(dashes, f"{run_label}: rf {sides[0]:g} to {sides[-1]:g} pixels")
+    axes.set_title(f"{trajectory.method}\n{setting}", loc="left", color=hue)
     axes.set_ylabel(trajectory.shown.label)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
     for axis in (axes, field):

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from matplotlib.text import Text
 
 from autorf.comparison import Curve, FieldLine, FieldMap, compare
 from autorf.reporting import (
@@ -17,7 +18,7 @@ from autorf.reporting.dumbbells import Dumbbell, dumbbell_figure
 from autorf.reporting.pareto import pareto_table
 from autorf.reporting.samples import Shown, sample_rows
 from autorf.reporting.svg import inline_svg
-from autorf.reporting.theme import LAYOUTS, PALETTE, colour, mark
+from autorf.reporting.theme import LAYOUTS, PALETTE, Layout, colour, mark
 from autorf.reporting.trajectories import trajectories
 from autorf.store.store import Record
 from autorf.tracking import images
@@ -60,6 +61,29 @@ def test_a_trajectory_has_a_panel_for_each_configuration_and_a_line_for_each_see
 
 def test_a_single_record_can_be_drawn() -> None:
     assert trajectory_figure([make_record(0, {"method": "inflation", "dilation": 2})]).axes
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
+def test_settings_of_many_words_leave_room_for_the_panels(layout: Layout) -> None:
+    options = {
+        "gradient": "paper",
+        "learning_rate_multiplier": 3e5,
+        "clip": 2e-4,
+        "background_weight": 0.5,
+        "fold": True,
+    }
+    records = [make_record(0, {"method": "inflation", "dilation": rate, **options}) for rate in (4, 6, 16, 18, 20)]
+    figure = trajectory_figure(records, layout=layout)
+    figure.draw_without_rendering()
+    panels = [axes for axes in figure.axes if axes.get_title("left")]
+    assert len(panels) == 5
+    boxes = [axes.get_position() for axes in panels]
+    inches = [(box.width * figure.get_figwidth(), box.height * figure.get_figheight()) for box in boxes]
+    assert all(width > 2 and height > 1.5 for width, height in inches)
+    settings = [text for text in figure.findobj(Text) if text.get_text().startswith("inflation")]
+    assert all(text.get_window_extent().x1 <= figure.bbox.x1 for text in settings)
+    joined = panels[0].get_title("left").replace("\n", " ")
+    assert joined.startswith("inflation dilation 4, gradient paper, learning_rate_multiplier 300000")
 
 
 def test_the_pareto_front_is_marked(tmp_path: Path) -> None:
