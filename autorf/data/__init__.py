@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, SerializeAsAny, TypeAdapter, WrapValidator
 
+from autorf.data.built_in import BuiltIn
 from autorf.data.data_set import DATA, DataSet, Labels
 from autorf.data.face_spec import HelenData, LfwData
 from autorf.data.picture_spec import Pictures
@@ -41,20 +42,7 @@ __all__ = [
     "load",
 ]
 
-_BuiltIn = (
-    DigitsData
-    | FolderData
-    | CamVidData
-    | FassegData
-    | HelenData
-    | LfwData
-    | VocData
-    | CityscapesData
-    | Ade20kData
-    | PythonData
-)
-
-_BUILT_IN: TypeAdapter[_BuiltIn] = TypeAdapter(Annotated[_BuiltIn, Field(discriminator="name")])
+_BUILT_IN: TypeAdapter[BuiltIn] = TypeAdapter(Annotated[BuiltIn, Field(discriminator="name")])
 
 
 def _by_name(value: Any, _: Any) -> Any:
@@ -68,7 +56,7 @@ def _by_name(value: Any, _: Any) -> Any:
     return parse(DATA[name], value, name) if isinstance(value, Mapping) else DATA[name].model_validate(value)
 
 
-DataSpec = Annotated[_BuiltIn | DataSet, WrapValidator(_by_name), SerializeAsAny()]
+DataSpec = Annotated[BuiltIn | DataSet, WrapValidator(_by_name), SerializeAsAny()]
 """Any data set, told apart by its ``name``."""
 
 

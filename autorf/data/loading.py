@@ -5,6 +5,7 @@ from pathlib import Path
 
 from autorf.data import ade20k, camvid, cityscapes, digits, fasseg, helen, lfw, voc
 from autorf.data.ade20k import ade20k_pairs, ade20k_sets
+from autorf.data.built_in import BuiltIn
 from autorf.data.camvid import camvid_pairs, camvid_sets
 from autorf.data.cityscapes import cityscapes_pairs, cityscapes_sets
 from autorf.data.cutting import PatchCutter
@@ -30,19 +31,7 @@ from autorf.data.spec import CamVidData, DigitsData, FassegData, FolderData
 from autorf.data.voc import voc_pairs, voc_sets
 from autorf.errors import InputError
 
-AnyData = (
-    DigitsData
-    | FolderData
-    | CamVidData
-    | FassegData
-    | HelenData
-    | LfwData
-    | VocData
-    | CityscapesData
-    | Ade20kData
-    | PythonData
-    | DataSet
-)
+AnyData = BuiltIn | DataSet
 
 
 def load_splits(spec: AnyData, seed: int, cache: Path | None = None) -> Splits:

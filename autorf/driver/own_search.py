@@ -73,7 +73,7 @@ def search(
         accept_code_change: keep the trials of a study whose code has changed.
 
     Returns:
-        What ``autorf compare`` says; ``recommendation.text`` says what to use.
+        What ``autorf compare`` says; its ``answer`` says what to use.
 
     Raises:
         InputError: for an argument out of range, a space that names no method, a function that other processes cannot

@@ -1,0 +1,20 @@
+"""The data sets that autorf itself has. Light to import, without torch."""
+
+from autorf.data.face_spec import HelenData, LfwData
+from autorf.data.python_data import PythonData
+from autorf.data.scene_spec import Ade20kData, CityscapesData, VocData
+from autorf.data.spec import CamVidData, DigitsData, FassegData, FolderData
+
+BuiltIn = (
+    DigitsData
+    | FolderData
+    | CamVidData
+    | FassegData
+    | HelenData
+    | LfwData
+    | VocData
+    | CityscapesData
+    | Ade20kData
+    | PythonData
+)
+"""Any of them."""
