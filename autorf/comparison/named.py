@@ -129,7 +129,8 @@ def _advised(manual: Sequence[Group], object_sizes: Sequence[float]) -> NamedGro
 
 def _group_of(advised: Sufficient, manual: Sequence[Group]) -> Group:
     """The configuration that is nearest to an advised field."""
-    sides = {max(group.rf): group for group in manual}
+    # Of several with one field the first, as the rule by the objects takes it.
+    sides = {max(group.rf): group for group in reversed(manual)}
     as_large = [side for side in sides if side >= advised.rf]
     if advised.rule == OBJECT or not as_large:
         return sides[min(sides, key=lambda side: abs(math.log(side / advised.rf)))]
@@ -138,12 +139,17 @@ def _group_of(advised: Sufficient, manual: Sequence[Group]) -> Group:
 
 def _seen_by_the_rest(manual: Sequence[Group]) -> float | None:
     """The field without the dilated layers: it is a line over their rate. None where more than a rate sets it."""
-    alike = [group for group in manual if set(group.params) == {"rate"} and group.method == "dilation"]
+    alike = [group for group in manual if _of_network(group) == {"rate"} and group.method == "dilation"]
     points = sorted((rate, max(group.rf)) for group in alike if isinstance(rate := group.params["rate"], int))
-    if len(points) < max(2, len(manual)):
+    if len(points) < len(manual) or len(dict(points)) < 2:
         return None
     (low, at_low), (high, at_high) = points[0], points[-1]
     return at_low - low * (at_high - at_low) / (high - low)
+
+
+def _of_network(group: Group) -> set[str]:
+    """What sets a configuration's network: how it is trained, and on images of which size, leaves its field alone."""
+    return {name for name in group.params if not name.startswith(("training.", "data."))}
 
 
 def _stated_sizes(study: StudyResults, group: Group) -> list[float]:

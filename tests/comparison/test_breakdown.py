@@ -87,6 +87,13 @@ def test_the_whole_picture_is_advised_where_the_rest_of_the_network_sees_an_obje
     assert zero_search.group.params == {"rate": 1}
 
 
+@pytest.mark.parametrize("axis", [{"training.lr": 0.1}, {"data.image_size": [96, 96]}], ids=["rate", "size"])
+def test_an_axis_that_leaves_the_network_alone_leaves_the_advice_alone(axis: dict[str, object], tmp_path: Path) -> None:
+    trials = [record("dilation", 0.5, rate=rate, **axis) for rate in (1, 3)]
+    advised = compared(trials, tmp_path).named[-1]
+    assert (advised.name, advised.field, advised.rule) == ("advised field", 24, "1 x object")
+
+
 def test_a_field_that_depth_sets_is_advised_to_hold_the_whole_picture(tmp_path: Path) -> None:
     trials = [record("dilation", 0.5, rate=rate, **{"model.args.depth": rate}) for rate in (9, 11, 13)]
     _, advised = compared(trials, tmp_path).named
