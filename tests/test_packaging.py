@@ -18,6 +18,16 @@ INSTALLS = re.compile(r"(?:pip install|uv add|uv pip install|pipx install)\b[^\n
 """A line that has a package index hand out ``autorf``, which is another project's name there."""
 
 
+FOLDERS = {"autorf", "benchmarks", "docs", "examples", "search_spaces", "studies", "tests", ".ci", ".github"}
+"""All that the project has; what a run leaves (``runs``, ``mlruns``) is none of it."""
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="a source distribution, without git")
+def test_nothing_that_a_run_left_is_part_of_the_project() -> None:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert {name.split("/")[0] for name in listed.split("\0") if "/" in name} <= FOLDERS
+
+
 def test_the_wheel_ships_studies_search_spaces_and_types_and_nothing_else(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=120)

@@ -19,7 +19,8 @@ UNEVEN: list[Counts] = [TINY, TINY, [[500, 250, 0], [250, 500, 0], [0, 0, 0]]]
 @pytest.fixture
 def mirror(tmp_path: Path) -> Mirror:
     values = {"name": "faces", "data": DATA, "model": {"name": "largefov:test_byobnet"}, "search_space": ["dilation"]}
-    return Mirror(f"sqlite:///{tmp_path}/mlflow.db", parse_study(values, "f"), "id", tmp_path / "study")
+    database, artifacts = f"sqlite:///{tmp_path}/mlflow.db", (tmp_path / "artifacts").as_uri()
+    return Mirror(database, parse_study(values, "f"), "id", tmp_path / "study", artifacts)
 
 
 @pytest.fixture
