@@ -12,7 +12,7 @@ from autorf.errors import InputError, in_one_line
 from autorf.losses.contextual import ContextualLoss
 from autorf.losses.functions import cross_entropy, dice, focal, lovasz, tversky
 from autorf.losses.spec import LOSSES, LossSpec, LossTerm
-from autorf.own_code.importing import call, named_parameters, resolve, said_by
+from autorf.own_code.importing import call, named_parameters, required_arguments, resolve, said_by
 from autorf.own_code.reference import is_reference, parse_reference
 
 _FUNCTIONS: dict[str, Callable[..., Tensor]] = {
@@ -176,12 +176,20 @@ class Criterion(nn.Module):
     def _of_user(self, term: LossTerm) -> Callable[[Tensor, Tensor], Any]:
         reference, field = parse_reference(term.name), "training.loss"
         offered = {"n_classes": self.n_classes, "ignore_index": self.ignored, "class_weights": self.class_weights}
-        taken = offered.keys() & named_parameters(resolve(reference, field))
+        function = resolve(reference, field)
+        taken = offered.keys() & named_parameters(function)
         if self.class_weights is not None and "class_weights" not in taken:
             raise InputError(
                 f"training.class_weights: {term.name} takes no class_weights; add that argument, or leave them out"
             )
-        loss = call(reference, field, **{name: offered[name] for name in taken - term.args.keys()}, **term.args)
+        args = {**{name: offered[name] for name in taken}, **term.args}
+        missing = required_arguments(function) - args.keys()
+        if missing:
+            raise InputError(
+                f"{field}: {term.name} needs {', '.join(sorted(missing))}: give them in args; where it is the loss "
+                "itself, name a function without arguments that returns it, which is called once"
+            )
+        loss = call(reference, field, **args)
         if not callable(loss):
             raise InputError(
                 f"{field}: {term.name} returned a {type(loss).__name__}; called with args, it returns what is called "

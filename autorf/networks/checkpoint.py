@@ -1,6 +1,7 @@
 """Weights of a whole model from a file."""
 
 import argparse
+import pickle
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -105,9 +106,12 @@ def read(path: Path, field: str) -> Any:
         # The arguments of a command line are plain values, and trainers put them beside the weights.
         with torch.serialization.safe_globals([argparse.Namespace]):
             return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        # torch's own text advises to run whatever code the file holds.
+        reason = _foreign_classes(path) or "it is no file of torch.save, or a damaged one"
     except Exception as error:
-        reason = _foreign_classes(path) or in_one_line(error, 200)
-        raise InputError(f"{field}: {path} cannot be read as weights ({reason}); save them as safetensors") from None
+        reason = in_one_line(error, 200)
+    raise InputError(f"{field}: {path} cannot be read as weights ({reason}); save them as safetensors")
 
 
 def _foreign_classes(path: Path) -> str:

@@ -156,6 +156,20 @@ def named_parameters(function: Callable[..., Any]) -> frozenset[str]:
     return frozenset(parameter.name for parameter in parameters if parameter.kind in by_name)
 
 
+def required_arguments(function: Callable[..., Any]) -> frozenset[str]:
+    """The arguments that a function cannot be called without; none of one that has no signature."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return frozenset()
+    gathering = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return frozenset(
+        parameter.name
+        for parameter in parameters
+        if parameter.default is inspect.Parameter.empty and parameter.kind not in gathering
+    )
+
+
 def digest_of_reference(reference: Reference) -> str:
     """The digest of the code that a reference names and all it imports of the user's own."""
     with _code_of(reference) as code:
