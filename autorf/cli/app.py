@@ -407,7 +407,9 @@ def check(
     masks: Annotated[
         Path | None, typer.Option(**_DIR, help="Folder of their masks, 8-bit PNG of the same names, one class a pixel.")
     ] = None,
-    study: Annotated[str | None, typer.Option(help="Take pictures, masks and image size from a study.")] = None,
+    study: Annotated[
+        str | None, typer.Option(help="Take pictures, masks and image size of a study; --set data.KEY=VALUE is its.")
+    ] = None,
     image_size: Annotated[
         str | None, typer.Option(help="Side that pictures are resized to, or HEIGHTxWIDTH; their own without.")
     ] = None,

@@ -40,8 +40,9 @@ def check(model: str, settings: list[str], options: Options, format: str) -> int
     if options.output is not None:
         check_output(options.output, "--output", replace=options.force)
     size = None if options.image_size is None else parse_size(options.image_size, "--image-size")
-    samples, of_study = _study_samples(options)
-    spec = model_spec(model, settings)
+    of_data = [setting for setting in settings if options.study is not None and setting.startswith("data.")]
+    samples, of_study = _study_samples(options, of_data)
+    spec = model_spec(model, [setting for setting in settings if setting not in of_data])
     result = quietly(
         lambda: checked_model(spec, options.images, options.masks, size or of_study, options.memory, samples=samples)
     )
@@ -56,8 +57,8 @@ def check(model: str, settings: list[str], options: Options, format: str) -> int
     return DONE
 
 
-def _study_samples(options: Options) -> tuple[Samples | None, tuple[int, int] | None]:
-    """The training pictures of a study, and the size that it trains at; None without one."""
+def _study_samples(options: Options, settings: list[str]) -> tuple[Samples | None, tuple[int, int] | None]:
+    """The training pictures of a study, read with ``settings`` of its data, and the size that it trains at."""
     if options.study is None:
         return None, None
     if options.images is not None or options.masks is not None:
@@ -65,7 +66,7 @@ def _study_samples(options: Options) -> tuple[Samples | None, tuple[int, int] | 
     from autorf.cli.studies import read_study
     from autorf.data import load
 
-    spec, source = read_study(options.study, [])
+    spec, source = read_study(options.study, settings)
     with importable(spec.code):
         splits = load(spec.data)
     samples = SetSamples(splits.train, splits.class_names, f"the training split of {source}")

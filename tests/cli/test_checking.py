@@ -55,6 +55,11 @@ def test_the_page_stands_alone_and_is_not_overwritten_unasked(shell: Shell, pict
     assert "exists" in shell.refused("check", *MODEL, "--output", "page.html")
 
 
+def test_settings_of_data_are_the_studys(shell: Shell) -> None:
+    answer = shell.run("check", *MODEL, "--study", "tiny.yaml", "--set", "data.n_train=3", "--format", "json")
+    assert sum(row["pictures"] for row in json.loads(answer.out)["pictures"]["sizes"]) == 3
+
+
 def test_a_study_gives_its_pictures_and_its_classes_names(shell: Shell) -> None:
     answer = shell.run("check", *MODEL, "--study", "tiny.yaml", "--format", "json")
     found = json.loads(answer.out)
@@ -69,6 +74,8 @@ def test_a_study_gives_its_pictures_and_its_classes_names(shell: Shell) -> None:
         (("--image-size", "9x"), "--image-size 9x"),
         (("--format", "csv"), "one of table, json"),
         (("--study", "tiny.yaml", "--images", "images"), "leave --images and --masks out"),
+        (("--study", "tiny.yaml", "--set", "data.n_trian=3"), "data.n_trian"),
+        (("--set", "data.n_train=3"), "data"),
         (("--images", "nowhere"), "no such folder"),
     ],
 )
