@@ -78,13 +78,13 @@ def _trained_teacher(job: StageJob, folder: Path, splits: Splits) -> nn.Module:
 
 
 class _Taught(Dataset[tuple[Tensor, ...]]):
-    """Answers an index list with a batch, and the teacher's scores where they are kept."""
+    """Answers an index list with a stored batch, and the teacher's scores where they are kept."""
 
     def __init__(self, images: SegmentationSet, scores: Scores | None) -> None:
         self.images, self.scores = images, scores
 
     def __getitem__(self, indices: list[int]) -> tuple[Tensor, ...]:
-        image, mask = self.images.tensors(indices)
+        image, mask = self.images.stored(indices)
         return (image, mask) if self.scores is None else (image, mask, chosen(self.scores, indices))
 
 

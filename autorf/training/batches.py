@@ -131,13 +131,14 @@ class _Batched(Dataset[tuple[Tensor, Tensor]]):
 
     def __getitem__(self, batch: Batch) -> tuple[Tensor, Tensor]:
         self.images.set_epoch(batch.epoch)
-        return self.images.tensors(batch.indices)
+        return self.images.stored(batch.indices)
 
 
 def loader(
     images: SegmentationSet, batch_size: int, seed: int, *, shuffle: bool, period: int | None = None, workers: int = 0
 ) -> DataLoader[tuple[Tensor, Tensor]]:
-    """Batches ``(image (N, 3, H, W), mask (N, h, w))`` of this process's shard of a split.
+    """Batches ``(image (N, C, H, W), mask (N, h, w))`` of this process's shard of a split, as they are stored: bytes
+    for the most part, which :meth:`autorf.data.SegmentationSet.numbers` makes numbers of on the device.
 
     Args:
         images: the split.

@@ -27,7 +27,9 @@ from autorf.training.spec import TrainingSpec
 
 
 class SegmentationModule(lightning.LightningModule):
-    """Trains ``model`` on ``(image (N, 3, H, W), mask (N, H, W))`` batches; validates on one pooled confusion matrix.
+    """Trains ``model`` on ``(image (N, C, H, W), mask (N, H, W))`` batches; validates on one pooled confusion matrix.
+
+    A trainer gives it batches as they are stored, which become numbers on the device; steps are given those numbers.
 
     Args:
         model: returns class scores ``(N, n_classes, H, W)``, or a mapping or object that holds them as ``out`` or
@@ -60,6 +62,12 @@ class SegmentationModule(lightning.LightningModule):
     def forward(self, image: Tensor) -> Tensor:
         """Class scores at the image's size."""
         return class_scores(self.model(image), image)
+
+    def on_after_batch_transfer(self, batch: tuple[Tensor, ...], dataloader_idx: int) -> tuple[Tensor, ...]:
+        """Make numbers of a stored batch, which is on the device now: images normalised, masks int64."""
+        image, mask, *kept = batch
+        images = self.splits.train if self.trainer.training else self.splits.val
+        return (*images.numbers(image, mask), *kept)
 
     def on_train_epoch_start(self) -> None:
         """Begin a new mean of the loss."""
