@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from autorf.data import SegmentationSet
+from autorf.training.device import pins_memory
 from autorf.training.parallel import ALONE, Shard, own_shard
 from autorf.training.spec import steps_per_epoch
 
@@ -158,7 +159,7 @@ def loader(
         # Of a fork every process has the images without a copy; it lives as long as the loader.
         multiprocessing_context="fork" if workers else None,
         persistent_workers=workers > 0,
-        pin_memory=torch.cuda.is_available(),
+        pin_memory=pins_memory(),
     )
 
 
