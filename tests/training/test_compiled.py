@@ -23,7 +23,9 @@ METHODS: dict[str, dict[str, Any]] = {
 
 def curve(method: dict[str, Any], folder: Path, **training: Any) -> list[EpochReport]:
     data = {**TINY["data"], "n_train": 32, "n_val": 8, "image_size": 32, "object_size": 14}
-    values = {**TINY, "data": data, "training": {"epochs": 2, "batch_size": 8, "lr": 0.01, **training}}
+    # Adam would make a whole step of a gradient that is nothing but rounding: of a bias in front of batch norm.
+    plain = {"epochs": 2, "batch_size": 8, "optimizer": "sgd", "lr": 0.02}
+    values = {**TINY, "data": data, "training": {**plain, **training}}
     spec = parse_study({**values, "search_space": [method]}, "tiny")
     spec = counted(spec, len(splits_of(spec).train), "tiny")
     epochs: list[EpochReport] = []
@@ -35,7 +37,7 @@ def assert_alike(ours: list[EpochReport], theirs: list[EpochReport]) -> None:
     assert len(ours) == len(theirs) == 2
     for one, other in zip(ours, theirs, strict=True):
         assert one.loss == pytest.approx(other.loss, rel=1e-4)
-        assert one.metrics == pytest.approx(other.metrics, abs=0.01)
+        assert one.metrics == pytest.approx(other.metrics, abs=2e-3)
         assert one.learned == pytest.approx(other.learned, rel=1e-3)
 
 
@@ -53,7 +55,7 @@ def _no_graphs() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", ["learned_dilation", "pixel_adaptive"])
 def test_the_graphs_of_a_training_step_are_its_own(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All that a compiler does before it writes programs."""
     plain = curve(METHODS[name], tmp_path / "plain")
