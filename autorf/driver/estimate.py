@@ -80,7 +80,7 @@ def _estimate(study: StudySpec, trial: Trial, splits: Splits) -> Estimate:
     size = spec.training.batch_size
     memory = PeakMemory()
     model = trial_model(spec, trial, splits.class_names)
-    # Compiling takes a minute once, and a step is hardly shorter for it where the estimate matters.
+    # To compile would take longer than all that is measured here; what it saves later is not foreseen.
     training = spec.training.uncounted().model_copy(update={"compile": False})
     module = SegmentationModule(model, training, splits).to(device)
     image, mask = (part.to(device) for part in splits.train.tensors(list(range(min(size, len(splits.train))))))
