@@ -74,7 +74,8 @@ def evaluate(module: SegmentationModule, image: Tensor) -> None:
 
 def step_failed(error: Exception, trial: Trial, size: int, n_train: int) -> Exception:
     """What failed, as the user can repair it; want of memory as it is, which has its own words elsewhere."""
-    reason = in_one_line(error, 140 if is_of_compiler(error) else 200)
+    # Of a compiler's many lines the first says what is missing.
+    reason = str(error).strip().partition("\n")[0][:140] if is_of_compiler(error) else in_one_line(error, 200)
     if isinstance(error, RuntimeError) and "memory" in reason.lower():
         return error
     repair = ""

@@ -1,7 +1,9 @@
 """What a trial does on its device: in which precision it computes, whether it compiles, how it receives its batches."""
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import lru_cache
+from threading import RLock
 from typing import Any, Literal
 
 import torch
@@ -43,9 +45,20 @@ def compiled(network: nn.Module) -> Callable[[Tensor], Any]:
     """
     # A process trains one trial after another, and a function is compiled a few times in all.
     torch.compiler.reset()
+    _keep_locks_of_threads()
     # A compiler's own random numbers would be other ones: a trial answers the same whether it is compiled or not.
     call: Callable[[Tensor], Any] = torch.compile(network, options={"fallback_random": True})
     return call
+
+
+def _keep_locks_of_threads() -> None:
+    """Have the progress bar that torch makes in compiling, and never shows, lock threads alone: a lock of processes is
+    left behind by a worker that is ended, and the interpreter warns of it."""
+    with suppress(ImportError):
+        from tqdm import tqdm  # type: ignore[import-untyped]
+
+        if not hasattr(tqdm, "_lock"):
+            tqdm.set_lock(RLock())
 
 
 def is_of_compiler(error: BaseException) -> bool:

@@ -26,7 +26,7 @@ from tests.gpu.test_on_gpu import DEVICE
 from tests.tiny import TINY
 from tests.training.test_compiled import METHODS
 
-pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("ignore:.*:UserWarning:lightning")]
+pytestmark = pytest.mark.gpu
 
 only_a_gpu = pytest.mark.skipif(DEVICE == "cpu", reason="what only a GPU has")
 
@@ -133,6 +133,7 @@ def test_a_trial_takes_fused_steps_where_there_are_any(optimizer: str, fused: bo
     assert {group["fused"] for group in module.configure_optimizers()["optimizer"].param_groups} == {fused}
 
 
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", METHODS)
 def test_a_compiled_trial_comes_to_the_same(name: str, tmp_path: Path) -> None:
     _, plain = trained(tmp_path / "plain", METHODS[name])
