@@ -61,7 +61,11 @@ def step(module: SegmentationModule, image: Tensor, mask: Tensor, progress: floa
     """Forward and backward at ``progress`` percent of a training."""
     module.train()
     advance(module, int(progress), 100)
-    module.training_step((image, mask), 0).backward()
+    loss = module.training_step((image, mask), 0)
+    # Of a GPU's losses a training looks at many together.
+    if not torch.isfinite(loss):
+        raise FloatingPointError(f"the training loss became {loss.item()}")
+    loss.backward()
     module.zero_grad()
 
 

@@ -203,6 +203,8 @@ def _fit(
         warnings.filterwarnings("ignore", module="lightning")
         # The study's plan has said it of every trial.
         warnings.filterwarnings("ignore", "the search of .* heard only", SearchWarning)
+        # A compiler looks at every tensor that goes into a layer, whatever that layer does with it.
+        warnings.filterwarnings("ignore", r"The \.grad attribute of a Tensor that is not a leaf", UserWarning)
         if train is not None:
             trainer.fit(module, train, val, ckpt_path=resumed, weights_only=True)
         if module.validation_scores is None:

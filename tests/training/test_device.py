@@ -218,6 +218,14 @@ def test_a_compiler_that_is_not_there_is_said_in_the_first_step(monkeypatch: pyt
     assert "\n" not in str(refused.value)
 
 
+def test_a_first_loss_that_is_no_number_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training_module, "unread_steps", lambda device: 64)
+    monkeypatch.setattr(training_module, "class_scores", lambda output, image: output * torch.nan)
+    spec = tiny()
+    with pytest.raises(InputError, match="a step on a batch of 16 failed: the training loss became nan"):
+        check_first_step(spec, grid(spec, "tiny")[0], load(spec.data))
+
+
 def test_only_a_training_step_is_compiled_and_it_is_of_the_same_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
     called = []
 
