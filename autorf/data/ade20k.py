@@ -5,6 +5,7 @@ from autorf.data.mask_table import IGNORED
 from autorf.data.names import on_disk
 from autorf.data.official import Layout
 from autorf.data.pairs import Pair, find_pairs
+from autorf.data.picture_cache import PictureCache
 from autorf.data.reading import read_splits
 from autorf.data.scene_spec import Ade20kData
 from autorf.data.segmentation_set import SegmentationSet
@@ -32,13 +33,13 @@ SPLITS = {"train": "training", "val": "validation"}
 LAYOUT = Layout(("images", "annotations"), "ADEChallengeData2016.zip, the MIT Scene Parsing Benchmark (SceneParse150)")
 
 
-def ade20k_sets(spec: Ade20kData) -> dict[str, SegmentationSet]:
+def ade20k_sets(spec: Ade20kData, cache: PictureCache | None = None) -> dict[str, SegmentationSet]:
     """The official training and validation splits.
 
     Raises:
         InputError: when the layout or a file is not as it must be.
     """
-    return read_splits(ade20k_pairs(spec), ade20k_decoder(spec), own_masks=spec.score_at == "mask")
+    return read_splits(ade20k_pairs(spec), ade20k_decoder(spec), own_masks=spec.score_at == "mask", cache=cache)
 
 
 def ade20k_decoder(spec: Ade20kData) -> Decoder:

@@ -7,6 +7,7 @@ from autorf.data.mask_table import IGNORED
 from autorf.data.names import check_file, on_disk, shown, spelled
 from autorf.data.official import Layout
 from autorf.data.pairs import Pair, by_stem
+from autorf.data.picture_cache import PictureCache
 from autorf.data.reading import read_splits
 from autorf.data.scene_spec import CityscapesData
 from autorf.data.segmentation_set import SegmentationSet
@@ -40,13 +41,13 @@ _KINDS = {"label": "labelIds", "train": "labelTrainIds"}
 _IMAGE = f"_{IMAGES}"
 
 
-def cityscapes_sets(spec: CityscapesData) -> dict[str, SegmentationSet]:
+def cityscapes_sets(spec: CityscapesData, cache: PictureCache | None = None) -> dict[str, SegmentationSet]:
     """The official training and validation splits.
 
     Raises:
         InputError: when the layout or a file is not as it must be.
     """
-    return read_splits(cityscapes_pairs(spec), cityscapes_decoder(spec), own_masks=spec.score_at == "mask")
+    return read_splits(cityscapes_pairs(spec), cityscapes_decoder(spec), own_masks=spec.score_at == "mask", cache=cache)
 
 
 def cityscapes_decoder(spec: CityscapesData) -> Decoder:

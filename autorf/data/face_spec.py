@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from autorf.data.landmark_spec import WithLandmarks
+from autorf.data.patch_spec import CacheGb
 from autorf.data.spec import Augmentation, DigestGb, Half, ScoreAt
 from autorf.specification import ImageSize
 
@@ -21,6 +22,9 @@ class _Faces(WithLandmarks):
         half: train on one half of the training images, ``a`` or ``b``, drawn at random once and for all; None for all.
         digest_gb: the images are known by content up to so many GB (10^9 bytes) in all; beyond that by path, size, time
             and first and last 64 kB. Validation masks always are by content.
+        cache_gb: decoded pictures are kept below the root of all studies, for all trials and workers of a machine, up
+            to so many GB (10^9 bytes) for all studies together; a data set that takes more is read from its files. 0
+            keeps none.
     """
 
     root: Path
@@ -29,6 +33,7 @@ class _Faces(WithLandmarks):
     score_at: ScoreAt = "training"
     half: Half | None = None
     digest_gb: DigestGb = 2.0
+    cache_gb: CacheGb = 32.0
 
 
 class HelenData(_Faces):

@@ -18,6 +18,7 @@ from autorf.data.mask_files import Classes
 from autorf.data.names import check_file, on_disk, shown
 from autorf.data.official import Layout, check_apart, listed
 from autorf.data.pairs import Pair, by_stem
+from autorf.data.picture_cache import PictureCache
 from autorf.data.picture_spec import Pictures
 from autorf.data.reading import read_splits
 from autorf.data.segmentation_set import SegmentationSet
@@ -62,13 +63,13 @@ _LINE = re.compile(r"\s*\d+\s*,\s*(\S+)\s*")
 _MAP = re.compile(r"(?P<name>.+)_lbl(?P<label>\d+)\.png")
 
 
-def helen_sets(spec: HelenData) -> Mapping[str, SegmentationSet]:
+def helen_sets(spec: HelenData, cache: PictureCache | None = None) -> Mapping[str, SegmentationSet]:
     """The exemplars for training, the tuning images for validation, and the testing images.
 
     Raises:
         InputError: when the layout or a file is not as it must be.
     """
-    sets = read_splits(helen_pairs(spec), helen_decoder(spec), own_masks=spec.score_at == "mask")
+    sets = read_splits(helen_pairs(spec), helen_decoder(spec), own_masks=spec.score_at == "mask", cache=cache)
     return with_heat_map(sets, spec.landmarks)
 
 

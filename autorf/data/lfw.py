@@ -17,6 +17,7 @@ from autorf.data.names import check_file, on_disk, shown
 from autorf.data.official import Layout, check_apart, listed
 from autorf.data.opening import FORMATS, open_picture
 from autorf.data.pairs import Pair
+from autorf.data.picture_cache import PictureCache
 from autorf.data.picture_spec import Pictures
 from autorf.data.reading import read_splits
 from autorf.data.segmentation_set import SegmentationSet
@@ -40,13 +41,13 @@ _RELEASED = (1, 2, 0)
 _LINE = re.compile(r"\s*([^\s/]+)\s+(\d{1,4})\s*")
 
 
-def lfw_sets(spec: LfwData) -> Mapping[str, SegmentationSet]:
+def lfw_sets(spec: LfwData, cache: PictureCache | None = None) -> Mapping[str, SegmentationSet]:
     """The official training, validation and test splits.
 
     Raises:
         InputError: when the layout or a file is not as it must be.
     """
-    sets = read_splits(lfw_pairs(spec), lfw_decoder(spec), own_masks=spec.score_at == "mask")
+    sets = read_splits(lfw_pairs(spec), lfw_decoder(spec), own_masks=spec.score_at == "mask", cache=cache)
     return with_heat_map(sets, spec.landmarks)
 
 

@@ -50,15 +50,15 @@ def load_splits(spec: AnyData, seed: int, cache: Path | None = None) -> Splits:
         case FassegData():
             return _splits(spec, fasseg_sets(spec, pictures), seed)
         case HelenData():
-            return _splits(spec, helen_sets(spec), seed)
+            return _splits(spec, helen_sets(spec, pictures), seed)
         case LfwData():
-            return _splits(spec, lfw_sets(spec), seed)
+            return _splits(spec, lfw_sets(spec, pictures), seed)
         case VocData():
-            return _splits(spec, voc_sets(spec), seed)
+            return _splits(spec, voc_sets(spec, pictures), seed)
         case CityscapesData():
-            return _splits(spec, cityscapes_sets(spec), seed)
+            return _splits(spec, cityscapes_sets(spec, pictures), seed)
         case Ade20kData():
-            return _splits(spec, ade20k_sets(spec), seed)
+            return _splits(spec, ade20k_sets(spec, pictures), seed)
         case PythonData():
             return _splits(spec, python_sets(spec), seed)
         case DataSet():
@@ -66,9 +66,8 @@ def load_splits(spec: AnyData, seed: int, cache: Path | None = None) -> Splits:
 
 
 def _picture_cache(spec: AnyData, cache: Path | None) -> PictureCache | None:
-    if cache is None or not isinstance(spec, PictureFiles):
+    if cache is None or isinstance(spec, DigitsData | PythonData | DataSet):
         return None
-    assert isinstance(spec, FolderData | CamVidData | FassegData)
     return PictureCache(cache.absolute(), on_disk(spec.root), spec.cache_gb, spec.digest_gb)
 
 

@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-BYTE = 255
-"""What a byte is divided by, so that colours lie from 0 to 1."""
+BYTE, WORD = 255, 65535
+"""What numbers of 8 and of 16 bits are divided by, so that they lie from 0 to 1."""
 
 _SHOWN_DEVIATIONS = 4.0
 """How many deviations lie between black and white, where numbers are shown as colours."""
@@ -42,11 +43,14 @@ class Normalisation:
     colours: bool = False
 
     def __call__(self, images: Tensor) -> Tensor:
-        """``(N, C, H, W)``, bytes or numbers, to float32 of mean 0 and deviation 1."""
-        mean, std = _column(self.mean), _column(self.std)
+        """``(N, C, H, W)`` on any device, uint8, uint16 or float32, to float32 of mean 0 and deviation 1."""
         unit = BYTE if images.dtype == torch.uint8 else 1
+        factor, shift = _factor_and_shift(self.mean, self.std, unit, images.device)
         # The product first, in the one copy that is made: of bytes, a product of two kinds takes twice as long.
-        return images.to(torch.float32, copy=True).mul_(1 / (unit * std)).sub_(mean / std)
+        numbers = images.to(torch.float32, copy=True)
+        if images.dtype == torch.uint16:
+            numbers.div_(WORD)
+        return numbers.mul_(factor).sub_(shift)
 
     def filling(self, dtype: torch.dtype) -> list[float]:
         """The mean as images of ``dtype`` have it, for what an augmentation leaves empty."""
@@ -86,6 +90,17 @@ def normalisation_of(images: Images, channels: int) -> Normalisation:
     variance = (squares / count - mean.square()).clamp(min=0)
     std = torch.where(variance > 1e-12 * (1 + mean.square()), variance.sqrt(), 1.0)
     return Normalisation(tuple(mean.tolist()), tuple(std.tolist()))
+
+
+@lru_cache(maxsize=64)
+def _factor_and_shift(
+    mean: tuple[float, ...], std: tuple[float, ...], unit: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Columns ``(C, 1, 1)`` on a device, copied there once: a copy in every step would have the host wait."""
+    # What is made in inference mode could not be used outside of it.
+    with torch.inference_mode(False):
+        means, stds = _column(mean), _column(std)
+        return (1 / (unit * stds)).to(device), (means / stds).to(device)
 
 
 def _column(values: Sequence[float]) -> Tensor:

@@ -11,6 +11,9 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from autorf.data.label_groups import Members, numbered
 from autorf.specification import ImageSize, Number, PositiveInt, Specification
 
+CacheGb = Annotated[Number, Field(ge=0)]
+"""How many GB (10^9 bytes) decoded pictures may take, see :mod:`autorf.data.picture_cache`."""
+
 
 def _of_share(value: object) -> object:
     return {"share": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
@@ -67,7 +70,7 @@ class PictureFiles(Specification):
     """
 
     patches: Patches | None = None
-    cache_gb: Annotated[Number, Field(ge=0)] = 32.0
+    cache_gb: CacheGb = 32.0
 
     @model_validator(mode="before")
     @classmethod

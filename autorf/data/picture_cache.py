@@ -9,10 +9,10 @@ import sys
 import tempfile
 import time
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from autorf.data.cache_place import DIGESTS, PICTURES
@@ -137,11 +137,11 @@ class PictureCache:
 
     def _key(self, splits: Mapping[str, Sequence[Pair]], decoders: Mapping[str, Decoder]) -> str:
         """Of the files' contents, in their order, and of all that changes what is decoded of them."""
-        files = [file for pairs in splits.values() for pair in pairs for file in (pair.image, pair.mask)]
+        files = [file for pairs in splits.values() for pair in pairs for file in (pair.image, *pair.mask_files)]
         rule = rule_for(files, self.digest_gb)
         compute, digests = file_digest(rule), DigestCache(self.folder / DIGESTS, self.root)
         contents = {
-            split: [[digests.digest(file, rule, compute) for file in (pair.image, pair.mask)] for pair in pairs]
+            split: [[digests.digest(file, rule, compute) for file in (pair.image, *pair.mask_files)] for pair in pairs]
             for split, pairs in splits.items()
         }
         digests.save()
@@ -220,8 +220,28 @@ def remove_all_unused(place: Path) -> int:
     return n_bytes
 
 
+def is_known(decoder: Decoder) -> bool:
+    """Whether all that changes what is decoded can be told: a function of others may be another one tomorrow."""
+    return decoder.read_classes is None or _name_of(decoder.read_classes).startswith("autorf.")
+
+
+def _name_of(function: Callable[..., object]) -> str:
+    """Where a function is defined; of what has no name of its own, nothing."""
+    name = getattr(function, "__qualname__", None)
+    return "" if name is None else f"{function.__module__}.{name}"
+
+
 def _settings(decoder: Decoder) -> dict[str, object]:
-    settings = {**asdict(decoder), "pictures": decoder.pictures.model_dump(mode="json")}
+    faces, read_classes = decoder.faces, decoder.read_classes
+    plain = replace(decoder, faces=None, read_classes=None)
+    settings = {**asdict(plain), "pictures": decoder.pictures.model_dump(mode="json")}
+    if read_classes is not None:
+        # What it does changes with VERSION alone.
+        settings["read_classes"] = _name_of(read_classes)
+    if faces is not None:
+        # The landmarks themselves are in files of the pairs.
+        align = None if faces.align is None else faces.align.model_dump(mode="json")
+        settings["faces"] = [faces.landmarks.model_dump(mode="json", exclude={"root"}), align]
     settings["table"] = None if decoder.table is None else decoder.table.model_dump(mode="json")
     # What is found of the first file follows from the files.
     settings.pop("kind")

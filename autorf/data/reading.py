@@ -16,7 +16,7 @@ from autorf.data.arrays import is_array_file, stored_shape
 from autorf.data.decoding import Decoder
 from autorf.data.opening import stored_size
 from autorf.data.pairs import Pair
-from autorf.data.picture_cache import PictureCache
+from autorf.data.picture_cache import PictureCache, is_known
 from autorf.data.segmentation_set import InMemory, OwnMasks, OwnSizes, SegmentationSet, Source
 
 MEMORY_BOUND = 2**30
@@ -78,8 +78,7 @@ def read_splits(
     Raises:
         InputError: for the first file that cannot be used.
     """
-    if decoder.faces is not None or decoder.read_classes is not None:
-        # What is made of landmarks, or read by a function, has no settings to know it by.
+    if not is_known(decoder):
         cache = None
     decoders = {split: _of_split(decoder, split, own_masks=own_masks) for split in splits}
     mapped = None if cache is None else cache.found(splits, decoders)

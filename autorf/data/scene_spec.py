@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from autorf.data.mask_table import IGNORED, MaskTable
+from autorf.data.patch_spec import CacheGb
 from autorf.data.picture_spec import Pictures
 from autorf.data.spec import Augmentation, DigestGb, Half, ScoreAt
 from autorf.specification import ImageSize, Specification
@@ -30,6 +31,9 @@ class _Scenes(Specification):
         pictures: how picture files are read.
         digest_gb: the images are known by content up to so many GB (10^9 bytes) in all; beyond that by path, size, time
             and first and last 64 kB. Validation masks always are by content.
+        cache_gb: decoded pictures are kept below the root of all studies, for all trials and workers of a machine, up
+            to so many GB (10^9 bytes) for all studies together; a data set that takes more is read from its files. 0
+            keeps none.
     """
 
     root: Path
@@ -39,6 +43,7 @@ class _Scenes(Specification):
     half: Half | None = None
     pictures: Pictures = Pictures()
     digest_gb: DigestGb = 2.0
+    cache_gb: CacheGb = 32.0
 
 
 class _ScenesOfManySizes(_Scenes):

@@ -300,6 +300,16 @@ class SegmentationSet(Dataset[tuple[Tensor, Tensor]]):
 
         Masks of their own size must be of one size to be one batch.
         """
+        return self.numbers(*self.stored(indices))
+
+    def stored(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
+        """A batch before :meth:`numbers`, of which it is a quarter or less: that is what is sent to a device.
+
+        Returns:
+            Images ``(n, C, H, W)``, uint8, uint16 or float32, changed at random, and masks ``(n, H, W)``, uint8.
+        """
+        if self._augment is None and self._cutter is None and not self.draws:
+            return _as_stored(self.source, indices)
         images, masks = self.unchanged(indices)
         if self._augment is not None:
             changed = [
@@ -307,10 +317,14 @@ class SegmentationSet(Dataset[tuple[Tensor, Tensor]]):
                 for image, mask, index in zip(images, masks, indices, strict=True)
             ]
             images, masks = (torch.stack(part) for part in zip(*changed, strict=True))
+        return images, masks
+
+    def numbers(self, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+        """What :meth:`stored` gave, on whatever device it is now, as :meth:`tensors` has it."""
         return self.normalisation(images), masks.long()
 
     def unchanged(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
-        """Images, uint8 or float32, and masks, uint8, as :meth:`tensors` has them before augmentation and numbers."""
+        """Images, uint8 or float32, and masks, uint8, as :meth:`stored` has them before augmentation."""
         if self._cutter is not None:
             pictures = whole_pictures(self.source)
             patches = [self._cutter.patch(pictures, self.seed, self.epoch, int(index)) for index in indices]
@@ -324,6 +338,13 @@ class SegmentationSet(Dataset[tuple[Tensor, Tensor]]):
                 pairs.append(self.source.read([int(index)]))
         images, masks = zip(*pairs, strict=True)
         return torch.cat(images), torch.cat(masks)
+
+
+def _as_stored(source: Source, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
+    """As a source reads them, 16 bits as they are where it has them so."""
+    if isinstance(source, Chosen):
+        return _as_stored(source.source, [source.chosen[int(index)] for index in indices])
+    return source.stored(indices) if isinstance(source, Mapped) else source.read(indices)
 
 
 def _decoded_bytes(source: Source) -> int | None:

@@ -9,6 +9,7 @@ from autorf.data.mask_files import Classes, LegalClasses, read_mask
 from autorf.data.names import check_file, on_disk, shown
 from autorf.data.official import Layout, check_apart, listed
 from autorf.data.pairs import Pair
+from autorf.data.picture_cache import PictureCache
 from autorf.data.picture_spec import Pictures
 from autorf.data.reading import read_splits
 from autorf.data.sbd import MAT, SBD, sbd_classes, sbd_names
@@ -55,13 +56,13 @@ _NAME = re.compile(r"\s*([^\s/]+)\s*")
 _FILES = re.compile(r"\s*/?JPEGImages/([^\s/]+)\.jpg\s+/?SegmentationClass(?:Aug)?/([^\s/]+)\.png\s*")
 
 
-def voc_sets(spec: VocData) -> dict[str, SegmentationSet]:
+def voc_sets(spec: VocData, cache: PictureCache | None = None) -> dict[str, SegmentationSet]:
     """The official training and validation splits, or the augmented one for training.
 
     Raises:
         InputError: when the layout or a file is not as it must be.
     """
-    return read_splits(voc_pairs(spec), voc_decoder(spec), own_masks=spec.score_at == "mask")
+    return read_splits(voc_pairs(spec), voc_decoder(spec), own_masks=spec.score_at == "mask", cache=cache)
 
 
 def voc_decoder(spec: VocData) -> Decoder:

@@ -199,7 +199,7 @@ class Predictor:
         if self._plan is not None:
             image = torch.from_numpy(numbers_of(pixels)).permute(2, 0, 1)[None]
             return scores_at_scale(
-                self._model, self._normalisation(image).to(self.device), self._plan, with_map=with_map
+                self._model, self._normalisation(image.to(self.device)), self._plan, with_map=with_map
             )
         scores = raw_scores(self._model(self._fitted(pixels, picture)))
         own = pixel_map(self._model, 1, self.recipe.image_size) if with_map else None
@@ -213,7 +213,7 @@ class Predictor:
             image = resized_item(torch.from_numpy(pixels).permute(2, 0, 1), self.recipe.image_size)
         else:
             image = self._decoder.fitted(pixels, picture)
-        return self._normalisation(image[None]).to(self.device)
+        return self._normalisation(image[None].to(self.device))
 
     @contextmanager
     def _computing(self, picture: Path) -> Iterator[None]:

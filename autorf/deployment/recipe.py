@@ -24,6 +24,7 @@ from autorf.specification import ImageSize, Number, PositiveInt, Specification, 
 from autorf.study.spec import StudySpec
 from autorf.surgery.sidecar import read_sidecar
 from autorf.surgery.storage import SIDECAR
+from autorf.training.device import computed_precision, own_device
 
 VERSION = 1
 """Of the recipe's layout; another one is refused."""
@@ -91,7 +92,8 @@ class Recipe(Specification):
         return cls(
             model=spec.model.model_copy(update=plain),
             threshold=spec.training.threshold,
-            precision=spec.training.precision,
+            # A retrain's models are trained on the machine that writes this.
+            precision=computed_precision(spec.training.precision, own_device()),
             class_names=labels.class_names,
             ignore_index=labels.ignore_index,
             groups=dict(labels.groups or {}),

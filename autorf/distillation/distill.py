@@ -47,7 +47,9 @@ REPORT = "report.html"
 _PARTS = ("data", "model", "training", "distill")
 """Of the study file, what a distillation depends on ..."""
 
-_LEFT_OUT = ("training.seeds", "training.epochs", "training.loader_workers", "distill.cache_gb")
+_LEFT_OUT = (
+    "training.seeds", "training.epochs", "training.loader_workers", "data.cache_gb", "data.patches", "distill.cache_gb",
+)  # fmt: skip
 """... but for these keys, which a request does not hold, or not always."""
 
 _REQUEST, _TABLE, _SCORES = "request.json", "table.json", "teacher_scores"

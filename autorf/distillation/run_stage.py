@@ -19,6 +19,7 @@ from autorf.running.cost import PeakMemory
 from autorf.running.runner import Report, fitted, seeded_network, splits_of, trained_model
 from autorf.study.job import Job
 from autorf.training.batches import EpochBatches, PeriodBatches
+from autorf.training.device import own_device, pins_memory
 from autorf.training.module import SegmentationModule
 from autorf.training.parallel import own_shard
 from autorf.training.results import TrialResult
@@ -78,13 +79,13 @@ def _trained_teacher(job: StageJob, folder: Path, splits: Splits) -> nn.Module:
 
 
 class _Taught(Dataset[tuple[Tensor, ...]]):
-    """Answers an index list with a batch, and the teacher's scores where they are kept."""
+    """Answers an index list with a stored batch, and the teacher's scores where they are kept."""
 
     def __init__(self, images: SegmentationSet, scores: Scores | None) -> None:
         self.images, self.scores = images, scores
 
     def __getitem__(self, indices: list[int]) -> tuple[Tensor, ...]:
-        image, mask = self.images.tensors(indices)
+        image, mask = self.images.stored(indices)
         return (image, mask) if self.scores is None else (image, mask, chosen(self.scores, indices))
 
 
@@ -93,11 +94,10 @@ def stage_loader(job: StageJob, images: SegmentationSet, splits: Splits) -> Data
     training = job.spec.training
     scores: Scores | None = None
     if job.scores is not None:
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         plain = images.with_source(images.source)
-        scores = kept_scores(job.scores, plain, lambda: teacher_of(job, splits), training.batch_size, device)
+        scores = kept_scores(job.scores, plain, lambda: teacher_of(job, splits), training.batch_size, own_device())
     augmented = images.with_augmentation(job.spec.data.augmentation, job.seed)
     epochs = EpochBatches(augmented, training.batch_size, job.seed, shuffle=True, shard=own_shard())
     period = training.validate_every
     order = epochs if period is None else PeriodBatches(epochs, period)
-    return DataLoader(_Taught(augmented, scores), sampler=order, batch_size=None)
+    return DataLoader(_Taught(augmented, scores), sampler=order, batch_size=None, pin_memory=pins_memory())

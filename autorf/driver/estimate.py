@@ -16,6 +16,7 @@ from autorf.running.runner import trial_model
 from autorf.study.settings import Settings
 from autorf.study.spec import StudySpec
 from autorf.study.trial import Trial, spec_of
+from autorf.training.device import own_device
 from autorf.training.module import SegmentationModule
 from autorf.training.spec import TrainingSpec
 
@@ -75,11 +76,13 @@ def study_seconds(seconds: Sequence[float], workers: int) -> float:
 def _estimate(study: StudySpec, trial: Trial, splits: Splits) -> Estimate:
     spec = spec_of(study, trial)
     splits = _splits(spec, study, splits)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = own_device()
     size = spec.training.batch_size
     memory = PeakMemory()
     model = trial_model(spec, trial, splits.class_names)
-    module = SegmentationModule(model, spec.training.uncounted(), splits).to(device)
+    # To compile would take longer than all that is measured here; what it saves later is not foreseen.
+    training = spec.training.uncounted().model_copy(update={"compile": False})
+    module = SegmentationModule(model, training, splits).to(device)
     image, mask = (part.to(device) for part in splits.train.tensors(list(range(min(size, len(splits.train))))))
     try:
         if not trial.method.trained:

@@ -267,6 +267,11 @@ def _check_methods(
                 sizes = _sizes_at(image_size, model, network.name, len(classes))
             adapted = _adapted(build(own.model, classes, channels_of(own.data)), method)
             method.check_classes(len(classes))
+            if spec.training.compile and not method.compiles:
+                raise InputError(
+                    f"training.compile: {method.method} changes the sizes of its maps from step to step, and the "
+                    "network would be compiled anew for each; leave training.compile out, or the method"
+                )
             if problem := dead_dilation(adapted, model, sizes):
                 raise InputError(f"{trial.method.method} ({trial.setting}): {problem}")
             if useless := dead_options(adapted, sizes):

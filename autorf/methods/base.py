@@ -32,6 +32,8 @@ class Method(Specification):
         place: the fields that say where in the network.
         settles: whether it ends at one dilation for all of a layer's pixels, which can be set by hand too.
         trained: whether a study trains it; what is only measured is compared with, and neither manual nor learned.
+        compiles: whether a network that holds it can be compiled for training; not where the sizes of its maps change
+            from step to step, for each of which it would be compiled anew.
         unset: what a table says of it where none of its fields differs from its default.
     """
 
@@ -42,6 +44,7 @@ class Method(Specification):
     place: ClassVar[frozenset[str]] = frozenset()
     settles: ClassVar[bool] = False
     trained: ClassVar[bool] = True
+    compiles: ClassVar[bool] = True
     unset: ClassVar[str] = "default"
 
     method: str
@@ -136,6 +139,7 @@ class RegionMethod(Method):
     """
 
     quantity: ClassVar[Quantity] = Quantity("f", "inflation factor f")
+    compiles: ClassVar[bool] = False
     scope: ClassVar[Literal["layers", "region"] | None] = "region"
     place: ClassVar[frozenset[str]] = frozenset({"start", "end"})
 

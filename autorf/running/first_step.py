@@ -11,6 +11,7 @@ from autorf.running.runner import trial_model
 from autorf.study.spec import StudySpec
 from autorf.study.trial import Trial, spec_of
 from autorf.surgery import advance
+from autorf.training.device import autocast, is_of_compiler, own_device
 from autorf.training.module import SegmentationModule
 from autorf.training.outputs import raw_scores
 from autorf.training.parallel import own_shard
@@ -34,13 +35,12 @@ def check_first_step(study: StudySpec, trial: Trial, splits: Splits) -> None:
     """
     spec = spec_of(study, trial)
     training = spec.training.uncounted()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = own_device()
     module = SegmentationModule(trial_model(spec, trial, splits.class_names), training, splits).to(device)
-    autocast = torch.autocast(device.type, torch.bfloat16, enabled=training.precision == "bf16")
     for size in batch_sizes(training, len(splits.train)):
         image, mask = (part.to(device) for part in splits.train.tensors(list(range(size))))
         try:
-            with autocast:
+            with autocast(training.precision, device):
                 step(module, image, mask, progress=0)
                 evaluate(module, image)
         except (ValueError, FloatingPointError, RuntimeError) as error:
@@ -61,7 +61,11 @@ def step(module: SegmentationModule, image: Tensor, mask: Tensor, progress: floa
     """Forward and backward at ``progress`` percent of a training."""
     module.train()
     advance(module, int(progress), 100)
-    module.training_step((image, mask), 0).backward()
+    loss = module.training_step((image, mask), 0)
+    # Of a GPU's losses a training looks at many together.
+    if not torch.isfinite(loss):
+        raise FloatingPointError(f"the training loss became {loss.item()}")
+    loss.backward()
     module.zero_grad()
 
 
@@ -74,7 +78,8 @@ def evaluate(module: SegmentationModule, image: Tensor) -> None:
 
 def step_failed(error: Exception, trial: Trial, size: int, n_train: int) -> Exception:
     """What failed, as the user can repair it; want of memory as it is, which has its own words elsewhere."""
-    reason = in_one_line(error, 200)
+    # Of a compiler's many lines the first says what is missing.
+    reason = str(error).strip().partition("\n")[0][:140] if is_of_compiler(error) else in_one_line(error, 200)
     if isinstance(error, RuntimeError) and "memory" in reason.lower():
         return error
     repair = ""
@@ -83,6 +88,8 @@ def step_failed(error: Exception, trial: Trial, size: int, n_train: int) -> Exce
             "; batch norm behind global pooling needs at least 2 images in every batch: give a larger "
             f"training.batch_size (of {n_train} training images), or training.freeze_batch_norm on a trained network"
         )
+    elif is_of_compiler(error):
+        repair = "; it cannot be compiled here: leave training.compile out, or install what is missing"
     return InputError(f"{trial.label}: a step on a batch of {size} failed: {reason}{repair}")
 
 

@@ -37,6 +37,7 @@ from autorf.surgery import load as load_model
 from autorf.training.batches import loader, usual_workers
 from autorf.training.callback import ReceptiveFieldCallback
 from autorf.training.checkpoint import EpochCheckpoint, SafetensorsIO
+from autorf.training.device import computed_precision, own_device
 from autorf.training.early_stop import EarlyStop
 from autorf.training.field_meter import FieldMeter
 from autorf.training.module import SegmentationModule
@@ -202,6 +203,8 @@ def _fit(
         warnings.filterwarnings("ignore", module="lightning")
         # The study's plan has said it of every trial.
         warnings.filterwarnings("ignore", "the search of .* heard only", SearchWarning)
+        # A compiler looks at every tensor that goes into a layer, whatever that layer does with it.
+        warnings.filterwarnings("ignore", r"The \.grad attribute of a Tensor that is not a leaf", UserWarning)
         if train is not None:
             trainer.fit(module, train, val, ckpt_path=resumed, weights_only=True)
         if module.validation_scores is None:
@@ -324,7 +327,7 @@ def _trainer(
         strategy="auto" if processes is None else processes["strategy"],
         # Every process takes its own shard of the images.
         use_distributed_sampler=False,
-        precision="bf16-mixed" if spec.training.precision == "bf16" else "32-true",
+        precision="bf16-mixed" if computed_precision(spec.training.precision, own_device()) == "bf16" else "32-true",
         logger=False,
         enable_checkpointing=True,
         enable_progress_bar=False,
@@ -364,9 +367,16 @@ def _result(
         seconds=round(checkpoint.seconds, 2),
         cpu_seconds=round(checkpoint.cpu_seconds, 2) if checkpoint.cpu_seconds else None,
         device=running_costs.device.type,
+        precision=_chosen_precision(job.trial_spec, running_costs.device),
         costs=running_costs(module.model),
         confusion=_confusion(job, module),
     )
+
+
+def _chosen_precision(spec: StudySpec, device: torch.device) -> str | None:
+    """What ``training.precision: auto`` has come to; None where the study says it."""
+    precision = spec.training.precision
+    return computed_precision(precision, device) if precision == "auto" else None
 
 
 def _confusion(job: Job, module: SegmentationModule) -> tuple[tuple[int, ...], ...]:

@@ -33,6 +33,7 @@ _REFUSED = {
     "training.seeds": "seeds are an axis of their own: training.seeds lists them for every configuration",
     "training.threads": "it changes how fast a trial trains and nothing else; set it for the study",
     "training.loader_workers": "it changes how fast a trial trains and nothing else; set it for the study",
+    "training.compile": "it changes how fast a trial trains and nothing else; set it for the study",
     "model.places": "methods have fields for it: targets, start and end",
     "data.score_at": "two scales are never compared; set it for the study",
     "data.fold": "every configuration is trained on every fold; set data.folds for the study",

@@ -305,6 +305,7 @@ def _check_search(spec: StudySpec, source: str) -> None:
     _check_classes(training, spec.data, source)
     _check_stop(spec, source)
     _check_patches(spec, source)
+    _check_compile(spec, source)
     if not training.in_steps:
         _check_pruning(spec, source)
     check_seeds(spec, source)
@@ -332,6 +333,15 @@ def _check_patches(spec: StudySpec, source: str) -> None:
         raise InputError(
             f"{source}: evaluation: whole pictures that are validated in tiles (data.patches) are seen at their own "
             "scale only; leave evaluation out"
+        )
+
+
+def _check_compile(spec: StudySpec, source: str) -> None:
+    """Raise ``InputError`` where a network that several processes train would be compiled."""
+    if spec.training.compile and spec.executor.resources.count > 1:
+        raise InputError(
+            f"{source}: training.compile: a trial in {spec.executor.resources.count} processes (executor.resources) is "
+            "not compiled; leave one of them out"
         )
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from autorf.data import SegmentationSet
+from autorf.training.device import pins_memory
 from autorf.training.parallel import ALONE, Shard, own_shard
 from autorf.training.spec import steps_per_epoch
 
@@ -131,13 +132,14 @@ class _Batched(Dataset[tuple[Tensor, Tensor]]):
 
     def __getitem__(self, batch: Batch) -> tuple[Tensor, Tensor]:
         self.images.set_epoch(batch.epoch)
-        return self.images.tensors(batch.indices)
+        return self.images.stored(batch.indices)
 
 
 def loader(
     images: SegmentationSet, batch_size: int, seed: int, *, shuffle: bool, period: int | None = None, workers: int = 0
 ) -> DataLoader[tuple[Tensor, Tensor]]:
-    """Batches ``(image (N, 3, H, W), mask (N, h, w))`` of this process's shard of a split.
+    """Batches ``(image (N, C, H, W), mask (N, h, w))`` of this process's shard of a split, as they are stored: bytes
+    for the most part, which :meth:`autorf.data.SegmentationSet.numbers` makes numbers of on the device.
 
     Args:
         images: the split.
@@ -157,7 +159,7 @@ def loader(
         # Of a fork every process has the images without a copy; it lives as long as the loader.
         multiprocessing_context="fork" if workers else None,
         persistent_workers=workers > 0,
-        pin_memory=torch.cuda.is_available(),
+        pin_memory=pins_memory(),
     )
 
 

@@ -17,6 +17,7 @@ from autorf.methods.labels import labels
 from autorf.metrics import Scores, confusion, scores
 from autorf.surgery import learned_values, parameter_groups
 from autorf.training.class_weights import class_weights_of
+from autorf.training.device import compiled, is_fused, unread_steps
 from autorf.training.native_scale import TilePlan, scores_at_scale, tile_plan
 from autorf.training.one_channel import single_score
 from autorf.training.outputs import class_scores, predicted_classes
@@ -27,7 +28,9 @@ from autorf.training.spec import TrainingSpec
 
 
 class SegmentationModule(lightning.LightningModule):
-    """Trains ``model`` on ``(image (N, 3, H, W), mask (N, H, W))`` batches; validates on one pooled confusion matrix.
+    """Trains ``model`` on ``(image (N, C, H, W), mask (N, H, W))`` batches; validates on one pooled confusion matrix.
+
+    A trainer gives it batches as they are stored, which become numbers on the device; steps are given those numbers.
 
     Args:
         model: returns class scores ``(N, n_classes, H, W)``, or a mapping or object that holds them as ``out`` or
@@ -56,14 +59,23 @@ class SegmentationModule(lightning.LightningModule):
         self.picture_map: PixelMap | None = None
         self._tiles: TilePlan | None = None
         self._tiles_of = ""
+        # In a tuple no module takes it for a part of its own.
+        self._compiled = (compiled(model),) if spec.compile else ()
+        self._unread = 0
 
     def forward(self, image: Tensor) -> Tensor:
         """Class scores at the image's size."""
         return class_scores(self.model(image), image)
 
+    def on_after_batch_transfer(self, batch: tuple[Tensor, ...], dataloader_idx: int) -> tuple[Tensor, ...]:
+        """Make numbers of a stored batch, which is on the device now: images normalised, masks int64."""
+        image, mask, *kept = batch
+        images = self.splits.train if self.trainer.training else self.splits.val
+        return (*images.numbers(image, mask), *kept)
+
     def on_train_epoch_start(self) -> None:
         """Begin a new mean of the loss."""
-        self._losses, self._had_labels = [], []
+        self._losses, self._had_labels, self._unread = [], [], 0
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """The loss of a batch; of several processes' parts of one, what averages to the whole batch's.
@@ -71,20 +83,30 @@ class SegmentationModule(lightning.LightningModule):
         A batch without a labelled pixel has the loss 0 and moves nothing; the epoch's mean leaves it out.
 
         Raises:
-            FloatingPointError: when the loss is no longer finite.
+            FloatingPointError: when the loss is no longer finite; on a GPU some steps later.
         """
         image, mask = batch
+        network = self._compiled[0] if self._compiled else self.model
         with labels(self.model, mask), inputs_of(self.model, self.layers) as features:
-            output = self(image)
+            output = class_scores(network(image), image)
         if self.spec.threshold is not None:
             output = single_score(output, self.spec.threshold)
         loss, had_labels = self._batch_loss(output, mask, features)
         self._losses.append(loss.detach())
         self._had_labels.append(had_labels)
-        if not torch.isfinite(loss):
-            raise FloatingPointError(f"the training loss became {loss.item()} at step {self.global_step}")
+        self._unread += 1
+        if self._unread >= unread_steps(loss.device):
+            self._look_at_losses(self.global_step)
         self.criterion.update(output, mask, features)
         return loss
+
+    def _look_at_losses(self, last_step: int) -> None:
+        """Raise ``FloatingPointError`` for the first loss since the last look, up to a step's, that is not finite."""
+        losses = torch.stack(self._losses[len(self._losses) - self._unread :]).tolist()
+        self._unread = 0
+        for step, loss in enumerate(losses, last_step - len(losses) + 1):
+            if not math.isfinite(loss):
+                raise FloatingPointError(f"the training loss became {loss} at step {step}")
 
     def _batch_loss(self, output: Tensor, mask: Tensor, features: Features) -> tuple[Tensor, Tensor]:
         """The loss, and whether there was a pixel that counts in any process."""
@@ -111,6 +133,9 @@ class SegmentationModule(lightning.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Take the epoch's mean loss."""
+        if self._unread:
+            # That step has been counted.
+            self._look_at_losses(self.global_step - 1)
         processes = own_shard().processes
         losses = torch.stack(self._losses)[torch.stack(self._had_labels)]
         self.train_loss = (summed(losses.mean()) / processes).item()
@@ -182,9 +207,9 @@ class SegmentationModule(lightning.LightningModule):
         lr = self.spec.lr
         match self.spec.optimizer:
             case "adamw":
-                return torch.optim.AdamW(groups, lr=lr)
+                return torch.optim.AdamW(groups, lr=lr, fused=is_fused(groups))
             case "adam":
-                return torch.optim.Adam(groups, lr=lr)
+                return torch.optim.Adam(groups, lr=lr, fused=is_fused(groups))
             case "sgd":
                 return torch.optim.SGD(groups, lr=lr, momentum=self.spec.momentum)
 

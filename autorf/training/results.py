@@ -182,6 +182,7 @@ class TrialResult(_Report):
             that is not known.
         multiscale: the same model's scores over several sizes of the images, where they were asked for.
         device: what trained it, such as ``cpu`` or ``cuda``.
+        precision: in which it computed, ``32`` or ``bf16``, where the study left that to the device (``auto``).
         notes: what went wrong on the way.
         split: that everything was measured on.
         confusion: ``[label][prediction]`` pixels of the last validation, of a trial in folds, whose replicate adds
@@ -195,6 +196,7 @@ class TrialResult(_Report):
     mean_over: str | None = None
     multiscale: MultiScaleScores | None = None
     device: str | None = None
+    precision: str | None = None
     notes: tuple[str, ...] = ()
     split: str = "val"
     confusion: Confusion = ()
@@ -214,6 +216,7 @@ class TrialResult(_Report):
             "notes": list(self.notes) or None,
             "train_seconds": shared.pop("seconds"),
             "device": self.device,
+            "precision": self.precision,
             "confusion": [list(row) for row in self.confusion] or None,
         }
         return {**_UNKNOWN, **written({**shared, **own})}
@@ -226,7 +229,7 @@ class TrialResult(_Report):
             DamagedError: for anything else.
         """
         values = mapping(stored)
-        device, notes = values.get("device"), values.get("notes") or []
+        device, precision, notes = values.get("device"), values.get("precision"), values.get("notes") or []
         if not isinstance(notes, list):
             raise DamagedError(f"notes is {notes!r}, no list")
         return cls(
@@ -237,6 +240,7 @@ class TrialResult(_Report):
             mean_over=None if values.get("mean_over") is None else str(values["mean_over"]),
             multiscale=None if values.get("multiscale") is None else MultiScaleScores.from_json(values["multiscale"]),
             device=None if device is None else str(device),
+            precision=None if precision is None else str(precision),
             notes=tuple(map(str, notes)),
             split=str(values.get("split") or "val"),
             learned=numbers(mapping(values.get("values") or {})),

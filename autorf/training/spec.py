@@ -120,7 +120,10 @@ class TrainingSpec(Specification):
         class_weights: ``none``; ``balanced``: the inverse root of a class's pixels in the training split, mean 1, and 0
             for a class without one; or a list of a weight for each class, in their order. Of a mean over pixels they
             weight the pixels, of a mean over classes the classes.
-        precision: ``32`` or ``bf16`` (autocast).
+        precision: ``32``; ``bf16`` (autocast); or ``auto``: bf16 on a GPU that has units for it (CUDA 8.0, A100 and
+            later), 32 elsewhere, so that trials of a study that run on different devices compute differently.
+        compile: have ``torch.compile`` make one program of the network in training, which changes results by rounding
+            alone. It takes a minute a trial, and pays off in long trainings on a GPU.
         threads: CPU threads a trial computes with.
         loader_workers: processes of a trial that prepare its batches, which are the same whatever their number. None:
             none where all images are decoded and take little, else as many as leave each trial its share of the cores.
@@ -142,7 +145,8 @@ class TrainingSpec(Specification):
     loss: LossSpec = LossSpec()
     threshold: Annotated[Number, Field(gt=0, lt=1)] | None = None
     class_weights: Literal["none", "balanced"] | ClassWeights = "none"
-    precision: Literal["32", "bf16"] = "32"
+    precision: Literal["32", "bf16", "auto"] = "32"
+    compile: bool = False
     threads: PositiveInt = 1
     loader_workers: Annotated[WholeNumber, Field(ge=0, le=64)] | None = None
 
@@ -153,6 +157,12 @@ class TrainingSpec(Specification):
         if self.steps is not None and "epochs" in self.model_fields_set:
             raise ValueError("give the length either in epochs or in steps, not both")
         self._check_threshold()
+        layer = next((term.layer for term in self.loss.listed if term.layer is not None), None)
+        if self.compile and layer is not None:
+            raise ValueError(
+                f"compile: the loss reads what goes into the layer {layer}, which a compiled network keeps to itself; "
+                "leave compile out, or loss.layer"
+            )
         return self
 
     def _check_threshold(self) -> None:

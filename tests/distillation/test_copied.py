@@ -17,7 +17,7 @@ from autorf.distillation.run_stage import _module, run_stage
 from autorf.errors import InputError
 from autorf.networks import ModelSpec, build
 from autorf.running.runner import trained_model
-from autorf.study.spec import StudySpec
+from autorf.study.spec import StudySpec, parse_study
 from tests.distillation.small import ignored, jobs_of, study
 
 
@@ -93,11 +93,32 @@ def _without(values: Any, names: tuple[str, ...]) -> Any:
     return values
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"name": "folder", "classes": 2, "image_size": 8},
+        {"name": "camvid"},
+        {"name": "fasseg"},
+        {"name": "helen"},
+        {"name": "voc"},
+        {"name": "digits"},
+    ],
+    ids=lambda data: data["name"],
+)
+def test_a_distillation_goes_on_whatever_its_data(tmp_path: Path, data: dict[str, Any]) -> None:
+    root = {} if data["name"] == "digits" else {"root": "data"}
+    spec = parse_study({**study().model_dump(mode="json", exclude_unset=True), "data": {**data, **root}}, "study")
+    assert spec.distill is not None
+    request = json.loads(json.dumps(_request(spec, spec.distill)))
+    (tmp_path / "request.json").write_text(json.dumps(request))
+    _begin(tmp_path, request, spec, force=False)
+
+
 def test_a_distillation_that_is_older_than_a_key_goes_on(tmp_path: Path) -> None:
     spec = study()
     assert spec.distill is not None
     request = json.loads(json.dumps(_request(spec, spec.distill)))
-    old = _without(request, ("copied", "landmarks", "added_channels"))
+    old = _without(request, ("copied", "landmarks", "added_channels", "compile"))
     assert old != request
     (tmp_path / "request.json").write_text(json.dumps(old))
     _begin(tmp_path, request, spec, force=False)

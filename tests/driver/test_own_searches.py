@@ -152,7 +152,8 @@ def test_a_loop_that_does_what_autorf_does_gives_the_same_curve(tmp_path: Path) 
             iterator = iter(batches)
             torch.manual_seed(trial.seed * 100_003 + epoch)
             model.train()
-            for images, masks in iterator:
+            for batch in iterator:
+                images, masks = splits.train.numbers(*batch)
                 autorf.advance(model, step, trial.steps or 0)
                 loss = cross_entropy(model(images), masks)
                 optimizer.zero_grad()
@@ -162,8 +163,8 @@ def test_a_loop_that_does_what_autorf_does_gives_the_same_curve(tmp_path: Path) 
             autorf.advance(model, step, trial.steps or 0)
             model.eval()
             with torch.no_grad():
-                pairs = [(mask, model(image[None]).argmax(1)[0]) for images, masks in held_out
-                         for image, mask in zip(images, masks, strict=True)]  # fmt: skip
+                pairs = [(mask, model(image[None]).argmax(1)[0]) for batch in held_out
+                         for image, mask in zip(*splits.val.numbers(*batch), strict=True)]  # fmt: skip
             trial.report(step, confusions=torch.stack([confusion(p, t, splits.n_classes) for t, p in pairs]))
 
     values = {

@@ -71,7 +71,8 @@ def test_exact_tiles_validate_as_the_whole_picture_does(splits: Splits, monkeypa
     assert plan.reason is None
     assert max(plan.tile) < 40, "the pictures are cut"
     total = torch.zeros(3, 3, dtype=torch.int64)
-    for image, mask in loader(splits.val, 4, 0, shuffle=False):
+    for batch in loader(splits.val, 4, 0, shuffle=False):
+        image, mask = splits.val.numbers(*batch)
         whole = nn.functional.interpolate(raw_scores(model(image)), mask.shape[1:], mode="bilinear")
         prediction = module.validation_step((image, mask), 0)
         assert torch.equal(prediction, whole.argmax(1))

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import autorf
@@ -17,6 +18,20 @@ ONLY_ON_THE_CPU = "one_hot"
 """PyTorch checks its classes there alone."""
 
 STEPS, SEARCHING, FIXED = 40, 5, 30
+
+
+class HostLists(TorchFunctionMode):
+    """Notes whole tensors that are read, which on the CPU is no operation that :class:`HostReads` could see."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = getattr(func, "__name__", "")
+        if name in ("tolist", "cpu", "numpy"):
+            self.names.append(name)
+        return func(*args, **(kwargs or {}))
 
 
 class HostReads(TorchDispatchMode):
