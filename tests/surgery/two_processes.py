@@ -17,7 +17,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
 from autorf.errors import InputError
-from autorf.methods import Inflation, LearnedDilation, PixelAdaptive, ScaleAdaptive, processes
+from autorf.methods import Inflation, LearnedDilation, PixelAdaptive, ScaleAdaptive, loss_profile, processes
 from autorf.methods.base import Method
 from autorf.methods.recorded import Recorded
 from autorf.surgery import adapt, advance, freeze, learned_values, load, parameter_groups, save, verify
@@ -56,7 +56,7 @@ def trained(method: Method, rank: int) -> dict[str, Any]:
         optimizer.step()
     advance(model, STEPS, STEPS)
     records = [module.record for module in model.modules() if isinstance(module, Recorded)]
-    n_pairs = len(records[0].profile) // 2
+    n_pairs = len(records[0].profile) // loss_profile.ROWS
     state = {name: value for name, value in model.state_dict().items() if "map_state" not in name}
     steps = {name: optimizer.state[p]["step"].item() for name, p in model.named_parameters() if p in optimizer.state}
     return {
