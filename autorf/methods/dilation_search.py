@@ -63,9 +63,9 @@ class LearnedDilationConv2d(OptionSearch, AdaptiveConv2d):
             draws: what they draw together; None where each draws by itself.
         """
         self.companions, self.at, self.draws = companions, at, draws
-        if self.method.shared is True or self.method.shared == "same_option":
+        if self.method.one_dilation:
             self.group = companions
-        if self.method.shared is True or self.method.shared in TOGETHER:
+        if self.method.one_dilation or self.method.shared in TOGETHER:
             # One dilation for all, at least at first: each begins where the first layer does.
             self._start = replace(self._start, centre=companions[0]._start.centre)
             self.record = self._start

@@ -94,6 +94,11 @@ class LearnedDilation(LayerMethod):
         return self.model_copy(update={"extra": 0.0})
 
     @property
+    def one_dilation(self) -> bool:
+        """Whether several layers have one dilation from the first step to the last."""
+        return self.shared is True or self.shared == "same_option"
+
+    @property
     def search_share(self) -> float:
         """``search``."""
         return self.search
