@@ -18,8 +18,8 @@ def flat_notes(rows: Sequence[Row]) -> Iterator[str]:
         quantity = method_class(first.method).quantity.name
         seeds = "; ".join(f"{_ranges(row)} (seed {row.seed}{fold_words(row.fold)})" for row in trials)
         yield (
-            f"{first.method} ({first.setting}): its search could not tell some options apart, their losses being within "
-            f"the standard error: {quantity} {seeds}."
+            f"{first.method} ({first.setting}): its search could not tell some options apart, their losses being "
+            f"within the standard error: {quantity} {seeds}."
         )
 
 

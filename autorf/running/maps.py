@@ -84,8 +84,9 @@ def several_layers(adapted: nn.Module, sizes: Sizes) -> str | None:
         first, other = names[0], next((name for name in names if sizes[name] != sizes[names[0]]), None)
         if method.one_dilation and other is not None:
             return (
-                f"shared: {str(method.shared).lower()}: layers {first!r} and {other!r} read maps of {_side(sizes[first])} "
-                f"and {_side(sizes[other])}: one dilation is another field in each; target layers of one stride"
+                f"shared: {str(method.shared).lower()}: layers {first!r} and {other!r} read maps of "
+                f"{_side(sizes[first])} and {_side(sizes[other])}: one dilation is another field in each; target "
+                "layers of one stride"
             )
         largest = max(method.rates)
         layers = [adapted.get_submodule(name) for name in names]
@@ -95,8 +96,8 @@ def several_layers(adapted: nn.Module, sizes: Sizes) -> str | None:
         least = min(min(sizes[name]) for name in names)
         if not method.one_dilation and field > least:
             return (
-                f"rates up to {largest} in each of {len(names)} layers: together they see up to {field:g} px of a map of "
-                f"{least}; leave large ones out, or set shared: same_option, which is one dilation for all"
+                f"rates up to {largest} in each of {len(names)} layers: together they see up to {field:g} px of a map "
+                f"of {least}; leave large ones out, or set shared: same_option, which is one dilation for all"
             )
     return None
 
