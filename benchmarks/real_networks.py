@@ -1,8 +1,9 @@
 """Learned dilation on real networks: several layers at once, what the search costs, and the per-pixel methods.
 
-Three pairs: SMP's U-Net on CamVid and on FASSEG, SMP's DeepLabV3+ on CamVid, each with a ResNet-18 of random weights and
-its three stride-1 layers of ``layer2`` as targets. All trainings of a pair have the same steps. Everything goes through
-study files and ``autorf search``; run again, the script goes on where it stopped, and the page is of what is complete.
+Three pairs: SMP's U-Net on CamVid and on FASSEG, SMP's DeepLabV3+ on CamVid, each with a ResNet-18 of random weights
+and its three stride-1 layers of ``layer2`` as targets. All trainings of a pair have the same steps. Everything goes
+through study files and ``autorf search``; run again, the script goes on where it stopped, and the page is of what is
+complete.
 
 Parts, in order of value; ``--part`` may be given several times, and without it all are run:
 
@@ -10,7 +11,7 @@ Parts, in order of value; ``--part`` may be given several times, and without it 
 * ``methods``: the learned methods and two named rivals on that pair, 3 seeds.
 * ``designs``: how several layers share a search, all images exploring or a quarter, 3 seeds.
 * ``pad``: what the paper of pixel-adaptive convolution leaves open, 3 seeds.
-* ``price``: the search at four lengths of training beside trainings of fixed dilations, 3 seeds.
+* ``price``: the search at four lengths of training beside trainings of fixed dilations, 3 seeds, of the longest 2.
 * ``alone``: one of the layers alone, 2 seeds.
 * ``assigned``: twelve random assignments of dilations to the layers, 2 seeds.
 * ``faces``, ``deeplab``: grid and methods on the other pairs.
@@ -31,6 +32,9 @@ from typing import Any
 
 import real_networks_page
 import yaml
+from rivals import RIVALS
+
+from autorf.methods import METHODS as KNOWN
 
 HERE = Path(__file__).parent
 RATES, SEEDS, FEWER_SEEDS = [1, 2, 4, 8], [0, 1, 2], [0, 1]
@@ -52,11 +56,13 @@ class Part:
         study: the study's name.
         spaces: what is trained.
         seeds: of the study.
+        steps: of its trainings.
     """
 
     study: str
     spaces: list[Space]
     seeds: list[int] = field(default_factory=lambda: list(SEEDS))
+    steps: int = STEPS
 
 
 def on_all(method: str, **fields: Any) -> Space:
@@ -89,11 +95,11 @@ PAD = [
     per_pixel(start="own"),
     per_pixel(start="own", sampling="none", sampled=0.5),
 ]
-OF_LENGTHS = {"training.steps": LENGTHS}
 PRICE = [
-    on_all("dilation", rate=[2, 4], **OF_LENGTHS),
-    learned(shared=True, explore=[1.0, 0.25], **OF_LENGTHS),
-    learned(shared=True, search=0.1, **OF_LENGTHS),
+    # The first is the network as built, which every study trains.
+    on_all("dilation", rate=[1, 2, 4]),
+    learned(shared=True, explore=[1.0, 0.25]),
+    learned(shared=True, search=0.1),
 ]
 ALONE = [
     {"method": "dilation", "targets": ONE_LAYER, "rate": RATES},
@@ -116,26 +122,28 @@ OWN_DILATIONS = {
     # One of those that are trained, so that the network as built is no training more.
     "args": {"rates": assignments()[0]},
 }
-PARTS = {
-    "grid": Part("unet_camvid", GRID),
-    "methods": Part("unet_camvid", METHODS),
-    "designs": Part("unet_camvid", DESIGNS),
-    "pad": Part("unet_camvid", PAD),
-    "price": Part("unet_camvid_price", PRICE),
-    "alone": Part("unet_camvid_alone", ALONE, FEWER_SEEDS),
-    "assigned": Part("unet_camvid_assigned", ASSIGNED, FEWER_SEEDS),
-    "faces": Part("unet_fasseg", [*GRID, *METHODS]),
-    "deeplab": Part("deeplab_camvid", [*GRID, *METHODS]),
+PARTS: dict[str, list[Part]] = {
+    "grid": [Part("unet_camvid", GRID)],
+    "methods": [Part("unet_camvid", METHODS)],
+    "designs": [Part("unet_camvid", DESIGNS)],
+    "pad": [Part("unet_camvid", PAD)],
+    "price": [
+        Part(f"unet_camvid_{steps}", PRICE, FEWER_SEEDS if steps == LENGTHS[-1] else SEEDS, steps) for steps in LENGTHS
+    ],
+    "alone": [Part("unet_camvid_alone", ALONE, FEWER_SEEDS)],
+    "assigned": [Part("unet_camvid_assigned", ASSIGNED, FEWER_SEEDS)],
+    "faces": [Part("unet_fasseg", [*GRID, *METHODS])],
+    "deeplab": [Part("deeplab_camvid", [*GRID, *METHODS])],
 }
 
 
 def study(part: Part, camvid: str, fasseg: str, workers: int) -> dict[str, Any]:
     """The study of a part, with that part's search spaces alone."""
-    faces, priced = part.study == "unet_fasseg", part.study == "unet_camvid_price"
+    faces = part.study == "unet_fasseg"
     streets = {"name": "camvid", "root": camvid, "image_size": [128, 160]}
     models = {"deeplab_camvid": DEEPLAB, "unet_camvid_assigned": OWN_DILATIONS}
     training = {
-        "steps": LENGTHS[0] if priced else STEPS,
+        "steps": part.steps,
         "validate_every": 90,
         "batch_size": BATCH,
         "lr": 3.0e-3,
@@ -177,18 +185,23 @@ def main() -> None:
     parser.add_argument("--camvid", help="folder of CamVid")
     parser.add_argument("--fasseg", help="folder of FASSEG's frontal faces, for the part faces")
     parser.add_argument("--root", type=Path, required=True)
-    parser.add_argument("--part", action="append", choices=list(PARTS), help="several times for several; all without it")
+    parser.add_argument(
+        "--part", action="append", choices=list(PARTS), help="several times for several; all without it"
+    )
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--page", action="store_true", help="write the page of what is complete, and train nothing")
     given = parser.parse_args()
     given.root.mkdir(parents=True, exist_ok=True)
+    KNOWN.update(RIVALS)
     for name in [] if given.page else given.part or list(PARTS):
         folder = given.fasseg if name == "faces" else given.camvid
         if folder is None:
             parser.error(f"part {name} needs --{'fasseg' if name == 'faces' else 'camvid'} DIR")
-        train(PARTS[name], given.root, study(PARTS[name], given.camvid, given.fasseg, given.workers))
+        for part in PARTS[name]:
+            train(part, given.root, study(part, given.camvid, given.fasseg, given.workers))
     if given.page:
-        real_networks_page.write(given.root, {name: (part.study, part.spaces) for name, part in PARTS.items()})
+        parts = [(name, study(part, "camvid", "fasseg", 1)) for name, members in PARTS.items() for part in members]
+        real_networks_page.write(given.root, parts)
 
 
 if __name__ == "__main__":
