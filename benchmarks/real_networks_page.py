@@ -73,6 +73,14 @@ def page(rows: Mapping[str, list[Row]], parts: Sequence[tuple[str, Study]]) -> l
     for title, members in sections:
         if any(is_design(row) for row in members):
             lines += [f"## {title}: U-Net, CamVid", "", *learned_table(members, grid_means["unet_camvid"]), ""]
+    preferred = preference_table([(rows[name], grid_means[name]) for name in PAIRS])
+    if preferred:
+        lines += [
+            "## What `prefer` would fix of the options that shared searches could not tell apart",
+            "",
+            *preferred,
+            "",
+        ]
     priced = {name: members for name, members in rows.items() if name.removeprefix("unet_camvid_").isdigit()}
     if any(priced.values()):
         lines += ["## The price of the search: U-Net, CamVid", "", *price_table(priced), ""]
@@ -210,6 +218,29 @@ def verdicts(rows: Mapping[str, list[Row]], grid_means: Mapping[str, Mapping[flo
         if losses:
             each = ", ".join(f"{loss:+.3f}" for loss in losses)
             lines.append(f"* `{method}` lies {each} below the grid's best mean; asked is at most .005.")
+    return lines
+
+
+def preference_table(pairs: Sequence[tuple[Sequence[Row], Mapping[float, float]]]) -> list[str]:
+    """By preference, what is lost against the grid's best mean by the dilation that it takes; nothing without a search."""
+    regrets: dict[str, list[float]] = {"smallest": [], "lowest_loss": [], "largest": []}
+    for rows, means in pairs:
+        for row in rows:
+            searched = row.method == "learned_dilation" and len(row.alike) == 1 and len(fixed(row)) == 1
+            if not (searched and row.alike[0]):
+                continue
+            chosen = (row.alike[0][0], fixed(row)[0], row.alike[0][-1])
+            for preferred, rate in zip(regrets, chosen, strict=True):
+                if rate in means:
+                    regrets[preferred].append(max(means.values()) - means[rate])
+    if not regrets["lowest_loss"]:
+        return []
+    lines = ["| prefer | searches | mean loss of mIoU | largest |", "|---|---|---|---|"]
+    lines += [
+        f"| {preferred} | {len(lost)} | {mean(lost):.3f} | {max(lost):.3f} |"
+        for preferred, lost in regrets.items()
+        if lost
+    ]
     return lines
 
 

@@ -70,4 +70,8 @@ def test_the_page_is_of_what_is_complete_and_says_what_is_missing() -> None:
     assert "it costs +0.003 mIoU against a training of the found dilation" in text
     assert "`pixel_adaptive` lies +0.010 below the grid's best mean" in text
     assert "| learned_dilation | shared True, explore 0.25 | 0.427 | 0.427 | -0.003 | 2 | 2-4 | 10 |" in lines
+    # Both searches could not tell 2 from 4, of which one fixed either.
+    assert "| smallest | 2 | 0.020 | 0.020 |" in lines
+    assert "| lowest_loss | 2 | 0.010 | 0.020 |" in lines
+    assert "| largest | 2 | 0.000 | 0.000 |" in lines
     assert "DeepLabV3+" not in text

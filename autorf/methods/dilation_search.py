@@ -165,11 +165,11 @@ class LearnedDilationConv2d(OptionSearch, AdaptiveConv2d):
         """The pairs of neighbouring options that are drawn, by the lower one's index, and how probable each is."""
         return drawn_pairs(self._logs, self.mu, self.sigma, self.method.threshold)
 
-    def _draw(self, n_images: int) -> tuple[list[int | None], list[int], Tensor]:
+    def _draw(self, n_images: int) -> tuple[Sequence[int | None], list[int], Tensor]:
         """For every image the pair that it tells of, or None; its lower option's index; the upper one's share."""
         if self.draws is None:
             pairs, blend = self._spread(evenly_spread(n_images))
-            return list(pairs), pairs, blend
+            return pairs, pairs, blend
         if getattr(self, "_is_replica", False):
             raise InputError(
                 "learned_dilation: layers that draw together, or explore with a share of the images, need one process "
@@ -181,9 +181,8 @@ class LearnedDilationConv2d(OptionSearch, AdaptiveConv2d):
         own = self._spread(draw.place[explores] if self.together else evenly_spread(n_exploring))
         # The others are at the current choice: wholly at the lower option of a pair, or at the last one's upper.
         choice = self.method.rates.index(self.nearest_option())
-        lower, blend = [min(choice, len(self._logs) - 2)] * n_images, torch.full((n_images,), float(choice > 0))
-        if choice < len(self._logs) - 1:
-            blend.zero_()
+        lower = [min(choice, len(self._logs) - 2)] * n_images
+        blend = torch.full((n_images,), float(choice == len(self._logs) - 1), device=own[1].device)
         heard: list[int | None] = [None] * n_images
         for image, pair in zip(explores.nonzero().flatten().tolist(), own[0], strict=True):
             heard[image] = lower[image] = pair
@@ -197,16 +196,18 @@ class LearnedDilationConv2d(OptionSearch, AdaptiveConv2d):
     def _spread(self, places: Tensor) -> tuple[list[int], Tensor]:
         """The lower option's index and the upper one's share at ``places`` in the window, each in [0, 1)."""
         pairs, probabilities = self._pairs()
-        edges = torch.tensor([0.0, *probabilities], dtype=torch.float64).cumsum(0)
+        edges = torch.tensor([0.0, *probabilities], dtype=torch.float64, device=places.device).cumsum(0)
         at = (torch.searchsorted(edges, places, right=True) - 1).clamp(0, len(pairs) - 1)
         blend = ((places - edges[at]) / (edges[at + 1] - edges[at])).clamp(0, 1)
         return [pairs[index] for index in at.tolist()], blend.float()
 
     def _differences(self, drawn: Any, variable: Tensor) -> tuple[Sequence[int], Tensor]:
         assert variable.grad is not None
-        exploring = [image for image, pair in enumerate(drawn) if pair is not None]
         # The loss is a mean over images: an image's own is as many times larger.
         differences = variable.grad.double() * len(drawn)
+        exploring = [image for image, pair in enumerate(drawn) if pair is not None]
+        if len(exploring) == len(drawn):
+            return drawn, differences
         return [drawn[image] for image in exploring], differences[exploring]
 
     def _profiled_options(self) -> Sequence[float]:
