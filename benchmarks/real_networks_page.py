@@ -222,7 +222,7 @@ def verdicts(rows: Mapping[str, list[Row]], grid_means: Mapping[str, Mapping[flo
 
 
 def preference_table(pairs: Sequence[tuple[Sequence[Row], Mapping[float, float]]]) -> list[str]:
-    """By preference, what is lost against the grid's best mean by the dilation that it takes; nothing without a search."""
+    """By preference, what the dilation that it takes loses against the grid's best mean; nothing without a search."""
     regrets: dict[str, list[float]] = {"smallest": [], "lowest_loss": [], "largest": []}
     for rows, means in pairs:
         for row in rows:
