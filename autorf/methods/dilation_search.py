@@ -37,7 +37,7 @@ class LearnedDilationConv2d(OptionSearch, AdaptiveConv2d):
     Attributes:
         original: the dilation of the layer it replaces.
         group: the layers that have one dilation from the first step to the last; the layer alone unless they share it.
-        companions: all layers of the method.
+        companions: all layers of the method, where they share or draw together; the layer alone elsewhere.
     """
 
     own = RECORD_BUFFERS
@@ -62,7 +62,10 @@ class LearnedDilationConv2d(OptionSearch, AdaptiveConv2d):
             at: its index.
             draws: what they draw together; None where each draws by itself.
         """
-        self.companions, self.at, self.draws = companions, at, draws
+        self.at, self.draws = at, draws
+        if draws is not None or self.method.one_dilation:
+            # Not otherwise: a copy of a layer copies its companions.
+            self.companions = companions
         if self.method.one_dilation:
             self.group = companions
         if self.method.one_dilation or self.method.shared in TOGETHER:
@@ -77,7 +80,7 @@ class LearnedDilationConv2d(OptionSearch, AdaptiveConv2d):
 
     @property
     def _together_until(self) -> float:
-        return TOGETHER.get(str(self.method.shared), 0.0)
+        return TOGETHER.get(str(self.method.shared), 0.0) if len(self.companions) > 1 else 0.0
 
     @property
     def mu(self) -> float:

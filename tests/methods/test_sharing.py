@@ -257,6 +257,27 @@ def test_copies_draw_together_among_themselves() -> None:
         assert torch.equal(drawn_of(copied)[0][1], drawn_of(copied)[2][1])
 
 
+def test_a_layer_that_shares_nothing_is_copied_alone() -> None:
+    assert [len(layer.companions) for layer in layers_of(searching(False))] == [1, 1, 1]
+    assert [len(layer.companions) for layer in layers_of(searching("one_at_a_time"))] == [3, 3, 3]
+
+
+@pytest.mark.parametrize("shared", ["then_each", "then_neighbours", "same_option", "one_at_a_time"])
+def test_one_layer_has_nothing_to_share(shared: str) -> None:
+    method = LearnedDilation(targets=("0",), rates=RATES, shared=shared, search=1.0, memory=1e6)  # type: ignore[arg-type]
+    heard = []
+    for given in (method, method.model_copy(update={"shared": False})):
+        torch.manual_seed(0)
+        model = adapt(nn.Sequential(nn.Conv2d(2, 2, 3, padding=1)), given)
+        for step in (45, 55):
+            advance(model, step, 100)
+            model(IMAGES).square().mean().backward()
+        advance(model, 60, 100)
+        heard.append(layers_of(model)[0].profile)
+    assert torch.equal(*heard)
+    assert heard[0][0].sum() == pytest.approx(2 * len(IMAGES))
+
+
 def test_replicas_of_one_process_are_refused() -> None:
     model = searching(False, explore=0.5)
     replica = layers_of(model)[0]
