@@ -26,6 +26,7 @@ STEPS, BATCH = 12, 3
 METHODS: dict[str, Method] = {
     "learned": LearnedDilation(targets=("2",), search=0.5, memory=1e6),
     "shared": LearnedDilation(targets=("0", "2"), shared=True, search=0.5),
+    "together": LearnedDilation(targets=("0", "2"), shared="then_neighbours", explore=0.5, search=0.5),
     "inflation": Inflation(start="2", end="2", per_axis=True),
     "held": Inflation(start="2", end="2", hold=0.5),
     "searched": Inflation(start="2", end="2", search=0.5),
