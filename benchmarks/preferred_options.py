@@ -16,7 +16,7 @@ from pathlib import Path
 
 import lightning
 import torch
-from dilation_estimators import GRID, Listening, study
+from dilation_estimators import DATA, GRID, Listening, study
 
 from autorf.data import load
 from autorf.methods import LearnedDilation
@@ -28,7 +28,6 @@ from autorf.training.callback import ReceptiveFieldCallback
 from autorf.training.module import SegmentationModule
 
 TABLE = Path(__file__).parent / "results" / "dilation_estimators.md"
-STARTS, SEEDS = (1.0, 12.0), (0, 1, 2)
 PREFERRED = ("smallest", "lowest_loss", "largest")
 
 
@@ -37,9 +36,10 @@ def grid_means() -> dict[str, dict[int, float]]:
     means: dict[str, dict[int, float]] = {}
     for line in TABLE.read_text(encoding="utf-8").splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if len(cells) == len(GRID) + 1 and cells[0] in ("digits 20", "digits 32", "digits 48", "camvid"):
+        # Later tables have lines of the same names.
+        if len(cells) == len(GRID) + 1 and cells[0] in DATA and cells[0] not in means:
             scores = [float(cell.replace("*", "").split()[0]) for cell in cells[1:]]
-            means.setdefault(cells[0], dict(zip(GRID, scores, strict=True)))
+            means[cells[0]] = dict(zip(GRID, scores, strict=True))
     return means
 
 
@@ -88,16 +88,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--camvid", type=Path, help="folder of CamVid; without it only digits are run")
     parser.add_argument("--explore", type=float, default=1.0, help="share of a batch's images that explores")
+    parser.add_argument("--starts", type=float, nargs="+", default=[1.0, 12.0])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     given = parser.parse_args()
     torch.set_num_threads(1)
     print("# What `prefer` would fix\n")
-    print(f"`explore` {given.explore:g}; starts {', '.join(f'{start:g}' for start in STARTS)}, seeds 0, 1, 2 of each.")
+    starts, seeds = (", ".join(f"{value:g}" for value in values) for values in (given.starts, given.seeds))
+    print(f"`explore` {given.explore:g}; starts {starts}, each with seeds {seeds}, in that order.")
     print("The loss is the grid's best mean less its mean at the option of the grid nearest to what is fixed.\n")
     print("| data | explore | prefer | fixed | mean loss of mIoU | largest |\n|---|---|---|---|---|---|")
     for data, means in grid_means().items():
         if data == "camvid" and given.camvid is None:
             continue
-        runs = [searched(data, given.camvid, start, seed, given.explore) for start in STARTS for seed in SEEDS]
+        runs = [
+            searched(data, given.camvid, start, seed, given.explore) for start in given.starts for seed in given.seeds
+        ]
         print("\n".join(lines_of(data, given.explore, runs, means)), flush=True)
 
 

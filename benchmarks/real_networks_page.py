@@ -64,8 +64,8 @@ def page(rows: Mapping[str, list[Row]], parts: Sequence[tuple[str, Study]]) -> l
         chosen = [row for row in rows[name] if not is_manual(row.method) and not is_design(row)]
         if chosen:
             lines += [f"## {title}: learned", "", *learned_table(chosen, grid_means[name]), ""]
-    if any(rows[name] and grid_means[name] for name in PAIRS):
-        lines += ["## What must hold", "", *verdicts(rows, grid_means), ""]
+    if judged := verdicts(rows, grid_means):
+        lines += ["## What must hold", "", *judged, ""]
     sections: list[tuple[str, list[Row]]] = [
         ("How several layers share a search", [row for row in main if row.method == "learned_dilation"]),
         ("Pixel-adaptive convolution", [row for row in main if row.method == "pixel_adaptive"]),
@@ -197,10 +197,12 @@ def verdicts(rows: Mapping[str, list[Row]], grid_means: Mapping[str, Mapping[flo
             partner = same(rows[name], "dilation", row.seed, rate=found[0])
             if partner is not None and row.miou is not None and partner.miou is not None:
                 costs.append(partner.miou - row.miou)
-    lines = [
-        f"* Shared, the dilation fixed has a grid mean within {NEAR} of the best in {near} of {len(regrets)} runs "
-        f"(worst {max(regrets, default=0):.3f}); asked are 8 of 9."
-    ]
+    lines = []
+    if regrets:
+        lines.append(
+            f"* Shared, the dilation fixed has a grid mean within {NEAR} of the best in {near} of {len(regrets)} runs "
+            f"(worst {max(regrets):.3f}); asked are 8 of 9."
+        )
     if costs:
         half = half_width(costs)
         interval = "" if half is None else f", 95 % interval {mean(costs) - half:+.3f} to {mean(costs) + half:+.3f}"
