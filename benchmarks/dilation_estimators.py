@@ -37,7 +37,8 @@ from torch import Tensor, nn
 from autorf.data import load
 from autorf.driver.search import search
 from autorf.files import write_atomically
-from autorf.methods.learned_dilation import LearnedDilation, LearnedDilationConv2d
+from autorf.methods.dilation_search import LearnedDilationConv2d
+from autorf.methods.learned_dilation import LearnedDilation
 from autorf.methods.modules import LearningRule
 from autorf.networks import build
 from autorf.ops import windowed_dilated_conv2d

@@ -24,6 +24,7 @@ from autorf.comparison.breakdown import (
 )
 from autorf.comparison.costs import Cost, Curve, costs_of, curves_of
 from autorf.comparison.field_map import FieldMap
+from autorf.comparison.flatness import flat_notes
 from autorf.comparison.folds import fold_notes
 from autorf.comparison.image_sizes import at_best_size
 from autorf.comparison.images import MOST_TRIALS, ImageNoise
@@ -48,7 +49,18 @@ from autorf.store.code import accepted_changes
 from autorf.store.store import Record
 from autorf.study.objectives import is_metric, sign
 
-_JSON_COLUMNS = ("params", "rf", "each", "measured", "infeasible", "winner", "f1_groups", "image_size", "fold_keys")
+_JSON_COLUMNS = (
+    "params",
+    "rf",
+    "each",
+    "alike",
+    "measured",
+    "infeasible",
+    "winner",
+    "f1_groups",
+    "image_size",
+    "fold_keys",
+)
 
 
 @dataclass(frozen=True)
@@ -223,7 +235,7 @@ def compare_studies(studies: Sequence[StudyResults], *, margin: float | None = N
         sizes=size_rows(chosen, evidence_of),
         scales=scale_rows(_with_maps(groups), evidence_of),
         between=tuple(_between(studies[0], other, groups, rows, noise) for other in studies[1:]),
-        notes=(*notes, *fold_notes(pooled), *stopped_notes(trials), *code_notes),
+        notes=(*notes, *fold_notes(pooled), *stopped_notes(trials), *flat_notes(trials), *code_notes),
         means=mean_classes(pooled),
         multiscale=multiscale_groups(pooled, rows),
         rnorm=rnorm_maps(groups, rows, noise, lost),

@@ -14,7 +14,7 @@ from autorf.methods import is_learned, is_manual, method_class
 from autorf.statistics import half_width
 from autorf.store.replicates import Replicate, trials_of
 from autorf.store.store import Record
-from autorf.store.traces import parts
+from autorf.store.traces import alike_of, parts
 from autorf.study.control import Budget
 from autorf.study.objectives import COSTS, violated
 from autorf.study.settings import FOLD, IMAGE_SIZE
@@ -34,6 +34,7 @@ class Row:
             search.
         scale: mean learned scale of the per-pixel layers.
         each: what every branch or layer learned, by name (``f``, ``dilation``), where several learned their own.
+        alike: for every search the options that it could not tell from the one of the lowest loss.
         measured: what the trial costs, by name: parameters, flops, latency_ms, peak_memory_mb.
         infeasible: limits of the study that the trial breaks; it is never best then.
         on_front: whether no other trial beats it in both objectives; None with one objective, and for a fold.
@@ -72,6 +73,7 @@ class Row:
     score: float | None = None
     scale: float | None = None
     each: dict[str, list[float]] = field(default_factory=dict)
+    alike: list[list[float]] = field(default_factory=list)
     measured: dict[str, float] = field(default_factory=dict)
     infeasible: list[str] = field(default_factory=list)
     on_front: bool | None = None
@@ -256,6 +258,7 @@ def _row(record: Record, study: StudyResults, front: set[str] | None) -> Row:
         dilation=reached.get("dilation", by_hand),
         scale=reached.get("scale"),
         each={name: [reached[part] for part in numbered] for name in LISTED if (numbered := parts(reached, name))},
+        alike=alike_of(record),
         miou=scores.get("miou"),
         f1=scores.get("f1"),
         pixel_accuracy=scores.get("pixel_accuracy"),

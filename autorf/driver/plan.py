@@ -22,7 +22,7 @@ from autorf.methods.modules import SEARCH_STEPS
 from autorf.networks.checkpoint import notes_kept
 from autorf.networks.place import Place
 from autorf.running.first_step import check_scores
-from autorf.running.maps import dead_dilation, dead_options, map_sizes
+from autorf.running.maps import dead_dilation, dead_options, map_sizes, several_layers
 from autorf.running.multiscale import check_scales
 from autorf.study.defaults import Defaults
 from autorf.study.scale import check_scale
@@ -274,8 +274,9 @@ def _check_methods(
                 )
             if problem := dead_dilation(adapted, model, sizes):
                 raise InputError(f"{trial.method.method} ({trial.setting}): {problem}")
-            if useless := dead_options(adapted, sizes):
-                warnings[f"{source}: {trial.method.method}: {useless}"] = None
+            for useless in (dead_options(adapted, sizes), several_layers(adapted, sizes)):
+                if useless:
+                    warnings[f"{source}: {trial.method.method}: {useless}"] = None
     except InputError as error:
         raise InputError(f"{source}: {error}") from None
     return tuple(warnings)

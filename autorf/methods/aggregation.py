@@ -38,10 +38,11 @@ def aggregated(input: Tensor, previous: Tensor | None, weights: Mapping[str, Ten
     Args:
         input: ``Y (N, C, H, W)``.
         previous: ``h_prev (N, D, H, W)``, or None.
-        weights: by the names of :func:`weight_shapes`, each ``(C_out, C_in, 1, 1)``.
+        weights: by the names of :func:`weight_shapes`, each ``(C_out, C_in, 1, 1)``; and ``option_bias (D,)``, which is
+            added to ``U Y``, where there is one.
         activation: a key of ``ACTIVATIONS``.
     """
-    here = functional.conv2d(input, weights["option_weight"])
+    here = functional.conv2d(input, weights["option_weight"], weights.get("option_bias"))
     if previous is not None and "previous_weight" in weights:
         before = functional.conv2d(previous, weights["previous_weight"])
         if "gate_weight" in weights:

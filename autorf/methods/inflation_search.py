@@ -8,6 +8,7 @@ from weakref import ReferenceType
 import torch
 from torch import Tensor
 
+from autorf.methods import loss_profile
 from autorf.methods.bookkeeping import Record
 from autorf.methods.inflation import Inflation, InflationRegion, warn_of_bound
 from autorf.methods.modules import SearchState
@@ -33,7 +34,8 @@ class SearchedInflationRegion(OptionSearch, InflationRegion):
         self.edges = [low + (high - low) * part / PARTS for part in range(PARTS + 1)]
         self._bound = math.inf
         schedule = Schedule(method.search, WINDOW, FINAL_WINDOW, HOLD, MEMORY)
-        self._begin_search(schedule, (method.low, method.high), Record(profile=(0.0,) * (2 * PARTS)), device)
+        start = Record(profile=tuple(loss_profile.empty(PARTS + 1).flatten().tolist()))
+        self._begin_search(schedule, (method.low, method.high), start, device)
 
     def advance(self, progress: float) -> None:
         """Open, move, narrow or close the window for this share of the training; behind it ``f`` is learned."""
@@ -49,8 +51,11 @@ class SearchedInflationRegion(OptionSearch, InflationRegion):
         below = self._below(middles)
         # The window is cut off at the range's ends; what lies outside is never drawn.
         probabilities = (below[1:] - below[:-1]) / (below[-1] - below[0])
-        factors = tuple(float(f"{math.exp(edge):.4g}") for edge in self.edges)
+        factors = tuple(self._profiled_options())
         return SearchState(factors, tuple(probabilities.tolist()), tuple(self.losses()))
+
+    def _profiled_options(self) -> Sequence[float]:
+        return [float(f"{math.exp(edge):.4g}") for edge in self.edges]
 
     def _factor(self) -> Tensor:
         if self.training:

@@ -99,6 +99,10 @@ class AdaptiveModule(nn.Module):
         """How the search stands, of a module that is searching among options now."""
         return None
 
+    def alike(self) -> tuple[float, ...]:
+        """The options that its search cannot tell from the best, or could not; of a module that searches any."""
+        return ()
+
     def search_progress(self) -> SearchProgress | None:
         """How far its search is; None for a module that searches nothing."""
         return None

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from autorf.errors import InputError
 from autorf.methods import loss_profile
-from autorf.methods.bookkeeping import Phase, Record
+from autorf.methods.bookkeeping import Phase, Record, decoded, encoded, n_words
 from autorf.methods.modules import SearchProgress
 from autorf.methods.processes import NOT_TOLD, announce, in_parallel, summed
-from autorf.methods.recorded import Recorded
+from autorf.methods.recorded import BOOKKEEPING, Recorded
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class OptionSearch(Recorded):
     group: "tuple[OptionSearch, ...]"
 
     def _begin_search(self, schedule: Schedule, options: Sequence[float], start: Record, device: torch.device) -> None:
-        """Prepare a search whose profile has ``len(start.profile) / 2`` pairs of neighbours."""
+        """Prepare a search whose profile, in ``start``, is that before the first step."""
         self.schedule = schedule
         self.group = (self,)
         self._drawn: list[tuple[Any, Tensor]] = []
@@ -74,8 +74,8 @@ class OptionSearch(Recorded):
 
     @property
     def profile(self) -> Tensor:
-        """A copy of what is known of the loss, ``(2, n - 1)``; see :mod:`autorf.methods.loss_profile`."""
-        return torch.tensor(self.record.profile, dtype=torch.float64).view(2, -1)
+        """A copy of what is known of the loss, ``(4, n - 1)``; see :mod:`autorf.methods.loss_profile`."""
+        return torch.tensor(self.record.profile, dtype=torch.float64).view(loss_profile.ROWS, -1)
 
     def search_progress(self) -> SearchProgress:
         """The phase, the share of the search that is done, and after how many steps something was heard."""
@@ -100,6 +100,17 @@ class OptionSearch(Recorded):
         """
         return loss_profile.losses(self._profile_of_group())
 
+    def alike(self) -> tuple[float, ...]:
+        """The options whose loss the search cannot tell from the lowest, or could not when it ended.
+
+        Side by side around the lowest, each no further above it than the standard error of their difference; empty
+        before anything is known, and where a search ended before errors were kept.
+        """
+        if not self.record.profile:
+            return ()
+        values = self._profiled_options()
+        return tuple(values[at] for at in loss_profile.alike(self._profile_of_group()))
+
     def _advance_search(self, done: float) -> None:
         """Take in what was drawn since the last step; open, move, narrow or close the window for this share of it."""
         record = self.record
@@ -115,14 +126,26 @@ class OptionSearch(Recorded):
             self.record = replace(ended, begun=True, ended=over, progress=progress)
         self._advanced_to = self.record.progress
 
+    def _pooled(self) -> "tuple[OptionSearch, ...]":
+        """The modules whose profiles are summed now."""
+        return self.group
+
     def _take_in(self, done: float) -> None:
         """Listen, and centre the window on the lowest option."""
-        for module in self.group:
+        for module in self._pooled():
             module._listen(done)
         lowest = loss_profile.lowest(self._profile_of_group())
         # The first few steps saw few options: a centre that moved then would only follow noise.
-        if self.record.progress >= self.schedule.hold and lowest is not None:
+        if self._may_move(self.record.progress) and lowest is not None:
             self._centre_on(lowest)
+
+    def _may_move(self, done: float) -> bool:
+        """Whether the window's centre may move when the share ``done`` of the search is over."""
+        return done >= self.schedule.hold
+
+    @abstractmethod
+    def _profiled_options(self) -> Sequence[float]:
+        """The options that the profile is of."""
 
     @abstractmethod
     def _centre_on(self, option: int) -> None:
@@ -154,8 +177,9 @@ class OptionSearch(Recorded):
             raise InputError(f"a search goes on that this process was not advanced in: {NOT_TOLD}")
 
     def _profile_of_group(self) -> Tensor:
-        profile = self.group[0].profile
-        for module in self.group[1:]:
+        first, *others = self._pooled()
+        profile = first.profile
+        for module in others:
             profile += module.profile
         return profile
 
@@ -175,12 +199,17 @@ class OptionSearch(Recorded):
         profile, steps = self._updated(self.profile, done)
         self._drawn = []
         profile = loss_profile.faded(profile, passed / self.schedule.memory)
-        self.record = replace(
+        listened = replace(
             record,
             profile=tuple(profile.flatten().tolist()),
             progress=max(done, record.progress),
             heard=_more(record.heard, steps),
         )
+        self.record = self._going_on(listened)
+
+    def _going_on(self, listened: Record) -> Record:
+        """What the search goes on with, ``listened`` having taken in the last step: just that."""
+        return listened
 
     def _updated(self, profile: Tensor, done: float) -> tuple[Tensor, int]:
         """The profile with what the last backward passes of all processes said, and 1 if they said anything."""
@@ -199,8 +228,10 @@ class OptionSearch(Recorded):
         for drawn, variable in self._drawn:
             # Mixed precision overflows now and then and skips that step; one nan would stay in the sums for good.
             if variable.grad is not None and variable.grad.isfinite().all():
-                loss_profile.add(profile, *self._differences(drawn, variable))
-                steps = 1
+                pairs, differences = self._differences(drawn, variable)
+                loss_profile.add(profile, pairs, differences)
+                # Of few images none may have tried an option.
+                steps = max(steps, int(len(pairs) > 0))
         return steps
 
     def _hear(self) -> None:
@@ -232,7 +263,30 @@ class OptionSearch(Recorded):
     def _profile_before(self, state: Mapping[str, Tensor]) -> tuple[float, ...]:
         """The profile in a state of layout 1."""
         profile = state.get("profile")
-        return self._start.profile if profile is None else tuple(profile.double().flatten().tolist())
+        return self._start.profile if profile is None else loss_profile.widened(profile.double().flatten().tolist())
+
+    def upgrade_state(self, state: dict[str, Any], prefix: str) -> None:
+        """Take a state too whose profile has the two rows that earlier versions kept."""
+        words = state.get(prefix + BOOKKEEPING)
+        if type(words) is Tensor and not words.is_meta and words.shape == (self._n_words_before(),):
+            state[prefix + BOOKKEEPING] = self._with_all_rows(words, prefix.rstrip("."))
+        super().upgrade_state(state, prefix)
+
+    def _n_words_before(self) -> int:
+        narrow = self._start.profile[: len(self._start.profile) // 2]
+        # One option alone has no profile, and the words that it always had.
+        return n_words(replace(self._start, profile=narrow), self._options) if narrow else 0
+
+    def _with_all_rows(self, words: Tensor, name: str) -> Tensor:
+        try:
+            record = decoded(words.tolist(), self._options, self._start)
+        except InputError as error:
+            raise InputError(f"{name}: {error}") from None
+        if not record.whole:
+            # An average stays one: with words of its own its checksum would be right.
+            return torch.cat([words, words.new_zeros(len(self.bookkeeping) - len(words))])
+        widened = replace(record, profile=loss_profile.widened(record.profile))
+        return torch.tensor(encoded(widened, self._options), device=words.device)
 
 
 def _more(heard: int, steps: int) -> int:

@@ -1,5 +1,6 @@
 """A dilation for every pixel, chosen among a few that share one kernel."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, ClassVar, Literal, Self
@@ -20,7 +21,7 @@ from autorf.methods.relay import MapRelay
 from autorf.ops import pixel_adaptive_conv2d
 from autorf.ops._convolution_input import without_autocast, working_dtype
 from autorf.ops._dilations import whole_rates
-from autorf.specification import Number, PositiveFloat
+from autorf.specification import Before, Number, PositiveFloat
 
 
 def _start_and_end(value: object) -> object:
@@ -28,6 +29,9 @@ def _start_and_end(value: object) -> object:
         raise ValueError("two numbers, at the start and at the end of training")
     return value
 
+
+OWN_SHARE = 0.9
+"""How probable the layer's own dilation is at every pixel where it starts there."""
 
 Temperature = Annotated[PositiveFloat, Field(ge=1e-3)]
 """Of a Gumbel-softmax; logits divided by less are beyond what float32 can tell apart."""
@@ -37,10 +41,10 @@ class PixelAdaptive(LayerMethod):
     """Choose the dilation of the targeted convolutions at every pixel among ``rates``, all with the layer's kernel.
 
     ``y(p) = sum_r pi_r(p) conv(x; W, b, dilation=r)(p)``. In training ``pi`` is a Gumbel-softmax sample of the logits
-    that 1x1 convolutions without bias compute from the layer's input and, unless ``aggregation`` is ``"markov"``, the
-    previous target's logits. Markov adds ``len(rates) * C_in`` parameters a layer. Until training begins the layer is
-    the plain convolution, so the output is the original's bit for bit. A layer of stride 2 costs four times what it
-    would: it is computed at stride 1, and every second position kept.
+    that 1x1 convolutions, without bias unless ``start`` asks for it, compute from the layer's input and, unless
+    ``aggregation`` is ``"markov"``, the previous target's logits. Markov adds ``len(rates) * C_in`` parameters a layer.
+    Until training begins the layer is the plain convolution, so the output is the original's bit for bit. A layer of
+    stride 2 costs four times what it would: it is computed at stride 1, and every second position kept.
     Paper: *PAD-Nets: learning dynamic receptive fields via pixel-wise adaptive dilation*, 2020; Eqs. 2-5.
 
     Attributes:
@@ -53,6 +57,16 @@ class PixelAdaptive(LayerMethod):
             as it needs to; ``"relu"`` ties options below zero; ``"tanh"`` never gives one option of two more than 0.88.
         temperature: at the start and at the end of training, at least 0.001; geometric in between. A lower one
             makes samples more like the hard choice.
+        sampling: what training takes of the logits ``h``. ``"soft"``: a Gumbel-softmax sample, as in the paper;
+            ``"straight_through"``: the one option that such a sample is nearest to, with the sample's gradient, so that
+            training sees single options as a hard evaluation does; ``"none"``: ``softmax(h / temperature)``, without
+            noise.
+        sampled: the share of the training in which ``sampling`` holds, in [0, 1]; behind it training takes what
+            evaluation takes, the likeliest option with the gradient of ``softmax(h / temperature)``, and so do the
+            statistics of batch normalisation. 1 is the paper's.
+        start: ``"uniform"``: all options alike, but for ``sigma``; ``"own"``: the layer's own dilation, which has 0.9
+            of each pixel at first (with ``"tanh"`` as much as it can give), by a bias of the logits that is learned:
+            ``len(rates)`` further parameters a layer, which the paper has not.
         evaluation: ``"hard"`` takes the likeliest option, ``"expected"`` the mean over ``softmax(h)``, which is how
             often a sample is nearest to each option at any temperature.
         sigma: standard deviation of the initial weights on the input, 0 < sigma < 1; near 0 all options are alike.
@@ -83,6 +97,9 @@ class PixelAdaptive(LayerMethod):
     aggregation: Aggregation = "markov"
     activation: Activation = "leaky_relu"
     temperature: Annotated[tuple[Temperature, Temperature], BeforeValidator(_start_and_end)] = (1.0, 0.5)
+    sampling: Annotated[Literal["soft", "straight_through", "none"], Before("soft")] = "soft"
+    sampled: Annotated[Number, Field(ge=0, le=1), Before(1.0)] = 1.0
+    start: Annotated[Literal["uniform", "own"], Before("uniform")] = "uniform"
     evaluation: Literal["hard", "expected"] = "hard"
     sigma: Annotated[Number, Field(gt=0, lt=1)] = 0.01
     learning_rate_multiplier: PositiveFloat = 1.0
@@ -152,6 +169,12 @@ class PixelAdaptiveConv2d(PixelwiseConv2d):
             weight = nn.init.normal_(layer.weight.new_empty(*shape, 1, 1), std=std)
             self.register_parameter(key, nn.Parameter(weight))
         self.own = (*BUFFERS, *shapes)
+        if method.start == "own" and len(method.rates) > 1:
+            bias = layer.weight.new_zeros(len(method.rates))
+            # All other options share what is left.
+            bias[method.rates.index(dilation)] = math.log(OWN_SHARE / (1 - OWN_SHARE) * (len(method.rates) - 1))
+            self.option_bias = nn.Parameter(bias)
+            self.own = (*self.own, "option_bias")
 
     @property
     def dilation_map(self) -> Tensor | None:
@@ -188,12 +211,25 @@ class PixelAdaptiveConv2d(PixelwiseConv2d):
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """``(N, D, H, W)``: a sample in training; in evaluation the likeliest option, or every option's probability."""
-        if self.training:
-            # Half precision rounds the noise to zero now and then, and its logarithm is then no number.
-            return functional.gumbel_softmax(logits.to(working_dtype(logits.dtype)), self.temperature, dim=1)
+        if self.training and self.record.progress < self.method.sampled:
+            return self._sample(logits)
         if self.method.evaluation == "expected":
             return torch.softmax(logits, 1)
-        return torch.zeros_like(logits).scatter_(1, logits.max(1, keepdim=True).indices, 1.0)
+        choice = torch.zeros_like(logits).scatter_(1, logits.max(1, keepdim=True).indices, 1.0)
+        if not self.training:
+            return choice
+        soft = torch.softmax(logits / self.temperature, 1)
+        # Straight through: the choice's value, and the gradient of what it was chosen from.
+        return choice + soft - soft.detach()
+
+    def _sample(self, logits: Tensor) -> Tensor:
+        """What training takes, as ``sampling`` says."""
+        if self.method.sampling == "none":
+            return torch.softmax(logits / self.temperature, 1)
+        # Half precision rounds the noise to zero now and then, and its logarithm is then no number.
+        precise = logits.to(working_dtype(logits.dtype))
+        hard = self.method.sampling == "straight_through"
+        return functional.gumbel_softmax(precise, self.temperature, hard=hard, dim=1)
 
     def _describe(self, logits: Tensor) -> None:
         """Keep the map, mean and variance of the expected dilation, and the share of pixels that choose each option."""

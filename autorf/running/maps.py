@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from autorf.methods import LearnedDilation
 from autorf.methods.modules import AdaptiveConv2d
 from autorf.surgery import adaptations
 from autorf.surgery.dry_run import input_channels, random_like_parameters, run
@@ -70,6 +71,41 @@ def dead_options(adapted: nn.Module, sizes: Sizes) -> str | None:
     return None
 
 
+def several_layers(adapted: nn.Module, sizes: Sizes) -> str | None:
+    """What is wrong with how several layers of one learned dilation share it, or None.
+
+    One dilation on maps of different strides is another field in each; dilations of their own together may reach beyond
+    the map, whatever each of them does alone.
+    """
+    for adaptation in adaptations(adapted):
+        method, names = adaptation.method, [name for name in adaptation.names if name in sizes]
+        if not isinstance(method, LearnedDilation) or len(names) < 2:
+            continue
+        first, other = names[0], next((name for name in names if sizes[name] != sizes[names[0]]), None)
+        if method.one_dilation and other is not None:
+            return (
+                f"shared: {str(method.shared).lower()}: layers {first!r} and {other!r} read maps of "
+                f"{_side(sizes[first])} and {_side(sizes[other])}: one dilation is another field in each; target "
+                "layers of one stride"
+            )
+        largest = max(method.rates)
+        layers = [adapted.get_submodule(name) for name in names]
+        kernels = [max(layer.kernel_size) for layer in layers if isinstance(layer, AdaptiveConv2d)]
+        # Of layers behind each other: each adds its dilation once for every tap but one.
+        field = 1 + sum(largest * (kernel - 1) for kernel in kernels)
+        least = min(min(sizes[name]) for name in names)
+        if not method.one_dilation and field > least:
+            return (
+                f"rates up to {largest} in each of {len(names)} layers: together they see up to {field:g} px of a map "
+                f"of {least}; leave large ones out, or set shared: same_option, which is one dilation for all"
+            )
+    return None
+
+
+def _side(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
 def _options(adapted: nn.Module) -> Iterator[tuple[str, tuple[float, ...]]]:
     for adaptation in adaptations(adapted):
         for name in adaptation.names:
@@ -81,4 +117,4 @@ def _least_side(size: tuple[int, int], kernel: tuple[int, int]) -> float:
 
 
 def _exceeds(size: tuple[int, int]) -> str:
-    return f"exceeds what its {size[0]}x{size[1]} map can use: all taps but one read padding"
+    return f"exceeds what its {_side(size)} map can use: all taps but one read padding"

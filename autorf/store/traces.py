@@ -6,7 +6,7 @@ from typing import Any
 
 from autorf.store.record import Record
 
-KEPT_APART = ("step", "steps_per_epoch", "rates", "window", "profiles", "losses")
+KEPT_APART = ("step", "steps_per_epoch", "rates", "window", "profiles", "losses", "alike")
 """What a trace holds beside learned values."""
 
 
@@ -14,6 +14,15 @@ def parts(values: Mapping[str, Any], name: str) -> list[str]:
     """Under which names ``values`` lists what several branches or layers learned: ``f.1``, ``f.2``; none for one."""
     numbered = (f"{name}.{index}" for index in range(1, len(values) + 1))
     return [part for part in numbered if part in values]
+
+
+def alike_of(record: Record) -> list[list[float]]:
+    """For every search of a trial the options that it could not tell from the one of the lowest loss, increasing.
+
+    As its newest trace has them; none where it searches nothing, or was trained before that was kept.
+    """
+    newest = (epoch.trace["alike"] for epoch in reversed(record.history) if "alike" in epoch.trace)
+    return [list(options) for options in next(newest, [])]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,14 @@ from autorf.surgery.adaptation import adapt, adaptations
 from autorf.surgery.description import Change, Description, describe
 from autorf.surgery.freezing import Frozen, freeze
 from autorf.surgery.frozen_state import plain_state_dict
-from autorf.surgery.learning import advance, learned_values, parameter_groups, search_again, search_states
+from autorf.surgery.learning import (
+    advance,
+    alike_options,
+    learned_values,
+    parameter_groups,
+    search_again,
+    search_states,
+)
 from autorf.surgery.record import Adaptation
 from autorf.surgery.storage import load, save
 from autorf.surgery.verification import verify
@@ -17,6 +24,7 @@ __all__ = [
     "adapt",
     "adaptations",
     "advance",
+    "alike_options",
     "describe",
     "freeze",
     "learned_values",

@@ -191,5 +191,17 @@ def search_states(model: nn.Module) -> list[SearchState]:
     ]
 
 
+def alike_options(model: nn.Module) -> list[tuple[float, ...]]:
+    """For every search, going on or over, the options that it cannot tell from the one of the lowest loss.
+
+    In the order of the model's modules, layers that share one search once; empty for a search that knows nothing yet.
+    """
+    return [
+        module.alike()
+        for module in adaptive_modules(model).values()
+        if _first_of_group(module) and module.search_progress() is not None
+    ]
+
+
 def _first_of_group(module: AdaptiveModule) -> bool:
     return getattr(module, "group", (module,))[0] is module

@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn
 
 from autorf.methods.modules import SearchState
-from autorf.surgery import learned_values, search_states
+from autorf.surgery import alike_options, learned_values, search_states
 
 POINTS = 20
 """How many steps of an epoch are kept at most."""
@@ -17,7 +17,8 @@ class Trace:
 
     :meth:`taken` gives what was noted since it was last asked, as plain lists: ``step``, every learned value under its
     name and, while a search runs, ``rates``, ``window`` (a list of weights a step) and ``profiles`` (the last step's
-    losses, a list a search). Of several layers that search among the same options, ``window`` is the mean.
+    losses, a list a search). Of several layers that search among the same options, ``window`` is the mean. ``alike``
+    lists, for every search, the options that it cannot tell apart at the last step, or could not when it ended.
     ``steps_per_epoch`` is the length of an epoch.
     """
 
@@ -51,6 +52,9 @@ class Trace:
             self._noted["rates"] = list(rates)
             self._noted.setdefault("window", []).append([round(weight, 4) for weight in weights])
             self._noted["profiles"] = [_profile(state) for state in alike]
+        # Noted after the search too: what it ended with is known only then.
+        if any(untold := alike_options(model)):
+            self._noted["alike"] = [list(options) for options in untold]
 
     def taken(self) -> dict[str, Any]:
         """What was noted since the last call; empty where nothing is learned."""

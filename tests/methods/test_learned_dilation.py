@@ -8,7 +8,7 @@ from torch import nn
 
 from autorf.errors import InputError
 from autorf.methods import LearnedDilation
-from autorf.methods.learned_dilation import LearnedDilationConv2d
+from autorf.methods.dilation_search import LearnedDilationConv2d
 from autorf.ops.reference import blended_dilated_conv2d_reference
 from autorf.specification import parse
 from autorf.surgery import adapt, advance, parameter_groups
@@ -177,8 +177,9 @@ def test_shared_layers_have_one_dilation_and_sum_what_they_hear() -> None:
     adapt(model, LearnedDilation(targets=("0", "1"), shared=True, start=3))
     first, second = layer_of(model, "0"), layer_of(model, "1")
     advance(model, 0, 100)
-    first.record = replace(first.record, profile=(*[1.0] * 8, *[-1.0] * 8))
-    second.record = replace(second.record, profile=(*[1.0] * 8, -0.5, 3.0, *[0.0] * 6))
+    heard = [1.0] * 8
+    first.record = replace(first.record, profile=(*heard, *[-1.0] * 8, *heard, *heard))
+    second.record = replace(second.record, profile=(*heard, -0.5, 3.0, *[0.0] * 6, *heard, *heard))
     advance(model, 10, 100)
     assert first.losses() == second.losses()
     assert first.losses()[:3] == pytest.approx([0.0, -0.75, 0.25])

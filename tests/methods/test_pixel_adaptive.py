@@ -374,3 +374,118 @@ def test_stride_2_with_padding_that_follows_the_images_size_is_refused() -> None
     layer = timm.layers.Conv2dSame(4, 4, 3, stride=2)
     with pytest.raises(InputError, match="layer '0' has stride 2 and pads one side more than the other"):
         adapted(model=nn.Sequential(layer))
+
+
+def training_layer(**fields: object) -> PixelAdaptiveConv2d:
+    """In training, with choices that differ from pixel to pixel."""
+    model = under_way(**fields).train()
+    torch.manual_seed(0)
+    return layer_of(model)
+
+
+def test_straight_through_samples_are_single_options_with_the_samples_gradient() -> None:
+    layer, soft = training_layer(sampling="straight_through"), training_layer()
+    logits = layer.logits(IMAGE, None).detach()
+    gradients = []
+    for each in (layer, soft):
+        torch.manual_seed(1)
+        own = logits.clone().requires_grad_()
+        sample = each.probabilities(own)
+        gradients.append(torch.autograd.grad((sample * torch.arange(3.0).view(1, 3, 1, 1)).sum(), own)[0])
+        if each is layer:
+            close(sample.max(1).values, torch.ones_like(sample[:, 0]))
+            close(sample.sum(1), torch.ones_like(sample[:, 0]))
+    close(gradients[0], gradients[1])
+    assert gradients[0].abs().max() > 0
+
+
+@pytest.mark.parametrize("sampling", ["none", "straight_through", "soft"])
+def test_a_temperature_near_zero_is_the_dense_reference_of_one_option_a_pixel(sampling: str) -> None:
+    layer = training_layer(sampling=sampling, temperature=(1e-3, 1e-3))
+    torch.manual_seed(1)
+    output = layer(IMAGE)
+    torch.manual_seed(1)
+    logits = layer.logits(IMAGE, None)
+    if sampling != "none":
+        logits = logits - torch.empty_like(logits).exponential_().log()
+    choice = functional.one_hot(logits.argmax(1), 3).movedim(3, 1).double()
+    expected = pixel_adaptive_conv2d_reference(IMAGE, layer.weight, layer.bias, choice, (1, 2, 4))
+    # A pixel whose two best options differ by less than the temperature is a mixture still.
+    top = logits.topk(2, 1).values
+    sure = (top[:, 0] - top[:, 1] > 0.05).unsqueeze(1).expand_as(output)
+    assert sure.double().mean() > 0.5
+    torch.testing.assert_close(output[sure], expected[sure], rtol=0, atol=1e-6)
+
+
+def test_without_noise_training_at_temperature_one_is_the_expected_evaluation() -> None:
+    layer = training_layer(sampling="none", temperature=(1.0, 1.0), evaluation="expected")
+    trained = layer(IMAGE)
+    close(trained, layer.eval()(IMAGE))
+
+
+@pytest.mark.parametrize("evaluation", ["hard", "expected"])
+def test_behind_the_sampled_share_training_takes_what_evaluation_takes(evaluation: str) -> None:
+    model = under_way(sampled=0.5, evaluation=evaluation).train()
+    evaluated = model.eval()(IMAGE)
+    model.train()
+    assert not torch.allclose(model(IMAGE), evaluated)
+    advance(model, 5, 10)
+    output = model(IMAGE)
+    close(output, evaluated)
+    output.square().sum().backward()
+    gradient = layer_of(model).get_parameter("option_weight").grad
+    assert gradient is not None
+    assert gradient.abs().max() > 0
+
+
+@pytest.mark.parametrize("sampling", ["none", "soft"])
+@pytest.mark.parametrize("start", ["own", "uniform"])
+def test_gradients_are_those_of_the_dense_reference(sampling: str, start: str) -> None:
+    layer = training_layer(sampling=sampling, start=start)
+    results = []
+    for dense in (False, True):
+        torch.manual_seed(2)
+        image = IMAGE.clone().requires_grad_()
+        if dense:
+            shares = layer.probabilities(layer.logits(image, None))
+            output = pixel_adaptive_conv2d_reference(image, layer.weight, layer.bias, shares, (1, 2, 4))
+        else:
+            output = layer(image)
+        inputs = [image, *layer.parameters()]
+        results.append([output, *torch.autograd.grad(output.square().sum(), inputs)])
+    for fast, slow in zip(*results, strict=True):
+        close(fast, slow)
+
+
+@pytest.mark.parametrize(("activation", "share"), [("leaky_relu", 0.9), ("relu", 0.9), ("tanh", 0.57)])
+def test_it_can_start_at_the_layers_own_dilation(activation: str, share: float) -> None:
+    model = adapted(start="own", activation=activation, sigma=1e-6)
+    layer = layer_of(model)
+    torch.testing.assert_close(layer.logits(IMAGE, None).softmax(1)[:, 1].mean().item(), share, rtol=0, atol=0.01)
+    advance(model, 0, 10)
+    model.eval()(IMAGE)
+    assert learned_values(model)["dilation"] == 2  # the layer's own, at every pixel
+    groups = parameter_groups(model, lr=1e-3, weight_decay=0.1)
+    assert any(layer.get_parameter("option_bias") is p for p in groups[-1]["params"])
+    assert groups[-1]["weight_decay"] == 0
+    other = adapted(start="own", activation=activation)
+    other.load_state_dict(model.state_dict())
+    close(other.eval()(IMAGE), model(IMAGE))
+
+
+def test_the_papers_setting_has_no_bias_and_is_the_default() -> None:
+    assert PixelAdaptive() == PixelAdaptive(sampling="soft", sampled=1.0, start="uniform", evaluation="hard")
+    assert "0.option_bias" not in adapted().state_dict()
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"sampling": "hard"}, "'soft', 'straight_through' or 'none'"),
+        ({"sampled": 1.5}, "sampled"),
+        ({"start": 2}, "start"),
+    ],
+)
+def test_a_wrong_way_to_sample_is_named(fields: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        parse(PixelAdaptive, fields, "space.yaml")

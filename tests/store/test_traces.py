@@ -1,4 +1,4 @@
-from autorf.store.traces import stepped
+from autorf.store.traces import alike_of, stepped
 from tests.reporting.conftest import make_record
 from tests.reports import with_trace
 
@@ -27,6 +27,14 @@ def test_the_one_profile_of_an_earlier_version_is_read() -> None:
     found = stepped(with_trace(record, {**trace, "losses": [0.0, -0.1, None]}))
     assert found.profiles == [[0.0, -0.1, None]]
     assert found.values == {"dilation": [4.0, 2.0]}
+
+
+def test_what_a_search_could_not_tell_apart_is_what_its_newest_epoch_says() -> None:
+    record = make_record(1, LEARNED)
+    traced = with_trace(record, {**FIRST, "alike": [[1, 2, 4]]}, {**SECOND, "alike": [[2, 4]]})
+    assert alike_of(traced) == [[2, 4]]
+    assert alike_of(with_trace(record, FIRST, SECOND)) == []
+    assert "alike" not in stepped(traced).values
 
 
 def test_trials_of_earlier_versions_have_none() -> None:

@@ -1,6 +1,7 @@
 """States as they were written before what a module remembers became one tensor of whole numbers."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from torch import nn
 
 from autorf.methods import Inflation, LearnedDilation, PixelAdaptive, ScaleAdaptive
 from autorf.methods.base import Method
-from autorf.methods.bookkeeping import Phase
+from autorf.methods.bookkeeping import Phase, encoded
 from autorf.surgery import adapt, advance, learned_values, parameter_groups
 from autorf.surgery.learning import in_present_format
 
@@ -51,7 +52,8 @@ def test_a_learned_dilation_goes_on_in_its_phase(
     record = model[0].record
     assert record.phase is phase
     assert learned_values(model) == {"dilation": pytest.approx(dilation)}
-    assert torch.equal(model[0].profile, PROFILE)
+    assert torch.equal(model[0].profile[:2], PROFILE)
+    assert not model[0].profile[2:].any()
     assert record.progress == numbers[3]
 
 
@@ -83,6 +85,40 @@ def test_maps_keep_their_statistics_and_whether_training_had_begun(method: Metho
     assert model[0].idle == (progress < 0)
     assert model[0].record.progress == max(progress, 0.0)
     assert torch.equal(model[0].map_state, statistics)
+
+
+def with_two_rows(model: nn.Sequential) -> dict[str, torch.Tensor]:
+    """The model's state as it was before a profile kept the squares of what was measured."""
+    module, state = model[0], model.state_dict()
+    record = module.record
+    narrow = replace(record, profile=record.profile[: len(record.profile) // 2])
+    return {**state, "0.bookkeeping": torch.tensor(encoded(narrow, module.method.rates))}
+
+
+def test_a_search_whose_profile_kept_no_squares_goes_on() -> None:
+    source, model = adapted(DILATION), adapted(DILATION)
+    for step in range(6):
+        advance(source, step, 50)
+        source(torch.rand(4, 3, 12, 12)).square().mean().backward()
+    state = with_two_rows(source)
+    assert len(state["0.bookkeeping"]) < len(source.state_dict()["0.bookkeeping"])
+    model.load_state_dict(state, strict=True)
+    assert torch.equal(model[0].profile[:2], source[0].profile[:2])
+    assert model[0].record.centre == source[0].record.centre
+    assert model[0].record.whole
+    advance(model, 6, 50)
+    assert model[0].losses() == pytest.approx(source[0].losses(), nan_ok=True)
+    assert len(model[0].alike()) == 1
+
+
+def test_an_average_of_such_states_stays_one() -> None:
+    source, model = adapted(DILATION), adapted(DILATION)
+    advance(source, 5, 50)
+    state = with_two_rows(source)
+    state["0.bookkeeping"][-1] += 1
+    model.load_state_dict(state, strict=True)
+    assert not model[0].record.whole
+    assert model[0].record.phase is Phase.SEARCHING
 
 
 @pytest.mark.parametrize("method", [DILATION, Inflation(start="0", end="0"), ScaleAdaptive(targets=("0",))])

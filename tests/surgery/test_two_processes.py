@@ -11,7 +11,7 @@ import torch
 from . import two_processes
 from .two_processes import BATCH, METHODS, STEPS
 
-SEARCHING = ("learned", "shared", "searched")
+SEARCHING = ("learned", "shared", "together", "searched")
 
 
 @pytest.fixture(scope="module")

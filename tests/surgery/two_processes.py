@@ -17,7 +17,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
 from autorf.errors import InputError
-from autorf.methods import Inflation, LearnedDilation, PixelAdaptive, ScaleAdaptive, processes
+from autorf.methods import Inflation, LearnedDilation, PixelAdaptive, ScaleAdaptive, loss_profile, processes
 from autorf.methods.base import Method
 from autorf.methods.recorded import Recorded
 from autorf.surgery import adapt, advance, freeze, learned_values, load, parameter_groups, save, verify
@@ -26,6 +26,7 @@ STEPS, BATCH = 12, 3
 METHODS: dict[str, Method] = {
     "learned": LearnedDilation(targets=("2",), search=0.5, memory=1e6),
     "shared": LearnedDilation(targets=("0", "2"), shared=True, search=0.5),
+    "together": LearnedDilation(targets=("0", "2"), shared="then_neighbours", explore=0.5, search=0.5),
     "inflation": Inflation(start="2", end="2", per_axis=True),
     "held": Inflation(start="2", end="2", hold=0.5),
     "searched": Inflation(start="2", end="2", search=0.5),
@@ -56,7 +57,7 @@ def trained(method: Method, rank: int) -> dict[str, Any]:
         optimizer.step()
     advance(model, STEPS, STEPS)
     records = [module.record for module in model.modules() if isinstance(module, Recorded)]
-    n_pairs = len(records[0].profile) // 2
+    n_pairs = len(records[0].profile) // loss_profile.ROWS
     state = {name: value for name, value in model.state_dict().items() if "map_state" not in name}
     steps = {name: optimizer.state[p]["step"].item() for name, p in model.named_parameters() if p in optimizer.state}
     return {

@@ -1,0 +1,313 @@
+"""The page of ``real_networks.py``: tables of what is complete, and what is missing."""
+
+import platform
+import statistics
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from autorf.comparison import results_of
+from autorf.comparison.rows import Row, rows_of
+from autorf.files import write_atomically
+from autorf.methods import is_manual
+from autorf.statistics import half_width
+from autorf.store.store import open_store
+from autorf.study.spec import parse_study
+from autorf.study.trial import grid
+
+PAGE = Path(__file__).parent / "results" / "real_networks.md"
+PAIRS = {
+    "unet_camvid": "U-Net, CamVid",
+    "unet_fasseg": "U-Net, FASSEG",
+    "deeplab_camvid": "DeepLabV3+, CamVid",
+}
+NEAR = 0.01
+"""How far below the grid's best mean that of a fixed dilation may lie."""
+
+Study = Mapping[str, Any]
+Groups = dict[str, list[Row]]
+
+
+def write(root: Path, parts: Sequence[tuple[str, Study]]) -> None:
+    """Write the page of what is complete under ``root``; ``parts`` are studies by their part's name."""
+    text = "\n".join(page({study["name"]: complete(root, study["name"]) for _, study in parts}, parts))
+    print(text)
+    write_atomically(PAGE, text + "\n")
+
+
+def complete(root: Path, name: str) -> list[Row]:
+    """The complete trials of a study; none where it has not begun."""
+    if not (root / name).exists():
+        return []
+    return [row for row in rows_of(results_of(open_store(root, name))) if row.counts]
+
+
+def page(rows: Mapping[str, list[Row]], parts: Sequence[tuple[str, Study]]) -> list[str]:
+    """The page's lines."""
+    main, grid_means = rows["unet_camvid"], {name: means_of_grid(rows[name]) for name in PAIRS}
+    lines = [
+        "# Real networks",
+        "",
+        f"{datetime.now(UTC).date()}, {platform.machine()}, torch {torch.__version__}, one thread a training, random",
+        "weights, validation mIoU; `python benchmarks/real_networks.py --camvid DIR --fasseg DIR --root DIR`, then",
+        "`--page`. The targets are the three stride-1 layers of `encoder.layer2`; learned dilation chooses among the",
+        "grid's dilations, from the network's own, 1. 360 steps of 8 pictures where nothing else is said.",
+        "",
+        *missing(rows, parts),
+    ]
+    for name, title in PAIRS.items():
+        if rows[name]:
+            lines += [f"## {title}: one dilation for all three layers", "", *grid_table(rows[name]), ""]
+        chosen = [row for row in rows[name] if not is_manual(row.method) and not is_design(row)]
+        if chosen:
+            lines += [f"## {title}: learned", "", *learned_table(chosen, grid_means[name]), ""]
+    if judged := verdicts(rows, grid_means):
+        lines += ["## What must hold", "", *judged, ""]
+    sections: list[tuple[str, list[Row]]] = [
+        ("How several layers share a search", [row for row in main if row.method == "learned_dilation"]),
+        ("Pixel-adaptive convolution", [row for row in main if row.method == "pixel_adaptive"]),
+    ]
+    for title, members in sections:
+        if any(is_design(row) for row in members):
+            lines += [f"## {title}: U-Net, CamVid", "", *learned_table(members, grid_means["unet_camvid"]), ""]
+    preferred = preference_table([(rows[name], grid_means[name]) for name in PAIRS])
+    if preferred:
+        lines += [
+            "## What `prefer` would fix of the options that shared searches could not tell apart",
+            "",
+            *preferred,
+            "",
+        ]
+    priced = {name: members for name, members in rows.items() if name.removeprefix("unet_camvid_").isdigit()}
+    if any(priced.values()):
+        lines += ["## The price of the search: U-Net, CamVid", "", *price_table(priced), ""]
+    if rows["unet_camvid_alone"]:
+        alone = rows["unet_camvid_alone"]
+        lines += ["## One layer alone: U-Net, CamVid", "", *grid_table(alone), ""]
+        lines += [*learned_table([row for row in alone if not is_manual(row.method)], means_of_grid(alone)), ""]
+    if rows["unet_camvid_assigned"]:
+        lines += ["## Random assignments: U-Net, CamVid", "", *assigned_table(rows["unet_camvid_assigned"], main), ""]
+    return lines
+
+
+def missing(rows: Mapping[str, list[Row]], parts: Sequence[tuple[str, Study]]) -> list[str]:
+    """How many trainings of each part are complete."""
+    lines = ["| part | study | trainings complete |", "|---|---|---|"]
+    whole = True
+    for part, study in parts:
+        asked = {trial.key for trial in grid(parse_study(study, study["name"]), study["name"])}
+        done = sum(row.key in asked for row in rows[study["name"]])
+        whole &= done == len(asked)
+        lines.append(f"| {part} | {study['name']} | {done} of {len(asked)} |")
+    return [] if whole else ["**Not all of it is complete**; what is missing is missing below.", "", *lines, ""]
+
+
+def is_design(row: Row) -> bool:
+    """Whether a trial is of the parts on designs: learned otherwise than the methods' own row."""
+    fields = set(row.params) - {"targets", "rates", "start"}
+    if row.method == "learned_dilation":
+        return fields != {"shared"} or row.params["shared"] is not True
+    return row.method == "pixel_adaptive" and bool(fields)
+
+
+def grouped(rows: Sequence[Row]) -> Groups:
+    """By configuration, each over its seeds."""
+    groups: Groups = {}
+    for row in sorted(rows, key=lambda row: row.seed):
+        groups.setdefault(row.configuration, []).append(row)
+    return groups
+
+
+def scores(rows: Sequence[Row]) -> list[float]:
+    return [row.miou for row in rows if row.miou is not None]
+
+
+def means_of_grid(rows: Sequence[Row]) -> dict[float, float]:
+    """The mean mIoU of every dilation that was set for all targets."""
+    by_rate: dict[float, list[float]] = {}
+    for row in rows:
+        if row.method == "dilation" and row.params.get("rate") is not None and row.miou is not None:
+            by_rate.setdefault(float(row.params["rate"]), []).append(row.miou)
+    return {rate: statistics.mean(values) for rate, values in sorted(by_rate.items())}
+
+
+def grid_table(rows: Sequence[Row]) -> list[str]:
+    lines = ["| dilation | mIoU by seed | mean (sd) | CPU-seconds |", "|---|---|---|---|"]
+    groups = grouped([row for row in rows if row.method == "dilation"])
+    for members in sorted(groups.values(), key=lambda members: members[0].params.get("rate") or 0):
+        values = scores(members)
+        lines.append(
+            f"| {members[0].params.get('rate')} | {listed(values)} | {mean_and_sd(values)} | {seconds(members):.0f} |"
+        )
+    return lines
+
+
+def learned_table(rows: Sequence[Row], means: Mapping[float, float]) -> list[str]:
+    """What each learned configuration came to, beside the grid's best mean."""
+    best = max(means.values(), default=None)
+    lines = [
+        "| method | setting | mIoU by seed | mean (sd) | less the grid's best | fixed | could not tell apart | CPU-s |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for members in grouped(rows).values():
+        values = scores(members)
+        beyond = "" if best is None else f"{statistics.mean(values) - best:+.3f}"
+        untold = "; ".join(alike_in_words(row) for row in members) if any(row.alike for row in members) else ""
+        lines.append(
+            f"| {members[0].method} | {setting(members[0])} | {listed(values)} | {mean_and_sd(values)} | {beyond} | "
+            f"{'; '.join(map(fixed_in_words, members))} | {untold} | {seconds(members):.0f} |"
+        )
+    return lines
+
+
+def setting(row: Row) -> str:
+    """What distinguishes a configuration, without what all of them have."""
+    left_out = ("targets", "rates", "start", "end") if row.method != "pixel_adaptive" else ("targets", "rates")
+    return ", ".join(f"{name} {value}" for name, value in row.params.items() if name not in left_out) or "default"
+
+
+def fixed(row: Row) -> list[float]:
+    """The dilation of every layer, or the one that all share."""
+    return row.each.get("dilation") or ([] if row.dilation is None else [row.dilation])
+
+
+def fixed_in_words(row: Row) -> str:
+    if row.f is not None:
+        return f"f {row.f:.2f}"
+    return "-".join(f"{dilation:.3g}" for dilation in fixed(row))
+
+
+def alike_in_words(row: Row) -> str:
+    return " / ".join(f"{options[0]:g}-{options[-1]:g}" if options else "?" for options in row.alike)
+
+
+def verdicts(rows: Mapping[str, list[Row]], grid_means: Mapping[str, Mapping[float, float]]) -> list[str]:
+    """What the shared search fixed against the grid, and what it cost against a training of that dilation."""
+    near, regrets, costs = 0, [], []
+    for name, means in grid_means.items():
+        for row in rows[name]:
+            found = fixed(row)
+            if row.method != "learned_dilation" or is_design(row) or len(found) != 1 or found[0] not in means:
+                continue
+            regrets.append(max(means.values()) - means[found[0]])
+            near += regrets[-1] <= NEAR
+            partner = same(rows[name], "dilation", row.seed, rate=found[0])
+            if partner is not None and row.miou is not None and partner.miou is not None:
+                costs.append(partner.miou - row.miou)
+    lines = []
+    if regrets:
+        lines.append(
+            f"* Shared, the dilation fixed has a grid mean within {NEAR} of the best in {near} of {len(regrets)} runs "
+            f"(worst {max(regrets):.3f}); asked are 8 of 9."
+        )
+    if costs:
+        half = half_width(costs)
+        interval = "" if half is None else f", 95 % interval {mean(costs) - half:+.3f} to {mean(costs) + half:+.3f}"
+        lines.append(
+            f"* At equal steps it costs {mean(costs):+.3f} mIoU against a training of the found dilation with the same "
+            f"seed{interval} over {len(costs)} pairs; asked is at most .004."
+        )
+    for method in ("scale_adaptive", "pixel_adaptive"):
+        losses = [
+            max(grid_means[name].values()) - mean(scores(members))
+            for name in PAIRS
+            if grid_means[name]
+            and (members := [row for row in rows[name] if row.method == method and not is_design(row)])
+        ]
+        if losses:
+            each = ", ".join(f"{loss:+.3f}" for loss in losses)
+            lines.append(f"* `{method}` lies {each} below the grid's best mean; asked is at most .005.")
+    return lines
+
+
+def preference_table(pairs: Sequence[tuple[Sequence[Row], Mapping[float, float]]]) -> list[str]:
+    """By preference, what the dilation that it takes loses against the grid's best mean; nothing without a search."""
+    regrets: dict[str, list[float]] = {"smallest": [], "lowest_loss": [], "largest": []}
+    for rows, means in pairs:
+        for row in rows:
+            searched = row.method == "learned_dilation" and len(row.alike) == 1 and len(fixed(row)) == 1
+            if not (searched and row.alike[0]):
+                continue
+            chosen = (row.alike[0][0], fixed(row)[0], row.alike[0][-1])
+            for preferred, rate in zip(regrets, chosen, strict=True):
+                if rate in means:
+                    regrets[preferred].append(max(means.values()) - means[rate])
+    if not regrets["lowest_loss"]:
+        return []
+    lines = ["| prefer | searches | mean loss of mIoU | largest |", "|---|---|---|---|"]
+    lines += [
+        f"| {preferred} | {len(lost)} | {mean(lost):.3f} | {max(lost):.3f} |"
+        for preferred, lost in regrets.items()
+        if lost
+    ]
+    return lines
+
+
+def price_table(studies: Mapping[str, list[Row]]) -> list[str]:
+    """At each length what a search comes to, beside a training of the found dilation under the same seed."""
+    lines = ["| steps | search | mIoU by seed | fixed | less a training of it, mean (pairs) |", "|---|---|---|---|---|"]
+    for name, rows in studies.items():
+        for members in grouped([row for row in rows if row.method == "learned_dilation"]).values():
+            pairs = [(row, same(rows, "dilation", row.seed, rate=(fixed(row) or [0])[0])) for row in members]
+            losses = [row.miou - other.miou for row, other in pairs if other and row.miou and other.miou]
+            lost = f"{mean(losses):+.3f} ({len(losses)})" if losses else "none was trained"
+            lines.append(
+                f"| {name.rsplit('_', 1)[1]} | {setting(members[0])} | {listed(scores(members))} | "
+                f"{'; '.join(map(fixed_in_words, members))} | {lost} |"
+            )
+    return lines
+
+
+def assigned_table(assigned: Sequence[Row], main: Sequence[Row]) -> list[str]:
+    """Random assignments, best first, beside what each its own learned and the best shared dilation."""
+    seeds = {row.seed for row in assigned}
+    compared = [row for row in main if row.seed in seeds and (row.method == "dilation" or learns_each(row))]
+    named = [(title_of(members[0]), members) for members in grouped([*compared, *assigned]).values()]
+    lines = ["| dilations | mIoU by seed | mean |", "|---|---|---|"]
+    for title, members in sorted(named, key=lambda pair: -mean(scores(pair[1]))):
+        lines.append(f"| {title} | {listed(scores(members))} | {mean(scores(members)):.3f} |")
+    return lines
+
+
+def learns_each(row: Row) -> bool:
+    """Whether each layer searched its own dilation, all at once."""
+    return row.method == "learned_dilation" and not row.params.get("shared")
+
+
+def title_of(row: Row) -> str:
+    """What set the dilations of a network's layers."""
+    if row.method == "learned_dilation":
+        return f"learned, each its own ({setting(row)})"
+    if row.params.get("rate") is not None:
+        return f"shared {row.params['rate']}"
+    # The first assignment is the study's own network, which its trial leaves out.
+    return "random " + "-".join(map(str, row.params.get("model.args.rates", ["the first"])))
+
+
+def same(rows: Sequence[Row], method: str, seed: int, **params: Any) -> Row | None:
+    """The trial of a configuration under a seed."""
+    for row in rows:
+        fits = all(row.params.get(name) == value for name, value in params.items())
+        if row.method == method and row.seed == seed and fits:
+            return row
+    return None
+
+
+def mean(values: Sequence[float]) -> float:
+    return statistics.mean(values)
+
+
+def listed(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:.3f}" for value in values)
+
+
+def mean_and_sd(values: Sequence[float]) -> str:
+    return f"{mean(values):.3f}" + (f" ({statistics.stdev(values):.3f})" if len(values) > 1 else "")
+
+
+def seconds(rows: Sequence[Row]) -> float:
+    """The median of what a training has cost."""
+    return statistics.median([row.own_seconds for row in rows if row.own_seconds is not None] or [0.0])

@@ -1,0 +1,77 @@
+"""The studies of ``benchmarks/real_networks.py``, and its page from trials that never ran."""
+
+from collections import Counter
+
+import pytest
+import real_networks
+import real_networks_page
+from rivals import RIVALS
+
+from autorf.comparison.results import StudyResults
+from autorf.comparison.rows import Row, rows_of
+from autorf.methods import METHODS
+from autorf.study.spec import parse_study
+from autorf.study.trial import grid
+from tests.comparison.builder import SPEC, record
+from tests.reports import with_result, with_trace
+
+ALL = {"targets": real_networks.LAYERS}
+LEARNED = {**ALL, "rates": real_networks.RATES, "start": 1.0}
+PRICED = ("designs", "pad", "price")
+
+
+@pytest.fixture(autouse=True)
+def rivals(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, method in RIVALS.items():
+        monkeypatch.setitem(METHODS, name, method)
+
+
+def test_the_parts_are_studies_of_as_many_trainings_as_are_allowed_each_in_one_part() -> None:
+    n_trainings: Counter[str] = Counter()
+    for name, parts in real_networks.PARTS.items():
+        for part in parts:
+            study = real_networks.study(part, "camvid", "fasseg", 1)
+            n_trainings[name] += len(grid(parse_study(study, part.study), part.study))
+    assert sum(n_trainings[name] for name in PRICED) <= 120
+    assert sum(n for name, n in n_trainings.items() if name not in PRICED) <= 130
+    together = {"unet_camvid": [space for name in ("grid", "methods", "designs", "pad") for space in spaces_of(name)]}
+    spec = real_networks.study(real_networks.Part("unet_camvid", together["unet_camvid"]), "camvid", "fasseg", 1)
+    # A configuration in two search spaces would be refused.
+    assert len(grid(parse_study(spec, "unet"), "unet")) == sum(
+        n_trainings[n] for n in ("grid", "methods", "designs", "pad")
+    )
+
+
+def spaces_of(part: str) -> list[dict[str, object]]:
+    return [space for each in real_networks.PARTS[part] for space in each.spaces]
+
+
+def rows() -> dict[str, list[Row]]:
+    grid_scores = {1: 0.40, 2: 0.41, 4: 0.43, 8: 0.38}
+    records = [record("dilation", score, 0, rate=rate, **ALL) for rate, score in grid_scores.items()]
+    for explore, dilation in ((None, 4.0), (0.25, 2.0)):
+        fields = {**LEARNED, "shared": True, **({} if explore is None else {"explore": explore})}
+        trial = with_result(record("learned_dilation", 0.427, 0, **fields), values={"dilation": dilation})
+        records.append(with_trace(trial, {"step": [0], "alike": [[2.0, 4.0]]}))
+    records.append(record("pixel_adaptive", 0.42, 0, **ALL))
+    names = {part.study for parts in real_networks.PARTS.values() for part in parts}
+    trained = list(rows_of(StudyResults("unet_camvid", tuple(records), tuple(records), SPEC)))
+    return {name: trained if name == "unet_camvid" else [] for name in names}
+
+
+def test_the_page_is_of_what_is_complete_and_says_what_is_missing() -> None:
+    studies = [(n, real_networks.study(p, "camvid", "fasseg", 1)) for n, ps in real_networks.PARTS.items() for p in ps]
+    lines = real_networks_page.page(rows(), studies)
+    text = "\n".join(lines)
+    assert "**Not all of it is complete**" in text
+    assert "| grid | unet_camvid | 4 of 12 |" in lines
+    assert "| 4 | 0.430 | 0.430 | 10 |" in lines
+    assert "in 1 of 1 runs (worst 0.000)" in text
+    assert "it costs +0.003 mIoU against a training of the found dilation" in text
+    assert "`pixel_adaptive` lies +0.010 below the grid's best mean" in text
+    assert "| learned_dilation | shared True, explore 0.25 | 0.427 | 0.427 | -0.003 | 2 | 2-4 | 10 |" in lines
+    # Both searches could not tell 2 from 4, of which one fixed either.
+    assert "| smallest | 2 | 0.020 | 0.020 |" in lines
+    assert "| lowest_loss | 2 | 0.010 | 0.020 |" in lines
+    assert "| largest | 2 | 0.000 | 0.000 |" in lines
+    assert "DeepLabV3+" not in text
