@@ -17,6 +17,7 @@ from autorf.study.settings import Settings
 from autorf.study.spec import StudySpec
 from autorf.study.trial import Trial, spec_of
 from autorf.training.module import SegmentationModule
+from autorf.training.module_choice import module_for
 from autorf.training.spec import TrainingSpec
 
 
@@ -79,7 +80,7 @@ def _estimate(study: StudySpec, trial: Trial, splits: Splits) -> Estimate:
     size = spec.training.batch_size
     memory = PeakMemory()
     model = trial_model(spec, trial, splits.class_names)
-    module = SegmentationModule(model, spec.training.uncounted(), splits).to(device)
+    module = module_for(model, spec.training.uncounted(), splits).to(device)
     image, mask = (part.to(device) for part in splits.train.tensors(list(range(min(size, len(splits.train))))))
     try:
         if not trial.method.trained:

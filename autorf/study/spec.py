@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, PrivateAttr, model_validator
@@ -22,6 +22,7 @@ from autorf.study.objectives import group_of, parse_constraint
 from autorf.study.plain_yaml import MOST_CHARACTERS, parse_yaml
 from autorf.study.published_spec import PublishedSpec
 from autorf.study.search_spec import SearchSpec
+from autorf.study.task_checks import check_task, with_task_defaults
 from autorf.training.spec import TrainingSpec, check_class_weights, steps_per_epoch
 
 
@@ -188,6 +189,8 @@ class StudySpec(Specification):
 
     Attributes:
         name: of the study and its folder.
+        task: ``segmentation``, a class for every pixel, or ``classification``, one for every picture; it says which
+            data sets, networks and metrics the study may have.
         data: the data set.
         model: the network.
         search_space: names of built-in search spaces, paths of YAML files, or spaces written out in place.
@@ -203,6 +206,7 @@ class StudySpec(Specification):
     """
 
     name: SafeName
+    task: Literal["segmentation", "classification"] = "segmentation"
     data: DataSpec
     model: ModelSpec
     search_space: Annotated[tuple[str | dict[str, Any], ...], Field(min_length=1)]
@@ -217,6 +221,11 @@ class StudySpec(Specification):
     _n_train: int | None = PrivateAttr(None)
     _code: OwnCode | None = PrivateAttr(None)
     _cache: Path | None = PrivateAttr(None)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_task_defaults(cls, values: Any) -> Any:
+        return with_task_defaults(values)
 
     @property
     def n_train(self) -> int | None:
@@ -295,6 +304,7 @@ def parse_study(values: Mapping[str, Any], source: str, overrides: tuple[str, ..
 def _check_search(spec: StudySpec, source: str) -> None:
     """Raise ``InputError`` where the search asks for what the training cannot give."""
     training = spec.training
+    check_task(spec, source)
     check_folds(spec, source)
     try:
         check_heat_map(spec)

@@ -8,6 +8,7 @@ import lightning
 import torch
 from torch import Tensor, nn
 
+from autorf.accuracy import Accuracies
 from autorf.data import Splits
 from autorf.errors import InputError
 from autorf.losses.criterion import Criterion, Features
@@ -47,7 +48,7 @@ class SegmentationModule(lightning.LightningModule):
         widths = {name: width_into(model, name) for name in self.layers}
         self.criterion = Criterion(spec.loss, splits.n_classes, self.ignored, weights, widths)
         self._stand_in = _stand_in(splits.n_classes, self.ignored, weights)
-        self.validation_scores: Scores | None = None
+        self.validation_scores: Scores | Accuracies | None = None
         self.validation_confusion: Tensor | None = None
         self.train_loss = math.nan
         self._losses: list[Tensor] = []
