@@ -24,7 +24,7 @@ def torchvision_network(name: str, spec: ModelSpec, classes: int, channels: int)
 
     check_torchvision_name(name)
     check_arguments(spec)
-    if name in _segmenters():
+    if name in segmenters():
         weights = "DEFAULT" if spec.pretrained else None
         model = given(
             lambda: get_model(name, weights=None, weights_backbone=weights, num_classes=classes, **spec.args), spec
@@ -70,16 +70,17 @@ def check_torchvision_name(name: str) -> None:
     from torchvision import models
     from torchvision.models import list_models
 
-    segmenters = _segmenters()
-    names = [*segmenters, *list_models(models)]
+    of_pixels = segmenters()
+    names = [*of_pixels, *list_models(models)]
     if name not in names:
         raise InputError(
             f"model.name: torchvision has no model {name!r} that segments or classifies{near_names(name, names)}; "
-            f"{', '.join(segmenters)} segment"
+            f"{', '.join(of_pixels)} segment"
         )
 
 
-def _segmenters() -> list[str]:
+def segmenters() -> list[str]:
+    """The names of those that segment."""
     from torchvision.models import list_models, segmentation
 
     return list_models(segmentation)

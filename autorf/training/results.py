@@ -86,6 +86,12 @@ class _Report:
         return self.metrics.get("miou", math.nan)
 
     @property
+    def headline(self) -> float:
+        """The first metric of its task, mIoU or top-1 accuracy; nan where nobody measured it."""
+        first = (task.metrics[0] for task in tasks.TASKS.values())
+        return next((self.metrics[metric] for metric in first if metric in self.metrics), math.nan)
+
+    @property
     def rf(self) -> tuple[float, float] | None:
         """``(h, w)`` in input pixels."""
         return None if self.field is None else self.field.rf
@@ -203,6 +209,11 @@ class TrialResult(_Report):
     notes: tuple[str, ...] = ()
     split: str = "val"
     confusion: Confusion = ()
+
+    @property
+    def class_scores(self) -> Mapping[str, float | None]:
+        """What is compared of every class, by its name: IoU, or of a classification accuracy."""
+        return self.iou_per_class or self.accuracy_per_class
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
