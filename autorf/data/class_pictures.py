@@ -152,6 +152,10 @@ class ClassSet(SegmentationSet):
             drawn.augment = PictureChanges(augmentation.of_image, self.image_size, self.normalisation, 0, seed)
         return drawn
 
+    def mask(self, index: int) -> Tensor:
+        """The class of a picture as a mask of one pixel, which no change of the picture moves; no file is read."""
+        return labels_of(self.source, [index])[0].long()
+
     def at_image_size(self) -> Self:
         """The same pictures: a class has no size."""
         return self
@@ -168,6 +172,20 @@ def _cropped(source: Source, crop: tuple[tuple[float, float], tuple[float, float
             return Joined(tuple(_cropped(part, crop) for part in source.sources))
         case _:
             return source
+
+
+def labels_of(source: Source, indices: Sequence[int]) -> Tensor:
+    """The classes of pictures as masks of one pixel, ``(n, 1, 1)``, without reading them where they are files."""
+    match source:
+        case ClassFiles():
+            return source.labels[torch.as_tensor(indices)].view(-1, 1, 1)
+        case Chosen():
+            return labels_of(source.source, [source.chosen[index] for index in indices])
+        case Joined():
+            places = [source.place(index) for index in indices]
+            return torch.cat([labels_of(part, [inner]) for part, inner in places])
+        case _:
+            return source.read(indices)[1]
 
 
 def class_sets(splits: Mapping[str, Sequence[ClassPair]], decoder: PictureDecoder) -> dict[str, ClassSet]:

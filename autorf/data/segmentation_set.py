@@ -300,6 +300,10 @@ class SegmentationSet(Dataset[tuple[Tensor, Tensor]]):
         images, masks = self.tensors([index % len(self)])
         return images[0], masks[0]
 
+    def mask(self, index: int) -> Tensor:
+        """The mask of an item, as :meth:`__getitem__` has it."""
+        return self[index][1]
+
     def tensors(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
         """A batch without a DataLoader: images ``(n, C, H, W)`` float32 and masks ``(n, H, W)`` int64.
 
