@@ -21,7 +21,7 @@ from autorf.deployment.export import export
 from autorf.deployment.predictor import Predictor
 from autorf.deployment.retrain import Options, Outcome, retrain
 from autorf.errors import InputError
-from autorf.reporting import report_data, report_page
+from autorf.reporting import report_page
 from autorf.running.evidence import read_evidence, read_outcomes
 from autorf.store.store import open_store
 from autorf.tracking.values import final_metrics
@@ -107,7 +107,7 @@ def test_a_comparison_shows_accuracies_and_pairs_pictures(classified, capsys):
 
 
 def test_the_report_shows_accuracy_against_field(classified):
-    page = report_page(report_data([open_store(classified[0], "classified")]))
+    page = report_page([results_of(open_store(classified[0], "classified"))])
     assert "acc@1" in page
     assert "mIoU" not in page
     assert "Validation picture" in page
@@ -138,7 +138,7 @@ def test_predict_writes_one_table_and_names_what_it_cannot_read(outcome, picture
     broken.write_bytes(b"no picture")
     options = prediction.Options(root=tmp_path, output=tmp_path / "out", quiet=True)
     assert prediction.predict(str(outcome.folder), [pictures, broken], options) == 1
-    lines = list(csv.DictReader((tmp_path / "out" / classifying.TABLE).open()))
+    lines = list(csv.DictReader((tmp_path / "out" / classifying.TABLE).read_text().splitlines()))
     assert len(lines) == 8
     assert list(lines[0])[:3] == ["file", "class", "probability"]
     assert list(lines[0])[-2:] == ["class_5", "probability_5"]
