@@ -22,8 +22,6 @@ class Task:
         metrics: measured on the validation split, more is better; the first is the objective where a study names none.
         titles: of the metrics, as people call them.
         beside: metrics that tables show beside the one that is compared.
-        class_scores: what a trial's result tells of every class; the first is compared.
-        scored: what has a class, in the plural.
         losses: the built-in losses that have a meaning; None for all.
     """
 
@@ -31,8 +29,6 @@ class Task:
     metrics: tuple[str, ...]
     titles: Mapping[str, str]
     beside: tuple[str, ...]
-    class_scores: tuple[str, ...]
-    scored: str
     losses: tuple[str, ...] | None = None
 
 
@@ -41,8 +37,6 @@ SEGMENTATION = Task(
     metrics=("miou", "f1", "pixel_accuracy"),
     titles={"miou": "mIoU", "f1": "F1", "pixel_accuracy": "pixel accuracy"},
     beside=("f1",),
-    class_scores=("iou_per_class", "f1_per_class"),
-    scored="pixels",
 )
 
 CLASSIFICATION = Task(
@@ -50,8 +44,6 @@ CLASSIFICATION = Task(
     metrics=("accuracy", "top5_accuracy", "class_accuracy"),
     titles={"accuracy": "acc@1", "top5_accuracy": "acc@5", "class_accuracy": "mean class acc"},
     beside=("top5_accuracy", "class_accuracy"),
-    class_scores=("accuracy_per_class",),
-    scored="pictures",
     losses=("cross_entropy", "focal"),
 )
 

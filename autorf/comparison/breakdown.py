@@ -136,7 +136,7 @@ def class_rows(chosen: Chosen, studies: Sequence[StudyResults], rows: Sequence[R
         {name: by_seed(group, score) for name, group in chosen.items()} for score in ("class_scores", "f1_per_class")
     )
     names = next((list(values) for seeds in compared.values() for values in seeds.values() if values), [])
-    of_pictures = any(study.task is CLASSIFICATION for study in studies)
+    of_pictures = any(study.task == CLASSIFICATION for study in studies)
     table = []
     for name in names:
         values, f1s = (_of_name(scores, name) for scores in (compared, f1))

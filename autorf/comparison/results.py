@@ -172,7 +172,7 @@ def scored_at_masks(study: StudyResults) -> bool:
     data = study.part("data")
     drawn_at_image_size = data.get("name") in ("digits", "digit_classes") and data.get("canvas") is None
     # A picture has its class at any size.
-    has_one_scale = _scale(study) == "mask" or study.task is CLASSIFICATION
+    has_one_scale = _scale(study) == "mask" or study.task == CLASSIFICATION
     return has_one_scale and not drawn_at_image_size
 
 

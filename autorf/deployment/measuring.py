@@ -41,7 +41,7 @@ def measured(evidence: Sequence[Evidence], splits: Splits) -> Measured | None:
     """
     if not evidence:
         return None
-    if splits.task is CLASSIFICATION:
+    if splits.task == CLASSIFICATION:
         return _of_pictures(evidence, splits)
     tallies = [of_seed.tallies.numpy() for of_seed in evidence]
     metrics: dict[str, Any] = {name: _with_seeds(tallies, name, splits.left_out) for name in METRICS}

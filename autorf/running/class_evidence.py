@@ -62,4 +62,4 @@ class ClassEvidenceCollector(EvidenceCollector):
 
 def collector_for(splits: Splits) -> EvidenceCollector:
     """What gathers the evidence of the data's task."""
-    return ClassEvidenceCollector(splits) if splits.task is CLASSIFICATION else EvidenceCollector(splits)
+    return ClassEvidenceCollector(splits) if splits.task == CLASSIFICATION else EvidenceCollector(splits)

@@ -97,7 +97,7 @@ def check_scores(output: Any, name: str, n_classes: int, task: Task = SEGMENTATI
         n_classes: of the data.
         task: of the study.
     """
-    form = "(N, C)" if task is CLASSIFICATION else "(N, C, H, W)"
+    form = "(N, C)" if task == CLASSIFICATION else "(N, C, H, W)"
     try:
         shape = tuple(raw_scores(output).shape)
     except (AssertionError, AttributeError, KeyError):
@@ -105,7 +105,7 @@ def check_scores(output: Any, name: str, n_classes: int, task: Task = SEGMENTATI
             f"model.name: {name} returns a {type(output).__name__}; a study's model returns class scores {form}, "
             "alone, first in a tuple, as 'out' or as 'logits'"
         ) from None
-    if task is CLASSIFICATION:
+    if task == CLASSIFICATION:
         _check_class_scores(shape, name, n_classes)
         return
     if len(shape) == 4 and shape[1] >= n_classes:

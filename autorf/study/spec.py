@@ -22,8 +22,8 @@ from autorf.study.objectives import group_of, parse_constraint
 from autorf.study.plain_yaml import MOST_CHARACTERS, parse_yaml
 from autorf.study.published_spec import PublishedSpec
 from autorf.study.search_spec import SearchSpec
-from autorf.study.task_checks import check_task, with_task_defaults
-from autorf.training.spec import TrainingSpec, check_class_weights, steps_per_epoch
+from autorf.study.task_checks import check_classes, check_task, with_task_defaults
+from autorf.training.spec import TrainingSpec, steps_per_epoch
 
 
 def _safe_name(name: str) -> str:
@@ -312,7 +312,7 @@ def _check_search(spec: StudySpec, source: str) -> None:
         raise InputError(f"{source}: {error}") from None
     _check_groups(spec, source)
     _check_published(spec, source)
-    _check_classes(training, spec.data, source)
+    check_classes(training, spec.data, source)
     _check_stop(spec, source)
     _check_patches(spec, source)
     if not training.in_steps:
@@ -426,24 +426,6 @@ def _check_stop(spec: StudySpec, source: str) -> None:
     if spec.search.sampler == "sufficient":
         raise InputError(
             f"{source}: training.stop: sampler sufficient compares fields that are trained equally; leave it out"
-        )
-
-
-def _check_classes(training: TrainingSpec, data: DataSpec, source: str) -> None:
-    """Raise ``InputError`` where weights or a threshold do not fit the classes of the data set."""
-    if training.threshold is None and isinstance(training.class_weights, str):
-        return
-    from autorf.data.loading import class_names
-
-    names = class_names(data)
-    try:
-        check_class_weights(training, names)
-    except InputError as error:
-        raise InputError(f"{source}: {error}") from None
-    if training.threshold is not None and len(names) != 2:
-        raise InputError(
-            f"{source}: training.threshold: one output channel tells two classes apart, {data.name} has {len(names)}; "
-            "leave it out"
         )
 
 

@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from autorf.data import DataSpec
 from autorf.data.class_spec import ClassData
 from autorf.errors import InputError
 from autorf.losses.spec import BUILT_IN
 from autorf.study.objectives import group_of, parse_constraint
 from autorf.tasks import CLASSIFICATION, SEGMENTATION, TASKS, Task, task_of_metric
+from autorf.training.spec import TrainingSpec, check_class_weights
 
 if TYPE_CHECKING:
     from autorf.study.spec import StudySpec
@@ -43,7 +45,7 @@ def check_task(spec: "StudySpec", source: str) -> None:
     _check_data(spec, source)
     for key, metric in _metrics(spec):
         _check_metric(metric, task, f"{source}: {key}")
-    if task is not CLASSIFICATION:
+    if task != CLASSIFICATION:
         return
     for key, reason in _of_pixels(spec):
         raise InputError(f"{source}: {key}: {reason}; leave it out, or set task: segmentation")
@@ -53,6 +55,24 @@ def check_task(spec: "StudySpec", source: str) -> None:
                 f"{source}: training.loss: {term.name} is of regions or of pixels among pixels, and a picture has one "
                 f"class; with task: classification give {' or '.join(task.losses or ())}, or one of your own"
             )
+
+
+def check_classes(training: TrainingSpec, data: DataSpec, source: str) -> None:
+    """Raise ``InputError`` where weights or a threshold do not fit the classes of the data set."""
+    if training.threshold is None and isinstance(training.class_weights, str):
+        return
+    from autorf.data.loading import class_names
+
+    names = class_names(data)
+    try:
+        check_class_weights(training, names)
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from None
+    if training.threshold is not None and len(names) != 2:
+        raise InputError(
+            f"{source}: training.threshold: one output channel tells two classes apart, {data.name} has {len(names)}; "
+            "leave it out"
+        )
 
 
 def _check_data(spec: "StudySpec", source: str) -> None:

@@ -11,5 +11,5 @@ from autorf.training.spec import TrainingSpec
 
 def module_for(model: nn.Module, spec: TrainingSpec, splits: Splits) -> SegmentationModule:
     """What trains and validates ``model`` on the data's task."""
-    kind = ClassificationModule if splits.task is CLASSIFICATION else SegmentationModule
+    kind = ClassificationModule if splits.task == CLASSIFICATION else SegmentationModule
     return kind(model, spec, splits)
