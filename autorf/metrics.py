@@ -66,6 +66,16 @@ class Scores:
     f1_groups: Mapping[str, float | None] = field(default_factory=dict)
 
     @property
+    def by_name(self) -> dict[str, float]:
+        """The metrics."""
+        return {"miou": self.miou, "f1": self.f1, "pixel_accuracy": self.pixel_accuracy}
+
+    @property
+    def per_class(self) -> dict[str, Mapping[str, float | None]]:
+        """What is told of every class, as a trial's result calls it."""
+        return {"iou_per_class": self.iou, "f1_per_class": self.f1_per_class}
+
+    @property
     def known_groups(self) -> dict[str, float]:
         """F1 of the groups that have a labelled pixel."""
         return {name: value for name, value in self.f1_groups.items() if value is not None}

@@ -34,6 +34,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
 
 
 @pytest.fixture(scope="session")
+def classified(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """The root of a small classification whose trials are trained, and their keys; never changed."""
+    from tests.study.classified import train_classified
+
+    root = tmp_path_factory.mktemp("classified") / "runs"
+    return root, train_classified(root)
+
+
+@pytest.fixture(scope="session")
 def postgres() -> Iterator[Server]:
     """A PostgreSQL server on loopback."""
     yield from server()

@@ -19,6 +19,7 @@ from autorf.cli.models import check_format, knob_lines, model_spec, pair, parse_
 from autorf.errors import InputError
 from autorf.files import check_output
 from autorf.own_code.importing import importable
+from autorf.tasks import CLASSIFICATION
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,11 @@ def _study_samples(options: Options, settings: list[str]) -> tuple[Samples | Non
     from autorf.data import load
 
     spec, source = read_study(options.study, settings)
+    if spec.task == CLASSIFICATION.name:
+        raise InputError(
+            f"--study {options.study}: classifies whole pictures, in which no objects are marked; leave --study out, "
+            "and give --images and --masks that mark them, or --image-size alone"
+        )
     with importable(spec.code):
         splits = load(spec.data)
     samples = SetSamples(splits.train, splits.class_names, f"the training split of {source}")

@@ -10,6 +10,7 @@ from autorf.comparison.judging import metric_name, number
 from autorf.comparison.rows import learned, members_of, steps_in_words
 from autorf.metrics import OVERALL
 from autorf.study.trial import side_text
+from autorf.tasks import TASKS
 from autorf.training.results import GROUP
 
 Line = dict[str, str]
@@ -49,8 +50,8 @@ def _of_group(group: Group, comparison: Comparison) -> Line:
     for name in comparison.objectives[1:]:
         measured = average(partial(_measured, objective=name))
         line[metric_name(name)] = _of_cost(measured, name)
-    if metric == "miou":
-        line["F1"] = decimals(average(lambda row: row.f1), 3)
+    for name in _beside(comparison):
+        line[metric_name(name)] = decimals(average(partial(_measured, objective=name)), 3)
     return {**line, **_overall(group.f1_groups, comparison), **_training(group, comparison)}
 
 
@@ -65,10 +66,18 @@ def line_of_row(row: Row, comparison: Comparison) -> Line:
     line |= {metric_name(metric): _of_cost(row.score, metric)}
     for name in comparison.objectives[1:]:
         line[metric_name(name)] = _of_cost(_measured(row, name), name)
-    if metric == "miou":
-        line["F1"] = decimals(row.f1, 3)
+    for name in _beside(comparison):
+        line[metric_name(name)] = decimals(_measured(row, name), 3)
     overall = _overall(row.f1_groups, comparison)
     return {**line, **overall, **_training(row, comparison), "key": row.key[:KEY_DIGITS]}
+
+
+def _beside(comparison: Comparison) -> tuple[str, ...]:
+    """Metrics that are shown beside the first of a task, unless they are objectives too."""
+    task = TASKS[comparison.task]
+    if comparison.metric != task.metrics[0]:
+        return ()
+    return tuple(name for name in task.beside if name not in comparison.objectives)
 
 
 def _overall(groups: Mapping[str, float], comparison: Comparison) -> Line:

@@ -28,6 +28,7 @@ from autorf.comparison.judging import metric_name, number, signed
 from autorf.metrics import OVERALL
 from autorf.study.objectives import sign
 from autorf.study.trial import fold_words, side_text
+from autorf.tasks import CLASSIFICATION, TITLES
 
 MOST_LINES = 40
 MOST_REASONS = 12
@@ -35,7 +36,18 @@ PIPE_WIDTH = 200
 """A pipe has no width of its own; a table cut to 80 columns would lose its numbers."""
 
 LEFT = ("", "study", "method", "setting", "class", "key")
-DROPPED = ("F1", "rnorm", "CPU-s", "GPU-s", "dil.", "scale", "f", "steps", "F1 overall")
+DROPPED = (
+    "F1",
+    *(TITLES[name] for name in reversed(CLASSIFICATION.beside)),
+    "rnorm",
+    "CPU-s",
+    "GPU-s",
+    "dil.",
+    "scale",
+    "f",
+    "steps",
+    "F1 overall",
+)
 """Columns that a narrow terminal goes without, in this order."""
 
 
@@ -154,7 +166,7 @@ def _table(title: str, titles: Sequence[str], lines: Iterable[Line]) -> Table:
 
 def _print_classes(console: Console, comparison: Comparison) -> None:
     def line(row: ClassRow) -> Line:
-        return {"class": row.name, **_columns(row.iou, comparison), **_difference(row)}
+        return {"class": row.name, **_columns(row.compared, comparison), **_difference(row)}
 
     def f1_line(row: ClassRow) -> Line:
         return {"class": row.name, **_columns(row.f1, comparison)}
@@ -162,6 +174,10 @@ def _print_classes(console: Console, comparison: Comparison) -> None:
     def group_line(row: GroupRow) -> Line:
         return {"class": f"group {row.name}", **_columns(row.f1, comparison), **_difference(row)}
 
+    if comparison.task == CLASSIFICATION.name:
+        lines = [line(row) for row in comparison.classes]
+        _print_breakdown(console, "Accuracy by class", lines, "no trial is complete")
+        return
     _print_breakdown(console, "IoU by class", [line(row) for row in comparison.classes], "no trial is complete")
     lines = [*map(f1_line, comparison.classes), *map(group_line, comparison.label_groups)]
     title = "F1 by class and label group" if comparison.label_groups else "F1 by class"
@@ -198,7 +214,11 @@ def _print_sizes(console: Console, comparison: Comparison) -> None:
         }
 
     title = "Share of pixels predicted right, by object size"
-    missing = "no compared trial has per-image evidence"
+    missing = (
+        "pictures with one class each have no objects"
+        if comparison.task == CLASSIFICATION.name
+        else "no compared trial has per-image evidence"
+    )
     _print_breakdown(console, title, [line(row) for row in comparison.sizes], missing)
     for scales in comparison.scales:
         if scales.correlation is not None:

@@ -12,6 +12,7 @@ from autorf.deployment.retrain import Options, Outcome
 from autorf.deployment.retrain import retrain as run
 from autorf.errors import InputError, shown_place
 from autorf.metrics import OVERALL
+from autorf.tasks import CLASSIFICATION
 from autorf.training.results import GROUP
 
 if TYPE_CHECKING:
@@ -144,5 +145,6 @@ def _print_card(outcome: Outcome) -> None:
 
 
 def _printed(metrics: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """mIoU, and the F1 of the union of the inner parts where the data set has that group."""
-    return {name: metric for name, metric in metrics.items() if name in ("miou", f"{GROUP}{OVERALL}")}
+    """mIoU, and the F1 of the union of the inner parts where the data set has that group; of pictures all."""
+    told = ("miou", f"{GROUP}{OVERALL}", *CLASSIFICATION.metrics)
+    return {name: metric for name, metric in metrics.items() if name in told}

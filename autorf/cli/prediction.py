@@ -7,13 +7,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from autorf.cli.classifying import check_options, classify_pictures
 from autorf.cli.deployment import folder_of
 from autorf.cli.exit_codes import DONE, FAILED_TRIALS
 from autorf.cli.studies import study_name
 from autorf.comparison.judging import metric_name
+from autorf.deployment.classifying import Classifier
 from autorf.deployment.predicting import (
     OWN_SCALE,
     TRAINING_SCALE,
@@ -33,6 +36,7 @@ from autorf.metrics import Scores
 from autorf.own_code.code import OwnCode
 from autorf.store.store import open_store, study_folder
 from autorf.surgery.storage import SIDECAR
+from autorf.tasks import CLASSIFICATION
 from autorf.training.results import GROUP, METRICS
 
 METRICS_FILE = "metrics.json"
@@ -60,7 +64,10 @@ class Options:
 def predict(model: str, pictures: Sequence[Path], options: Options) -> int:
     """Predict pictures with a retrained model, and say how good it was where masks are given."""
     folder, code = _model(model, options)
-    arrays = read_recipe(folder).stored is not None
+    recipe = read_recipe(folder)
+    if recipe.task == CLASSIFICATION.name:
+        return _classify(folder, code, pictures, options)
+    arrays = recipe.stored is not None
     planned = tasks(pictures, options.output, options.wishes, options.masks, force=options.force, arrays=arrays)
     if options.masks is not None:
         check_output(options.output / METRICS_FILE, "--output", replace=options.force)
@@ -85,6 +92,28 @@ def predict(model: str, pictures: Sequence[Path], options: Options) -> int:
         print(f"autorf: {in_short(problem)}", file=sys.stderr)
     _print(report, predictor, folder, options)
     return FAILED_TRIALS if report.problems else DONE
+
+
+def _classify(folder: Path, code: OwnCode | None, pictures: Sequence[Path], options: Options) -> int:
+    wishes, names = options.wishes, ("masks", "tile", "landmarks")
+    of_pixels = {
+        "color": wishes.colour,
+        **{name: getattr(wishes, name) for name in ("overlay", "probabilities", "maps")},
+    }
+    check_options({**of_pixels, **{name: getattr(options, name) for name in names}})
+    classifier = Classifier(
+        folder,
+        code=code or options.code,
+        device=options.device,
+        accept_code_change=options.accept_code_change,
+    )
+    return classify_pictures(
+        classifier,
+        pictures,
+        options.output,
+        force=options.force,
+        progress=partial(_progress, quiet=options.quiet),
+    )
 
 
 def _model(model: str, options: Options) -> tuple[Path, OwnCode | None]:

@@ -20,6 +20,7 @@ from autorf.store.store import Store, open_store
 from autorf.study import builtin
 from autorf.study.own_code import with_own_code
 from autorf.study.spec import StudySpec, parse_study, read_yaml
+from autorf.tasks import SEGMENTATION
 
 if TYPE_CHECKING:
     from autorf.driver.search import Outcome
@@ -94,11 +95,12 @@ def _next_commands(spec: StudySpec, root: Path) -> str:
         opened = f"cd {shlex.quote(str(root))} && mlflow ui --backend-store-uri sqlite:///mlflow.db"
     else:
         opened = shown_uri(uri) if uri.startswith("http") else f"mlflow ui --backend-store-uri {shown_uri(uri)}"
+    predicted = "masks" if spec.task == SEGMENTATION.name else "the classes"
     return (
         f"Next: autorf compare {spec.name}{where} --format json   the same as data\n"
         f"      autorf report {spec.name}{where}   one page with figures\n"
         f"      autorf retrain {spec.name}{where}   the recommended field, trained and tested\n"
-        f"      autorf predict {spec.name} PICTURES --output DIR{where}   masks of your pictures\n"
+        f"      autorf predict {spec.name} PICTURES --output DIR{where}   {predicted} of your pictures\n"
         f"      autorf export {spec.name}{where}   ONNX\n"
         f'      {opened}   curves of every trial, under "Model training"'
     )

@@ -17,6 +17,7 @@ from autorf.cli.models import check_format, quietly
 from autorf.errors import InputError
 from autorf.files import check_output, write_atomically
 from autorf.reporting.survey_page import Surveyed, write_survey_page
+from autorf.survey.class_folders import told_of_classes
 from autorf.survey.first_search import first_search
 from autorf.survey.folder_survey import FolderSurvey, survey_folder
 from autorf.survey.items import source_of
@@ -47,7 +48,8 @@ def init(folder: Path, options: Options) -> int:
     output = options.output or Path(f"{study_name(folder.resolve().name)}.yaml")
     check_output(output, "--output", replace=options.force)
     _check_page(options, output)
-    result = survey_folder(folder)
+    with told_of_classes(folder):
+        result = survey_folder(folder)
     lists_folder = (output.parent / f"{output.stem}_lists").resolve()
     lists = {lists_folder / f"{split}.txt": text for split, text in result.lists.items()}
     for path in lists:

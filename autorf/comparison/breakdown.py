@@ -12,6 +12,7 @@ from autorf.comparison.rows import Group, Row, mean_of, members_of
 from autorf.running.evidence import Evidence, read_evidence
 from autorf.running.pooled_evidence import pooled_evidence
 from autorf.statistics import half_width, rank_correlation
+from autorf.tasks import CLASSIFICATION
 
 Chosen = Mapping[str, Group]
 """The configurations that tables show, by name: ``best manual``, ``best learned``, ``default``, ..."""
@@ -25,14 +26,15 @@ MANUAL_BEST, LEARNED_BEST = "best manual", "best learned"
 
 @dataclass(frozen=True)
 class ClassRow:
-    """The IoU and the F1 of one class.
+    """The IoU and the F1 of one class, or of a classification its accuracy.
 
     Attributes:
         name: of the class.
         iou: the mean over seeds, by the configuration's name; None for a class without a labelled pixel.
-        difference: of IoU, best learned less best manual over their common seeds.
+        difference: of IoU, or of accuracy, best learned less best manual over their common seeds.
         difference_ci95: half-width of Student's 95 % interval; not corrected for looking at many classes.
         f1: as ``iou``.
+        accuracy: the share of the class's pictures that is right, as ``iou``.
     """
 
     name: str
@@ -40,6 +42,12 @@ class ClassRow:
     difference: float | None
     difference_ci95: float | None
     f1: dict[str, float | None] = field(default_factory=dict)
+    accuracy: dict[str, float | None] = field(default_factory=dict)
+
+    @property
+    def compared(self) -> dict[str, float | None]:
+        """What is compared: the IoU, or the accuracy."""
+        return self.iou or self.accuracy
 
 
 @dataclass(frozen=True)
@@ -124,14 +132,19 @@ def class_rows(chosen: Chosen, studies: Sequence[StudyResults], rows: Sequence[R
         by_trial = {seed: results.get((row.study, row.key)) for seed, row in members.items()}
         return {seed: {} if result is None else getattr(result, score) for seed, result in by_trial.items()}
 
-    iou, f1 = (
-        {name: by_seed(group, score) for name, group in chosen.items()} for score in ("iou_per_class", "f1_per_class")
+    compared, f1 = (
+        {name: by_seed(group, score) for name, group in chosen.items()} for score in ("class_scores", "f1_per_class")
     )
-    names = next((list(values) for seeds in iou.values() for values in seeds.values() if values), [])
+    names = next((list(values) for seeds in compared.values() for values in seeds.values() if values), [])
+    of_pictures = any(study.task == CLASSIFICATION for study in studies)
     table = []
     for name in names:
-        ious, f1s = (_of_name(scores, name) for scores in (iou, f1))
-        table.append(ClassRow(name, _means(ious), *_paired(ious), _means(f1s)))
+        values, f1s = (_of_name(scores, name) for scores in (compared, f1))
+        means, difference = _means(values), _paired(values)
+        if of_pictures:
+            table.append(ClassRow(name, {}, *difference, accuracy=means))
+        else:
+            table.append(ClassRow(name, means, *difference, _means(f1s)))
     return tuple(table)
 
 

@@ -48,6 +48,7 @@ from autorf.statistics import half_width
 from autorf.store.code import accepted_changes
 from autorf.store.store import Record
 from autorf.study.objectives import is_metric, sign
+from autorf.tasks import SEGMENTATION
 
 _JSON_COLUMNS = (
     "params",
@@ -89,6 +90,8 @@ class Comparison:
         replicates: of data in folds: each configuration under each seed, whose scores are those of its folds pooled.
             Groups and all that is said of them are over these; ``rows`` are single folds.
         published: the figures of papers that the studies' files name, beside ours.
+        task: ``segmentation``, or ``classification``, whose rows have ``accuracy``, ``top5_accuracy`` and
+            ``class_accuracy`` in the place of ``miou``, ``f1`` and ``pixel_accuracy``.
     """
 
     study: str
@@ -113,6 +116,7 @@ class Comparison:
     validation_images: tuple[SameImages, ...] = ()
     replicates: tuple[Row, ...] = ()
     published: tuple[PublishedFigure, ...] = ()
+    task: str = SEGMENTATION.name
 
     @property
     def members(self) -> tuple[Row, ...]:
@@ -227,13 +231,14 @@ def compare_studies(studies: Sequence[StudyResults], *, margin: float | None = N
     return replace(
         comparison,
         objectives=studies[0].objectives,
+        task=studies[0].task.name,
         named=named,
         costs=costs_of(studies, trials),
         curves=curves_of(pooled, rows, groups, sign(metric)),
         classes=class_rows(chosen, pooled, rows),
         label_groups=label_group_rows(chosen, rows),
         sizes=size_rows(chosen, evidence_of),
-        scales=scale_rows(_with_maps(groups), evidence_of),
+        scales=scale_rows(_with_maps(groups, sign(metric)), evidence_of),
         between=tuple(_between(studies[0], other, groups, rows, noise) for other in studies[1:]),
         notes=(*notes, *fold_notes(pooled), *stopped_notes(trials), *flat_notes(trials), *code_notes),
         means=mean_classes(pooled),
@@ -278,10 +283,10 @@ def _with_images(group: Group, rows: Sequence[Row], noise: ImageNoise) -> Group:
 _MOST_MAPS = 12
 
 
-def _with_maps(groups: Sequence[Group]) -> list[Group]:
-    """Configurations that may have learned a map, the best ones of many."""
+def _with_maps(groups: Sequence[Group], direction: int) -> list[Group]:
+    """Configurations that may have learned a map, the best ones of many; ``direction`` is the metric's sign."""
     per_pixel = [group for group in groups if method_class(group.method).per_pixel]
-    return sorted(per_pixel, key=lambda group: -group.miou_mean)[:_MOST_MAPS]
+    return sorted(per_pixel, key=lambda group: -direction * group.mean)[:_MOST_MAPS]
 
 
 def _feasible(groups: Sequence[Group], study: StudyResults) -> list[Group]:

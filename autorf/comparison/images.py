@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 
 from autorf.comparison.results import StudyResults
 from autorf.comparison.rows import Group, Row, members_of
-from autorf.running.evidence import read_group_tallies, read_tallies
+from autorf.running.evidence import read_group_tallies, read_outcomes, read_tallies
 from autorf.statistics import image_variance, influence
 from autorf.study.objectives import METRICS, group_of
+from autorf.tasks import CLASSIFICATION
 
 MOST_TRIALS = 300
 """Where a study has more complete trials, only those of its best configurations are read."""
@@ -84,6 +85,8 @@ class ImageNoise:
         return self._moved[place]
 
     def _read(self, row: Row) -> Influence | None:
+        if self.metric in CLASSIFICATION.metrics:
+            return self._of_pictures(row)
         counts = self._tallies(row)
         if counts is None or not counts[:, :, 1].any():
             return None
@@ -96,6 +99,17 @@ class ImageNoise:
             return influence(counts, "f1")
         labels = self._studies[row.study].labels
         return influence(counts, self.metric, () if labels is None else labels.left_out)
+
+    def _of_pictures(self, row: Row) -> Influence | None:
+        """Of a classification, whose pictures are one label each: tallies of many classes would not fit into memory."""
+        folder = self._studies[row.study].trial_folder(row.key)
+        outcomes = None if folder is None else read_outcomes(folder)
+        if outcomes is None or not len(outcomes.labels):
+            return None
+        if self._labelled is None:
+            self._labelled, self.n_images = outcomes.labels, len(outcomes.labels)
+        # Only on the same pictures is a difference a paired one.
+        return outcomes.influence(self.metric) if np.array_equal(outcomes.labels, self._labelled) else None
 
     def _tallies(self, row: Row) -> NDArray[np.int64] | None:
         """Counts by image and class, or by image of the group that the metric is of; folds one after the other."""

@@ -12,8 +12,7 @@ from autorf.comparison.rows import Group, Row, members_of
 from autorf.statistics import BestDifference, difference_of_best, difference_on_images
 from autorf.study.objectives import COSTS, group_of, sign
 from autorf.study.trial import side_text
-
-NAMES = {"miou": "mIoU", "f1": "F1", "pixel_accuracy": "pixel accuracy"}
+from autorf.tasks import TITLES
 
 
 @dataclass(frozen=True)
@@ -147,7 +146,7 @@ def words(group: Group, metric: str) -> str:
 def metric_name(metric: str) -> str:
     """A metric as people call it; a cost as it is."""
     group = group_of(metric)
-    return NAMES.get(metric, metric) if group is None else f"F1 {group}"
+    return TITLES.get(metric, metric) if group is None else f"F1 {group}"
 
 
 def number(value: float, metric: str) -> str:

@@ -5,22 +5,26 @@ from dataclasses import dataclass, replace
 
 from autorf.comparison.results import StudyResults
 from autorf.comparison.rows import Row
+from autorf.tasks import CLASSIFICATION, SEGMENTATION, TITLES
 from autorf.training.results import LABELLED, OLD_RULE, TrialResult
 
 
 @dataclass(frozen=True)
 class MeanClasses:
-    """The classes that mIoU and the mean F1 are over: those with a labelled pixel in the split, but ``left_out``.
+    """The classes that mIoU and the mean F1 are over, those with a labelled pixel in the split, but ``left_out``; or of
+    a classification the mean per-class accuracy, those with a picture.
 
     Attributes:
         classes: their names, in the data set's order.
         absent: classes without a labelled pixel in the split: they have no score.
         left_out: classes that the data set leaves out of the means.
+        task: by its name.
     """
 
     classes: tuple[str, ...]
     absent: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    task: str = SEGMENTATION.name
 
     @property
     def sentence(self) -> str:
@@ -29,6 +33,8 @@ class MeanClasses:
         over = f"the {n} classes" if n != 1 else "the one class"
         absent = f"; without one here, and without a score: {_listed(self.absent)}" if self.absent else ""
         left_out = f"; left out by data.left_out: {_listed(self.left_out)}" if self.left_out else ""
+        if self.task == CLASSIFICATION.name:
+            return f"{TITLES['class_accuracy']} is the mean over {over} with a picture in the split{absent}."
         return f"mIoU and F1 are means over {over} with a labelled pixel in the split{absent}{left_out}."
 
 
@@ -45,22 +51,21 @@ def mean_classes(studies: Sequence[StudyResults]) -> MeanClasses | None:
     result = next(_results(studies), None)
     if result is None:
         return None
-    absent = {name for name, value in result.iou_per_class.items() if value is None}
+    absent = {name for name, value in result.class_scores.items() if value is None}
     numbers = () if studies[0].labels is None else studies[0].labels.left_out
-    names = list(result.iou_per_class)
+    names = list(result.class_scores)
     left_out = {names[number] for number in numbers if number < len(names)}
     return MeanClasses(
         tuple(name for name in names if name not in absent | left_out),
         tuple(name for name in names if name in absent),
         tuple(name for name in names if name in left_out),
+        studies[0].task.name,
     )
 
 
 def _results(studies: Sequence[StudyResults]) -> Iterator[TrialResult]:
     results = (record.result for study in studies for record in study.records if record.state == "complete")
-    return (
-        result for result in results if result is not None and result.iou_per_class and result.mean_over == LABELLED
-    )
+    return (result for result in results if result is not None and result.class_scores and result.mean_over == LABELLED)
 
 
 def by_one_rule(rows: Sequence[Row]) -> tuple[Row, ...]:

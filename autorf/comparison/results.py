@@ -13,6 +13,7 @@ from autorf.errors import InputError
 from autorf.store.replicates import replicates
 from autorf.store.store import Record, Store, newest_attempts
 from autorf.study.objectives import group_of
+from autorf.tasks import CLASSIFICATION, Task, task_of
 
 _AT_MASKS = "Scores and object sizes are at the masks' own size, fields in pixels of the images."
 
@@ -48,7 +49,12 @@ class StudyResults:
     @property
     def objectives(self) -> tuple[str, ...]:
         """What the search aims at; the first one chooses."""
-        return tuple(self.part("search").get("objectives") or ("miou",))
+        return tuple(self.part("search").get("objectives") or (self.task.metrics[0],))
+
+    @property
+    def task(self) -> Task:
+        """What its networks are trained for."""
+        return task_of(self.spec)
 
     @property
     def constraints(self) -> tuple[str, ...]:
@@ -164,13 +170,15 @@ def _scale(study: StudyResults) -> str:
 def scored_at_masks(study: StudyResults) -> bool:
     """Whether a study's scores are of one scale whatever its images' size."""
     data = study.part("data")
-    drawn_at_image_size = data.get("name") == "digits" and data.get("canvas") is None
-    return _scale(study) == "mask" and not drawn_at_image_size
+    drawn_at_image_size = data.get("name") in ("digits", "digit_classes") and data.get("canvas") is None
+    # A picture has its class at any size.
+    has_one_scale = _scale(study) == "mask" or study.task == CLASSIFICATION
+    return has_one_scale and not drawn_at_image_size
 
 
 def _classes(study: StudyResults) -> list[str]:
     results = (record.result for record in study.records if record.result is not None)
-    return next((list(result.iou_per_class) for result in results if result.iou_per_class), [])
+    return next((list(result.class_scores) for result in results if result.class_scores), [])
 
 
 def _shown(mine: Sequence[str], theirs: Sequence[str]) -> str:

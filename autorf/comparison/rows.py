@@ -19,6 +19,7 @@ from autorf.study.control import Budget
 from autorf.study.objectives import COSTS, violated
 from autorf.study.settings import FOLD, IMAGE_SIZE
 from autorf.surgery.learning import LISTED
+from autorf.tasks import CLASSIFICATION
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Row:
     """One trial; what does not apply is None. Field names are a contract.
 
     Attributes:
+        accuracy, top5_accuracy, class_accuracy: of a classification, instead of ``miou``, ``f1``, ``pixel_accuracy``.
         score: of the metric that is compared.
         setting: the parameters in a few words.
         steps: optimizer steps reached; None where the version that trained it did not count them.
@@ -92,6 +94,9 @@ class Row:
     stopped_early: bool = False
     fold: int | None = None
     fold_keys: tuple[str, ...] = ()
+    accuracy: float | None = None
+    top5_accuracy: float | None = None
+    class_accuracy: float | None = None
 
     @property
     def trial_keys(self) -> tuple[str, ...]:
@@ -132,6 +137,7 @@ class Group:
         stopped: how many of its trials were stopped early.
         fewest_steps, most_steps: of its trials; None where that is not known.
         folds: how many trials a replicate is, one a fold; None where the data has none.
+        accuracies: of a classification the mean of each of its metrics, by name.
     """
 
     method: str
@@ -166,6 +172,7 @@ class Group:
     fewest_steps: int | None = None
     most_steps: int | None = None
     folds: int | None = None
+    accuracies: dict[str, float] = field(default_factory=dict)
 
     @property
     def complete_seconds(self) -> float:
@@ -262,6 +269,9 @@ def _row(record: Record, study: StudyResults, front: set[str] | None) -> Row:
         miou=scores.get("miou"),
         f1=scores.get("f1"),
         pixel_accuracy=scores.get("pixel_accuracy"),
+        accuracy=scores.get("accuracy"),
+        top5_accuracy=scores.get("top5_accuracy"),
+        class_accuracy=scores.get("class_accuracy"),
         train_seconds=next((value for value in seconds if value is not None), None),
         epochs=result.epochs if result else last.epoch + 1 if last else None,
         reason=record.reason,
@@ -290,12 +300,6 @@ def _image_size(record: Record, study: StudyResults) -> list[int] | None:
     if isinstance(stated, int):
         return [stated, stated]
     return [int(side) for side in stated] if isinstance(stated, list | tuple) and len(stated) == 2 else None
-
-
-def _listed(reached: Mapping[str, Any]) -> dict[str, list[float]]:
-    """Of what a trial reached, the values of every branch or layer, where there are several."""
-    named = {name: parts(reached, name) for name in LISTED}
-    return {name: list(map(reached.__getitem__, names)) for name, names in named.items() if names}
 
 
 def groups_of(rows: Iterable[Row]) -> tuple[Group, ...]:
@@ -348,6 +352,7 @@ def _group(members: Sequence[Row]) -> Group:
         fewest_steps=min(steps) if len(steps) == len(counted) else None,
         most_steps=max(steps) if len(steps) == len(counted) else None,
         folds=len(first.fold_keys) or None,
+        accuracies=_mean_accuracies(counted),
     )
 
 
@@ -363,6 +368,12 @@ def _mean_groups(rows: Sequence[Row]) -> dict[str, float]:
     """Of the label groups that every row has."""
     names = [name for name in rows[0].f1_groups if all(name in row.f1_groups for row in rows)]
     return {name: mean(row.f1_groups[name] for row in rows) for name in names}
+
+
+def _mean_accuracies(rows: Sequence[Row]) -> dict[str, float]:
+    """Of the metrics that every row has."""
+    columns = {name: [getattr(row, name) for row in rows] for name in CLASSIFICATION.metrics}
+    return {name: mean(values) for name, values in columns.items() if None not in values}
 
 
 def _common(counts: Sequence[int | None]) -> int | None:

@@ -7,6 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, SerializeAsAny, TypeAdapter, WrapValidator
 
 from autorf.data.built_in import BuiltIn
+from autorf.data.class_spec import (
+    AircraftData,
+    ClassData,
+    DigitClassesData,
+    ImageFolderData,
+    ImageNetData,
+    PictureAugmentation,
+    StanfordCarsData,
+)
 from autorf.data.data_set import DATA, DataSet, Labels
 from autorf.data.face_spec import HelenData, LfwData
 from autorf.data.picture_spec import Pictures
@@ -20,22 +29,29 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Ade20kData",
+    "AircraftData",
     "Augmentation",
     "CamVidData",
     "CityscapesData",
+    "ClassData",
     "DataSet",
     "DataSpec",
+    "DigitClassesData",
     "DigitsData",
     "FassegData",
     "FolderData",
     "HelenData",
+    "ImageFolderData",
+    "ImageNetData",
     "InMemory",
     "Labels",
     "LfwData",
+    "PictureAugmentation",
     "Pictures",
     "PythonData",
     "SegmentationSet",
     "Splits",
+    "StanfordCarsData",
     "VocData",
     "channels_of",
     "labels_in",

@@ -46,6 +46,9 @@ class JointAugmentation:
         normalisation: of the images, whose mean fills what a zoom out leaves empty.
         fill_index: the mask's value there.
         seed: of the draws.
+
+    Attributes:
+        of_kind: the changes of images of each kind of numbers.
     """
 
     def __init__(
@@ -56,7 +59,7 @@ class JointAugmentation:
         fill_index: int,
         seed: int,
     ) -> None:
-        self._of_kind = {
+        self.of_kind = {
             dtype: self._transforms(spec, image_size, {tv_tensors.Image: filling, tv_tensors.Mask: fill_index})
             for dtype in (torch.uint8, torch.float32)
             for filling in [normalisation.filling(dtype)]
@@ -85,5 +88,9 @@ class JointAugmentation:
         # v2 draws from torch's global generator; only the CPU's is touched and it is given back as it was.
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(int(state[0] >> 1))
-            changed = self._of_kind[image.dtype](tv_tensors.Image(image), tv_tensors.Mask(mask))
+            return self.changed(image, mask)
+
+    def changed(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Both changed by one draw of torch's generator."""
+        changed = self.of_kind[image.dtype](tv_tensors.Image(image), tv_tensors.Mask(mask))
         return changed[0].as_subclass(Tensor), changed[1].as_subclass(Tensor)

@@ -1,5 +1,6 @@
 """The data sets that autorf itself has. Light to import, without torch."""
 
+from autorf.data.class_spec import AircraftData, DigitClassesData, ImageFolderData, ImageNetData, StanfordCarsData
 from autorf.data.face_spec import HelenData, LfwData
 from autorf.data.python_data import PythonData
 from autorf.data.scene_spec import Ade20kData, CityscapesData, VocData
@@ -16,5 +17,10 @@ BuiltIn = (
     | CityscapesData
     | Ade20kData
     | PythonData
+    | DigitClassesData
+    | ImageFolderData
+    | ImageNetData
+    | StanfordCarsData
+    | AircraftData
 )
 """Any of them."""

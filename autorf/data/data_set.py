@@ -95,10 +95,31 @@ def _problem(name: str, plugin: Any) -> str | None:
     return None if given == name else f"calls itself {given!r} in its field name"
 
 
+_BUILT_IN = (
+    "digits", "folder", "camvid", "fasseg", "helen", "lfw", "voc", "cityscapes", "ade20k", "python", "digit_classes",
+    "image_folder", "imagenet", "stanford_cars", "fgvc_aircraft",
+)  # fmt: skip
+
 DATA: plugins.Registry[type[DataSet]] = plugins.Registry(
     plugins.DATA,
     "data set",
-    ("digits", "folder", "camvid", "fasseg", "helen", "lfw", "voc", "cityscapes", "ade20k", "python"),
+    (
+        "digits",
+        "folder",
+        "camvid",
+        "fasseg",
+        "helen",
+        "lfw",
+        "voc",
+        "cityscapes",
+        "ade20k",
+        "python",
+        "digit_classes",
+        "image_folder",
+        "imagenet",
+        "stanford_cars",
+        "fgvc_aircraft",
+    ),
     _problem,
 )
 """The data sets that packages add."""

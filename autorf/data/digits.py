@@ -1,6 +1,6 @@
 """Handwritten digits of a chosen size on a textured canvas."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -29,7 +29,7 @@ _AT_ONCE = 64  # images that are resized together: as floats they take four time
 
 
 @dataclass(frozen=True)
-class _Digits:
+class Digits:
     """Source digits ``(n, 8, 8)``, ink 0 to 1, and what they show, 0 to 9."""
 
     images: Array
@@ -39,7 +39,7 @@ class _Digits:
 def digit_sets(spec: DigitsData) -> dict[str, SegmentationSet]:
     """Draw the splits of ``spec`` that hold any image: ``train``, ``val`` and ``test``."""
     counts = dict(zip(SPLITS, (spec.n_train, spec.n_val, spec.n_test), strict=True))
-    sources = _source_digits(spec.seed)
+    sources = source_digits(spec.seed)
     sets: dict[str, SegmentationSet] = {}
     for split, count in counts.items():
         if count:
@@ -54,19 +54,23 @@ def _photographed(scenes: InMemory, image_size: tuple[int, int], *, own_masks: b
     drawn_size = (scenes.masks.shape[1], scenes.masks.shape[2])
     if drawn_size == image_size:
         return SegmentationSet(scenes, image_size, None)
-    images = torch.cat([_resized(part, image_size) for part in scenes.images.split(_AT_ONCE)])
+    images = resized(scenes.images, image_size)
     masks = scenes.masks if own_masks else resized_masks(scenes.masks, image_size)
     sizes = [drawn_size] * len(scenes) if own_masks else None
     return SegmentationSet(InMemory(images, masks), image_size, None, sizes)
 
 
-def _resized(images: Tensor, image_size: tuple[int, int]) -> Tensor:
+def resized(images: Tensor, image_size: tuple[int, int]) -> Tensor:
     """Images ``(N, 3, H, W)`` uint8 at another size."""
+    return torch.cat([_resized(part, image_size) for part in images.split(_AT_ONCE)])
+
+
+def _resized(images: Tensor, image_size: tuple[int, int]) -> Tensor:
     larger = F.interpolate(images.float(), image_size, mode="bilinear", antialias=True, align_corners=False)
     return larger.round().clamp_(0, 255).byte()
 
 
-def _source_digits(seed: int) -> Mapping[str, _Digits]:
+def source_digits(seed: int) -> Mapping[str, Digits]:
     """The bundled digits, each class shared out over the splits."""
     from sklearn.datasets import load_digits
 
@@ -80,42 +84,49 @@ def _source_digits(seed: int) -> Mapping[str, _Digits]:
         for part, digits in zip(members, np.split(order, bounds), strict=True):
             part.append(digits)
     chosen = [np.concatenate(part) for part in members]
-    return {split: _Digits(images[index], labels[index]) for split, index in zip(SPLITS, chosen, strict=True)}
+    return {split: Digits(images[index], labels[index]) for split, index in zip(SPLITS, chosen, strict=True)}
 
 
-def _draw(spec: DigitsData, digits: _Digits, split: int, count: int) -> InMemory:
+def enlarging(digits: Digits) -> Callable[[int], Array]:
+    """What gives the digits ``(n, side, side)``, ink 0 to 1, at a side in pixels; each once."""
+
     @cache
     def enlarged(side: int) -> Array:
         ink = torch.from_numpy(digits.images)[:, None]
         larger = F.interpolate(ink, (side, side), mode="bicubic", align_corners=False)
         return larger[:, 0].clamp_(0, 1).numpy()
 
+    return enlarged
+
+
+def _draw(spec: DigitsData, digits: Digits, split: int, count: int) -> InMemory:
+    enlarged = enlarging(digits)
     images = np.empty((count, 3, *spec.drawn_size), np.uint8)
     masks = np.zeros((count, *spec.drawn_size), np.uint8)
     for i in range(count):
         # A generator an image: more images of a split leave the first ones as they were.
         rng = np.random.default_rng([spec.seed, split, i])
-        canvas = _canvas(spec, rng)
+        scene = canvas(spec.drawn_size, spec.texture, rng)
         for top, left, side in _places(spec, rng):
             source = rng.integers(len(digits.labels))
             ink, window = enlarged(side)[source], (slice(top, top + side), slice(left, left + side))
             color = (rng.uniform(0.8, 1.0) + rng.uniform(-0.1, 0.1, (3, 1, 1))).astype(np.float32)
-            canvas[:, *window] += ink * (color - canvas[:, *window])
+            scene[:, *window] += ink * (color - scene[:, *window])
             masks[i][window][ink > _STROKE] = digits.labels[source] + 1
-        canvas += rng.normal(0, spec.noise, canvas.shape).astype(np.float32)
-        images[i] = (canvas.clip(0, 1) * 255).round()
+        scene += rng.normal(0, spec.noise, scene.shape).astype(np.float32)
+        images[i] = (scene.clip(0, 1) * 255).round()
     return InMemory(torch.from_numpy(images), torch.from_numpy(masks))
 
 
-def _canvas(spec: DigitsData, rng: np.random.Generator) -> Array:
-    """Smooth waves of several lengths around a dark colour, ``(3, H, W)``."""
-    waves = torch.zeros(spec.drawn_size)
+def canvas(size: tuple[int, int], texture: float, rng: np.random.Generator) -> Array:
+    """Smooth waves of several lengths around a dark colour, ``(3, H, W)``, of the deviation ``texture``."""
+    waves = torch.zeros(size)
     for cell in _TEXTURE_CELLS:
-        cells = [max(length // cell, 2) for length in spec.drawn_size]
+        cells = [max(length // cell, 2) for length in size]
         coarse = torch.from_numpy(rng.normal(0, 1, (1, 1, *cells)).astype(np.float32))
-        waves += F.interpolate(coarse, spec.drawn_size, mode="bicubic", align_corners=False)[0, 0]
+        waves += F.interpolate(coarse, size, mode="bicubic", align_corners=False)[0, 0]
     color = rng.uniform(0.1, 0.3) + rng.uniform(-0.1, 0.1, (3, 1, 1))
-    return (color + spec.texture * (waves / waves.std()).numpy()).astype(np.float32)
+    return (color + texture * (waves / waves.std()).numpy()).astype(np.float32)
 
 
 def _places(spec: DigitsData, rng: np.random.Generator) -> list[Square]:

@@ -8,6 +8,8 @@ from autorf.data.ade20k import ade20k_pairs, ade20k_sets
 from autorf.data.built_in import BuiltIn
 from autorf.data.camvid import camvid_pairs, camvid_sets
 from autorf.data.cityscapes import cityscapes_pairs, cityscapes_sets
+from autorf.data.class_sets import class_labels, class_pairs_of, class_splits
+from autorf.data.class_spec import ClassData
 from autorf.data.cutting import PatchCutter
 from autorf.data.data_set import DataSet, Labels
 from autorf.data.digits import digit_sets
@@ -61,6 +63,8 @@ def load_splits(spec: AnyData, seed: int, cache: Path | None = None) -> Splits:
             return _splits(spec, ade20k_sets(spec, pictures), seed)
         case PythonData():
             return _splits(spec, python_sets(spec), seed)
+        case ClassData():
+            return class_splits(spec, seed)
         case DataSet():
             return _splits(spec, spec.sets(), seed)
 
@@ -96,6 +100,8 @@ def pairs_of(spec: AnyData) -> Mapping[str, Sequence[Pair]]:
             return cityscapes_pairs(spec)
         case Ade20kData():
             return ade20k_pairs(spec)
+        case ClassData():
+            return class_pairs_of(spec)
         case DataSet():
             return spec.files()
 
@@ -128,11 +134,13 @@ def labels_of(spec: AnyData) -> Labels:
             return Labels(ade20k.CLASS_NAMES, IGNORED)
         case PythonData():
             return Labels(spec.class_names, spec.ignored, spec.label_groups or None, spec.left_out_numbers)
+        case ClassData():
+            return class_labels(spec)
         case DataSet():
             return spec.labels()
 
 
-def _splits(spec: AnyData, sets: Mapping[str, SegmentationSet], seed: int) -> Splits:
+def _splits(spec: BuiltIn | DataSet, sets: Mapping[str, SegmentationSet], seed: int) -> Splits:
     labels = labels_of(spec)
     check_labels(labels.class_names, labels.groups, labels.left_out)
     ignore_index = labels.ignore_index

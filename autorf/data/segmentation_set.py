@@ -13,14 +13,15 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 
 from autorf.data.cutting import PatchCutter, whole_pictures
-from autorf.data.mapped import Mapped
 from autorf.data.normalisation import IMAGENET, Normalisation
 from autorf.data.seeding import seeded
 from autorf.data.spec import Augmentation, Half
 from autorf.errors import InputError
+from autorf.tasks import SEGMENTATION, Task
 
 if TYPE_CHECKING:
     from autorf.data.augmentation import JointAugmentation
+    from autorf.data.class_spec import PictureAugmentation
 
 FILL_INDEX = 255
 """The mask value of filled pixels where the data set itself ignores none."""
@@ -206,6 +207,9 @@ class SegmentationSet(Dataset[tuple[Tensor, Tensor]]):
         normalisation: of the images.
         draws: whether the source itself draws random numbers, which are then seeded for every image and epoch.
         whole: whether images keep their own sizes, which are those of their masks; each is a batch of its own then.
+
+    Attributes:
+        augment: what changes every image at random; None for nothing.
     """
 
     def __init__(
@@ -227,18 +231,19 @@ class SegmentationSet(Dataset[tuple[Tensor, Tensor]]):
         self.draws, self.whole = draws, whole
         self.epoch = self.seed = 0
         self._cutter: PatchCutter | None = None
-        self._augment: JointAugmentation | None = None
+        self.augment: JointAugmentation | None = None
 
-    def with_augmentation(self, augmentation: Augmentation, seed: int) -> Self:
+    def with_augmentation(self, augmentation: "Augmentation | PictureAugmentation", seed: int) -> Self:
         """The same images, changed at random; the draw depends on ``seed``, the epoch and the image's index only."""
+        assert isinstance(augmentation, Augmentation), "pictures with a class each are a set of their own"
         changed = copy.copy(self)
         fill = FILL_INDEX if self.ignore_index is None else self.ignore_index
-        changed._augment, changed.seed = None, seed
+        changed.augment, changed.seed = None, seed
         if not augmentation.is_identity:
             # It loads torchvision, which whoever only asks for a data set's classes should not wait for.
             from autorf.data.augmentation import JointAugmentation
 
-            changed._augment = JointAugmentation(augmentation, self.image_size, self.normalisation, fill, seed)
+            changed.augment = JointAugmentation(augmentation, self.image_size, self.normalisation, fill, seed)
         return changed
 
     def in_patches(self, cutter: PatchCutter) -> Self:
@@ -266,7 +271,7 @@ class SegmentationSet(Dataset[tuple[Tensor, Tensor]]):
     def with_source(self, source: Source) -> Self:
         """Other images, treated alike but for the augmentation, which there is none of."""
         changed = copy.copy(self)
-        changed.source, changed.mask_sizes, changed._augment = source, None, None
+        changed.source, changed.mask_sizes, changed.augment = source, None, None
         return changed
 
     def at_image_size(self) -> Self:
@@ -295,6 +300,10 @@ class SegmentationSet(Dataset[tuple[Tensor, Tensor]]):
         images, masks = self.tensors([index % len(self)])
         return images[0], masks[0]
 
+    def mask(self, index: int) -> Tensor:
+        """The mask of an item, as :meth:`__getitem__` has it."""
+        return self[index][1]
+
     def tensors(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
         """A batch without a DataLoader: images ``(n, C, H, W)`` float32 and masks ``(n, H, W)`` int64.
 
@@ -308,12 +317,12 @@ class SegmentationSet(Dataset[tuple[Tensor, Tensor]]):
         Returns:
             Images ``(n, C, H, W)``, uint8, uint16 or float32, changed at random, and masks ``(n, H, W)``, uint8.
         """
-        if self._augment is None and self._cutter is None and not self.draws:
+        if self.augment is None and self._cutter is None and not self.draws:
             return _as_stored(self.source, indices)
         images, masks = self.unchanged(indices)
-        if self._augment is not None:
+        if self.augment is not None:
             changed = [
-                self._augment(image, mask, self.epoch, int(index))
+                self.augment(image, mask, self.epoch, int(index))
                 for image, mask, index in zip(images, masks, indices, strict=True)
             ]
             images, masks = (torch.stack(part) for part in zip(*changed, strict=True))
@@ -355,9 +364,8 @@ def _decoded_bytes(source: Source) -> int | None:
         return None if None in parts else sum(part or 0 for part in parts)
     if isinstance(source, InMemory | OwnMasks | OwnSizes):
         return sum(part.nbytes for part in (*source.images, *source.masks))
-    if isinstance(source, Mapped):
-        return source.decoded_bytes
-    return None
+    decoded: int | None = getattr(source, "decoded_bytes", None)
+    return decoded
 
 
 @dataclass(frozen=True)
@@ -375,6 +383,7 @@ class Splits:
             are whole pictures; masks may have a size of their own.
         label_groups: classes whose F1 is also reported merged, by the name of the group.
         left_out: classes that mIoU and the mean F1 leave out.
+        task: what its images have a class for: every pixel, or the whole as a mask of one pixel.
     """
 
     train: SegmentationSet
@@ -386,6 +395,7 @@ class Splits:
     image_size: tuple[int, int]
     label_groups: Mapping[str, tuple[int, ...]] | None = None
     left_out: tuple[int, ...] = ()
+    task: Task = SEGMENTATION
 
     def val_joined(self) -> Self:
         """The same data set, its validation images among the training images too."""

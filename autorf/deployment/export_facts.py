@@ -19,13 +19,14 @@ from autorf.surgery.storage import SIDECAR
 from autorf.training.native_scale import RawScores
 
 
-def facts_of(model: nn.Module, size: tuple[int, int], channels: int) -> dict[str, Any]:
+def facts_of(model: nn.Module, size: tuple[int, int], channels: int, *, of_pictures: bool = False) -> dict[str, Any]:
     """What is measured of any model: its field, stride and halo, in input pixels.
 
     Args:
         model: frozen, in evaluation mode.
         size: height and width of the training images.
         channels: of the images.
+        of_pictures: whether it scores whole pictures, of which no tiles can be cut.
 
     Returns:
         ``rf``, ``stride``, ``halo`` and ``multiple`` are ``[height, width]``; tiles with this halo at multiples of
@@ -37,12 +38,12 @@ def facts_of(model: nn.Module, size: tuple[int, int], channels: int) -> dict[str
         field = receptive_field(RawScores(model), size, in_channels=channels)
     except InputError as error:
         return {**known, "field_unknown": str(error)}
+    known |= {"rf": list(field.size), "rnorm": field.rnorm, "stride": list(field.stride)}
+    if of_pictures:
+        return known
     tiles = tiling(field)
     return {
         **known,
-        "rf": list(field.size),
-        "rnorm": field.rnorm,
-        "stride": list(field.stride),
         "halo": list(tiles.halo),
         "multiple": list(tiles.multiple),
         "tiles_exact": tiles.exact,
@@ -62,17 +63,20 @@ def study_facts(spec: StudySpec, folder: Path) -> Mapping[str, Any]:
     try:
         return _of_recipe(Recipe.of(spec, load(spec.data)))
     except InputError as error:
-        named = {"model": spec.model.name, "classes": list(labels_of(spec.data).class_names)}
+        named = {"model": spec.model.name, "task": spec.task, "classes": list(labels_of(spec.data).class_names)}
         return {**named, "normalisation_unknown": str(error)}
 
 
 def _of_recipe(recipe: Recipe) -> dict[str, Any]:
     return {
         "model": recipe.model.name,
+        "task": recipe.task,
         "classes": list(recipe.class_names),
         "colours": [list(colour) for colour in recipe.colours],
         "mean": list(recipe.mean),
         "std": list(recipe.std),
         "is_rgb": recipe.is_rgb,
         "fit": recipe.fit,
+        **({} if recipe.shorter_side is None else {"shorter_side": recipe.shorter_side}),
+        **({"banner": recipe.banner} if recipe.banner else {}),
     }

@@ -20,7 +20,7 @@ from autorf.files import check_output
 from autorf.ops._arguments import check_module, check_path, image_sides
 from autorf.surgery import freeze
 from autorf.surgery.dry_run import input_channels
-from autorf.training.outputs import class_scores
+from autorf.training.outputs import raw_scores, resized
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What a system says where there is no room left."""
@@ -58,15 +58,16 @@ class Exported:
 
 
 class Scores(nn.Module):
-    """A model whose output is its class scores at the image's size and nothing else."""
+    """A model whose output is its class scores, those of pixels at the image's size, and nothing else."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, image: Tensor) -> Tensor:
-        """``(N, channels, H, W)`` to ``(N, n_classes, H, W)``."""
-        return class_scores(self.model(image), image)
+        """``(N, channels, H, W)`` to ``(N, n_classes, H, W)``, or of a classifier to ``(N, n_classes)``."""
+        scores = raw_scores(self.model(image))
+        return scores if scores.dim() == 2 else resized(scores, image.shape[-2:])
 
 
 def export_model(
@@ -82,7 +83,8 @@ def export_model(
     """Export a model of yours to a file of ONNX or torch.export, for images of any number and size where it allows.
 
     A copy of the model is frozen first (:func:`autorf.freeze`), so the model stays as it is. The file's input is
-    ``image (N, C, H, W)``, its output ``scores (N, n_classes, H, W)`` at the image's size. What it says of the model
+    ``image (N, C, H, W)``, its output ``scores (N, n_classes, H, W)`` at the image's size, or of a classifier
+    ``scores (N, n_classes)``. What it says of the model
     (see ``docs/how_to/export_a_model.md``) lies in it as JSON. It is kept only where its scores are the model's, at the
     training size and at two others.
 
@@ -126,7 +128,8 @@ def written(
         # Under the file's own folder: what is moved then stays on its disk.
         with torch.no_grad(), tempfile.TemporaryDirectory(dir=path.parent, prefix=".export.") as folder:
             frozen = freeze(model, image)
-            known = {**facts_of(model, size, image.shape[1]), **facts}
+            of_pictures = Scores(model)(image[:1]).dim() == 2
+            known = {**facts_of(model, size, image.shape[1], of_pictures=of_pictures), **facts}
             exported = _first_that_agrees(Scores(model), image, Path(folder) / path.name, format, opset, known)
             for file in Path(folder).iterdir():
                 file.replace(path.parent / file.name)
@@ -153,7 +156,7 @@ def _first_that_agrees(
                 agreement = compared(file.run, scores, image, axes, least_sides(program))
                 if agreement.holds:
                     shape = _shape(image, axes)
-                    known = {**facts, **_ends(shape, agreement)}
+                    known = {**facts, **_ends(shape, agreement, of_pictures=scores(image[:1]).dim() == 2)}
                     file.tell(known)
                     return Exported(path, agreement, file.runtime, shape, fixed, file.opset, (), {}, known)
         except OpsetError:
@@ -180,11 +183,11 @@ def _shape(image: Tensor, axes: tuple[int, ...]) -> tuple[int | None, ...]:
     return tuple(None if axis in axes else side for axis, side in enumerate((1, *image.shape[1:])))
 
 
-def _ends(shape: tuple[int | None, ...], agreement: Agreement) -> dict[str, Any]:
+def _ends(shape: tuple[int | None, ...], agreement: Agreement, *, of_pictures: bool) -> dict[str, Any]:
     """Input and output of a file, and which sides it takes where they are open."""
     batch, _, height, width = shape
     sides = {"side_step": agreement.step, "least_sides": agreement.least} if agreement.step is not None else {}
     return {
         "input": {"name": IMAGE, "shape": list(shape), **sides},
-        "output": {"name": SCORES, "shape": [batch, None, height, width]},
+        "output": {"name": SCORES, "shape": [batch, None] if of_pictures else [batch, None, height, width]},
     }

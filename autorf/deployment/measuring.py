@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from autorf.accuracy import accuracies, tally
 from autorf.data import Splits
 from autorf.metrics import scores
 from autorf.running.evidence import Evidence, merged_tallies
 from autorf.statistics import half_width, image_variance, influence, pooled
+from autorf.tasks import CLASSIFICATION
 from autorf.training.results import GROUP, METRICS
 
 
@@ -21,7 +24,8 @@ class Measured:
     Attributes:
         metrics: by name ``mean``, the half-width ``ci95`` of its 95 % interval and the value of each seed; label groups
             that have a labelled pixel by ``f1_NAME``.
-        per_class: by class name ``iou`` and ``f1``, means over seeds; None for a class without a labelled pixel.
+        per_class: by class name ``iou`` and ``f1``, or of a classification ``accuracy``, means over seeds; None for a
+            class without a labelled pixel or picture.
         n_images: of the split.
     """
 
@@ -37,6 +41,8 @@ def measured(evidence: Sequence[Evidence], splits: Splits) -> Measured | None:
     """
     if not evidence:
         return None
+    if splits.task == CLASSIFICATION:
+        return _of_pictures(evidence, splits)
     tallies = [of_seed.tallies.numpy() for of_seed in evidence]
     metrics: dict[str, Any] = {name: _with_seeds(tallies, name, splits.left_out) for name in METRICS}
     for name, members in (splits.label_groups or {}).items():
@@ -53,10 +59,33 @@ def measured(evidence: Sequence[Evidence], splits: Splits) -> Measured | None:
     return Measured(metrics, per_class, evidence[0].n_images)
 
 
+def _of_pictures(evidence: Sequence[Evidence], splits: Splits) -> Measured:
+    """The scores of a classification."""
+    outcomes = [of_seed.outcomes for of_seed in evidence if of_seed.outcomes is not None]
+    seed_scores = [
+        accuracies(
+            tally(torch.from_numpy(seen.labels), torch.from_numpy(seen.ranks), splits.n_classes), splits.class_names
+        )
+        for seen in outcomes
+    ]
+    metrics = {
+        name: _summary([seen.pooled(name) for seen in outcomes], np.stack([seen.influence(name) for seen in outcomes]))
+        for name in seed_scores[0].by_name
+    }
+    per_class = {
+        name: {"accuracy": _mean([of_seed.accuracy_per_class[name] for of_seed in seed_scores])}
+        for name in splits.class_names
+    }
+    return Measured(metrics, per_class, evidence[0].n_images)
+
+
 def _with_seeds(tallies: Sequence[NDArray[np.int64]], metric: str, left_out: Sequence[int] = ()) -> dict[str, Any]:
     """A metric's mean, interval and seeds."""
     values = [pooled(of_seed, metric, left_out) for of_seed in tallies]
-    influences = np.stack([influence(of_seed, metric, left_out) for of_seed in tallies])
+    return _summary(values, np.stack([influence(of_seed, metric, left_out) for of_seed in tallies]))
+
+
+def _summary(values: Sequence[float], influences: NDArray[np.float64]) -> dict[str, Any]:
     return {"mean": float(np.mean(values)), "ci95": _half_width(values, influences), "seeds": values}
 
 

@@ -18,6 +18,7 @@ from autorf.networks.spec import NOT_THE_NETWORK
 from autorf.own_code.reference import is_reference
 from autorf.study.spec import StudySpec
 from autorf.study.trial import side_text, trial_from
+from autorf.tasks import CLASSIFICATION
 from autorf.training.results import Field
 
 CARD, FIGURES = "README.md", "metrics.json"
@@ -88,6 +89,7 @@ def figures(card: Card) -> dict[str, Any]:
     measurement = card.metrics
     return {
         "study": card.study,
+        "task": card.spec.task,
         "key": card.key,
         "configuration": card.configuration,
         "seeds": list(card.seeds),
@@ -139,7 +141,7 @@ def text(card: Card) -> str:
     folds = "" if card.folds is None else " (all folds: nothing validated this model)"
     return f"""# {card.spec.model.name}, {card.setting}
 
-A segmentation network whose receptive field was chosen by the study `{card.study}` (trial `{card.key}`) on its
+A {card.spec.task} network whose receptive field was chosen by the study `{card.study}` (trial `{card.key}`) on its
 {chosen_on}, trained anew{" to the full budget" if card.full_budget else ""} by `autorf retrain`.
 
 ## Loading
@@ -149,7 +151,7 @@ A segmentation network whose receptive field was chosen by the study `{card.stud
 ```
 
 {_plain_words(card)}Input: {_input_words(card)}.
-Output: class scores `(N, {len(card.class_names)}, H, W)`.
+Output: class scores `(N, {len(card.class_names)}{"" if _of_pictures(card) else ", H, W"})`.
 
 ## Receptive field
 
@@ -235,20 +237,30 @@ def _metric_words(card: Card) -> str:
     }[str(card.split)]
     alone = len(card.seeds) == 1
     over = "images" if alone else "seeds and images"
-    classes = "\n".join(
-        f"| {name} | {_number(of_class['iou'])} | {_number(of_class['f1'])} |"
-        for name, of_class in card.metrics.per_class.items()
-    )
     return f"""## Metrics
 
 {where}: {card.metrics.n_images} images, with 95 % intervals over {over}.
 
 {_metric_table(card.metrics.metrics, alone=alone)}
 {_multiscale_words(card, alone=alone)}
-| class | IoU | F1 |
-|---|---|---|
-{classes}
+{_class_table(card.metrics.per_class)}
 """
+
+
+def _of_pictures(card: Card) -> bool:
+    """Whether the model classifies whole pictures."""
+    return card.spec.task == CLASSIFICATION.name
+
+
+def _class_table(per_class: Mapping[str, Mapping[str, float | None]]) -> str:
+    """What is told of every class."""
+    titles = {"iou": "IoU", "f1": "F1", "accuracy": "accuracy"}
+    names = list(next(iter(per_class.values()), {}))
+    head = ["class", *(titles[name] for name in names)]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for label, of_class in per_class.items():
+        lines.append(f"| {' | '.join([label, *(_number(of_class[name]) for name in names)])} |")
+    return "\n".join(lines)
 
 
 def _metric_table(metrics: Mapping[str, dict[str, Any]], *, alone: bool) -> str:

@@ -15,6 +15,7 @@ from autorf.files import write_atomically
 from autorf.methods.modules import AdaptiveModule
 from autorf.networks.arguments import fitting_decoder
 from autorf.networks.spec import ModelSpec
+from autorf.networks.torchvision_networks import segmenters
 from autorf.study.spec import StudySpec
 from autorf.surgery import adaptations, freeze, plain_state_dict
 from autorf.surgery.dry_run import evaluation
@@ -44,7 +45,8 @@ def plain_lines(spec: ModelSpec, classes: int, channels: int, folder: str) -> st
             given["encoder_output_stride"] = spec.output_stride
         library, call = "segmentation_models_pytorch as smp", f"smp.{architecture}({encoder!r}, {_arguments(given)})"
     elif family == "torchvision" and channels == 3:
-        given = {"weights": None, "weights_backbone": None, "num_classes": classes, **spec.args}
+        backbone = {"weights_backbone": None} if rest in segmenters() else {}
+        given = {"weights": None, **backbone, "num_classes": classes, **spec.args}
         library, call = "torchvision", f"torchvision.models.get_model({rest!r}, {_arguments(given)})"
     elif family == "timm":
         given = {"in_chans": channels, "num_classes": classes, **spec.args}

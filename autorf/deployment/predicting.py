@@ -94,7 +94,7 @@ def tasks(
     Raises:
         InputError: where there is no picture, two of one name, one without a mask, or a file that would be replaced.
     """
-    files = list(_files(pictures, (*IMAGE_SUFFIXES, *ARRAY_SUFFIXES) if arrays else IMAGE_SUFFIXES))
+    files = list(picture_files(pictures, (*IMAGE_SUFFIXES, *ARRAY_SUFFIXES) if arrays else IMAGE_SUFFIXES))
     truth = {} if masks is None else mask_files_of(masks, [spelled(file.stem) for file in files])
     planned: dict[str, Task] = {}
     for file in files:
@@ -111,7 +111,12 @@ def tasks(
     return list(planned.values())
 
 
-def _files(pictures: Sequence[Path], suffixes: Sequence[str]) -> Iterator[Path]:
+def picture_files(pictures: Sequence[Path], suffixes: Sequence[str] = IMAGE_SUFFIXES) -> Iterator[Path]:
+    """The files that are named, and those of folders that are called pictures.
+
+    Raises:
+        InputError: for a place that is not there, or a folder without a picture.
+    """
     for place in pictures:
         if not place.is_dir():
             if not place.exists():

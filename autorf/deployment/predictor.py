@@ -25,6 +25,7 @@ from autorf.own_code.importing import importable
 from autorf.own_code.reference import Reference, parse_reference
 from autorf.surgery.sidecar import read_sidecar
 from autorf.surgery.storage import SIDECAR
+from autorf.tasks import CLASSIFICATION
 from autorf.training.native_scale import AtScale, is_out_of_memory, scores_at_scale, tile_plan
 from autorf.training.outputs import predicted_classes, raw_scores, resized
 from autorf.training.pixel_maps import pixel_map
@@ -93,10 +94,15 @@ class Predictor:
     ) -> None:
         folder = Path(folder)
         recipe = read_recipe(folder)
+        if recipe.task == CLASSIFICATION.name:
+            raise InputError(
+                f"{folder}: holds a model with one class a picture; autorf.deployment.classifying.classify gives them, "
+                "and autorf predict their table"
+            )
         self.device = chosen_device(device)
-        own = code if isinstance(code, OwnCode) else _code_of(recipe, code)
+        own = code if isinstance(code, OwnCode) else code_of(recipe, code)
         if own is not None and not accept_code_change:
-            _check_same_code(folder, own)
+            check_same_code(folder, own)
         self.recipe = recipe
         _check_landmarks(recipe, landmarks)
         with importable(own):
@@ -314,7 +320,7 @@ def _faces_of(recipe: Recipe, landmarks: str | Path | None) -> FaceImages | None
         raise InputError(str(error).replace("data.landmarks.root", "--landmarks")) from None
 
 
-def _code_of(recipe: Recipe, code: str | Path | None) -> OwnCode | None:
+def code_of(recipe: Recipe, code: str | Path | None) -> OwnCode | None:
     """The user's own code, which ``code`` says the place of; None for a network of a library."""
     if not needs_code(recipe):
         if code is not None:
@@ -337,7 +343,7 @@ def _read_code(reference: Reference, folder: Path) -> OwnCode:
         raise InputError(f"{error}; --code FILE says where it is") from None
 
 
-def _check_same_code(folder: Path, code: OwnCode) -> None:
+def check_same_code(folder: Path, code: OwnCode) -> None:
     """Raise ``InputError`` where the network was trained with other code, which its weights may fit by accident."""
     builder = read_sidecar(folder / SIDECAR).builder
     if builder is None:

@@ -8,6 +8,9 @@ from torch import nn
 
 from autorf.data import DataSpec, FolderData, Pictures, PythonData, Splits, channels_of
 from autorf.data.class_colours import palette
+from autorf.data.class_pictures import PictureDecoder
+from autorf.data.class_sets import picture_decoder
+from autorf.data.class_spec import ClassFilesData
 from autorf.data.decoding import Decoder, Fit
 from autorf.data.folder import number_kind
 from autorf.data.landmark_spec import AlignSpec, LandmarkSpec, WithLandmarks
@@ -56,6 +59,10 @@ class Recipe(Specification):
         pictures: how picture files are read.
         stored: the kind of numbers that image files store; None for pictures of red, green and blue, 8 bits each.
         masks: what stands for the classes in masks; None where their numbers do.
+        task: what the model was trained for.
+        shorter_side: of a classification: the pixels that a picture's shorter side is brought to before its middle is
+            cut out; None where pictures are stretched.
+        banner: of a classification: rows in pixels at the bottom of every picture that are cut off.
         landmarks: how the landmarks of faces are shown to the network, whatever file they are in; None where nothing is
             made of any.
         align: where aligned faces have them; None where they are not aligned.
@@ -81,6 +88,9 @@ class Recipe(Specification):
     pictures: Pictures
     stored: str | None = None
     masks: MaskTable | None = None
+    task: Literal["segmentation", "classification"] = "segmentation"
+    shorter_side: PositiveInt | None = None
+    banner: WholeNumber = 0
     landmarks: LandmarkSpec | None = None
     align: AlignSpec | None = None
 
@@ -110,6 +120,8 @@ class Recipe(Specification):
             pictures=getattr(data, "pictures", Pictures()),
             stored=number_kind(data) if isinstance(data, FolderData) else None,
             masks=getattr(data, "mask_table", None),
+            task=spec.task,
+            **_class_pictures(data),
             **_landmarks(data),
         )
 
@@ -117,6 +129,11 @@ class Recipe(Specification):
     def normalisation(self) -> Normalisation:
         """Of the images."""
         return Normalisation(self.mean, self.std, self.is_rgb)
+
+    @property
+    def picture_decoder(self) -> PictureDecoder:
+        """What reads the pictures of a classification, as in validation."""
+        return PictureDecoder(self.image_size, self.shorter_side, self.pictures, self.banner)
 
     @property
     def decoder(self) -> Decoder:
@@ -147,6 +164,14 @@ class Recipe(Specification):
         """
         with torch.random.fork_rng(devices=[]):
             return saved_model(folder, self.model, self.class_names, self.channels, self.threshold).eval()
+
+
+def _class_pictures(data: DataSpec) -> dict[str, Any]:
+    """How a classification's pictures are cut; training cuts them at random and validation alike."""
+    if not isinstance(data, ClassFilesData):
+        return {}
+    decoder = picture_decoder(data)
+    return {"shorter_side": decoder.side, "banner": decoder.banner}
 
 
 def _landmarks(data: DataSpec) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from autorf.study.spec import StudySpec
 from autorf.study.trial import Trial, spec_of
 from autorf.training.device import own_device
 from autorf.training.module import SegmentationModule
+from autorf.training.module_choice import module_for
 from autorf.training.spec import TrainingSpec
 
 
@@ -82,7 +83,7 @@ def _estimate(study: StudySpec, trial: Trial, splits: Splits) -> Estimate:
     model = trial_model(spec, trial, splits.class_names)
     # To compile would take longer than all that is measured here; what it saves later is not foreseen.
     training = spec.training.uncounted().model_copy(update={"compile": False})
-    module = SegmentationModule(model, training, splits).to(device)
+    module = module_for(model, training, splits).to(device)
     image, mask = (part.to(device) for part in splits.train.tensors(list(range(min(size, len(splits.train))))))
     try:
         if not trial.method.trained:

@@ -31,6 +31,7 @@ from autorf.study.settings import Settings
 from autorf.study.spec import StudySpec, counted
 from autorf.study.trial import Trial, configurations, in_folds, spec_of, trial_from, under_every_seed
 from autorf.surgery.dry_run import input_channels
+from autorf.tasks import TASKS, Task
 
 STARTERS = 4
 """How many configurations near the prior a sampler begins with."""
@@ -139,7 +140,7 @@ def plan(spec: StudySpec, source: str, root: Path, defaults: Defaults | None = N
             check_scales(model, spec.data.image_size, spec.evaluation)
             if any(map(lacks_place, spaces)):
                 # What scores no pixels has no place to be looked for.
-                _sizes_at(spec.data.image_size, model, spec.model.name, len(classes))
+                _sizes_at(spec.data.image_size, model, spec.model.name, len(classes), splits.task)
         except InputError as error:
             raise InputError(f"{source}: {error}") from None
         spec = with_places(spec, spaces, classes, source)
@@ -222,16 +223,18 @@ def ends_of(spec: StudySpec, spaces: Sequence[Space]) -> list[Trial]:
     return list(dict.fromkeys(trials))
 
 
-def _sizes_at(image_size: tuple[int, int], model: nn.Module, name: str, n_classes: int) -> dict[str, tuple[int, int]]:
+def _sizes_at(
+    image_size: tuple[int, int], model: nn.Module, name: str, n_classes: int, task: Task
+) -> dict[str, tuple[int, int]]:
     """The model's maps for images of a size; an error names the size where the model does not take it.
 
     Raises:
-        InputError: also for a model that does not score every pixel.
+        InputError: also for a model that does not score what the task has a class for.
     """
     outputs: list[Any] = []
     try:
         sizes = map_sizes(model, image_size, outputs.append)
-        check_scores(outputs[0], name, n_classes)
+        check_scores(outputs[0], name, n_classes, task)
         return sizes
     except InputError as error:
         if outputs:
@@ -264,7 +267,7 @@ def _check_methods(
                 model, network, image_size = build(own.model, classes, channels_of(own.data)), own.model, None
             if own.data.image_size != image_size:
                 image_size = own.data.image_size
-                sizes = _sizes_at(image_size, model, network.name, len(classes))
+                sizes = _sizes_at(image_size, model, network.name, len(classes), TASKS[spec.task])
             adapted = _adapted(build(own.model, classes, channels_of(own.data)), method)
             method.check_classes(len(classes))
             if spec.training.compile and not method.compiles:

@@ -20,9 +20,10 @@ from autorf.store.store import Record
 from autorf.study.own_loop import OwnLoopSpec
 from autorf.study.spec import StudySpec
 from autorf.study.trial import side_text, spec_of
+from autorf.tasks import SEGMENTATION, TASKS
 from autorf.training.results import EpochReport, TrialResult
 
-NAMES = {"miou": "mIoU", "f1": "F1", "pixel_accuracy": "accuracy"}
+NAMES = {"pixel_accuracy": "accuracy"}
 
 
 class Progress(Listener):
@@ -208,7 +209,7 @@ class TerminalProgress(Progress):
 
     def _measured(self, report: EpochReport | TrialResult) -> str:
         name = objective(self.spec.search)
-        shown = name if name in report.by_name else "miou"
+        shown = name if name in report.by_name else TASKS[getattr(self.spec, "task", SEGMENTATION.name)].metrics[0]
         rf = "" if report.rf is None else f"  rf {side_text(report.rf)}"
         measured = report.by_name.get(shown)
         written = "unknown" if measured is None else f"{measured:.3f}"
@@ -272,7 +273,8 @@ class JsonLines(Progress):
     def finished(self, record: Record) -> None:
         """A trial ended."""
         super().finished(record)
-        names = ("miou", "f1", "pixel_accuracy", "rf", "rnorm", "train_seconds")
+        metrics = TASKS[getattr(self.spec, "task", SEGMENTATION.name)].metrics
+        names = (*metrics, "rf", "rnorm", "train_seconds")
         written = {} if record.result is None else record.result.to_json()
         result = {name: written.get(name) for name in names}
         self._write("finished", {**_who(record), "state": record.state, **result, "reason": record.reason})

@@ -6,6 +6,7 @@ from torch import nn
 
 from autorf.errors import InputError, near_names
 from autorf.networks.drn import DRN, DeepLabV3PlusDRN
+from autorf.networks.drn_c import DRNC
 from autorf.networks.fcn import DilatedFCN, SkipFCN
 from autorf.networks.student import Student
 
@@ -75,6 +76,7 @@ PAPER_NETWORKS: dict[str, Callable[[int, bool], nn.Module]] = {
     "student": _student(pool2_stride=1),
     "student_stride8": _student(pool2_stride=2),
     "drn_d_54": lambda classes, pretrained: DRN(classes=classes),
+    "drn_c_26": lambda classes, pretrained: DRNC(classes=classes),
     "deeplabv3plus_drn_d_54": lambda classes, pretrained: DeepLabV3PlusDRN(DRN(), classes),
 }
 """Name to a function of the number of classes and whether to load weights."""

@@ -18,6 +18,7 @@ from autorf.networks.own import own_network
 from autorf.networks.papers import check_paper_name, paper_network
 from autorf.networks.place import place_of
 from autorf.networks.spec import MODELS, ModelSpec
+from autorf.networks.torchvision_networks import check_torchvision_name, torchvision_network
 from autorf.networks.upsampling import upsample_last_stage
 from autorf.networks.vgg import DilatedVGG
 from autorf.networks.weights import fetching, one_line
@@ -117,7 +118,7 @@ def check_name(spec: ModelSpec) -> None:
     elif family == "smp":
         _smp_parts(rest)
     elif family == "torchvision":
-        _check_torchvision_name(rest)
+        check_torchvision_name(rest)
     elif family == "paper":
         check_paper_name(rest)
     check_arguments(spec)
@@ -248,18 +249,6 @@ def _smp_weights(encoder: str) -> str | bool:
     return "imagenet" if "imagenet" in published else str(published[0])
 
 
-def _torchvision(name: str, spec: ModelSpec, classes: int, channels: int) -> nn.Module:
-    from torchvision.models import get_model
-
-    _check_torchvision_name(name)
-    check_arguments(spec)
-    weights = "DEFAULT" if spec.pretrained else None
-    model = given(
-        lambda: get_model(name, weights=None, weights_backbone=weights, num_classes=classes, **spec.args), spec
-    )
-    return for_channels(model, channels, published=spec.pretrained)
-
-
 def _hf(name: str, spec: ModelSpec, classes: int, channels: int) -> nn.Module:
     try:
         from transformers import AutoConfig, AutoModelForSemanticSegmentation
@@ -313,7 +302,7 @@ _BUILDERS: dict[str, Callable[[str, ModelSpec, int, int], nn.Module]] = {
     "largefov": _largefov,
     "timm": _timm,
     "smp": _smp,
-    "torchvision": _torchvision,
+    "torchvision": torchvision_network,
     "hf": _hf,
     "paper": _paper,
     "python": _own,
@@ -348,14 +337,3 @@ def _smp_parts(rest: str) -> tuple[str, str]:
     elif encoder not in encoders:
         raise InputError(f"model.name: smp has no encoder {encoder!r}{near_names(encoder, encoders)}")
     return architecture, encoder
-
-
-def _check_torchvision_name(name: str) -> None:
-    from torchvision.models import list_models, segmentation
-
-    names = list_models(segmentation)
-    if name not in names:
-        raise InputError(
-            f"model.name: torchvision has no segmentation model {name!r}{near_names(name, names)}; "
-            f"one of {', '.join(names)}"
-        )

@@ -27,8 +27,8 @@ class Dumbbell:
 
 
 def of_classes(rows: Sequence[ClassRow]) -> list[Dumbbell]:
-    """The IoU of every class."""
-    return [Dumbbell(row.name, row.iou, row.difference, row.difference_ci95) for row in rows]
+    """The IoU of every class, or its accuracy."""
+    return [Dumbbell(row.name, row.compared, row.difference, row.difference_ci95) for row in rows]
 
 
 def of_groups(rows: Sequence[GroupRow]) -> list[Dumbbell]:

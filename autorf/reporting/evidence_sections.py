@@ -12,6 +12,9 @@ from autorf.reporting.samples import Shown, class_legend, sample_rows
 from autorf.reporting.tables import class_f1_table, scale_table
 from autorf.reporting.words import configuration, short
 from autorf.study.objectives import sign
+from autorf.tasks import CLASSIFICATION
+
+_NOT_CORRECTED = "Intervals are over paired seeds, and not corrected for looking at many classes."
 
 
 def sample_section(report: ReportData) -> Iterator[Section]:
@@ -32,7 +35,7 @@ def sample_section(report: ReportData) -> Iterator[Section]:
             scales,
         )
     ]
-    if report.comparison.scales:
+    if any(row.objects for row in report.comparison.scales):
         blocks.append(scale_table(report.comparison))
     lead = "The same validation images, evenly spaced over the split and not picked."
     yield Section("samples", "Predictions and maps", lead, tuple(blocks))
@@ -67,15 +70,17 @@ def size_sections(report: ReportData) -> Iterator[Section]:
 
 
 def class_section(report: ReportData) -> Iterator[Section]:
-    """The IoU of every class, and the F1 of classes and of merged ones."""
+    """The IoU of every class, and the F1 of classes and of merged ones; of a classification its accuracy."""
     comparison = report.comparison
-    if comparison.classes:
+    if comparison.classes and comparison.task == CLASSIFICATION.name:
+        chart = _dumbbells(report, "classes", "accuracy", "class", of_classes(comparison.classes))
+        yield Section("classes", "Class by class", _NOT_CORRECTED, (chart,))
+    elif comparison.classes:
         blocks: list[Block] = [_dumbbells(report, "classes", "IoU", "class", of_classes(comparison.classes))]
         if comparison.label_groups:
             blocks.append(_dumbbells(report, "groups", "F1", "label group", of_groups(comparison.label_groups)))
         blocks.append(class_f1_table(comparison.classes))
-        lead = "Intervals are over paired seeds, and not corrected for looking at many classes."
-        yield Section("classes", "Class by class", lead, tuple(blocks))
+        yield Section("classes", "Class by class", _NOT_CORRECTED, tuple(blocks))
 
 
 def _dumbbells(report: ReportData, name: str, axis: str, first: str, lines: Sequence[Dumbbell]) -> Chart:

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,11 +60,14 @@ def sample_rows(shown: Sequence[Shown], maps: Sequence[Shown]) -> tuple[SampleRo
     if not shown:
         return ()
     common = set.intersection(*(set(trial.evidence.sample_indices.tolist()) for trial in shown))
-    return tuple(_row(index, shown, maps) for index in sorted(common))
+    make = _row if shown[0].evidence.ranks is None else _class_row
+    return tuple(make(index, shown, maps) for index in sorted(common))
 
 
 def class_legend(evidence: Evidence) -> list[tuple[str, str]]:
-    """Name and colour of every class that the samples' truth or predictions hold."""
+    """Name and colour of every class that the samples' truth or predictions hold; none of whole pictures' classes."""
+    if evidence.ranks is not None:
+        return []
     present = set(np.unique(evidence.sample_truth.numpy())) | set(np.unique(evidence.sample_prediction.numpy()))
     names = evidence.class_names
     legend = [(name, class_colour(number)) for number, name in enumerate(names) if number in present]
@@ -85,13 +88,33 @@ def _row(index: int, shown: Sequence[Shown], maps: Sequence[Shown]) -> SampleRow
         right = _fraction_right(prediction, truth, first.ignore_index)
         text = f"{trial.title} on image {index}: {right:.1%} of pixels right"
         panels.append(Panel(trial.title, _labels(prediction, first), text))
+    return SampleRow(index, width, height, (*panels, *_map_panels(index, maps)))
+
+
+def _map_panels(index: int, maps: Sequence[Shown]) -> Iterator[Panel]:
     for trial in maps:
         if trial.evidence.maps is None or index not in trial.evidence.sample_indices.tolist():
             continue
         values = trial.evidence.maps[_position(trial.evidence, index)].float().numpy()
         text = f"{trial.title} on image {index}: {values.min():.2f} to {values.max():.2f}, mean {values.mean():.2f}"
-        panels.append(Panel(trial.title, _picture(heat(values, map_bounds(trial.evidence))), text))
-    return SampleRow(index, width, height, tuple(panels))
+        yield Panel(trial.title, _picture(heat(values, map_bounds(trial.evidence))), text)
+
+
+def _class_row(index: int, shown: Sequence[Shown], maps: Sequence[Shown]) -> SampleRow:
+    """A picture with its class and what each trial took it for, in words."""
+    first = shown[0].evidence
+    at = _position(first, index)
+    height, width = first.samples[at].shape[1:]
+    truth = first.class_names[int(first.sample_truth[at, 0, 0])]
+    taken = [
+        f"{trial.title}: {first.class_names[int(trial.evidence.sample_prediction[place, 0, 0])]}"
+        for trial in shown
+        for place in [_position(trial.evidence, index)]
+    ]
+    words = f"{truth}; {', '.join(taken)}"
+    panel = Panel(words, photo(first.samples[at].numpy()), f"validation picture {index}: {words}")
+    # Every row has titles of its own.
+    return SampleRow(index, width, height, (panel, *_map_panels(index, maps)), f"Validation picture {index}")
 
 
 def _position(evidence: Evidence, index: int) -> int:

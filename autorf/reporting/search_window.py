@@ -1,7 +1,7 @@
 """A search among options, drawn: how its window narrows, and what it knew of every option's loss."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -9,6 +9,7 @@ from autorf.methods import Dilation, Quantity, is_manual, method_class
 from autorf.reporting.theme import PALETTE, WIDE, Layout, colour, drawing, new_figure
 from autorf.store.record import Record
 from autorf.store.traces import SteppedTrace, stepped
+from autorf.tasks import SEGMENTATION, TASKS, TITLES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,18 +103,25 @@ def _draw_profiles(axis: "Axes", shown: Iterable[tuple[Record, SteppedTrace]]) -
     axis.set_ylabel("loss above the lowest, in the search")
 
 
-def _draw_separate_trainings(axis: "Axes", records: Iterable[Record]) -> dict[float, list[float]]:
+def _headline(records: Iterable[Record]) -> str:
+    """What people call the first metric that the trials' task has."""
+    results = [record.result for record in records if record.result is not None]
+    metrics = [task.metrics[0] for task in TASKS.values() if any(task.metrics[0] in each.metrics for each in results)]
+    return TITLES[next(iter(metrics), SEGMENTATION.metrics[0])]
+
+
+def _draw_separate_trainings(axis: "Axes", records: Sequence[Record]) -> dict[float, list[float]]:
     """Draw and return the scores of the manual grid, by dilation."""
     scores: dict[float, list[float]] = {}
     for record in records:
-        rate, miou = record.set_dilation, record.value("miou")
-        if record.control is None and is_manual(record.method) and rate is not None and math.isfinite(miou):
-            scores.setdefault(rate, []).append(miou)
+        rate, metric = record.set_dilation, math.nan if record.result is None else record.result.headline
+        if record.control is None and is_manual(record.method) and rate is not None and math.isfinite(metric):
+            scores.setdefault(rate, []).append(metric)
     if scores:
         right = axis.twinx()
         means = [sum(scores[rate]) / len(scores[rate]) for rate in sorted(scores)]
         right.plot(sorted(scores), means, color=PALETTE["manual"], marker="o", linestyle=(0, (4, 3)), linewidth=1.4)
-        right.set_ylabel("mIoU of separate trainings (dashed)", color=PALETTE["manual"])
+        right.set_ylabel(f"{_headline(records)} of separate trainings (dashed)", color=PALETTE["manual"])
         for spine in right.spines.values():
             spine.set_visible(False)
         right.tick_params(length=0, labelcolor=PALETTE["manual"])

@@ -16,7 +16,7 @@ from autorf.reporting.rnorm_section import rnorm_section
 from autorf.reporting.search_window import loss_profile_figure, named_profiles, searches
 from autorf.reporting.tables import between_table, group_table, multiscale_table, search_free_table, trial_table
 from autorf.reporting.trajectories import MOST_PANELS, Trajectory, trajectories, trajectory_figure
-from autorf.reporting.words import NONE, configuration, fixed, named, plural, score, short
+from autorf.reporting.words import NONE, configuration, fixed, headline, named, plural, score, short
 from autorf.study.objectives import sign
 from autorf.study.trial import fold_words
 
@@ -128,8 +128,8 @@ def _profiles(report: ReportData) -> Iterator[Chart]:
     ]
     caption = (
         "What each search knew of the loss at every option when it ended, one line a training, and one a layer that "
-        "searched its own, with its number; dashed, on the right scale, the mIoU of separate trainings. Where the line "
-        "is lowest is what the search chose."
+        "searched its own, with its number; dashed, on the right scale, the "
+        f"{headline(report.comparison)} of separate trainings. Where the line is lowest is what the search chose."
     )
     words = f"Loss over the options as {plural(len(searched), 'search')} knew it"
     columns = (Column("configuration", False), "seed", "option", "loss less the first option's")
@@ -145,13 +145,13 @@ def _epochs(report: ReportData) -> Table:
             str(epoch.epoch + 1),
             f"{trajectory.quantity} {short(epoch.learned[trajectory.quantity])}",
             short(epoch.side, 1),
-            short(epoch.miou),
+            short(epoch.headline),
         )
         for trajectory in trajectories(report.records)
         for record in trajectory.records
         for epoch in record.history
     ]
-    columns = (Column("configuration", False), "seed", "epoch", "learned value", "rf", "mIoU")
+    columns = (Column("configuration", False), "seed", "epoch", "learned value", "rf", headline(report.comparison))
     return table("Learned values after every epoch", columns, lines)
 
 

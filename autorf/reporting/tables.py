@@ -22,6 +22,7 @@ from autorf.reporting.words import (
 )
 from autorf.study.objectives import sign
 from autorf.study.trial import side_text
+from autorf.tasks import CLASSIFICATION, TITLES
 
 Cell = Callable[[Row], str]
 
@@ -61,6 +62,8 @@ def _trial_columns(report: ReportData) -> Iterator[tuple[Column, Cell]]:
     for group in dict.fromkeys(name for row in report.comparison.rows for name in row.f1_groups):
         yield Column(f"F1 {group}"), partial(_group_f1, group)
     yield Column("accuracy"), lambda row: fixed(row.pixel_accuracy)
+    for metric in CLASSIFICATION.metrics:
+        yield Column(TITLES[metric]), partial(_score, metric)
     yield Column("rf"), lambda row: NONE if row.rf is None else side_text(row.rf)
     yield Column("rnorm"), lambda row: fixed(row.rnorm, 2)
     yield Column("f"), lambda row: several(learned([row], "f"), fixed)
@@ -83,6 +86,10 @@ def _steps(row: Row) -> str:
 
 def _group_f1(name: str, row: Row) -> str:
     return fixed(row.f1_groups.get(name))
+
+
+def _score(metric: str, row: Row) -> str:
+    return fixed(getattr(row, metric))
 
 
 def _cost(name: str, row: Row) -> str:

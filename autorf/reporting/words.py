@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
-from autorf.comparison import Group
+from autorf.comparison import Comparison, Group
 from autorf.comparison.judging import metric_name, number, signed
+from autorf.tasks import TASKS, TITLES
 
 NONE = "\N{EN DASH}"
 """What a table shows where a value does not apply."""
@@ -19,6 +20,11 @@ COST_NAMES = {
 def named(objective: str) -> str:
     """A metric or cost as people call it."""
     return COST_NAMES.get(objective) or metric_name(objective)
+
+
+def headline(comparison: Comparison) -> str:
+    """What people call the first metric of the task, mIoU or top-1 accuracy."""
+    return TITLES[TASKS[comparison.task].metrics[0]]
 
 
 def short(value: float | None, places: int = 3) -> str:

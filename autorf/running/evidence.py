@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from autorf.accuracy import Outcomes
 from autorf.errors import shown
 from autorf.files import write_atomically
 
@@ -49,6 +50,8 @@ class Evidence:
         centres: ``(n_classes, D)`` float32: those of the contextual loss at the end; None without that loss.
         centre_distances: ``(n_classes, n_classes)`` float32: squared distances between them as that loss has them; nan
             for a class whose centre no pixel has formed.
+        ranks: ``(n_images,)`` int32: of a classification, whose images have one class each, how many classes score
+            higher than the right one; None for a segmentation.
     """
 
     class_names: tuple[str, ...]
@@ -67,6 +70,12 @@ class Evidence:
     image_scales: Tensor | None = None
     centres: Tensor | None = None
     centre_distances: Tensor | None = None
+    ranks: Tensor | None = None
+
+    @property
+    def outcomes(self) -> Outcomes | None:
+        """What became of every picture of a classification; None for a segmentation."""
+        return None if self.ranks is None else _outcomes(self.cells, self.ranks)
 
     @property
     def n_classes(self) -> int:
@@ -149,7 +158,7 @@ def _tallies(cells: Tensor, counts: Tensor, n_images: int, n_classes: int) -> Te
 _TENSORS = (
     "cells", "counts", "objects", "object_scales", "sample_indices", "samples", "sample_truth", "sample_prediction",
 )  # fmt: skip
-_OPTIONAL = ("maps", "image_scales", "centres", "centre_distances")
+_OPTIONAL = ("maps", "image_scales", "centres", "centre_distances", "ranks")
 
 
 def write_evidence(folder: Path, evidence: Evidence, trial: str | None = None) -> None:
@@ -190,6 +199,20 @@ def read_tallies(folder: Path) -> Tensor | None:
         return None
     facts, tensors = stored
     return _tallies(tensors["cells"], tensors["counts"], facts["n_images"], len(facts["class_names"]))
+
+
+def read_outcomes(folder: Path) -> Outcomes | None:
+    """:attr:`Evidence.outcomes` of a trial without reading the rest; None where :func:`read_evidence` gives None too.
+
+    Of many classes :func:`read_tallies` would take a thousand times the memory.
+    """
+    stored = _read(folder, ("cells", "counts", "ranks"))
+    return None if stored is None or "ranks" not in stored[1] else _outcomes(stored[1]["cells"], stored[1]["ranks"])
+
+
+def _outcomes(cells: Tensor, ranks: Tensor) -> Outcomes:
+    """A classification's picture is one cell."""
+    return Outcomes(cells[cells[:, 0].argsort(), 1].numpy(), ranks.long().numpy())
 
 
 def read_group_tallies(folder: Path, members: Sequence[int]) -> Tensor | None:

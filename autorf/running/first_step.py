@@ -11,8 +11,10 @@ from autorf.running.runner import trial_model
 from autorf.study.spec import StudySpec
 from autorf.study.trial import Trial, spec_of
 from autorf.surgery import advance
+from autorf.tasks import CLASSIFICATION, SEGMENTATION, Task
 from autorf.training.device import autocast, is_of_compiler, own_device
 from autorf.training.module import SegmentationModule
+from autorf.training.module_choice import module_for
 from autorf.training.outputs import raw_scores
 from autorf.training.parallel import own_shard
 from autorf.training.spec import TrainingSpec
@@ -36,7 +38,7 @@ def check_first_step(study: StudySpec, trial: Trial, splits: Splits) -> None:
     spec = spec_of(study, trial)
     training = spec.training.uncounted()
     device = own_device()
-    module = SegmentationModule(trial_model(spec, trial, splits.class_names), training, splits).to(device)
+    module = module_for(trial_model(spec, trial, splits.class_names), training, splits).to(device)
     for size in batch_sizes(training, len(splits.train)):
         image, mask = (part.to(device) for part in splits.train.tensors(list(range(size))))
         try:
@@ -93,28 +95,49 @@ def step_failed(error: Exception, trial: Trial, size: int, n_train: int) -> Exce
     return InputError(f"{trial.label}: a step on a batch of {size} failed: {reason}{repair}")
 
 
-def check_scores(output: Any, name: str, n_classes: int) -> None:
-    """Raise ``InputError`` unless a model's ``output`` scores the classes of every pixel.
+def check_scores(output: Any, name: str, n_classes: int, task: Task = SEGMENTATION) -> None:
+    """Raise ``InputError`` unless a model's ``output`` scores the classes of every pixel, or of the whole image.
 
     Args:
         output: for one image.
         name: the study's ``model.name``.
         n_classes: of the data.
+        task: of the study.
     """
+    form = "(N, C)" if task == CLASSIFICATION else "(N, C, H, W)"
     try:
         shape = tuple(raw_scores(output).shape)
     except (AssertionError, AttributeError, KeyError):
         raise InputError(
-            f"model.name: {name} returns a {type(output).__name__}; a study's model returns class scores (N, C, H, W), "
+            f"model.name: {name} returns a {type(output).__name__}; a study's model returns class scores {form}, "
             "alone, first in a tuple, as 'out' or as 'logits'"
         ) from None
+    if task == CLASSIFICATION:
+        _check_class_scores(shape, name, n_classes)
+        return
     if len(shape) == 4 and shape[1] >= n_classes:
         return
     family, _, rest = name.partition(":")
     repair = {
-        "timm": f"timm's models classify whole images: use largefov:{rest}, a segmentation head on it",
+        "timm": f"timm's models classify whole images: use largefov:{rest}, a segmentation head on it, or set task: "
+        "classification on data with one class a picture",
         "paper": "use paper:deeplabv3plus_drn_d_54 for a DRN that segments",
     }.get(family, "give a model that segments, with one channel a class")
     raise InputError(
         f"model.name: {name} gives {shape}, no class scores (N, {n_classes}, H, W) of every pixel; {repair}"
+    )
+
+
+def _check_class_scores(shape: tuple[int, ...], name: str, n_classes: int) -> None:
+    """Raise ``InputError`` unless scores of this shape are those of the classes of a whole image."""
+    if len(shape) == 2 and shape[1] == n_classes:
+        return
+    if len(shape) == 4:
+        raise InputError(
+            f"model.name: {name} gives {shape}, scores of every pixel; with task: classification a model gives "
+            f"(N, {n_classes}) of the whole image: timm:NAME, torchvision:NAME, paper:drn_c_26 or a network of your own"
+        )
+    raise InputError(
+        f"model.name: {name} gives scores {shape} and the data has {n_classes} classes; with task: classification a "
+        f"model gives (N, {n_classes})"
     )

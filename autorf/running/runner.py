@@ -23,9 +23,9 @@ from autorf.networks.checkpoint import notes_kept
 from autorf.networks.multipath import numbered_paths
 from autorf.networks.spec import ModelSpec
 from autorf.own_code.importing import active_digest, importable
+from autorf.running.class_evidence import collector_for
 from autorf.running.cost import PeakMemory
 from autorf.running.evidence import Evidence, write_evidence
-from autorf.running.evidence_collector import EvidenceCollector
 from autorf.running.multiscale import MultiScaleEvaluation, multiscale_scores
 from autorf.running.running_costs import Report, RunningCosts
 from autorf.study.job import Job
@@ -41,9 +41,10 @@ from autorf.training.device import computed_precision, own_device
 from autorf.training.early_stop import EarlyStop
 from autorf.training.field_meter import FieldMeter
 from autorf.training.module import SegmentationModule
+from autorf.training.module_choice import module_for
 from autorf.training.one_channel import with_two_scores
 from autorf.training.parallel import check_shards, own_shard
-from autorf.training.results import LABELLED, METRICS, EpochReport, Field, MultiScaleScores, TrialResult
+from autorf.training.results import LABELLED, EpochReport, Field, MultiScaleScores, TrialResult
 from autorf.training.resuming import newest_checkpoint
 from autorf.training.spec import steps_per_epoch
 
@@ -93,7 +94,7 @@ def _run(job: Job, report: Report, stopped: Callable[[], bool], processes: Mappi
     check_shards(shard.processes, spec.training.batch_size, len(splits.train), len(splits.val))
     train = splits.train.with_augmentation(spec.data.augmentation, job.seed)
     model = trial_model(spec, job.trial, splits.class_names)
-    module = SegmentationModule(model, spec.training, splits)
+    module = module_for(model, spec.training, splits)
     period = spec.training.validate_every
     images = loader(
         train, spec.training.batch_size, job.seed, shuffle=True, period=period, workers=_loader_workers(spec, train)
@@ -127,7 +128,7 @@ def fitted(
     spec, model, splits = job.trial_spec, module.model, module.splits
     shard = own_shard()
     field = FieldMeter(model, spec.data.image_size)
-    collector = EvidenceCollector(splits)
+    collector = collector_for(splits)
     running_costs = RunningCosts(spec, memory)
     steps = spec.training.steps
     checkpoint = EpochCheckpoint(
@@ -234,8 +235,8 @@ def _evaluate(job: Job, *, test: bool, multiscale: bool) -> Evidence:
     spec = job.trial_spec
     torch.set_num_threads(spec.training.threads)
     splits = splits_of(spec).tested() if test else splits_of(spec)
-    module = SegmentationModule(trained_model(spec, splits.class_names, job.folder), spec.training, splits)
-    collector = MultiScaleEvaluation(splits, spec.evaluation) if multiscale else EvidenceCollector(splits)
+    module = module_for(trained_model(spec, splits.class_names, job.folder), spec.training, splits)
+    collector = MultiScaleEvaluation(splits, spec.evaluation) if multiscale else collector_for(splits)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
         images = loader(splits.val, spec.training.batch_size, job.seed, shuffle=False)
@@ -347,17 +348,17 @@ def _result(
     multiscale: MultiScaleScores | None,
 ) -> TrialResult:
     assert module.validation_scores is not None
-    per_class = module.validation_scores
-    metrics = {name: getattr(per_class, name) for name in METRICS}
+    scored = module.validation_scores
     # Without a history nothing was trained.
-    last = checkpoint.history[-1] if checkpoint.history else EpochReport(epoch=0, metrics=metrics, steps=0)
+    last = checkpoint.history[-1] if checkpoint.history else EpochReport(epoch=0, metrics=scored.by_name, steps=0)
     return TrialResult(
         metrics=last.metrics,
         groups=last.groups,
         mean_over=LABELLED,
         multiscale=multiscale,
-        iou_per_class=per_class.iou,
-        f1_per_class=per_class.f1_per_class,
+        iou_per_class=scored.per_class.get("iou_per_class", {}),
+        f1_per_class=scored.per_class.get("f1_per_class", {}),
+        accuracy_per_class=scored.per_class.get("accuracy_per_class", {}),
         learned=learned_values(module.model),
         field=field(),
         epochs=len(checkpoint.history),

@@ -235,8 +235,8 @@ class Store(StudyReader):
         """
 
         def write() -> None:
-            if isfinite(epoch.miou):
-                self._storage.set_trial_intermediate_value(record.row, epoch.epoch, epoch.miou)
+            if isfinite(epoch.headline):
+                self._storage.set_trial_intermediate_value(record.row, epoch.epoch, epoch.headline)
             self._set(record, f"epoch:{epoch.epoch}", epoch.to_json())
             self._set(record, "lease", new_lease(self.driver, self._opened.now()))
 

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from autorf.errors import near_names
-from autorf.training.results import COSTS, GROUP, METRICS
+from autorf.tasks import METRICS
+from autorf.training.results import COSTS, GROUP
 
 __all__ = [
     "COSTS",

@@ -6,7 +6,8 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from autorf.specification import Number, Specification
 from autorf.study.objectives import is_metric, known_objective
-from autorf.training.results import GROUP, METRICS
+from autorf.tasks import METRICS
+from autorf.training.results import GROUP
 
 
 def _metric(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from autorf.data import DigitsData, FolderData
+from autorf.data import ClassData, DigitClassesData, DigitsData, FolderData
 from autorf.errors import InputError
 from autorf.study.search_space import Space, read_spaces
 from autorf.study.settings import IMAGE_SIZE
@@ -21,7 +21,8 @@ def scored(spec: StudySpec, source: str) -> StudySpec:
     Raises:
         InputError: for a search space that cannot be read.
     """
-    if "score_at" in spec.data.model_fields_set or not _has_size_axis(read_spaces(spec.search_space, source, spec)):
+    fixed = "score_at" in spec.data.model_fields_set or isinstance(spec.data, ClassData)
+    if fixed or not _has_size_axis(read_spaces(spec.search_space, source, spec)):
         return spec
     _check_data(spec, source)
     return spec.model_copy(update={"data": spec.data.model_copy(update={"score_at": "mask"})})
@@ -45,7 +46,7 @@ def _check_data(spec: StudySpec, source: str) -> None:
     place = f"{source}: {IMAGE_SIZE}: cannot be searched"
     if isinstance(spec.data, FolderData) and spec.data.fit == "crop":
         raise InputError(f"{place} with data.fit: crop, which cuts another part for every size; set data.fit: resize")
-    if isinstance(spec.data, DigitsData) and spec.data.canvas is None:
+    if isinstance(spec.data, DigitsData | DigitClassesData) and spec.data.canvas is None:
         raise InputError(
             f"{place}: digits are drawn at image_size, other ones at every size; give data.canvas, such as [128, 128], "
             "and they are drawn there once and resized"

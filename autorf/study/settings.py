@@ -7,6 +7,7 @@ from typing import Any, get_args, get_origin
 from autorf.errors import InputError, near_names
 from autorf.specification import fields_in, groups_in, parse
 from autorf.study.spec import StudySpec
+from autorf.study.task_checks import check_task
 
 PARTS = ("training", "model", "data")
 """The parts of a study file whose keys may be axes of a search space."""
@@ -131,7 +132,11 @@ def with_settings(study: StudySpec, settings: Mapping[str, Any], source: str) ->
             for key, value in changes.items():
                 plain = _replaced(plain, key.split(".")[1:], thawed(value))
             parts[part] = parse(kind, plain, f"{source}: {part}")
-    return study.model_copy(update=parts) if parts else study
+    if not parts:
+        return study
+    changed = study.model_copy(update=parts)
+    check_task(changed, source)
+    return changed
 
 
 def differing(study: StudySpec, settings: Mapping[str, Any], source: str) -> Settings:

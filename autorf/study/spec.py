@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, PrivateAttr, model_validator
@@ -22,7 +22,8 @@ from autorf.study.objectives import group_of, parse_constraint
 from autorf.study.plain_yaml import MOST_CHARACTERS, parse_yaml
 from autorf.study.published_spec import PublishedSpec
 from autorf.study.search_spec import SearchSpec
-from autorf.training.spec import TrainingSpec, check_class_weights, steps_per_epoch
+from autorf.study.task_checks import check_classes, check_task, with_task_defaults
+from autorf.training.spec import TrainingSpec, steps_per_epoch
 
 
 def _safe_name(name: str) -> str:
@@ -188,6 +189,8 @@ class StudySpec(Specification):
 
     Attributes:
         name: of the study and its folder.
+        task: ``segmentation``, a class for every pixel, or ``classification``, one for every picture; it says which
+            data sets, networks and metrics the study may have.
         data: the data set.
         model: the network.
         search_space: names of built-in search spaces, paths of YAML files, or spaces written out in place.
@@ -203,6 +206,7 @@ class StudySpec(Specification):
     """
 
     name: SafeName
+    task: Literal["segmentation", "classification"] = "segmentation"
     data: DataSpec
     model: ModelSpec
     search_space: Annotated[tuple[str | dict[str, Any], ...], Field(min_length=1)]
@@ -217,6 +221,11 @@ class StudySpec(Specification):
     _n_train: int | None = PrivateAttr(None)
     _code: OwnCode | None = PrivateAttr(None)
     _cache: Path | None = PrivateAttr(None)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_task_defaults(cls, values: Any) -> Any:
+        return with_task_defaults(values)
 
     @property
     def n_train(self) -> int | None:
@@ -295,6 +304,7 @@ def parse_study(values: Mapping[str, Any], source: str, overrides: tuple[str, ..
 def _check_search(spec: StudySpec, source: str) -> None:
     """Raise ``InputError`` where the search asks for what the training cannot give."""
     training = spec.training
+    check_task(spec, source)
     check_folds(spec, source)
     try:
         check_heat_map(spec)
@@ -302,7 +312,7 @@ def _check_search(spec: StudySpec, source: str) -> None:
         raise InputError(f"{source}: {error}") from None
     _check_groups(spec, source)
     _check_published(spec, source)
-    _check_classes(training, spec.data, source)
+    check_classes(training, spec.data, source)
     _check_stop(spec, source)
     _check_patches(spec, source)
     _check_compile(spec, source)
@@ -426,24 +436,6 @@ def _check_stop(spec: StudySpec, source: str) -> None:
     if spec.search.sampler == "sufficient":
         raise InputError(
             f"{source}: training.stop: sampler sufficient compares fields that are trained equally; leave it out"
-        )
-
-
-def _check_classes(training: TrainingSpec, data: DataSpec, source: str) -> None:
-    """Raise ``InputError`` where weights or a threshold do not fit the classes of the data set."""
-    if training.threshold is None and isinstance(training.class_weights, str):
-        return
-    from autorf.data.loading import class_names
-
-    names = class_names(data)
-    try:
-        check_class_weights(training, names)
-    except InputError as error:
-        raise InputError(f"{source}: {error}") from None
-    if training.threshold is not None and len(names) != 2:
-        raise InputError(
-            f"{source}: training.threshold: one output channel tells two classes apart, {data.name} has {len(names)}; "
-            "leave it out"
         )
 
 

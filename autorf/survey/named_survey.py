@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import autorf.data
-from autorf.data import DataSpec
+from autorf.data import ClassData, DataSpec
 from autorf.data.data_set import DATA
 from autorf.data.mask_table import Rgb
 from autorf.data.spec import FolderData
@@ -35,7 +35,13 @@ def named_spec(name: str, folder: Path, settings: Sequence[str]) -> tuple[Any, d
         InputError: for a name that is none, a data set without a folder, or a key that it does not have.
     """
     values: dict[str, Any] = {"name": name, "root": str(folder)}
-    fields = _kind(name).model_fields
+    kind = _kind(name)
+    if issubclass(kind, ClassData):
+        raise InputError(
+            f"NAME {name}: has one class a picture and no masks, which autorf data measures; autorf search STUDY "
+            "--dry-run checks its files"
+        )
+    fields = kind.model_fields
     if "root" not in fields:
         raise InputError(f"NAME {name}: has no key root: it is drawn, or read by code, and not from a folder")
     if fields["image_size"].is_required():

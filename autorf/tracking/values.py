@@ -136,7 +136,8 @@ def final_metrics(record: Record) -> "list[Metric]":
         changed |= {
             f"multiscale_{name}": value for name, value in {**fused.metrics, **group_scores(fused.groups)}.items()
         }
-    for score, by_class in (("iou", result.iou_per_class), ("f1", result.f1_per_class)):
+    by_score = {"iou": result.iou_per_class, "f1": result.f1_per_class, "accuracy": result.accuracy_per_class}
+    for score, by_class in by_score.items():
         # Without a slash: MLflow's page would show them as a section before all curves.
         changed |= {f"{_PER_CLASS}{score}.{name}": value for name, value in by_class.items()}
     return metrics(changed, 0 if last is None else last.epoch)

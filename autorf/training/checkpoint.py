@@ -18,7 +18,7 @@ from autorf.training.early_stop import EarlyStop
 from autorf.training.module import SegmentationModule
 from autorf.training.packing import moved, pack, unpack
 from autorf.training.parallel import own_shard
-from autorf.training.results import METRICS, EpochReport, Field
+from autorf.training.results import EpochReport, Field
 from autorf.training.resuming import NAMES, write_checkpoint
 from autorf.training.trace import Trace
 
@@ -128,7 +128,7 @@ class EpochCheckpoint(Checkpoint):
         return EpochReport(
             epoch=trainer.current_epoch,
             loss=module.train_loss,
-            metrics={name: getattr(validation, name) for name in METRICS},
+            metrics=validation.by_name,
             groups=validation.known_groups,
             learned=learned_values(module.model),
             field=self.field(),

@@ -23,10 +23,11 @@ def class_weights_of(spec: TrainingSpec, splits: Splits) -> Tensor | None:
 
 
 def pixel_counts(splits: Splits) -> Tensor:
-    """The labelled pixels ``(n_classes,)`` of each class in the training split as an epoch sees it, int64."""
+    """The labelled pixels ``(n_classes,)`` of each class in the training split as an epoch sees it, int64; of whole
+    pictures' classes how many pictures."""
     counts = torch.zeros(splits.n_classes, dtype=torch.int64)
     for index in range(len(splits.train)):
-        _, mask = splits.train[index]
+        mask = splits.train.mask(index)
         labelled = (mask >= 0) & (mask < splits.n_classes)
         if splits.ignore_index is not None:
             labelled &= mask != splits.ignore_index

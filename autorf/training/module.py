@@ -8,6 +8,7 @@ import lightning
 import torch
 from torch import Tensor, nn
 
+from autorf.accuracy import Accuracies
 from autorf.data import Splits
 from autorf.errors import InputError
 from autorf.losses.criterion import Criterion, Features
@@ -50,7 +51,7 @@ class SegmentationModule(lightning.LightningModule):
         widths = {name: width_into(model, name) for name in self.layers}
         self.criterion = Criterion(spec.loss, splits.n_classes, self.ignored, weights, widths)
         self._stand_in = _stand_in(splits.n_classes, self.ignored, weights)
-        self.validation_scores: Scores | None = None
+        self.validation_scores: Scores | Accuracies | None = None
         self.validation_confusion: Tensor | None = None
         self.train_loss = math.nan
         self._losses: list[Tensor] = []
@@ -65,7 +66,11 @@ class SegmentationModule(lightning.LightningModule):
 
     def forward(self, image: Tensor) -> Tensor:
         """Class scores at the image's size."""
-        return class_scores(self.model(image), image)
+        return self.scores_of(self.model(image), image)
+
+    def scores_of(self, output: Any, image: Tensor) -> Tensor:
+        """Class scores at the image's size in what the model made of it."""
+        return class_scores(output, image)
 
     def on_after_batch_transfer(self, batch: tuple[Tensor, ...], dataloader_idx: int) -> tuple[Tensor, ...]:
         """Make numbers of a stored batch, which is on the device now: images normalised, masks int64."""
@@ -88,7 +93,7 @@ class SegmentationModule(lightning.LightningModule):
         image, mask = batch
         network = self._compiled[0] if self._compiled else self.model
         with labels(self.model, mask), inputs_of(self.model, self.layers) as features:
-            output = class_scores(network(image), image)
+            output = self.scores_of(network(image), image)
         if self.spec.threshold is not None:
             output = single_score(output, self.spec.threshold)
         loss, had_labels = self._batch_loss(output, mask, features)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from dataclasses import field as by_default
 from typing import Any, Self
 
+from autorf import tasks
+from autorf.tasks import SEGMENTATION
 from autorf.training.multiscale_scores import MultiScaleScores
 from autorf.training.plain_values import DamagedError, is_number, mapping, number, numbers, per_class, whole, written
 
@@ -26,8 +28,9 @@ __all__ = [
     "group_scores",
 ]
 
-METRICS = ("miou", "f1", "pixel_accuracy")
-"""Measured on the validation split; more is better."""
+METRICS = SEGMENTATION.metrics
+"""Of a segmentation, measured on the validation split; more is better. Those of all tasks are in
+:mod:`autorf.tasks`."""
 
 GROUP = "f1_"
 """What the name of a label group's F1 begins with, as an objective and everywhere else: ``f1_overall``."""
@@ -58,7 +61,7 @@ class _Report:
     """What an epoch's report and a trial's result share.
 
     Attributes:
-        metrics: by name, of :data:`METRICS`; on the validation split.
+        metrics: by name, those of the study's task; on the validation split.
         groups: F1 of every label group of the data set that has a labelled pixel, by the group's name.
         learned: what the methods learned, by the names they give it (``f``, ``dilation``).
         field: as it is now; None where nobody measured it.
@@ -81,6 +84,12 @@ class _Report:
     def miou(self) -> float:
         """Mean IoU, 0 to 1."""
         return self.metrics.get("miou", math.nan)
+
+    @property
+    def headline(self) -> float:
+        """The first metric of its task, mIoU or top-1 accuracy; nan where nobody measured it."""
+        first = (task.metrics[0] for task in tasks.TASKS.values())
+        return next((self.metrics[metric] for metric in first if metric in self.metrics), math.nan)
 
     @property
     def rf(self) -> tuple[float, float] | None:
@@ -178,6 +187,7 @@ class TrialResult(_Report):
         epochs: how many it trained.
         stopped_early: whether it ended before its last step because it no longer improved (``training.stop``).
         iou_per_class, f1_per_class: by class name; None for a class without a labelled pixel.
+        accuracy_per_class: of a classification, instead: the share of a class's pictures that is right.
         mean_over: the rule by which ``miou`` and ``f1`` are means: :data:`LABELLED` or :data:`OLD_RULE`; None where
             that is not known.
         multiscale: the same model's scores over several sizes of the images, where they were asked for.
@@ -193,6 +203,7 @@ class TrialResult(_Report):
     stopped_early: bool = False
     iou_per_class: Mapping[str, float | None] = by_default(default_factory=dict)
     f1_per_class: Mapping[str, float | None] = by_default(default_factory=dict)
+    accuracy_per_class: Mapping[str, float | None] = by_default(default_factory=dict)
     mean_over: str | None = None
     multiscale: MultiScaleScores | None = None
     device: str | None = None
@@ -201,6 +212,11 @@ class TrialResult(_Report):
     split: str = "val"
     confusion: Confusion = ()
 
+    @property
+    def class_scores(self) -> Mapping[str, float | None]:
+        """What is compared of every class, by its name: IoU, or of a classification accuracy."""
+        return self.iou_per_class or self.accuracy_per_class
+
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         shared = _shared(self)
@@ -208,6 +224,7 @@ class TrialResult(_Report):
             "split": self.split,
             "iou_per_class": dict(self.iou_per_class),
             "f1_per_class": dict(self.f1_per_class),
+            "accuracy_per_class": dict(self.accuracy_per_class) or None,
             "mean_over": self.mean_over,
             "multiscale": None if self.multiscale is None else self.multiscale.to_json(),
             "values": dict(self.learned),
@@ -237,6 +254,7 @@ class TrialResult(_Report):
             stopped_early=values.get("stopped_early") is True,
             iou_per_class=per_class(values, "iou_per_class"),
             f1_per_class=per_class(values, "f1_per_class"),
+            accuracy_per_class=per_class(values, "accuracy_per_class"),
             mean_over=None if values.get("mean_over") is None else str(values["mean_over"]),
             multiscale=None if values.get("multiscale") is None else MultiScaleScores.from_json(values["multiscale"]),
             device=None if device is None else str(device),
@@ -250,7 +268,20 @@ class TrialResult(_Report):
 
 
 _EPOCH_NAMES = frozenset(
-    ("epoch", "loss", "trace", "learned", "groups", "rf", "rnorm", "steps", "seconds", "cpu_seconds", *METRICS, *COSTS)
+    (
+        "epoch",
+        "loss",
+        "trace",
+        "learned",
+        "groups",
+        "rf",
+        "rnorm",
+        "steps",
+        "seconds",
+        "cpu_seconds",
+        *tasks.METRICS,
+        *COSTS,
+    )
 )
 """What an epoch's mapping holds besides learned values."""
 
@@ -276,7 +307,7 @@ def _shared_from(values: Mapping[str, Any], seconds: str) -> dict[str, Any]:
     if "miou" not in values or not (values["miou"] is None or is_number(values["miou"])):
         raise DamagedError("miou is missing")
     return {
-        "metrics": numbers({name: values[name] for name in METRICS if name in values}),
+        "metrics": numbers({name: values[name] for name in tasks.METRICS if name in values}),
         "groups": numbers(mapping(values["groups"])) if values.get("groups") else {},
         "costs": numbers({name: values[name] for name in COSTS if name in values}),
         "field": _field(values),

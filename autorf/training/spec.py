@@ -75,6 +75,9 @@ def _metric(name: object) -> object:
     return name.lower() if isinstance(name, str) else name
 
 
+StopMetric = Literal["miou", "f1", "pixel_accuracy", "accuracy", "top5_accuracy", "class_accuracy"]
+
+
 class EarlyStopSpec(Specification):
     """End a training that no longer improves on the validation split, before its last step.
 
@@ -84,12 +87,13 @@ class EarlyStopSpec(Specification):
     Attributes:
         patience: end after so many validations in a row without a better one. Those that come while a method searches,
             or holds what it learns, do not count.
-        metric: ``miou``, ``f1`` or ``pixel_accuracy``.
+        metric: ``miou``, ``f1`` or ``pixel_accuracy``; of a classification ``accuracy``, ``top5_accuracy`` or
+            ``class_accuracy``.
         min_delta: by how much a better one must exceed the best so far.
     """
 
     patience: PositiveInt
-    metric: Annotated[Literal["miou", "f1", "pixel_accuracy"], BeforeValidator(_metric)] = "miou"
+    metric: Annotated[StopMetric, BeforeValidator(_metric)] = "miou"
     min_delta: Annotated[Number, Field(ge=0)] = 0.0
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from autorf.data import DigitsData, load
-from autorf.data.digits import _places, _source_digits
+from autorf.data.digits import _places, source_digits
 from autorf.errors import InputError
 from autorf.specification import parse
 
@@ -48,7 +48,7 @@ def test_more_training_images_leave_the_first_ones_and_the_other_splits_as_they_
 
 
 def test_no_source_digit_is_in_two_splits():
-    parts = _source_digits(seed=0)
+    parts = source_digits(seed=0)
     seen = [{image.tobytes() for image in part.images} for part in parts.values()]
     assert sum(len(part.labels) for part in parts.values()) == 1797
     assert not seen[0] & seen[1]

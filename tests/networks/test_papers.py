@@ -10,10 +10,13 @@ from autorf.methods.pixel_adaptive import PixelAdaptiveConv2d
 from autorf.methods.scale_adaptive import ScaleAdaptiveConv2d
 from autorf.networks import ModelSpec, build
 from autorf.networks.drn import DRN
+from autorf.networks.drn_c import DRNC
 from autorf.networks.papers import PAPER_NETWORKS
 from autorf.specification import parse
 from autorf.study import builtin
 from autorf.study.search_space import read_spaces
+
+CLASSIFIERS = ("drn_d_54", "drn_c_26")
 
 
 def method_of(preset: str) -> Method:
@@ -26,7 +29,7 @@ def on_meta(name: str, **fields: object) -> nn.Module:
         return build(ModelSpec(name=name, **fields), 5)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", [name for name in PAPER_NETWORKS if name != "drn_d_54"])
+@pytest.mark.parametrize("name", [name for name in PAPER_NETWORKS if name not in CLASSIFIERS])
 def test_a_papers_network_scores_every_pixel(name: str) -> None:
     model = on_meta(f"paper:{name}")
     assert model(torch.zeros(2, 3, 64, 96, device="meta")).shape == (2, 5, 64, 96)
@@ -88,6 +91,25 @@ def test_drn_d_54_has_stride_8_and_the_layout_of_the_published_files() -> None:
     assert model.layer6[0].conv2.dilation == (4, 4)
     with torch.no_grad():
         assert model.eval().features(torch.zeros(1, 3, 32, 40))[-1].shape == (1, 512, 4, 5)
+
+
+def test_drn_c_26_has_stride_8_the_layout_of_the_published_files_and_no_shortcut_in_the_end() -> None:
+    model = DRNC()
+    assert sum(parameter.numel() for parameter in model.parameters()) == 21_126_584  # the authors' drn_c_26
+    state = model.state_dict()
+    assert {"conv1.weight", "bn1.weight", "layer1.0.conv2.weight", "layer6.1.conv1.weight", "fc.bias"} <= set(state)
+    shortcuts = {key.partition(".downsample")[0] for key in state if "downsample" in key}
+    assert shortcuts == {"layer2.0", "layer3.0", "layer4.0", "layer5.0", "layer6.0"}
+    assert [layer[0].residual for layer in (model.layer6, model.layer7, model.layer8)] == [True, False, False]
+    rates = [block.conv2.dilation[0] for layer in (model.layer5, model.layer6, model.layer7) for block in layer]
+    assert rates == [2, 2, 4, 4, 2]
+    field = autorf.receptive_field(on_meta("paper:drn_c_26").to_empty(device="cpu"), (224, 224))
+    assert field.stride == (8, 8)
+    adapted = autorf.adapt(DRNC(classes=10), autorf.PixelAdaptive(targets=r"layer8\.0\.conv[12]", rates=(1, 2, 4)))
+    more = sum(parameter.numel() for parameter in adapted.parameters()) - sum(
+        parameter.numel() for parameter in DRNC(classes=10).parameters()
+    )
+    assert more == 2 * 3 * 512  # Table 6 of the PAD paper says 4K
 
 
 def test_fcn_on_vgg_takes_timms_weights() -> None:

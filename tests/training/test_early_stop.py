@@ -130,7 +130,10 @@ def test_the_table_says_how_many_steps_were_trained() -> None:
         ({"search": {"pruning": {}}}, "search.pruning ends trainings too"),
         ({"search": {"sampler": "sufficient"}}, "sampler sufficient compares fields that are trained equally"),
         ({"training": {"stop": {"patience": 0}}}, "training.stop.patience: must be greater than or equal to 1"),
-        ({"training": {"stop": {"patience": 2, "metric": "loss"}}}, "training.stop.metric: must be 'miou', 'f1' or"),
+        (
+            {"training": {"stop": {"patience": 2, "metric": "loss"}}},
+            "stop.metric: must be 'miou', 'f1', 'pixel_accuracy'",
+        ),
     ],
 )
 def test_what_cannot_be_stopped_is_refused(parts: dict[str, Any], words: str) -> None:
