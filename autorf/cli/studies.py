@@ -71,7 +71,7 @@ def search(
     _print_endings([store])
     for warning in outcome.warnings:
         print(f"autorf: warning: {warning}", file=sys.stderr)
-    print(f"\n{_next_commands(spec, root)}")
+    print(f"\n{next_commands(spec, root)}")
     return _status(outcome)
 
 
@@ -83,7 +83,8 @@ def name_code(spec: StudySpec, source: str) -> None:
         print(f"autorf: {source} runs code of your own: {places}", file=sys.stderr)
 
 
-def _next_commands(spec: StudySpec, root: Path) -> str:
+def next_commands(spec: StudySpec, root: Path) -> str:
+    """What is to be done with a finished study, a command a line."""
     where = "" if root == Path("runs") else f" --root {shlex.quote(str(root))}"
     commands = (
         f"Next: autorf compare {spec.name}{where} --format json   the same as data\n"
