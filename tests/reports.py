@@ -34,3 +34,9 @@ def with_trace(record: Record, *traces: dict[str, Any]) -> Record:
     """The record, its first epochs with these traces."""
     traced = [replace(report, trace=trace) for report, trace in zip(record.history, traces, strict=False)]
     return replace(record, history=(*traced, *record.history[len(traced) :]))
+
+
+def with_steps(record: Record, *steps: int) -> Record:
+    """The record, its reports after so many optimizer steps."""
+    history = (replace(report, steps=reached) for report, reached in zip(record.history, steps, strict=True))
+    return replace(record, history=tuple(history))

@@ -8,7 +8,9 @@ import pytest
 
 import autorf
 from autorf.errors import missing_library
+from autorf.study.spec import parse_study
 from tests.deployment.predictable import RESIZED, retrained, write_pictures
+from tests.tiny import TINY
 
 ONLY_STUDIES = ("ray", "mlflow", "optuna", "fcntl")
 STUDIES = ("Objective", "compare", "record", "report", "search", "tune_space", "tuned_method")
@@ -61,6 +63,30 @@ main()
     assert done.stdout.strip() == f"True autorf.compare {said}"
     assert done.returncode == 2, done.stderr[-1500:]
     assert done.stderr.strip().splitlines()[-1] == f"autorf: this command {said}"
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_what_shows_the_mirror_is_named_where_mlflow_is_installed(
+    installed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from autorf.cli.studies import next_commands
+
+    if not installed:
+        monkeypatch.setitem(sys.modules, "mlflow", None)
+    said = next_commands(parse_study(TINY, "tiny.yaml"), tmp_path)
+    assert "autorf export" in said.splitlines()[4]
+    assert ("mlflow ui" in said) is installed
+
+
+def test_a_mirror_without_mlflow_says_what_to_install_not_where_it_failed_to_reach(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from autorf.tracking import open_mirror
+
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    with open_mirror(parse_study(TINY, "tiny.yaml"), tmp_path, "id") as mirror:
+        mirror.begin([])
+    assert "it needs mlflow, which is not installed here: pip install mlflow, or everything" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

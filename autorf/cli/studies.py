@@ -6,6 +6,7 @@ import re
 import shlex
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,7 +72,7 @@ def search(
     _print_endings([store])
     for warning in outcome.warnings:
         print(f"autorf: warning: {warning}", file=sys.stderr)
-    print(f"\n{_next_commands(spec, root)}")
+    print(f"\n{next_commands(spec, root)}")
     return _status(outcome)
 
 
@@ -83,27 +84,35 @@ def name_code(spec: StudySpec, source: str) -> None:
         print(f"autorf: {source} runs code of your own: {places}", file=sys.stderr)
 
 
-def _next_commands(spec: StudySpec, root: Path) -> str:
-    from autorf.tracking import shown_uri
-
+def next_commands(spec: StudySpec, root: Path) -> str:
+    """What is to be done with a finished study, a command a line."""
     where = "" if root == Path("runs") else f" --root {shlex.quote(str(root))}"
-    uri = spec.tracking.uri
-    if uri is None and re.fullmatch(r"[\w/.~-]+", str(root), re.ASCII):
-        opened = f"mlflow ui --backend-store-uri sqlite:///{root / 'mlflow.db'}"
-    elif uri is None:
-        # From inside the folder its name is of no matter: MLflow reads some signs of a path in its own way.
-        opened = f"cd {shlex.quote(str(root))} && mlflow ui --backend-store-uri sqlite:///mlflow.db"
-    else:
-        opened = shown_uri(uri) if uri.startswith("http") else f"mlflow ui --backend-store-uri {shown_uri(uri)}"
     predicted = "masks" if spec.task == SEGMENTATION.name else "the classes"
-    return (
+    commands = (
         f"Next: autorf compare {spec.name}{where} --format json   the same as data\n"
         f"      autorf report {spec.name}{where}   one page with figures\n"
         f"      autorf retrain {spec.name}{where}   the recommended field, trained and tested\n"
         f"      autorf predict {spec.name} PICTURES --output DIR{where}   {predicted} of your pictures\n"
-        f"      autorf export {spec.name}{where}   ONNX\n"
-        f'      {opened}   curves of every trial, under "Model training"'
+        f"      autorf export {spec.name}{where}   ONNX"
     )
+    if find_spec("mlflow") is None:
+        # Then nothing was mirrored either.
+        return commands
+    return (
+        f'{commands}\n      {_opening_mlflow(spec.tracking.uri, root)}   curves of every trial, under "Model training"'
+    )
+
+
+def _opening_mlflow(uri: str | None, root: Path) -> str:
+    """The command, or the address, that shows the mirror of a study."""
+    from autorf.tracking import shown_uri
+
+    if uri is None and re.fullmatch(r"[\w/.~-]+", str(root), re.ASCII):
+        return f"mlflow ui --backend-store-uri sqlite:///{root / 'mlflow.db'}"
+    if uri is None:
+        # From inside the folder its name is of no matter: MLflow reads some signs of a path in its own way.
+        return f"cd {shlex.quote(str(root))} && mlflow ui --backend-store-uri sqlite:///mlflow.db"
+    return shown_uri(uri) if uri.startswith("http") else f"mlflow ui --backend-store-uri {shown_uri(uri)}"
 
 
 def _status(outcome: "Outcome") -> int:

@@ -13,6 +13,7 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 
 from autorf.data.cutting import PatchCutter, whole_pictures
+from autorf.data.mapped import Mapped
 from autorf.data.normalisation import IMAGENET, Normalisation
 from autorf.data.seeding import seeded
 from autorf.data.spec import Augmentation, Half

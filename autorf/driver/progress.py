@@ -200,7 +200,7 @@ class TerminalProgress(Progress):
         head = f"trial {self.done} of {self.total}  {record.label}"
         result = record.result
         if record.state == "pruned" and result is not None:
-            length = f"{result.steps} steps" if self._in_own_loop else f"{result.epochs} epochs"
+            length = f"{result.steps} steps" if self.spec.training.in_steps else f"{result.epochs} epochs"
             return f"{head}  pruned after {length}, {self._measured(result)}"
         if record.state != "complete" or result is None:
             return f"{head}  {record.state}: {record.reason}"

@@ -24,6 +24,7 @@ from autorf.methods.processes import in_parallel, taking_part
 from autorf.methods.recorded import RECORD_BUFFERS, Recorded
 from autorf.methods.region import ConstantRegion, Resampling, factor_values, folded
 from autorf.methods.returning_clamp import returning_clamp
+from autorf.ops.exporting import is_exporting
 from autorf.ops.inflation import Gradient, inflate, interpolate, scale_gradient
 from autorf.ops.weighted_gradient import weight_gradient
 from autorf.specification import Before, ClassNumber, Number, PositiveFloat
@@ -216,7 +217,7 @@ class InflationRegion(Recorded, LabelAware, AdaptiveRegion):
 
     def _begin(self, input: Tensor, inwards: bool) -> tuple[Tensor, "ReferenceType[Tensor] | None"]:
         """The factor of a forward pass, and its labels, which a part that runs again may need."""
-        if torch.compiler.is_exporting():
+        if is_exporting():
             raise InputError("inflation: f is still to be learned; call autorf.freeze(model) first, then export it")
         if inwards:
             self._bound_by_memory(input)

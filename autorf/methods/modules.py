@@ -12,6 +12,7 @@ from autorf.methods import outside_graphs
 from autorf.methods.bookkeeping import Phase
 from autorf.methods.convolutions import class_name, effective_weight
 from autorf.methods.region import Region
+from autorf.ops.exporting import is_exporting
 
 
 @dataclass(frozen=True)
@@ -236,4 +237,4 @@ class AdaptiveRegion(AdaptiveModule, Region):
 
 
 def _compiled() -> bool:
-    return torch.compiler.is_compiling() and not torch.compiler.is_exporting()
+    return torch.compiler.is_compiling() and not is_exporting()

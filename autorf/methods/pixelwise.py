@@ -14,6 +14,7 @@ from autorf.methods.modules import AdaptiveConv2d
 from autorf.methods.recorded import RECORD_BUFFERS, Recorded
 from autorf.methods.relay import MapRelay
 from autorf.ops.capture import dilated_form, strided
+from autorf.ops.exporting import is_exporting
 
 BUFFERS = (*RECORD_BUFFERS, "map_state")
 """The buffers that the state has beside the layer's parameters."""
@@ -126,7 +127,7 @@ class PixelwiseConv2d(Recorded, AdaptiveConv2d):
     def _note(self, map: Tensor, statistics: Callable[[], Sequence[Tensor]]) -> None:
         """Keep this pass's map ``(N, 1, H, W)``, without gradient, and its statistics: mean, variance, others."""
         # An exported program has no place for them, and its tensors are no numbers.
-        if torch.compiler.is_exporting():
+        if is_exporting():
             return
         self.last_map = map
         current = torch.stack(list(statistics()))

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from autorf.errors import InputError, shown
 from autorf.ops._arguments import check_tensor
+from autorf.ops.exporting import is_exporting
 from autorf.specification import MOST_PIXELS
 
 Gradient = Literal["exact", "paper"]
@@ -70,7 +71,7 @@ def interpolate(input: Tensor, factor: Factor, size: Sequence[int], *, gradient:
         True
     """
     _check_map(input)
-    if not (torch.compiler.is_exporting() and isinstance(factor, Tensor)):
+    if not (is_exporting() and isinstance(factor, Tensor)):
         # In an exported program a tensor is no number yet.
         factor_pair(factor)
     # Of tracers and compilers, sides are objects of their own.

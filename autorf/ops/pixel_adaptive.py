@@ -23,6 +23,7 @@ from autorf.ops._convolution_input import (
     working_dtype,
 )
 from autorf.ops._dilations import whole_rates
+from autorf.ops.exporting import is_exporting
 
 _NAME = "pixel_adaptive_conv2d"
 _KEPT_BYTES = 512 * 2**20
@@ -83,7 +84,7 @@ def pixel_adaptive_conv2d(
     input, weight, bias = to_common_dtype(_NAME, input, weight, bias)
     kept = len(rates) * weight.shape[0] * probabilities[:, 0].numel() * input.element_size()
     recompute = kept > _KEPT_BYTES if recompute is None else recompute
-    if input.device.type == "cpu" and groups == 1 and input.numel() and not torch.compiler.is_exporting():
+    if input.device.type == "cpu" and groups == 1 and input.numel() and not is_exporting():
         keep = probabilities.requires_grad and torch.is_grad_enabled() and not recompute
         output, _ = _convolve(input, weight, probabilities, list(rates), keep)
     elif recompute and torch.is_grad_enabled():

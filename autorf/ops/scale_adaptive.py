@@ -22,6 +22,7 @@ from autorf.ops._convolution_input import (
     working_dtype,
 )
 from autorf.ops._dilations import is_dilation
+from autorf.ops.exporting import is_exporting
 
 _NAME = "scale_adaptive_conv2d"
 _KEPT_BYTES = 256 * 2**20
@@ -72,7 +73,7 @@ def scale_adaptive_conv2d(
         raise InputError(f"{_NAME}: dilation must be a positive integer, got {dilation!r}")
     dilation = int(dilation)
     input, weight, bias = to_common_dtype(_NAME, input, weight, bias)
-    if input.device.type == "cpu" and not torch.compiler.is_exporting():
+    if input.device.type == "cpu" and not is_exporting():
         keep = scale.requires_grad and torch.is_grad_enabled()
         keep = keep and not _recomputes(recompute, input, weight.shape[0])
         output, _ = _convolve(input, weight, scale, dilation, groups, keep)

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def draw_window(axes: "Axes", trace: SteppedTrace, hue: str) -> None:
-    """Shade every option's weight in the window behind a trajectory whose x axis is in epochs."""
+def draw_window(axes: "Axes", trace: SteppedTrace, times: Sequence[float], hue: str) -> None:
+    """Shade every option's weight in the window behind a trajectory; ``times`` are those of the trace's points."""
     from matplotlib.colors import LinearSegmentedColormap, to_rgb
 
     if len(trace.window) < 2:
         return
-    times = trace.epochs[: len(trace.window)]
+    times = times[: len(trace.window)]
     between = [(first + second) / 2 for first, second in pairwise(trace.rates)]
     low = 1.5 * trace.rates[0] - 0.5 * trace.rates[1]
     edges = [max(low, 0.0), *between, 1.5 * trace.rates[-1] - 0.5 * trace.rates[-2]]

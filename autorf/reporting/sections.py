@@ -1,6 +1,6 @@
 """The sections of a report; each is left out where the study has no data for it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from autorf.reporting.blocks import Block, Chart, Column, Section, Table, table, view
 from autorf.reporting.centres import centre_section
@@ -15,7 +15,7 @@ from autorf.reporting.reproduce import reproduction
 from autorf.reporting.rnorm_section import rnorm_section
 from autorf.reporting.search_window import loss_profile_figure, named_profiles, searches
 from autorf.reporting.tables import between_table, group_table, multiscale_table, search_free_table, trial_table
-from autorf.reporting.trajectories import MOST_PANELS, Trajectory, trajectories, trajectory_figure
+from autorf.reporting.trajectories import MOST_PANELS, Trajectory, shared_time, trajectories, trajectory_figure
 from autorf.reporting.words import NONE, configuration, fixed, headline, named, plural, score, short
 from autorf.study.objectives import sign
 from autorf.study.trial import fold_words
@@ -99,7 +99,9 @@ def _trajectories(report: ReportData) -> Iterator[Section]:
     shown = trajectories(report.records)
     if not shown:
         return
-    words = f"Learned values over the epochs of {plural(len(shown), 'configuration')}: {'; '.join(map(_end_of, shown))}"
+    words = (
+        f"Learned values over the training of {plural(len(shown), 'configuration')}: {'; '.join(map(_end_of, shown))}"
+    )
     more = f" The first {MOST_PANELS} of {len(shown)} configurations." if len(shown) > MOST_PANELS else ""
     caption = (
         "One line a seed, and one a branch or layer that learns its own, with its number; the dashed line is the "
@@ -107,7 +109,7 @@ def _trajectories(report: ReportData) -> Iterator[Section]:
         "A band is the spread over pixels; the shading is what share of images a search gives to each option."
         f"{more}"
     )
-    chart = Chart("trajectories", caption, (view("", words, trajectory_figure, report.records),), _epochs(report))
+    chart = Chart("trajectories", caption, (view("", words, trajectory_figure, report.records),), _courses(shown))
     yield Section("learning", "How the fields were learned", "", (chart, *_profiles(report)))
 
 
@@ -137,22 +139,23 @@ def _profiles(report: ReportData) -> Iterator[Chart]:
     yield Chart("profiles", caption, (view("", words, loss_profile_figure, report.records),), listed)
 
 
-def _epochs(report: ReportData) -> Table:
+def _courses(shown: Sequence[Trajectory]) -> Table:
+    time = shared_time(shown)
     lines = [
         (
             trajectory.label,
             f"{record.seed}{fold_words(record.fold)}",
-            str(epoch.epoch + 1),
-            f"{trajectory.quantity} {short(epoch.learned[trajectory.quantity])}",
-            short(epoch.side, 1),
-            short(epoch.headline),
+            str(time.at(reported)),
+            f"{trajectory.quantity} {short(reported.learned[trajectory.quantity])}",
+            short(reported.side, 1),
+            short(reported.headline),
         )
-        for trajectory in trajectories(report.records)
+        for trajectory in shown
         for record in trajectory.records
-        for epoch in record.history
+        for reported in record.history
     ]
-    columns = (Column("configuration", False), "seed", "epoch", "learned value", "rf", headline(report.comparison))
-    return table("Learned values after every epoch", columns, lines)
+    columns = (Column("configuration", False), "seed", time.label, "learned value", "rf", headline(report.comparison))
+    return table("Learned values at every report", columns, lines)
 
 
 def _pareto(report: ReportData) -> Iterator[Section]:

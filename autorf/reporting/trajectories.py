@@ -1,4 +1,4 @@
-"""What the learning methods did epoch by epoch: f, dilation or mean scale, and the receptive field with it."""
+"""What the learning methods did while they trained: f, dilation or mean scale, and the receptive field with it."""
 
 import math
 import textwrap
@@ -10,6 +10,7 @@ from autorf.methods import Quantity, is_manual, method_class
 from autorf.reporting.search_window import draw_window
 from autorf.reporting.theme import PALETTE, WIDE, Layout, colour, drawing, new_figure
 from autorf.store.store import Record
+from autorf.store.time_axis import TimeAxis
 from autorf.store.traces import parts, stepped
 from autorf.study.trial import fold_words
 from autorf.training.results import EpochReport
@@ -29,7 +30,7 @@ _LINE = 18
 
 @dataclass(frozen=True)
 class Trajectory:
-    """One learning configuration's epochs, over its seeds; ``shown`` is what its method learns."""
+    """One learning configuration's reports, over its seeds; ``shown`` is what its method learns."""
 
     method: str
     setting: str
@@ -38,7 +39,7 @@ class Trajectory:
 
     @property
     def quantity(self) -> str:
-        """The name of the value in each epoch."""
+        """The name of the value in each report."""
         return self.shown.name
 
     @property
@@ -48,7 +49,7 @@ class Trajectory:
 
 
 def trajectories(records: Iterable[Record]) -> list[Trajectory]:
-    """The learning configurations that report a value after their epochs, each with its seeds."""
+    """The learning configurations whose reports have a learned value, each with its seeds."""
     together: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         if not is_manual(record.method) and _reports(record):
@@ -59,12 +60,17 @@ def trajectories(records: Iterable[Record]) -> list[Trajectory]:
     ]
 
 
+def shared_time(shown: Iterable[Trajectory]) -> TimeAxis:
+    """The axis on which trajectories can be drawn and listed together."""
+    return TimeAxis.of(record for trajectory in shown for record in trajectory.records)
+
+
 @drawing
 def trajectory_figure(records: Iterable[Record], layout: Layout = WIDE) -> "Figure":
     """A panel for each learning configuration: the learned value, and dashed on the right the receptive field.
 
     Args:
-        records: trials of a study; manual ones and those without a finished epoch are passed over.
+        records: trials of a study; manual ones and those that reported nothing are passed over.
         layout: the size to draw in.
 
     Returns:
@@ -76,12 +82,13 @@ def trajectory_figure(records: Iterable[Record], layout: Layout = WIDE) -> "Figu
     settings = [_wrapped(trajectory.setting, layout, columns) for trajectory in shown]
     lines = max((setting.count("\n") + 1 for setting in settings), default=1)
     figure, axes = new_figure(layout, rows, columns, height=30 + (195 + _LINE * (lines - 1)) * rows)
+    time = shared_time(shown)
     fields: list[Axes] = []
     for index, axis in enumerate(axes.flat):
         if index < len(shown):
             last = layout.narrow or index % columns == columns - 1 or index == len(shown) - 1
-            fields.append(_draw(axis, shown[index], settings[index], label_field=last))
-            axis.set_xlabel("epoch" if index + columns >= len(shown) else "")
+            fields.append(_draw(axis, shown[index], time, settings[index], label_field=last))
+            axis.set_xlabel(time.label if index + columns >= len(shown) else "")
         else:
             axis.set_axis_off()
     _equal_limits(fields)
@@ -104,20 +111,21 @@ def _equal_limits(panels: "Sequence[Axes]") -> None:
         panel.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
 
 
-def _draw(axes: "Axes", trajectory: Trajectory, setting: str, *, label_field: bool) -> "Axes":
+def _draw(axes: "Axes", trajectory: Trajectory, time: TimeAxis, setting: str, *, label_field: bool) -> "Axes":
     from matplotlib.ticker import MaxNLocator
 
     from autorf.reporting.svg import tooltip
 
     field = axes.twinx()
     hue, quantity = colour(trajectory.method), trajectory.quantity
-    draw_window(axes, stepped(trajectory.records[0]), hue)
+    trace = stepped(trajectory.records[0])
+    draw_window(axes, trace, time.along(trace), hue)
     for record in trajectory.records:
         run_label = f"{trajectory.label}, seed {record.seed}{fold_words(record.fold)}"
-        epochs = [report.epoch + 1 for report in record.history]
+        ends = [time.at(report) for report in record.history]
         values = [report.learned[quantity] for report in record.history]
         for name in parts(record.history[-1].learned, quantity) or [quantity]:
-            times, course = _course(record, name)
+            times, course = _course(record, name, time)
             mark = "." if len(times) < 4 else ""
             (line,) = axes.plot(times, course, color=hue, linewidth=1.8, marker=mark, alpha=_fade(trajectory))
             tooltip(
@@ -127,9 +135,9 @@ def _draw(axes: "Axes", trajectory: Trajectory, setting: str, *, label_field: bo
             if name != quantity:
                 # Which branch or layer it is.
                 axes.annotate(name.rpartition(".")[2], (times[-1], course[-1]), color=hue, fontsize="small")
-        _draw_spread(axes, record.history, epochs, values, trajectory.shown, hue)
+        _draw_spread(axes, record.history, ends, values, trajectory.shown, hue)
         sides = [report.side for report in record.history]
-        (dashes,) = field.plot(epochs, sides, color=PALETTE["muted"], linewidth=1.2, linestyle=(0, (4, 3)), alpha=0.8)
+        (dashes,) = field.plot(ends, sides, color=PALETTE["muted"], linewidth=1.2, linestyle=(0, (4, 3)), alpha=0.8)
         tooltip(dashes, f"{run_label}: rf {sides[0]:g} to {sides[-1]:g} pixels")
     axes.set_title(f"{trajectory.method}\n{setting}", loc="left", color=hue)
     axes.set_ylabel(trajectory.shown.label)
@@ -145,22 +153,22 @@ def _draw(axes: "Axes", trajectory: Trajectory, setting: str, *, label_field: bo
     return field
 
 
-def _course(record: Record, quantity: str) -> tuple[list[float], list[float]]:
-    """When, in epochs, and what: step by step where the trial kept that, else after every epoch."""
+def _course(record: Record, quantity: str, time: TimeAxis) -> tuple[list[float], list[float]]:
+    """When and what: step by step where the trial kept that, else at every report."""
     trace = stepped(record)
-    ends = [(report.epoch + 1.0, report.learned[quantity]) for report in record.history]
+    ends = [(float(time.at(report)), report.learned[quantity]) for report in record.history]
     if quantity in trace.values:
-        points = [*zip(trace.epochs, trace.values[quantity], strict=True), ends[-1]]
+        points = [*zip(time.along(trace), trace.values[quantity], strict=True), ends[-1]]
     else:
         start = None if record.trial is None else record.trial.method.initial
-        points = [*([(0.0, start)] if start is not None and ends[0][0] == 1 else []), *ends]
-    return [time for time, _ in points], [value for _, value in points]
+        points = [*([(0.0, start)] if start is not None and record.history[0].epoch == 0 else []), *ends]
+    return [when for when, _ in points], [value for _, value in points]
 
 
 def _draw_spread(
     axes: "Axes",
     history: Sequence[EpochReport],
-    epochs: Sequence[int],
+    ends: Sequence[int],
     values: Sequence[float],
     quantity: Quantity,
     hue: str,
@@ -171,7 +179,7 @@ def _draw_spread(
         return
     low = [value - spread for value, spread in zip(values, spreads, strict=True)]
     high = [value + spread for value, spread in zip(values, spreads, strict=True)]
-    axes.fill_between(epochs, low, high, color=hue, alpha=0.1, linewidth=0)
+    axes.fill_between(ends, low, high, color=hue, alpha=0.1, linewidth=0)
 
 
 def _fade(trajectory: Trajectory) -> float:
@@ -179,6 +187,6 @@ def _fade(trajectory: Trajectory) -> float:
 
 
 def _reports(record: Record) -> bool:
-    """Whether every epoch, of at least one, says what the method has learned."""
+    """Whether every report, of at least one, says what the method has learned."""
     name = method_class(record.method).quantity.name
     return bool(record.history) and all(name in report.learned for report in record.history)

@@ -1,12 +1,13 @@
 """The first step of a training, taken before any trial: what fails in it would fail in every trial."""
 
+import warnings
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from autorf.data import Splits
-from autorf.errors import InputError, in_one_line
+from autorf.errors import InputError, SearchWarning, in_one_line
 from autorf.running.runner import trial_model
 from autorf.study.spec import StudySpec
 from autorf.study.trial import Trial, spec_of
@@ -62,7 +63,10 @@ def batch_sizes(training: TrainingSpec, n_train: int) -> list[int]:
 def step(module: SegmentationModule, image: Tensor, mask: Tensor, progress: float) -> None:
     """Forward and backward at ``progress`` percent of a training."""
     module.train()
-    advance(module, int(progress), 100)
+    with warnings.catch_warnings():
+        # A step that is tried or measured is no search that could have heard more.
+        warnings.simplefilter("ignore", SearchWarning)
+        advance(module, int(progress), 100)
     loss = module.training_step((image, mask), 0)
     # Of a GPU's losses a training looks at many together.
     if not torch.isfinite(loss):

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from autorf.data.loading import labels_of
+from autorf.errors import missing_library
 from autorf.store.store import Record
 from autorf.study.own_loop import OwnLoopSpec
 from autorf.study.spec import StudySpec
@@ -127,5 +128,7 @@ class BackgroundMirror:
 
 
 def _line(error: BaseException) -> str:
+    if isinstance(error, ModuleNotFoundError) and (missing := missing_library(error, "it")):
+        return str(missing)
     lines: list[Any] = str(error).strip().splitlines()
     return str(lines[0])[:200] if lines else type(error).__name__

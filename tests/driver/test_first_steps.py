@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from autorf.errors import InputError
 from autorf.executors import Event, Failure
 from autorf.executors.local import LocalExecutor, failure_reason
 from autorf.executors.ray_worker import _job_from, config_of
+from autorf.methods import LearnedDilation
 from autorf.running import first_step, runner
 from autorf.running.first_step import batch_sizes, check_scores
 from autorf.store.store import open_store
@@ -139,6 +141,18 @@ def test_batch_norm_behind_global_pooling_is_told_with_its_repair(
 
     trials = plan(spec, "f", tmp_path).examples
     with pytest.raises(InputError, match=r"give a larger training.batch_size"):
+        estimates(spec, trials, load(spec.data))
+
+
+def test_a_measured_step_of_a_search_is_no_search_that_heard_too_little(tmp_path: Path) -> None:
+    from autorf.data import load
+    from autorf.driver.estimate import estimates
+
+    spec = study()
+    trials = plan(spec, "f", tmp_path).examples
+    assert any(isinstance(trial.method, LearnedDilation) for trial in trials)
+    with catch_warnings():
+        simplefilter("error")
         estimates(spec, trials, load(spec.data))
 
 

@@ -23,7 +23,7 @@ from autorf.reporting.trajectories import trajectories
 from autorf.store.store import Record
 from autorf.tracking import images
 from tests.reporting.conftest import make_evidence, make_record, make_report_data
-from tests.reports import changed, with_trace
+from tests.reports import changed, with_steps, with_trace
 
 
 def test_manual_points_lie_on_a_line_at_their_fields_and_learned_ones_stand_alone(records: list[Record]) -> None:
@@ -157,6 +157,29 @@ def test_a_search_is_shaded_by_its_window_and_its_profile_stands_above_the_grid(
     assert list(profile.lines[0].get_ydata()) == pytest.approx([0.1, 0.0, 0.3])
     assert list(manual.lines[0].get_xdata()) == [1, 2, 4]
     assert not profile.texts
+
+
+def test_a_trajectory_is_drawn_in_optimizer_steps_wherever_they_were_counted() -> None:
+    trace = {
+        "steps_per_epoch": 4, "step": [0, 2], "dilation": [4.0, 2.0], "rates": [1, 2, 4],
+        "window": [[0.3, 0.4, 0.3]] * 2, "profiles": [[0.0, -0.1, 0.2]],
+    }  # fmt: skip
+    searched = with_trace(make_record(0, {"method": "learned_dilation", "start": 4.0}), trace)
+    # Of a loop of one's own, which reports when it likes.
+    reported = make_record(1, {"method": "inflation", "dilation": 2})
+    counted = [with_steps(searched, 4, 8), with_steps(reported, 30, 37)]
+    figure = trajectory_figure(counted)
+    panels = [axes for axes in figure.axes if axes.get_title("left")]
+    assert {axes.get_xlabel() for axes in panels} == {"optimizer steps"}
+    assert [list(axes.lines[0].get_xdata()) for axes in panels] == [[0, 2, 8], [0, 30, 37]]
+    assert images.trajectory(counted[1]).axes[0].get_xlabel() == "optimizer steps"
+    # One row of an earlier version, and all are drawn by the number of the report.
+    mixed = trajectory_figure([counted[0], reported])
+    assert {axes.get_xlabel() for axes in mixed.axes if axes.get_title("left")} == {"epoch"}
+    assert [list(axes.lines[0].get_xdata()) for axes in mixed.axes if axes.get_title("left")] == [
+        [0, 0.5, 2],
+        [0, 1, 2],
+    ]
 
 
 def test_every_layer_that_searches_has_a_profile_of_its_own_with_its_number() -> None:

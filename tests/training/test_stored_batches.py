@@ -153,8 +153,8 @@ def test_a_training_ends_in_the_bits_that_it_ended_in_when_the_host_normalised(
 
     def tensors(images: SegmentationSet, indices: list[int]) -> tuple[Tensor, Tensor]:
         image, mask = images.unchanged(indices)
-        if images._augment is not None:
-            pairs = [images._augment(i, m, images.epoch, at) for i, m, at in zip(image, mask, indices, strict=True)]
+        if images.augment is not None:
+            pairs = [images.augment(i, m, images.epoch, at) for i, m, at in zip(image, mask, indices, strict=True)]
             image, mask = (torch.stack(part) for part in zip(*pairs, strict=True))
         return on_the_host(image, images.normalisation.mean, images.normalisation.std), mask.long()
 
