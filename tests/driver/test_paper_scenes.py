@@ -29,7 +29,7 @@ def test_the_papers_studies_on_scenes_are_there() -> None:
         "xception_deeplabv3plus",
     )  # fmt: skip
     pad = [f"paper_voc_pad_{network}" for network in networks]
-    others = ["paper_ade20k_sac_multiple", "paper_cityscapes_pad_resnet101", "paper_voc_single"]
+    others = ["paper_ade20k_sac_multiple", "paper_cityscapes_pad_resnet101", "paper_voc_pad_levels", "paper_voc_single"]
     assert sorted(PAPERS) == sorted([*sac, *pad, *others])
 
 
@@ -55,6 +55,7 @@ def test_the_tables_of_the_papers_are_whole() -> None:
     assert figures["paper_ade20k_sac_multiple"] == [0.3975, 0.7936, 0.4238, 0.8086, 0.443, 0.8186]
     assert figures["paper_voc_pad_vgg16_fcn32s"] == [0.628, 0.651]
     assert figures["paper_voc_pad_vgg16_fcn8s"] == [0.647, 0.665, 0.655, 0.653, 0.662]
+    assert figures["paper_voc_pad_levels"] == [0.647, 0.639, 0.647, 0.665, 0.654, 0.661, 0.659]
     assert figures["paper_voc_pad_resnet101_deeplabv3plus"] == [0.751, 0.772, 0.767, 0.756]
     assert figures["paper_voc_pad_xception_deeplabv3plus"] == [0.735, 0.744]
     assert figures["paper_voc_pad_drn54_deeplabv3plus"] == [0.754, 0.772]
@@ -144,6 +145,11 @@ NETWORKS = {
     # Of the last configuration: field, parameters, and those that the method adds to the network's own.
     "paper_voc_pad_vgg16_fcn32s": (436, 134_351_189, 3 * 3 * 512, CONV5),
     "paper_voc_pad_vgg16_fcn8s": (468, 134_365_823, 2 * 3 * 512, CONV5),
+    # 3 outputs a layer: of conv3 from 128 and twice 256 channels, of conv4 from 256 and twice 512, of conv5 thrice 512.
+    "paper_voc_pad_levels": (
+        468, 134_373_119, 3 * (128 + 256 + 256 + 256 + 512 + 512 + 3 * 512),
+        _numbered("features.{}", 10, 12, 14, 17, 19, 21, 24, 26, 28),
+    ),
     "paper_voc_pad_resnet101_deeplabv3plus": (
         2219, 45_679_479, 3 * 3 * 512 + 2 * 3 * 3, tuple(f"encoder.{layer}" for layer in STAGE),
     ),
