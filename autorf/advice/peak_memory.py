@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,7 +73,7 @@ def allocated(run: Callable[[], object]) -> tuple[list[tuple[int, int]], list[in
     """
     # The profiler's native part talks on the standard error stream.
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
+    with _native_part_quiet(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
         run()
     assert recorded.profiler is not None
     events = sorted(recorded.profiler.kineto_results.events(), key=lambda event: event.start_ns())
@@ -82,6 +83,24 @@ def allocated(run: Callable[[], object]) -> tuple[list[tuple[int, int]], list[in
             taken += event.nbytes()
             line.append((event.start_ns(), taken))
     return line, [event.start_ns() for event in events if event.name() == MARK]
+
+
+@contextmanager
+def _native_part_quiet() -> Iterator[None]:
+    """Nothing on the standard error descriptor: torch writes there of each tensor that was made before and is freed."""
+    try:
+        kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    except OSError:
+        # There is no standard error.
+        yield
+        return
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 MARK = "autorf: a part begins"

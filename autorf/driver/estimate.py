@@ -4,6 +4,7 @@ A step that would take much memory is not taken: two on small cuts of the same i
 """
 
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from autorf.advice.tile_check import attends
 from autorf.data import Splits, load
-from autorf.errors import InputError, in_one_line
+from autorf.errors import InputError, SearchWarning, in_one_line
 from autorf.fields import receptive_field
 from autorf.running.cost import PeakMemory, resident_bytes
 from autorf.running.first_step import batch_sizes, evaluate, step, step_failed
@@ -25,8 +26,10 @@ from autorf.study.trial import Trial, spec_of
 from autorf.training.module import SegmentationModule
 from autorf.training.spec import TrainingSpec
 
-CUTS, CUT_IMAGES = (64, 128), 2
-"""Sides in pixels, and images, of the batches that are measured where a whole one is large."""
+CUTS, CUT_IMAGES = (128, 192), 2
+"""Sides in pixels, and images, of the batches that are measured where a whole one is large.
+
+On maps of a few pixels libraries compute otherwise, and do not arrange a copy of the weights."""
 
 WHOLE_PIXELS = 200_000
 """A batch of fewer pixels is measured as it is."""
@@ -70,13 +73,15 @@ def estimates(spec: StudySpec, trials: Iterable[Trial], splits: Splits) -> dict[
     first: dict[tuple[str, Settings], Trial] = {}
     for trial in trials:
         first.setdefault(kind_of(trial), trial)
-    with _threads(spec.training.threads):
+    with _threads(spec.training.threads), warnings.catch_warnings():
+        # Of a search that is only measured.
+        warnings.filterwarnings("ignore", "the search of .* heard only", SearchWarning)
         return {kind: _estimate(spec, trial, splits) for kind, trial in first.items()}
 
 
 def _splits(own: StudySpec, spec: StudySpec, splits: Splits) -> Splits:
-    """The data as a trial sees it, read anew where its images have another size."""
-    return splits if own.data.image_size == spec.data.image_size else load(own.data, cache=own.cache)
+    """The data as a trial sees it, read anew where it is other data: of another image size, with a map of landmarks."""
+    return splits if own.data == spec.data else load(own.data, cache=own.cache)
 
 
 def study_seconds(seconds: Sequence[float], workers: int) -> float:
@@ -149,25 +154,27 @@ def _scaled(spec: StudySpec, trial: Trial, module: SegmentationModule, splits: S
         return None
     cuts = [(image[..., :side, :side], mask[..., :side, :side]) for side in CUTS]
     base = resident_bytes()
-    # The first run of anything is slow.
     try:
-        _step(module, *cuts[0], progress=0)
+        # The first run of anything is slow, and leaves in the layers what the next one replaces.
+        measured_step(module, *cuts[0], progress=0)
     except (RuntimeError, ValueError):
         return None
-    steps = [
-        (share, Scaling(*(measured_step(module, *cut, progress) for cut in cuts))) for share, progress in _phases(trial)
-    ]
-    pixels = size * height * width
     if attends(receptive_field(module.model, (height, width), in_channels=image.shape[1])):
         return None
-    validation = Scaling(*(measured_evaluation(module, cut[0]) for cut in cuts))
-    n_val = _held_out(spec, splits)
+    pixels, n_val = size * height * width, _held_out(spec, splits)
     val_pixels = n_val * splits.image_size[0] * splits.image_size[1]
-    most = max(validation.bytes_at(val_pixels), *(step.bytes_at(pixels) for _, step in steps))
+    most, seconds = 0, 0.0
+    for share, progress in _phases(trial):
+        most = max(most, Scaling(*(measured_step(module, *cut, progress) for cut in cuts)).bytes_at(pixels))
+        seconds += share * _step(module, *cuts[-1], progress)
+    _evaluation(module, cuts[0][0])
+    most = max(most, Scaling(*(measured_evaluation(module, cut[0]) for cut in cuts)).bytes_at(val_pixels))
+    val_seconds = _evaluation(module, cuts[-1][0])
     inputs = max(pixels, val_pixels) * (image.shape[1] * image.element_size() + mask.element_size())
+    cut_pixels = len(few) * CUTS[-1] ** 2
     return Estimate(
-        sum(share * step.seconds_at(pixels) for share, step in steps) / size,
-        validation.seconds_at(val_pixels) / n_val,
+        seconds * height * width / cut_pixels,
+        val_seconds * splits.image_size[0] * splits.image_size[1] / cut_pixels,
         round((base + most + inputs + optimizer_bytes(module)) / 2**20),
         (CUTS, len(few)),
     )

@@ -1,4 +1,4 @@
-"""The memory and time of a training step, measured on small images and scaled to large ones.
+"""The memory of a training step, measured on small images and scaled to large ones.
 
 Feature maps grow with the pixels of a batch; parameters, their gradients and the optimizer's state do not. The most
 that is in use comes at another moment of a large step (its forward pass ends) than of a small one (its gradients are
@@ -6,7 +6,6 @@ all there): so each part of the step, between one parameter's gradient and the n
 largest part at the size that is asked for is the answer.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -30,23 +29,20 @@ class Measured:
         pixels: of the batch, all images together.
         parts: bytes that tensors took at most in each part of the pass, beyond what was there before it: in training
             the forward pass, then up to each parameter's gradient; in evaluation the whole.
-        seconds: of the whole pass.
     """
 
     pixels: int
     parts: tuple[int, ...]
-    seconds: float
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """A pass at any size, from two smaller ones.
+    """The memory of a pass at any size, from two smaller ones.
 
     Examples:
-        >>> small, large = Measured(10, (7, 9), 1.0), Measured(20, (12, 10), 1.5)
-        >>> scaling = Scaling(small, large)
-        >>> scaling.bytes_at(10), scaling.bytes_at(100), scaling.seconds_at(100)
-        (9, 52, 5.5)
+        >>> scaling = Scaling(Measured(10, (7, 9)), Measured(20, (12, 10)))
+        >>> scaling.bytes_at(10), scaling.bytes_at(100)
+        (9, 52)
     """
 
     small: Measured
@@ -59,13 +55,6 @@ class Scaling:
             return round(max(self.large.parts) * max(1.0, pixels / self.large.pixels))
         pairs = zip(self.small.parts, self.large.parts, strict=True)
         return round(max(self._line(small, large, pixels) for small, large in pairs))
-
-    def seconds_at(self, pixels: int) -> float:
-        """For a batch of so many pixels; in proportion to the larger pass where the two do not tell more."""
-        first, second = self.small.seconds, self.large.seconds
-        if second <= first:
-            return second * pixels / self.large.pixels
-        return max(0.0, self._line(first, second, pixels))
 
     def _line(self, small: float, large: float, pixels: int) -> float:
         slope = max(0.0, large - small) / (self.large.pixels - self.small.pixels)
@@ -102,7 +91,7 @@ def measured_step(module: SegmentationModule, image: Tensor, mask: Tensor, progr
             handle.remove()
     module.zero_grad()
     before = sum(parameter.numel() * parameter.element_size() for parameter in trained)
-    return Measured(measured.pixels, (measured.parts[0] + before, *measured.parts[1:]), measured.seconds)
+    return Measured(measured.pixels, (measured.parts[0] + before, *measured.parts[1:]))
 
 
 def measured_evaluation(module: SegmentationModule, image: Tensor) -> Measured:
@@ -113,10 +102,7 @@ def measured_evaluation(module: SegmentationModule, image: Tensor) -> Measured:
 
 
 def _measured(run: Callable[[], object], image: Tensor) -> Measured:
-    since = time.perf_counter()
-    line, marks = allocated(run)
-    seconds = time.perf_counter() - since
-    return Measured(image.shape[0] * image.shape[2] * image.shape[3], _parts(line, marks), seconds)
+    return Measured(image.shape[0] * image.shape[2] * image.shape[3], _parts(*allocated(run)))
 
 
 def _mark(*_: object) -> None:
