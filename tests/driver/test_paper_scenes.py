@@ -6,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from autorf.cli.dry_run import dry_run
 from autorf.comparison import compare_studies
 from autorf.data import VocData
 from autorf.data.loading import class_names
@@ -181,8 +182,13 @@ NETWORKS = {
 }  # fmt: skip
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", NETWORKS)
+QUICK = ("paper_voc_pad_mobilenetv2_deeplabv3plus", "paper_cityscapes_sac_single")
+"""A small network and a large one, whose numbers are held in every run of the tests; the others among the slow ones."""
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS]
+)
 def test_networks_fields_and_changed_layers_are_those_of_the_papers(name: str) -> None:
     rf, parameters, added, layers = NETWORKS[name]
     spec = study(name, *RANDOM)
@@ -192,6 +198,25 @@ def test_networks_fields_and_changed_layers_are_those_of_the_papers(name: str) -
     with torch.device("meta"):
         own = build(spec.model, class_names(spec.data))
     assert parameters - sum(each.numel() for each in own.parameters()) == added
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PAPERS)
+def test_the_dry_run_of_every_papers_study_has_its_numbers_and_scales_what_is_large(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overrides = [each for each in scenes(tmp_path, name) if each.startswith(("data.root", "data.sbd"))]
+    if name.endswith("_only"):
+        weights = tmp_path / "baseline.safetensors"
+        save_file(build("paper:fcn_resnet101", 19).state_dict(), weights)
+        overrides.append(f"model.weights={weights}")
+    assert dry_run(study(name, *RANDOM, *overrides), name, tmp_path / "runs") == 0
+    said = capsys.readouterr().out
+    assert "scaled from 128 x 128 and 192 x 192 px, batch" in said
+    if name != "paper_voc_single":
+        rf, parameters, _, layers = NETWORKS[name]
+        assert any(str(rf) in line.split() and str(parameters) in line.split() for line in said.splitlines())
+        assert layers[-1] in said
 
 
 # Of the output at the image's size: 8 pixels more than the paper's own count.
