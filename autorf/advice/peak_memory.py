@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,17 +61,50 @@ def _cuda_peak(model: nn.Module, image: Tensor) -> int:
 
 
 def _cpu_peak(model: nn.Module, image: Tensor) -> int:
+    taken = [0, *(size for _, size in allocated(lambda: model(image))[0])]
+    return max(taken) + held(model) + image.numel() * image.element_size()
+
+
+def allocated(run: Callable[[], object]) -> tuple[list[tuple[int, int]], list[int]]:
+    """What tensors on the CPU take more than before ``run``, in bytes, after each that is made or freed while it runs.
+
+    Returns:
+        The moments in nanoseconds with those bytes; and the moments of each :data:`MARK`, on the same clock.
+    """
     # The profiler's native part talks on the standard error stream.
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
-        model(image)
+    with _native_part_quiet(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
+        run()
     assert recorded.profiler is not None
-    events = [event for event in recorded.profiler.kineto_results.events() if event.name() == "[memory]"]
-    taken = most = 0
-    for event in sorted(events, key=lambda event: event.start_ns()):
-        taken += event.nbytes()
-        most = max(most, taken)
-    return most + held(model) + image.numel() * image.element_size()
+    events = sorted(recorded.profiler.kineto_results.events(), key=lambda event: event.start_ns())
+    taken, line = 0, list[tuple[int, int]]()
+    for event in events:
+        if event.name() == "[memory]":
+            taken += event.nbytes()
+            line.append((event.start_ns(), taken))
+    return line, [event.start_ns() for event in events if event.name() == MARK]
+
+
+@contextmanager
+def _native_part_quiet() -> Iterator[None]:
+    """Nothing on the standard error descriptor: torch writes there of each tensor that was made before and is freed."""
+    try:
+        kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    except OSError:
+        # There is no standard error.
+        yield
+        return
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+MARK = "autorf: a part begins"
+"""The name of a ``torch.profiler.record_function`` that divides what :func:`allocated` records into parts."""
 
 
 def held(model: nn.Module) -> int:

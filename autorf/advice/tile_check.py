@@ -117,7 +117,7 @@ def tile_check(
     step = math.lcm(*tiles.multiple)
     if memory is not None:
         try:
-            measurements = memory_model(model, _channels(model, picture), step, attends=_attends(field))
+            measurements = memory_model(model, _channels(model, picture), step, attends=attends(field))
         except InputError as error:
             notes.append(str(error))
         else:
@@ -137,7 +137,8 @@ def _channels(model: nn.Module, picture: Tensor | None) -> int:
     return input_channels(model) if picture is None else picture.shape[1]
 
 
-def _attends(field: ReceptiveField) -> bool:
+def attends(field: ReceptiveField) -> bool:
+    """Whether a network attends over whole maps, whose memory grows with the square of their area."""
     return any("attends" in obstacle.reason for obstacle in field.obstacles)
 
 

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,7 @@ from autorf.study.trial import Trial, key_of, side_text, spec_of
 from autorf.training.spec import TrainingSpec
 
 if TYPE_CHECKING:
+    from autorf.driver.estimate import Estimate
     from autorf.running.at_start import AtStart
 
 
@@ -94,8 +95,9 @@ def _dry_run(spec: StudySpec, source: str, root: Path) -> int:
     far = beyond_the_image(
         "Every trial", min((network.field.rnorm for network in networks.values()), default=0.0), spec
     )
+    scaled = _scaled((trial.method.method, measured[kind_of(trial)]) for trial in planned.examples)
     layers = layer_lines((method.method, network.layers) for (method, _), network in networks.items())
-    for line in [*layers, _weights(spec), *([far] if far else []), *_places(planned, spec)]:
+    for line in [*scaled, *layers, _weights(spec), *([far] if far else []), *_places(planned, spec)]:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     for warning in planned.warnings:
         print(f"autorf: warning: {warning}", file=sys.stderr)
@@ -159,6 +161,19 @@ def _summary(planned: StudyPlan, spec: StudySpec, workers: int, seconds: float) 
     if planned.prior is not None:
         lines.append(f"Ordered by how near rnorm is to the prior {planned.prior:.2f}, behind the default.")
     return "\n".join(lines)
+
+
+def _scaled(estimates: Iterable[tuple[str, "Estimate"]]) -> list[str]:
+    """Of which methods time and memory were scaled, and from what."""
+    methods: dict[tuple[tuple[int, ...], int], dict[str, None]] = {}
+    for method, estimate in estimates:
+        if estimate.scaled_from is not None:
+            methods.setdefault(estimate.scaled_from, {})[method] = None
+    return [
+        f"Time and memory of {', '.join(names)}: scaled from {' and '.join(f'{side} x {side}' for side in sides)} px, "
+        f"batch {n_images}; the first step of a search is of the study's own size."
+        for (sides, n_images), names in methods.items()
+    ]
 
 
 def _weights(spec: StudySpec) -> str:

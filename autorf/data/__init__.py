@@ -98,7 +98,7 @@ def load(spec: DataSpec, seed: int = 0, cache: Path | None = None) -> "Splits":
 
 def channels_of(spec: DataSpec) -> int:
     """How many channels the images of a data set have, without reading it."""
-    return int(getattr(spec, "channels", None) or 3)
+    return int(getattr(spec, "channels", None) or getattr(spec, "image_channels", None) or 3)
 
 
 def labels_in(section: Mapping[str, Any]) -> Labels | None:

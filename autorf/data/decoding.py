@@ -55,6 +55,7 @@ class Decoder:
         table: what stands for the classes in masks; None where their numbers do.
         read_classes: what reads the file of a mask instead, for masks of a data set's own kind.
         faces: how pictures are prepared by the landmarks of their faces; None where they are not.
+        ignored_beside_only: whether only pixels beside an aligned picture are ignored, and a mask holds none that are.
     """
 
     image_size: tuple[int, int]
@@ -68,6 +69,7 @@ class Decoder:
     table: MaskTable | None = None
     read_classes: Callable[[Path, Pictures], Classes] | None = None
     faces: FaceImages | None = None
+    ignored_beside_only: bool = False
 
     def __call__(self, pair: Pair) -> tuple[Tensor, Tensor]:
         """Image ``(C, H, W)``, uint8 or float32, and mask ``(H, W)``, or ``(h, w)`` of its own size, uint8.
@@ -140,7 +142,7 @@ class Decoder:
         """
         if self.read_classes is not None:
             return self.read_classes(file, self.pictures)
-        legal = LegalClasses(self.n_classes, self.ignore_index)
+        legal = LegalClasses(self.n_classes, None if self.ignored_beside_only else self.ignore_index)
         return np.array(read_mask(file, self.pictures, legal, self.table), np.uint8)
 
     def fitted(self, pixels: Pixels, file: Path | None = None) -> Tensor:

@@ -1,6 +1,7 @@
 """FASSEG's frontal faces."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from autorf.data.decoding import Decoder, Fit
 from autorf.data.face_images import faces_of, paired
@@ -33,7 +34,8 @@ def fasseg_decoder(spec: FassegData) -> Decoder:
     """What reads the files."""
     faces = faces_of(spec.landmarks, spec.align)
     fit: Fit = "resize" if spec.patches is None else "whole"
-    return Decoder(spec.image_size, len(CLASS_NAMES), spec.ignored, fit, pictures=spec.pictures, faces=faces)
+    plain = Decoder(spec.image_size, len(CLASS_NAMES), spec.ignored, fit, pictures=spec.pictures)
+    return replace(plain, faces=faces, ignored_beside_only=spec.align is not None)
 
 
 def fasseg_pairs(spec: FassegData) -> dict[str, list[Pair]]:

@@ -7,7 +7,9 @@ from pathlib import Path
 import torch
 
 from autorf.data.decoding import Decoder
+from autorf.data.face_images import faces_of, paired
 from autorf.data.folds import train_and_val
+from autorf.data.heat_map import with_heat_map
 from autorf.data.mapped import Mapped
 from autorf.data.names import on_disk, shown
 from autorf.data.normalisation import IMAGENET, Normalisation, normalisation_of, unchanged
@@ -30,7 +32,7 @@ def folder_sets(spec: FolderData, cache: PictureCache | None = None) -> dict[str
     normalisation = _normalisation(spec, sets["train"])
     for images in sets.values():
         images.normalisation = normalisation
-    return sets
+    return dict(with_heat_map(sets, spec.landmarks))
 
 
 def folder_decoder(spec: FolderData) -> Decoder:
@@ -43,6 +45,8 @@ def folder_decoder(spec: FolderData) -> Decoder:
         pictures=spec.pictures,
         channels=spec.channels,
         table=spec.mask_table,
+        faces=faces_of(spec.landmarks, spec.align),
+        ignored_beside_only=spec.align is not None and spec.ignore_index is None,
     )
 
 
@@ -75,11 +79,16 @@ def _plain(normalisation: Normalisation) -> dict[str, list[float]]:
 
 
 def folder_pairs(spec: FolderData) -> dict[str, list[Pair]]:
-    """The files of every split.
+    """The files of every split, with those of their landmarks where something is made of them.
 
     Raises:
-        InputError: when the layout is not as it must be.
+        InputError: when the layout is not as it must be, or a picture has no landmarks.
     """
+    faces = faces_of(spec.landmarks, spec.align)
+    return {split: [paired(pair, faces) for pair in pairs] for split, pairs in _plain_pairs(spec).items()}
+
+
+def _plain_pairs(spec: FolderData) -> dict[str, list[Pair]]:
     root, layout, names = on_disk(spec.root), _layout(spec), spec.pictures.names
     suffixes = IMAGE_SUFFIXES if spec.channels is None else (*IMAGE_SUFFIXES, *ARRAY_SUFFIXES)
     require_folder(root, layout)

@@ -89,13 +89,13 @@ class WithLandmarks(Specification):
         if self.align is not None and self.landmarks is None:
             raise ValueError("align: needs landmarks, by which faces are aligned; give landmarks.root")
         colour: Any = getattr(getattr(self, "augmentation", None), "colour", None)
-        if self.channels > 3 and colour != type(colour)():
+        if self.image_channels > 3 and colour != type(colour)():
             raise ValueError("augmentation.colour is for red, green and blue, not for a map of landmarks; leave it out")
         return self
 
     @property
-    def channels(self) -> int:
-        """Of the images: red, green and blue, and a map of landmarks where there is one."""
+    def image_channels(self) -> int:
+        """Of the images that networks see: red, green and blue, and a map of landmarks where there is one."""
         return 4 if self.landmarks is not None and self.landmarks.heat_map else 3
 
     @property

@@ -167,7 +167,7 @@ class DigitsData(Specification):
         return self.canvas or self.image_size
 
 
-class FolderData(PictureFiles, DeclaredClasses, Foldable):
+class FolderData(PictureFiles, DeclaredClasses, Foldable, WithLandmarks):
     """Images and masks of your own.
 
     Layout: ``root/train/images``, ``root/train/masks``, likewise ``val`` and, where there is one, ``test``. Without
@@ -266,6 +266,25 @@ class FolderData(PictureFiles, DeclaredClasses, Foldable):
         return self
 
     @model_validator(mode="after")
+    def _check_faces(self) -> Self:
+        if self.landmarks is None or not (self.landmarks.heat_map or self.align is not None):
+            return self
+        if self.fit != "resize":
+            raise ValueError(f"fit: {self.fit}: faces are aligned or resized as a whole; leave fit out, or landmarks")
+        if self.channels is not None:
+            raise ValueError("channels: landmarks go with pictures of red, green and blue; leave channels or them out")
+        if self.landmarks.heat_map and self.normalise not in (None, "imagenet"):
+            raise ValueError(
+                f"normalise: {self.normalise}: the map of landmarks goes with imagenet; leave normalise or heat_map out"
+            )
+        if self.align is not None and self.ignore_index not in (None, IGNORED):
+            raise ValueError(
+                f"ignore_index: {self.ignore_index}: what lies beside an aligned picture is ignored as {IGNORED}, so "
+                "masks' own must be too; say values and ignore_values"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _check_table(self) -> Self:
         if self.values is not None and self.colors is not None:
             raise ValueError("values and colors: masks hold one or the other; leave one out")
@@ -308,8 +327,9 @@ class FolderData(PictureFiles, DeclaredClasses, Foldable):
 
     @property
     def ignored(self) -> int | None:
-        """The byte of pixels that loss and metrics leave out."""
-        return IGNORED if self.ignore_values or self.ignore_colors else self.ignore_index
+        """The byte of pixels that loss and metrics leave out, those beside an aligned picture among them."""
+        aligned = self.align is not None
+        return IGNORED if aligned or self.ignore_values or self.ignore_colors else self.ignore_index
 
 
 class CamVidData(PictureFiles):

@@ -49,7 +49,7 @@ def record(model: nn.Module, image: Tensor) -> fx.Graph:
     if any(not _is_plain(module) for module in model.modules()):
         raise UnrecordableError("a compiled, scripted or sharded module")
     weights = {name: _without_values(tensor) for name, tensor in _named_tensors(model)}
-    given = torch.empty_strided(image.shape, image.stride(), dtype=image.dtype, device=META)
+    given = _without_values(image)
     recorder = _Recorder(given, weights)
     # Before autograd and before composite operators fall into parts, as torch.export records.
     dispatch = enable_python_dispatcher(), enable_pre_dispatch(), recorder
@@ -58,6 +58,27 @@ def record(model: nn.Module, image: Tensor) -> fx.Graph:
             stack.enter_context(context)
         result = functional_call(model, weights, (given,))
     return recorder.graph_of(result)
+
+
+def output_of_shapes(model: nn.Module, image: Tensor) -> Any:
+    """What ``model(image)`` returns, of tensors with shapes and without values; hooks of its modules run.
+
+    It takes a moment where the forward pass of a large network on a large image takes minutes and gigabytes. The model
+    is left as it was.
+
+    Args:
+        model: of plain parameters.
+        image: of any device; only its shape and type are used.
+
+    Raises:
+        Exception: whatever the model raises on tensors without values.
+        UnrecordableError: for a model of other parts than tensors and modules.
+    """
+    if any(not _is_plain(module) for module in model.modules()):
+        raise UnrecordableError("a compiled, scripted or sharded module")
+    weights = {name: _without_values(tensor) for name, tensor in _named_tensors(model)}
+    with _as_it_was(model), torch.no_grad():
+        return functional_call(model, weights, (_without_values(image),))
 
 
 class _Recorder(ProxyTorchDispatchMode):

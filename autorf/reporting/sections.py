@@ -109,7 +109,12 @@ def _trajectories(report: ReportData) -> Iterator[Section]:
         "A band is the spread over pixels; the shading is what share of images a search gives to each option."
         f"{more}"
     )
-    chart = Chart("trajectories", caption, (view("", words, trajectory_figure, report.records),), _courses(shown))
+    chart = Chart(
+        "trajectories",
+        caption,
+        (view("", words, trajectory_figure, report.records),),
+        _courses(shown, headline(report.comparison)),
+    )
     yield Section("learning", "How the fields were learned", "", (chart, *_profiles(report)))
 
 
@@ -139,7 +144,7 @@ def _profiles(report: ReportData) -> Iterator[Chart]:
     yield Chart("profiles", caption, (view("", words, loss_profile_figure, report.records),), listed)
 
 
-def _courses(shown: Sequence[Trajectory]) -> Table:
+def _courses(shown: Sequence[Trajectory], metric: str) -> Table:
     time = shared_time(shown)
     lines = [
         (
@@ -154,7 +159,7 @@ def _courses(shown: Sequence[Trajectory]) -> Table:
         for record in trajectory.records
         for reported in record.history
     ]
-    columns = (Column("configuration", False), "seed", time.label, "learned value", "rf", headline(report.comparison))
+    columns = (Column("configuration", False), "seed", time.label, "learned value", "rf", metric)
     return table("Learned values at every report", columns, lines)
 
 

@@ -109,7 +109,19 @@ class PeakMemory:
         if torch.cuda.is_available():
             return round(torch.cuda.max_memory_allocated() / 2**20)
         try:
-            lines = Path("/proc/self/status").read_text().splitlines()
-            return round(int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024)
+            return round(_kilobytes("VmHWM") / 1024)
         except (OSError, StopIteration):
             return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def resident_bytes() -> int:
+    """What this process takes of the memory now; at most so far where the system does not tell."""
+    try:
+        return 1024 * _kilobytes("VmRSS")
+    except (OSError, StopIteration):
+        return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def _kilobytes(quantity: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(quantity)).split()[1])

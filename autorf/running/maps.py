@@ -19,10 +19,12 @@ def map_sizes(
 ) -> dict[str, tuple[int, int]]:
     """Height and width of the map that each convolution reads, by name, for one image ``(H, W)``.
 
+    The model runs on shapes alone where it can, which tells all that an image of any size would.
+
     Args:
         model: run once in evaluation mode.
         image_size: ``(H, W)``.
-        see: gets what the model returns.
+        see: gets what the model returns, whose tensors may have no values.
 
     Raises:
         InputError: when the model does not take an image of that size.
@@ -38,7 +40,7 @@ def map_sizes(
         if isinstance(module, nn.Conv2d)
     ]
     try:
-        see(run(model, random_like_parameters(model, (1, input_channels(model), *image_size))))
+        see(run(model, random_like_parameters(model, (1, input_channels(model), *image_size)), shapes_only=True))
     finally:
         for handle in handles:
             handle.remove()

@@ -13,7 +13,7 @@ from autorf.metrics import scores
 from autorf.running.evidence import Evidence
 from autorf.running.evidence_collector import EvidenceCollector, is_last
 from autorf.study.evaluation_spec import EvaluationSpec
-from autorf.surgery.dry_run import input_channels
+from autorf.surgery.dry_run import input_channels, of_shapes
 from autorf.training.module import SegmentationModule
 from autorf.training.multiscale import MultiScale
 from autorf.training.outputs import class_scores
@@ -81,7 +81,7 @@ def multiscale_scores(evidence: Evidence, splits: Splits, spec: EvaluationSpec) 
 
 @torch.no_grad()
 def check_scales(model: nn.Module, image_size: tuple[int, int], spec: EvaluationSpec) -> None:
-    """Run the model once at every size that its evaluation would have.
+    """Run the model once at every size that its evaluation would have, on shapes alone where it can.
 
     Raises:
         InputError: naming a scale that the model does not take, with what it said.
@@ -91,9 +91,8 @@ def check_scales(model: nn.Module, image_size: tuple[int, int], spec: Evaluation
     try:
         for scale in spec.all_scales if spec.asked else ():
             try:
-                MultiScale(model, (scale,), flip=False, multiple=spec.multiple)(
-                    torch.zeros(1, input_channels(model), *image_size)
-                )
+                fused = MultiScale(model, (scale,), flip=False, multiple=spec.multiple)
+                of_shapes(fused, torch.zeros(1, input_channels(model), *image_size))
             except (RuntimeError, ValueError, TypeError, AssertionError) as error:
                 reason = in_one_line(error, 160)
                 raise InputError(

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from autorf.errors import InputError
+from autorf.fields.recording import output_of_shapes
 from autorf.methods.modules import AdaptiveConv2d
 
 CHANNELS = "autorf_channels"
@@ -18,15 +19,20 @@ SIZES = ((96, 128), (224, 224))
 """Images tried where none is given: unequal sides first, then what networks with a fixed size usually want."""
 
 
-def run(model: nn.Module, input: Tensor) -> Any:
+def run(model: nn.Module, input: Tensor, *, shapes_only: bool = False) -> Any:
     """The output of ``model`` in evaluation mode, without gradients; modes and random numbers stay as they were.
+
+    Args:
+        model: any.
+        input: ``(N, C, H, W)``.
+        shapes_only: see :func:`of_shapes`.
 
     Raises:
         InputError: when the model fails, with its own words.
     """
     with evaluation(model), torch.no_grad(), torch.random.fork_rng(devices=[]):
         try:
-            return model(input)
+            return of_shapes(model, input) if shapes_only else model(input)
         except InputError:
             raise
         except Exception as error:
@@ -35,6 +41,18 @@ def run(model: nn.Module, input: Tensor) -> Any:
                 f"the dry run of the {type(model).__name__} on an input of shape {tuple(input.shape)} failed: "
                 f"{reason[:300]}; pass an example_input (N, C, H, W) that it takes"
             ) from error
+
+
+def of_shapes(model: nn.Module, input: Tensor) -> Any:
+    """``model(input)`` of shapes without values where the model can run on these alone, else of values.
+
+    A large network on a large image takes a moment so, instead of minutes and gigabytes.
+    """
+    try:
+        return output_of_shapes(model, input)
+    except Exception:
+        # It reads values, or does not take the input, for which it has its own words.
+        return model(input)
 
 
 def runnable_input(model: nn.Module, example_input: Tensor | None) -> Tensor:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from autorf.cli.dry_run import dry_run
 from autorf.comparison import compare_studies
 from autorf.data import VocData
 from autorf.data.loading import class_names
@@ -29,7 +30,7 @@ def test_the_papers_studies_on_scenes_are_there() -> None:
         "xception_deeplabv3plus",
     )  # fmt: skip
     pad = [f"paper_voc_pad_{network}" for network in networks]
-    others = ["paper_ade20k_sac_multiple", "paper_cityscapes_pad_resnet101", "paper_voc_single"]
+    others = ["paper_ade20k_sac_multiple", "paper_cityscapes_pad_resnet101", "paper_voc_pad_levels", "paper_voc_single"]
     assert sorted(PAPERS) == sorted([*sac, *pad, *others])
 
 
@@ -55,6 +56,7 @@ def test_the_tables_of_the_papers_are_whole() -> None:
     assert figures["paper_ade20k_sac_multiple"] == [0.3975, 0.7936, 0.4238, 0.8086, 0.443, 0.8186]
     assert figures["paper_voc_pad_vgg16_fcn32s"] == [0.628, 0.651]
     assert figures["paper_voc_pad_vgg16_fcn8s"] == [0.647, 0.665, 0.655, 0.653, 0.662]
+    assert figures["paper_voc_pad_levels"] == [0.647, 0.639, 0.647, 0.665, 0.654, 0.661, 0.659]
     assert figures["paper_voc_pad_resnet101_deeplabv3plus"] == [0.751, 0.772, 0.767, 0.756]
     assert figures["paper_voc_pad_xception_deeplabv3plus"] == [0.735, 0.744]
     assert figures["paper_voc_pad_drn54_deeplabv3plus"] == [0.754, 0.772]
@@ -144,6 +146,11 @@ NETWORKS = {
     # Of the last configuration: field, parameters, and those that the method adds to the network's own.
     "paper_voc_pad_vgg16_fcn32s": (436, 134_351_189, 3 * 3 * 512, CONV5),
     "paper_voc_pad_vgg16_fcn8s": (468, 134_365_823, 2 * 3 * 512, CONV5),
+    # 3 outputs a layer: of conv3 from 128 and twice 256 channels, of conv4 from 256 and twice 512, of conv5 thrice 512.
+    "paper_voc_pad_levels": (
+        468, 134_373_119, 3 * (128 + 256 + 256 + 256 + 512 + 512 + 3 * 512),
+        _numbered("features.{}", 10, 12, 14, 17, 19, 21, 24, 26, 28),
+    ),
     "paper_voc_pad_resnet101_deeplabv3plus": (
         2219, 45_679_479, 3 * 3 * 512 + 2 * 3 * 3, tuple(f"encoder.{layer}" for layer in STAGE),
     ),
@@ -175,8 +182,13 @@ NETWORKS = {
 }  # fmt: skip
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", NETWORKS)
+QUICK = ("paper_voc_pad_mobilenetv2_deeplabv3plus", "paper_cityscapes_sac_single")
+"""A small network and a large one, whose numbers are held in every run of the tests; the others among the slow ones."""
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS]
+)
 def test_networks_fields_and_changed_layers_are_those_of_the_papers(name: str) -> None:
     rf, parameters, added, layers = NETWORKS[name]
     spec = study(name, *RANDOM)
@@ -186,6 +198,25 @@ def test_networks_fields_and_changed_layers_are_those_of_the_papers(name: str) -
     with torch.device("meta"):
         own = build(spec.model, class_names(spec.data))
     assert parameters - sum(each.numel() for each in own.parameters()) == added
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PAPERS)
+def test_the_dry_run_of_every_papers_study_has_its_numbers_and_scales_what_is_large(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overrides = [each for each in scenes(tmp_path, name) if each.startswith(("data.root", "data.sbd"))]
+    if name.endswith("_only"):
+        weights = tmp_path / "baseline.safetensors"
+        save_file(build("paper:fcn_resnet101", 19).state_dict(), weights)
+        overrides.append(f"model.weights={weights}")
+    assert dry_run(study(name, *RANDOM, *overrides), name, tmp_path / "runs") == 0
+    said = capsys.readouterr().out
+    assert "scaled from 128 x 128 and 192 x 192 px, batch" in said
+    if name != "paper_voc_single":
+        rf, parameters, _, layers = NETWORKS[name]
+        assert any(str(rf) in line.split() and str(parameters) in line.split() for line in said.splitlines())
+        assert layers[-1] in said
 
 
 # Of the output at the image's size: 8 pixels more than the paper's own count.

@@ -1,10 +1,12 @@
 """The papers' studies on faces: their networks, the trials that their figures are of, and two steps of each."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+from autorf.cli.dry_run import dry_run
 from autorf.comparison import StudyResults, compare_studies
 from autorf.distillation import distill as distilling
 from autorf.errors import InputError
@@ -120,12 +122,11 @@ def test_two_epochs_of_the_papers_distillation_run(tmp_path: Path, monkeypatch: 
 
 
 # Fields are of the output at the image's size: 8 pixels (4 of a doubled map) more than the papers' own count.
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "fields", "parameters"),
     [
-        ("paper_helen_ablation", {236: 236 / 256, 172: 172 / 256}, 20_496_203),
-        ("paper_helen_single", {268: 268 / 500, 508: 508 / 500}, 23_635_787),
+        pytest.param("paper_helen_ablation", {236: 236 / 256, 172: 172 / 256}, 20_496_203, marks=pytest.mark.slow),
+        pytest.param("paper_helen_single", {268: 268 / 500, 508: 508 / 500}, 23_635_787, marks=pytest.mark.slow),
         ("paper_lfw", {236: 236 / 320}, 20_488_579),
     ],
 )
@@ -141,6 +142,30 @@ def test_networks_and_fields_are_those_of_the_papers(name: str, fields: dict[int
     assert measured == pytest.approx(fields)
     own = spec_of(spec, manual[0])
     assert sum(p.numel() for p in seeded_network(own, 0, classes).parameters()) == parameters
+
+
+# Of the first configuration: its field, and its parameters.
+STARTS = {
+    "paper_helen_ablation": (236, 20_496_203),
+    "paper_helen_bipath": (364, 32_555_862),
+    "paper_helen_single": (268, 23_635_787),
+    "paper_lfw": (236, 20_488_579),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SEARCHED)
+def test_the_dry_run_of_every_papers_study_has_its_numbers(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dry_run(study(name, "model.pretrained=false", *faces(tmp_path, name)), name, tmp_path / "runs") == 0
+    said = capsys.readouterr().out
+    rows = [line for line in said.splitlines() if re.match(r"\s*[0-9a-f]{12} ", line)]
+    assert len(rows) >= len(trials_of(study(name)))
+    assert "Layers of dilation: " in said
+    if name in STARTS:
+        rf, parameters = STARTS[name]
+        assert any(str(rf) in line.split() and str(parameters) in line.split() for line in said.splitlines())
 
 
 def test_a_published_figure_of_nothing_is_refused() -> None:
