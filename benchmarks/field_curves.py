@@ -2,7 +2,8 @@
 
 Every data set at hand (digits of several sizes, faces, street scenes) under two kinds of network: one whose field is
 set by the dilation of a head (``largefov``), and a plain U-Net whose field is set by its depth. A curve is a study;
-run again, the script goes on where it stopped, and the table holds what is complete.
+run again, the script goes on where it stopped, and the table holds what is complete. A curve that the table has is not
+trained again: take its lines out first.
 
 Run: ``python benchmarks/field_curves.py --faces DIR --camvid DIR --root DIR``
 """
@@ -104,6 +105,11 @@ def rows(curve: Curve, root: Path) -> list[dict[str, Any]]:
     return [dict(zip(COLUMNS, (*place, rf, *points[rf]), strict=True)) for rf in sorted(points)]
 
 
+def read() -> list[dict[str, Any]]:
+    with TABLE.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def write(lines: list[dict[str, Any]]) -> None:
     with TABLE.open("w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
@@ -118,8 +124,10 @@ if __name__ == "__main__":
     given = parser.parse_args()
     folder = Path(given.root)
     folder.mkdir(parents=True, exist_ok=True)
-    trained: list[dict[str, Any]] = []
+    table = read()
+    complete = {(line["data"], line["network"]) for line in table}
     for curve in curves(given.faces, given.camvid):
-        train(curve, folder)
-        trained += rows(curve, folder)
-        write(trained)
+        if (curve.data, curve.network) not in complete:
+            train(curve, folder)
+            table += rows(curve, folder)
+            write(table)
