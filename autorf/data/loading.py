@@ -70,7 +70,7 @@ def load_splits(spec: AnyData, seed: int, cache: Path | None = None) -> Splits:
 
 
 def _picture_cache(spec: AnyData, cache: Path | None) -> PictureCache | None:
-    if cache is None or isinstance(spec, DigitsData | PythonData | DataSet):
+    if cache is None or isinstance(spec, DigitsData | PythonData | ClassData | DataSet):
         return None
     return PictureCache(cache.absolute(), on_disk(spec.root), spec.cache_gb, spec.digest_gb)
 
