@@ -120,3 +120,19 @@ def flush_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def size_in_words(n_bytes: float) -> str:
+    """A number of bytes in the largest unit of which there is one, to three digits.
+
+    Examples:
+        >>> size_in_words(1_500_000_000), size_in_words(999_700_000), size_in_words(20)
+        ('1.5 GB', '1 GB', '20 B')
+    """
+    number = float(n_bytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        # 999.7 is 1000 to three digits, which Python would write as 1e+03.
+        if number < 999.5:
+            return f"{number:.3g} {unit}"
+        number /= 1000
+    return f"{number:.3g} TB"

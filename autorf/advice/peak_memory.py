@@ -192,16 +192,3 @@ def memory_model(model: nn.Module, in_channels: int, multiple: int, *, attends: 
                 raise explained(model, image.shape, error) from error
             points.append((side, peak_memory(model, image)))
     return MemoryModel.fit(points, held(model), image.device.type, attends=attends)
-
-
-def in_words(size: float) -> str:
-    """``1.5 GB`` for bytes.
-
-    Examples:
-        >>> in_words(1_500_000_000), in_words(2_400_000)
-        ('1.5 GB', '2.4 MB')
-    """
-    for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
-        if size >= unit:
-            return f"{size / unit:.3g} {name}"
-    return f"{size:.0f} B"

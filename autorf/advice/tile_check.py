@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from autorf.advice.in_tiles import output_in_tiles
-from autorf.advice.peak_memory import MemoryModel, in_words, memory_model
+from autorf.advice.peak_memory import MemoryModel, memory_model
 from autorf.advice.tiling import Tiling, tiling
 from autorf.errors import InputError
 from autorf.fields.field import ReceptiveField, widest
 from autorf.fields.graph import Output, main_key, pick_output
+from autorf.files import size_in_words
 from autorf.surgery.dry_run import evaluation, input_channels
 
 Size = tuple[int, int]
@@ -145,8 +146,10 @@ def attends(field: ReceptiveField) -> bool:
 def _largest(measurements: MemoryModel, memory: int, step: int) -> int:
     largest = measurements.largest(memory, step)
     if not largest:
-        needed = f"the smallest, of {step}x{step} pixels, takes about {in_words(measurements.at(step))}"
-        raise InputError(f"memory: {in_words(memory)} holds not even one tile: {needed}; give more, or less to run")
+        needed = f"the smallest, of {step}x{step} pixels, takes about {size_in_words(measurements.at(step))}"
+        raise InputError(
+            f"memory: {size_in_words(memory)} holds not even one tile: {needed}; give more, or less to run"
+        )
     return largest
 
 

@@ -12,12 +12,11 @@ from rich.table import Table
 
 from autorf.advice.checking import check as checked_model
 from autorf.advice.model_check import ModelCheck
-from autorf.advice.peak_memory import in_words
 from autorf.advice.samples import Samples, SetSamples
 from autorf.cli.exit_codes import DONE
 from autorf.cli.models import check_format, knob_lines, model_spec, pair, parse_size, quietly
 from autorf.errors import InputError
-from autorf.files import check_output
+from autorf.files import check_output, size_in_words
 from autorf.own_code.importing import importable
 from autorf.tasks import CLASSIFICATION
 
@@ -165,8 +164,8 @@ def _tile_lines(result: ModelCheck) -> list[str]:
         )
         room = "" if tiles.holds_exact is not False else "; too small for the exact halo"
         lines.append(
-            f"    in {in_words(tiles.memory)}: tiles of up to {tiles.largest}x{tiles.largest} px, about "
-            f"{in_words(tiles.needs)}{sides}{room}"
+            f"    in {size_in_words(tiles.memory)}: tiles of up to {tiles.largest}x{tiles.largest} px, about "
+            f"{size_in_words(tiles.needs)}{sides}{room}"
         )
     if tiles.errors and tiles.tile is not None:
         lines.append(f"    tiles of {pair(tiles.tile)} px against the whole picture, in deviations of its scores:")

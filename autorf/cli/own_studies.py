@@ -11,6 +11,7 @@ from autorf.cli.exit_codes import DONE
 from autorf.comparison.judging import metric_name
 from autorf.data.cache_place import PICTURES, cache_folder
 from autorf.errors import InputError, near_names
+from autorf.files import size_in_words
 from autorf.store.cleaning import clean as clean_store
 from autorf.store.store import open_store
 from autorf.store.summaries import StudySummary, summaries
@@ -63,20 +64,6 @@ def clean(study: str, root: Path) -> int:
             f"  decoded pictures that no process uses removed, {size_in_words(n_bytes)}; they are decoded when needed"
         )
     return DONE
-
-
-def size_in_words(n_bytes: int) -> str:
-    """A number of bytes in the largest unit of which there is one.
-
-    >>> size_in_words(1_500_000), size_in_words(20)
-    ('1.5 MB', '20 B')
-    """
-    number = float(n_bytes)
-    for unit in ("B", "kB", "MB", "GB"):
-        if number < 1000:
-            return f"{number:.3g} {unit}"
-        number /= 1000
-    return f"{number:.3g} TB"
 
 
 def _print(own: Iterable[StudySummary]) -> None:

@@ -8,9 +8,8 @@ from typing import Any
 
 from autorf.advice.knobs import Knob
 from autorf.advice.model_check import ModelCheck
-from autorf.advice.peak_memory import in_words
 from autorf.errors import InputError, shown_place
-from autorf.files import check_output, write_atomically
+from autorf.files import check_output, size_in_words, write_atomically
 from autorf.reporting.blocks import Chart, Column, Section, Table, View, table
 from autorf.reporting.check_picture import check_picture
 from autorf.reporting.page import Page, rendered, today
@@ -84,7 +83,9 @@ def _facts(checked: ModelCheck) -> Iterator[Fact]:
     tiles = checked.tiles
     if tiles.largest is not None and tiles.memory is not None:
         yield Fact(
-            "Largest tile", f"{tiles.largest} px", f"in {in_words(tiles.memory)}, about {in_words(tiles.needs or 0)}"
+            "Largest tile",
+            f"{tiles.largest} px",
+            f"in {size_in_words(tiles.memory)}, about {size_in_words(tiles.needs or 0)}",
         )
     yield Fact("Tiles", "exact" if tiles.tiling.exact else "inexact", f"halo {_sides(tiles.tiling.halo)} px")
 
@@ -192,7 +193,7 @@ def tiles_sentence(checked: ModelCheck) -> str:
     else:
         lines = [f"No halo makes tiles exact: {plan.reason}. The field alone asks for {_sides(plan.halo)} px; {steps}."]
     if tiles.largest is not None and tiles.memory is not None:
-        lines.append(f"The largest tile in {in_words(tiles.memory)} is {tiles.largest} px.")
+        lines.append(f"The largest tile in {size_in_words(tiles.memory)} is {tiles.largest} px.")
         if tiles.holds_exact is False:
             lines.append("It is too small for the exact halo; below is what smaller ones cost.")
     if tiles.errors and tiles.tile is not None:

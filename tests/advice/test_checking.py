@@ -17,13 +17,14 @@ import autorf
 from autorf.advice.border import border
 from autorf.advice.field_rule import LOST
 from autorf.advice.objects import class_sizes, components, typical_side
-from autorf.advice.peak_memory import MemoryModel, in_words, memory_model, parse_memory, peak_memory
+from autorf.advice.peak_memory import MemoryModel, memory_model, parse_memory, peak_memory
 from autorf.advice.samples import SetSamples
 from autorf.advice.tile_check import tile_check
 from autorf.data.normalisation import unchanged
 from autorf.data.segmentation_set import InMemory, SegmentationSet
 from autorf.errors import InputError
 from autorf.fields import receptive_field
+from autorf.files import size_in_words
 from autorf.networks import ModelSpec
 from tests.advice.pictures import write_pictures
 
@@ -162,7 +163,7 @@ def test_another_memory_is_refused(text: Any) -> None:
 
 
 def test_amounts_are_told_in_the_unit_that_fits() -> None:
-    assert [in_words(size) for size in (12, 1_200, 34_500_000, 8 * 10**9)] == ["12 B", "1.2 kB", "34.5 MB", "8 GB"]
+    assert [size_in_words(size) for size in (12, 1_200, 34_500_000, 8 * 10**9)] == ["12 B", "1.2 kB", "34.5 MB", "8 GB"]
 
 
 NORMS: dict[str, Callable[[], nn.Module]] = {

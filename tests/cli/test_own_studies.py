@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from autorf.cli.own_studies import size_in_words
+from autorf.files import size_in_words
 from autorf.store.store import open_store
 from autorf.store.summaries import summaries
 from tests.cli.conftest import Shell
