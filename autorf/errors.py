@@ -113,6 +113,16 @@ def shown(value: Any) -> str:
     return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 24]}...{text[-20:]}"
 
 
+def a_type(value: object) -> str:
+    """The kind of a value with its article.
+
+    >>> a_type(3), a_type("")
+    ('an int', 'a str')
+    """
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeioAEIO' else 'a'} {name}"
+
+
 def shown_place(place: str) -> str:
     """Where something was found, for the beginning of a message: of a long path or key, its end."""
     return place if len(place) <= _LONGEST_VALUE else f"...{place[-_LONGEST_VALUE:]}"

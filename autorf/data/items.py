@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from autorf.data.python_data import PythonData
-from autorf.errors import InputError, shown
+from autorf.errors import InputError, a_type, shown
 from autorf.own_code.importing import said_by
 
 WANTED = "an item is (image, mask), or a mapping with image and mask"
@@ -43,7 +43,7 @@ def _parts(item: Any, place: str) -> tuple[Any, Any]:
         return item["image"], item["mask"]
     if isinstance(item, tuple | list) and len(item) == 2:
         return item[0], item[1]
-    what = f"a mapping with {', '.join(map(str, item))}" if isinstance(item, Mapping) else f"a {type(item).__name__}"
+    what = f"a mapping with {', '.join(map(str, item))}" if isinstance(item, Mapping) else a_type(item)
     length = f" of {len(item)}" if isinstance(item, tuple | list) else ""
     raise InputError(f"{place} is {what}{length}; {WANTED}")
 
@@ -58,7 +58,7 @@ def _tensor(value: Any, place: str, part: str) -> Tensor:
             return torch.from_numpy(np.ascontiguousarray(value))
         except TypeError:
             raise InputError(f"{place}: its {part} holds {value.dtype}; convert it to numbers") from None
-    raise InputError(f"{place}: its {part} is a {type(value).__name__}; a tensor, an array or a picture is wanted")
+    raise InputError(f"{place}: its {part} is {a_type(value)}; a tensor, an array or a picture is wanted")
 
 
 def _classes(mask: Tensor, spec: PythonData, place: str) -> Tensor:

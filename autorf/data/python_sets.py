@@ -14,7 +14,7 @@ from autorf.data.python_data import PythonData
 from autorf.data.seeding import seeded
 from autorf.data.segmentation_set import InMemory, OwnMasks, SegmentationSet, Source, resized_masks
 from autorf.data.spec import Colour
-from autorf.errors import InputError
+from autorf.errors import InputError, a_type
 from autorf.own_code.importing import call
 from autorf.own_code.reference import parse_reference
 
@@ -112,9 +112,7 @@ def _by_split(returned: Any, spec: PythonData) -> dict[str, Any]:
         return {split: returned[split] for split in _SPLITS if returned.get(split) is not None}
     if not isinstance(returned, tuple | list) or len(returned) not in (2, 3):
         length = f" of {len(returned)}" if isinstance(returned, tuple | list) else ""
-        raise InputError(
-            f"data.factory: {spec.factory} returned a {type(returned).__name__}{length}; wanted: {_WANTED}"
-        )
+        raise InputError(f"data.factory: {spec.factory} returned {a_type(returned)}{length}; wanted: {_WANTED}")
     splits = dict(zip(_SPLITS, returned, strict=False))
     return {split: dataset for split, dataset in splits.items() if split != "test" or dataset is not None}
 
@@ -122,7 +120,7 @@ def _by_split(returned: Any, spec: PythonData) -> dict[str, Any]:
 def _source(dataset: Any, spec: PythonData, split: str) -> OwnItems:
     if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
         raise InputError(
-            f"data.factory: {spec.factory} returned a {type(dataset).__name__} for the {_WORDS[split]} split; a "
+            f"data.factory: {spec.factory} returned {a_type(dataset)} for the {_WORDS[split]} split; a "
             "data set has a length and items by number"
         )
     if len(dataset) == 0:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from autorf.errors import InputError, in_one_line
+from autorf.errors import InputError, a_type, in_one_line
 from autorf.losses.contextual import ContextualLoss
 from autorf.losses.functions import cross_entropy, dice, focal, lovasz, tversky
 from autorf.losses.spec import LOSSES, LossSpec, LossTerm
@@ -168,9 +168,7 @@ class Criterion(nn.Module):
         except (TypeError, ValueError) as error:
             raise InputError(f"training.loss: {term.name} cannot be built: {in_one_line(error, 200)}") from None
         if not callable(loss):
-            raise InputError(
-                f"training.loss: {term.name} built a {type(loss).__name__}; a loss is called with scores and mask"
-            )
+            raise InputError(f"training.loss: {term.name} built {a_type(loss)}; a loss is called with scores and mask")
         return loss
 
     def _of_user(self, term: LossTerm) -> Callable[[Tensor, Tensor], Any]:
@@ -192,7 +190,7 @@ class Criterion(nn.Module):
         loss = call(reference, field, **args)
         if not callable(loss):
             raise InputError(
-                f"{field}: {term.name} returned a {type(loss).__name__}; called with args, it returns what is called "
+                f"{field}: {term.name} returned {a_type(loss)}; called with args, it returns what is called "
                 "with scores and mask"
             )
         return loss
@@ -229,7 +227,7 @@ def own_loss(name: str, loss: Callable[[Tensor, Tensor], Any], scores: Tensor, m
     except Exception as error:
         raise InputError(f"training.loss: {name} failed: {said_by(error)}") from error
     if not isinstance(value, Tensor) or value.dim():
-        what = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+        what = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else a_type(value)
         raise InputError(f"training.loss: {name} returned {what}; a loss returns one number, a tensor of no dimension")
     if scores.requires_grad and not value.requires_grad:
         raise InputError(

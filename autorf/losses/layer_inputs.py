@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from autorf.errors import InputError, near_names
+from autorf.errors import InputError, a_type, near_names
 
 FIELD = "training.loss.layer"
 
@@ -23,7 +23,7 @@ def width_into(model: nn.Module, name: str) -> int:
     width = getattr(layers[name], "in_channels", None)
     if not isinstance(width, int):
         raise InputError(
-            f"{FIELD}: {name} is a {type(layers[name]).__name__}, not a convolution; name the one that gives the scores"
+            f"{FIELD}: {name} is {a_type(layers[name])}, not a convolution; name the one that gives the scores"
         )
     return width
 

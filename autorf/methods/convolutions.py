@@ -5,7 +5,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn import functional
 
-from autorf.errors import InputError
+from autorf.errors import InputError, a_type
 
 
 def _plain_weight(layer: nn.Module) -> Tensor:
@@ -69,7 +69,7 @@ def check_convolution(
     """
     if not isinstance(layer, nn.Conv2d):
         raise InputError(
-            f"layer {name!r} is a {type(layer).__name__}; only 2-d convolutions can be targets{_inside(name, layer)}"
+            f"layer {name!r} is {a_type(layer)}; only 2-d convolutions can be targets{_inside(name, layer)}"
         )
     if class_name(layer) not in WEIGHTS:
         supported = ", ".join(sorted(key.rpartition(".")[2] for key in WEIGHTS))

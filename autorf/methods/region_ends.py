@@ -15,7 +15,7 @@ from typing import Any
 
 from torch import nn
 
-from autorf.errors import InputError
+from autorf.errors import InputError, a_type
 from autorf.methods.passes import sides_of
 from autorf.methods.region import Region
 
@@ -52,7 +52,7 @@ class RegionEnd(nn.Module):
         rebuild, arguments, *rest = reduced
         if rebuild is not copyreg.__newobj__ or arguments != (type(self),):  # type: ignore[attr-defined]
             raise InputError(
-                f"a {type(self).__name__} at the end of a region cannot be copied or pickled, which it does in a way "
+                f"{a_type(self)} at the end of a region cannot be copied or pickled, which it does in a way "
                 "of its own; keep its state_dict instead"
             )
         return (_new, (self.plain_class,), *rest)
@@ -76,7 +76,7 @@ def place(region: Region, first: nn.Module, last: nn.Module, model: nn.Module) -
     for module, _ in parts:
         if "forward" in vars(module):
             raise InputError(
-                f"a region cannot begin or end with a {type(module).__name__} whose forward was replaced; adapt the "
+                f"a region cannot begin or end with {a_type(module)} whose forward was replaced; adapt the "
                 "model first, then wrap or prepare it"
             )
     before = [(module, ends_of(module)) for module, _ in parts]

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from autorf.errors import InputError
+from autorf.errors import InputError, a_type
 from autorf.methods.modules import LearningRule, OwnRates
 
 RATE = 100.0
@@ -57,7 +57,7 @@ def with_added_channels(model: nn.Module, added: int, name: str) -> nn.Module:
     place = next((place for place, module in model.named_modules() if isinstance(module, nn.Conv2d)), None)
     first = None if place is None else model.get_submodule(place)
     if place is None or type(first) is not nn.Conv2d or first.groups != 1:
-        kind = "there is none" if first is None else f"{place} is a {type(first).__name__}"
+        kind = "there is none" if first is None else f"{place} is {a_type(first)}"
         raise InputError(f"model.added_channels: {name} does not begin with a plain convolution ({kind}); leave it out")
     parent, _, last = place.rpartition(".")
     setattr(model.get_submodule(parent), last, AddedChannels(first, added))

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from autorf.errors import InputError
+from autorf.errors import InputError, a_type
 from autorf.networks.arguments import constructor_of
 from autorf.networks.spec import ModelSpec
 from autorf.own_code.importing import call, digest_of_reference, resolve
@@ -32,7 +32,7 @@ def own_network(spec: ModelSpec, classes: int) -> nn.Module:
         _check_arguments(build, spec)
     model = call(reference, _FIELD, classes, **spec.args)
     if not isinstance(model, nn.Module):
-        raise InputError(f"{_FIELD}: {reference} returned a {type(model).__name__}; a model is a torch.nn.Module")
+        raise InputError(f"{_FIELD}: {reference} returned {a_type(model)}; a model is a torch.nn.Module")
     vars(model)[BUILDER] = {"reference": str(reference), "digest": digest_of_reference(reference)}
     return model
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from autorf.errors import InputError, near_names, shown
+from autorf.errors import InputError, a_type, near_names, shown
 from autorf.networks.added_channels import with_added_channels
 from autorf.networks.arguments import check_arguments, fitting_decoder, refused, smp_arguments, timm_arguments
 from autorf.networks.checkpoint import load_weights
@@ -72,7 +72,7 @@ def build(spec: ModelSpec | str, classes: int | Sequence[str] = 21, channels: in
     else:
         model = MODELS[family](rest, spec, n_classes)
     if not isinstance(model, nn.Module):
-        raise InputError(f"model.name: {spec.name} built a {type(model).__name__}; a model is a torch.nn.Module")
+        raise InputError(f"model.name: {spec.name} built {a_type(model)}; a model is a torch.nn.Module")
     if spec.encoder_weights is not None:
         load_encoder_weights(model, spec.encoder_weights)
     if spec.added_channels:

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from autorf.errors import InputError
+from autorf.errors import InputError, a_type
 
 
 class DilatedVGG(nn.Module):
@@ -23,7 +23,7 @@ class DilatedVGG(nn.Module):
         super().__init__()
         features = getattr(vgg, "features", None)
         if not isinstance(features, nn.Sequential):
-            raise InputError(f"DilatedVGG needs a VGG with its layers in 'features', got a {type(vgg).__name__}")
+            raise InputError(f"DilatedVGG needs a VGG with its layers in 'features', got {a_type(vgg)}")
         self.features = features
         self.channels = [layer.out_channels for layer in features if isinstance(layer, nn.Conv2d)][-1]
         pools = [index for index, layer in enumerate(features) if isinstance(layer, nn.MaxPool2d)]

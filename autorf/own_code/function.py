@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from autorf.errors import InputError
+from autorf.errors import InputError, a_type
 from autorf.own_code.code import OwnCode, digest_of, read_code
 from autorf.own_code.reference import PREFIX, Reference, parse_reference
 
@@ -49,7 +49,7 @@ def _reference(function: Any) -> tuple[Reference, Path]:
     """How other processes import a function, and the folder that this is relative to."""
     name, module = getattr(function, "__qualname__", None), sys.modules.get(getattr(function, "__module__", None) or "")
     if not isinstance(name, str) or module is None:
-        raise _NotImportableError(f"is a {type(function).__name__}, no function of a module")
+        raise _NotImportableError(f"is {a_type(function)}, no function of a module")
     if "<lambda>" in name:
         raise _NotImportableError("is a lambda")
     if "<locals>" in name:

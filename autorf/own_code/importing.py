@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from autorf.errors import InputError, in_one_line, near_names, shown, shown_place
+from autorf.errors import InputError, a_type, in_one_line, near_names, shown, shown_place
 from autorf.own_code.code import OwnCode, SourceFile, read_code
 from autorf.own_code.modules import with_parents
 from autorf.own_code.reference import Reference
@@ -123,9 +123,7 @@ def resolve(reference: Reference, place: str) -> Callable[..., Any]:
             hint = near_names(reference.attribute, names)
             raise InputError(f"{place}: {reference}: the module has no {reference.attribute!r}{hint}") from None
     if not callable(target):
-        raise InputError(
-            f"{place}: {reference} is a {type(target).__name__}; name a function or a class, which is called"
-        )
+        raise InputError(f"{place}: {reference} is {a_type(target)}; name a function or a class, which is called")
     return target
 
 

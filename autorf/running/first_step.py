@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from autorf.data import Splits
-from autorf.errors import InputError, SearchWarning, in_one_line
+from autorf.errors import InputError, SearchWarning, a_type, in_one_line
 from autorf.running.runner import trial_model
 from autorf.study.spec import StudySpec
 from autorf.study.trial import Trial, spec_of
@@ -113,7 +113,7 @@ def check_scores(output: Any, name: str, n_classes: int, task: Task = SEGMENTATI
         shape = tuple(raw_scores(output).shape)
     except (AssertionError, AttributeError, KeyError):
         raise InputError(
-            f"model.name: {name} returns a {type(output).__name__}; a study's model returns class scores {form}, "
+            f"model.name: {name} returns {a_type(output)}; a study's model returns class scores {form}, "
             "alone, first in a tuple, as 'out' or as 'logits'"
         ) from None
     if task == CLASSIFICATION:

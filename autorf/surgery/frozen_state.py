@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from autorf.errors import InputError
+from autorf.errors import InputError, a_type
 from autorf.ops._arguments import check_module
 from autorf.surgery.adaptation import adaptive_modules
 from autorf.surgery.record import RECORD, Adaptation
@@ -44,7 +44,7 @@ def plain_state_dict(model: nn.Module) -> dict[str, Any]:
     check_module("plain_state_dict", model)
     for name, module in adaptive_modules(model).items():
         raise InputError(
-            f"plain_state_dict: {name!r} is a {type(module).__name__}, no plain layer; call autorf.freeze(model) first "
+            f"plain_state_dict: {name!r} is {a_type(module)}, no plain layer; call autorf.freeze(model) first "
             "(it says which layers have no plain form; keep a model with such by autorf.save)"
         )
     clean = clean_names(model)

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional
 
-from autorf.errors import InputError, near_names
+from autorf.errors import InputError, a_type, near_names
 from autorf.methods.base import RegionMethod
 from autorf.surgery.dry_run import hooked, run, runnable_input, shapes
 from autorf.surgery.flow import Flow
@@ -25,7 +25,7 @@ def regions_of(model: nn.Module, method: RegionMethod) -> list[tuple[RegionMetho
     own = getattr(model, "receptive_field_regions", ())
     places = ((method.start, method.end),) if method.start and method.end else own
     if not places:
-        raise InputError(f"{method.method}: start and end are required for a {type(model).__name__}: two module names")
+        raise InputError(f"{method.method}: start and end are required for {a_type(model)}: two module names")
     for field, name in ((field, name) for place in places for field, name in zip(("start", "end"), place, strict=True)):
         if name not in named:
             raise InputError(f"{method.method}: {field} {name!r} is no module of the model{near_names(name, named)}")
@@ -175,4 +175,4 @@ def _is_map(value: object) -> bool:
 
 
 def _words(value: object) -> str:
-    return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+    return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else a_type(value)

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from autorf.errors import InputError
+from autorf.errors import InputError, a_type
 from autorf.methods.base import LayerMethod, Method, RegionMethod
 from autorf.methods.convolutions import PLAIN, class_name, plain_convolution
 from autorf.methods.modules import AdaptiveModule, AdaptiveRegion
@@ -132,9 +132,7 @@ class Layers(Scope[LayerMethod]):
     def form(self, name: str, module: nn.Module) -> Form:
         """A plain convolution's dilation."""
         if class_name(module) != PLAIN:
-            raise InputError(
-                f"save: the frozen layer {name!r} is a {type(module).__name__}; only nn.Conv2d can be rebuilt"
-            )
+            raise InputError(f"save: the frozen layer {name!r} is {a_type(module)}; only nn.Conv2d can be rebuilt")
         assert isinstance(module, nn.Conv2d)
         return FrozenConvolution(dilation=(module.dilation[0], module.dilation[1]))
 
@@ -188,8 +186,7 @@ class Regions(Scope[RegionMethod]):
         region = region_at(module)
         if not isinstance(region, ConstantRegion):
             raise InputError(
-                f"save: the frozen region at {name!r} is a {type(region).__name__}; only a ConstantRegion can be "
-                "rebuilt"
+                f"save: the frozen region at {name!r} is {a_type(region)}; only a ConstantRegion can be rebuilt"
             )
         height, width = region.factor
         return FrozenRegion(factor=height if height == width else (height, width))

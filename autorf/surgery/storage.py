@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 import autorf
-from autorf.errors import InputError, near_names
+from autorf.errors import InputError, a_type, near_names
 from autorf.files import write_atomically
 from autorf.ops._arguments import check_module, check_path, kind_of
 from autorf.surgery.adaptation import Plan, adaptations, carry_out
@@ -135,7 +135,7 @@ def load(build: Callable[[], nn.Module], folder: str | Path) -> nn.Module:
     sidecar, weights = _read(Path(folder))
     model = build()
     if not isinstance(model, nn.Module):
-        raise InputError(f"load: build() must return a module, it returned a {type(model).__name__}")
+        raise InputError(f"load: build() must return a module, it returned {a_type(model)}")
     if is_sharded(model):
         raise InputError("load: build() returned a model sharded by fully_shard; shard the one that load returns")
     if adaptations(model):
@@ -213,7 +213,7 @@ def _plan(model: nn.Module, saved: SavedAdaptation, sidecar: Sidecar, source: st
     for name in (*saved.names, *saved.frozen):
         if name not in modules:
             raise InputError(
-                f"{source}: the layer {name!r} is missing in the model of build(), a {type(model).__name__} "
+                f"{source}: the layer {name!r} is missing in the model of build(), {a_type(model)} "
                 f"(saved: a {sidecar.model}){near_names(name, modules)}"
             )
     done = Adaptation(method, saved.names, tuple(saved.frozen))
@@ -234,7 +234,7 @@ def _check_same(model: nn.Module, weights: Mapping[str, Tensor], sidecar: Sideca
         lines = _differences(geometry(model), sidecar.geometry)
     if lines:
         raise InputError(
-            f"{source}: the model of build(), a {type(model).__name__}, is not the saved {sidecar.model}: "
+            f"{source}: the model of build(), {a_type(model)}, is not the saved {sidecar.model}: "
             f"{first_differences(lines)}"
         )
 

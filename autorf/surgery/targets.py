@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from autorf.errors import InputError, near_names
+from autorf.errors import InputError, a_type, near_names
 from autorf.methods.base import LayerMethod
 from autorf.surgery.wrappers import named_modules, submodule
 
@@ -60,7 +60,7 @@ def _targets(model: nn.Module, method: LayerMethod) -> str | Sequence[str]:
     offered = getattr(model, "receptive_field_layers", None)
     if offered is None:
         raise InputError(
-            f"{method.method}: targets is required for a {type(model).__name__}: a regular expression over module "
+            f"{method.method}: targets is required for {a_type(model)}: a regular expression over module "
             "names, or a list of names (list them with model.named_modules())"
         )
     return tuple(offered)

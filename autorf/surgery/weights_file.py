@@ -11,7 +11,7 @@ from safetensors.torch import load as read_tensors
 from safetensors.torch import save as tensor_bytes
 from torch import Tensor, nn
 
-from autorf.errors import InputError
+from autorf.errors import InputError, a_type
 from autorf.methods.gathered import gathered
 from autorf.surgery.wrappers import clean_names
 
@@ -29,7 +29,7 @@ def tensors_of(model: nn.Module) -> dict[str, Tensor]:
     clean = clean_names(model)
     for name, value in model.state_dict().items():
         if not isinstance(value, Tensor):
-            raise InputError(f"save: {name!r} is a {type(value).__name__}; safetensors holds tensors only")
+            raise InputError(f"save: {name!r} is {a_type(value)}; safetensors holds tensors only")
         # Copies: safetensors refuses tensors that share memory, as tied parameters do.
         tensors[clean(name)] = gathered(value).detach().cpu().contiguous().clone()
     return tensors

@@ -10,6 +10,8 @@ from safetensors import deserialize as read_header
 from safetensors.torch import load, save
 from torch import Tensor
 
+from autorf.errors import a_type
+
 VERSION = 1
 
 
@@ -62,7 +64,7 @@ def _plain(value: Any, tensors: dict[str, Tensor], place: str) -> Any:
     if isinstance(value, list | tuple):
         kind = "tuple" if isinstance(value, tuple) else "list"
         return {kind: [_plain(inner, tensors, f"{place}.{index}") for index, inner in enumerate(value)]}
-    raise TypeError(f"{place}: a {type(value).__name__} cannot be kept in a checkpoint")
+    raise TypeError(f"{place}: {a_type(value)} cannot be kept in a checkpoint")
 
 
 def _restored(value: Any, tensors: Mapping[str, Tensor]) -> Any:
