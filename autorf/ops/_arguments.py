@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from autorf.errors import InputError, shown
+from autorf.errors import InputError, a_type, shown
 
 MOST = 2**31
 
@@ -101,4 +101,4 @@ def kind_of(value: Any) -> str:
         return "a module compiled by torch.jit"
     if isinstance(value, type):
         return f"the class {value.__name__}"
-    return "None" if value is None else f"a {type(value).__name__}"
+    return "None" if value is None else a_type(value)

@@ -312,7 +312,7 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no folder": (lambda folder: autorf.check(network(), folder / "none"), "no such folder"),
     "an empty folder": (lambda folder: autorf.check(network(), folder), "no picture"),
     "no model": (lambda _: autorf.check(None), "check takes a torch.nn.Module"),  # type: ignore[arg-type]
-    "a folder that is none": (lambda _: autorf.check(network(), 3), "images must be a folder, got a int"),  # type: ignore[arg-type]
+    "a folder that is none": (lambda _: autorf.check(network(), 3), "images must be a folder, got an int"),  # type: ignore[arg-type]
     "a name of nothing": (lambda _: autorf.check("smp:Unett:resnet18"), "did you mean Unet"),
 }
 

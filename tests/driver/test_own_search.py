@@ -277,7 +277,7 @@ def unpackable(trial: LoopTrial) -> None:
         (swaps, r"truth and predicted swapped against the trial's earlier reports"),
         (two_models, r"the trial has a model already; a trial trains one"),
         (backwards, r"step 10 comes behind step 10; report each step once, in order"),
-        (unpackable, r"state.state.optimizer.state: a object cannot be kept in a checkpoint; keep tensors"),
+        (unpackable, r"state.state.optimizer.state: an object cannot be kept in a checkpoint; keep tensors"),
     ],
 )  # fmt: skip
 def test_what_a_function_does_wrong_is_one_line(train: Any, reason: str, tmp_path: Path) -> None:
@@ -338,7 +338,7 @@ def inner() -> Callable[[LoopTrial], None]:
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ({"train": 3}, "train must be a function that takes a trial, got a int"),
+        ({"train": 3}, "train must be a function that takes a trial, got an int"),
         ({"train": lambda: None}, r"train is called with the trial alone, train\(trial\); it takes \(\)"),
         ({"train": lambda trial: None, "workers": 2}, "<lambda> is a lambda, so other processes cannot import it"),
         ({"train": inner(), "workers": 2}, "is defined inside another function, so other processes cannot import it"),

@@ -74,7 +74,7 @@ def test_it_may_be_one_of_a_sum() -> None:
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        ("number", "returned a int; called with args, it returns what is called with scores and mask"),
+        ("number", "returned an int; called with args, it returns what is called with scores and mask"),
         ("pixels", r"returned shape \(2, 4, 4\); a loss returns one number, a tensor of no dimension"),
         ("blind", "returned a number without a gradient; compute it from the scores by torch's operations"),
         ("plain_number", "returned a float; a loss returns one number"),

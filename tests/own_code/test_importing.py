@@ -73,7 +73,7 @@ def test_without_a_study_references_are_relative_to_the_working_directory(
             "python:./net.py:biuld",
             r"model\.name: python:\S*: the module has no 'biuld'; did you mean build",
         ),
-        ("python:./net.py:NUMBER", "NUMBER is a int; name a function or a class, which is called"),
+        ("python:./net.py:NUMBER", "NUMBER is an int; name a function or a class, which is called"),
         (
             "python:./net.py:fails",
             r"called with \(3\) failed: ZeroDivisionError: division by zero \(.*parts.py, line 3\)",
