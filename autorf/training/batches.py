@@ -135,6 +135,17 @@ class _Batched(Dataset[tuple[Tensor, Tensor]]):
         return self.images.stored(batch.indices)
 
 
+class _BatchLoader(DataLoader[tuple[Tensor, Tensor]]):
+    """Draws its first batches when they are asked for, not when the round begins.
+
+    Lightning begins a resumed training's first round before it tells the sampler the epoch, and does not begin it
+    again. Processes that prepare batches would be handed the first epoch's, order and augmentation, by then.
+    """
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:  # type: ignore[override] # a generator does nothing yet
+        yield from super().__iter__()
+
+
 def loader(
     images: SegmentationSet, batch_size: int, seed: int, *, shuffle: bool, period: int | None = None, workers: int = 0
 ) -> DataLoader[tuple[Tensor, Tensor]]:
@@ -151,7 +162,7 @@ def loader(
     """
     epochs = EpochBatches(images, batch_size, seed, shuffle=shuffle, shard=own_shard())
     order = epochs if period is None else PeriodBatches(epochs, period)
-    return DataLoader(
+    return _BatchLoader(
         _Batched(images),
         sampler=_OfEpochs(order, images),
         batch_size=None,

@@ -64,6 +64,21 @@ def test_batches_are_the_same_whatever_the_number_of_processes(root: Path, perio
     assert not torch.equal(expected[0][0], expected[period or 3][0]), "every epoch draws anew"
 
 
+@pytest.mark.parametrize("workers", [0, 1, 2])
+@pytest.mark.parametrize("period", [None, 4])
+def test_an_epoch_that_is_told_after_its_round_has_begun_is_the_one_that_is_drawn(
+    root: Path, workers: int, period: int | None
+) -> None:
+    """As Lightning goes about it where a training is resumed."""
+    expected = batches(splits_in(root).train, 0, period)[2 * (period or 3) :]
+    made = loader(splits_in(root).train, 4, 5, shuffle=True, period=period, workers=workers)
+    begun = iter(made)
+    made.sampler.set_epoch(2)  # type: ignore[attr-defined]
+    for ours, theirs in zip(begun, expected, strict=True):
+        assert torch.equal(ours[0], theirs[0])
+        assert torch.equal(ours[1], theirs[1])
+
+
 def study(root: Path, workers: int) -> StudySpec:
     spec = {
         "name": "patchy",
