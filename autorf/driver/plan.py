@@ -12,6 +12,7 @@ from torch import nn
 from autorf.data.fold_spec import folds_of, n_train_of
 from autorf.driver.cautions import class_cautions, loss_cautions, scale_cautions, statistics_caution, weights_cautions
 from autorf.driver.default import baseline_of, default_first
+from autorf.driver.draw_cautions import draw_cautions
 from autorf.driver.fold_cautions import fold_cautions
 from autorf.driver.ordered_grid import ordered_grid
 from autorf.driver.places import lacks_place, with_places
@@ -149,7 +150,7 @@ def plan(spec: StudySpec, source: str, root: Path, defaults: Defaults | None = N
         warnings = _check_methods(spec, source, listed, model, classes)
     warnings += (*scale_cautions(spec, source, listed), *statistics_caution(spec, source, listed, model))
     warnings += (*weights_cautions(spec, source, listed), *loss_cautions(spec, source, listed))
-    warnings += tuple(class_cautions(spec, source, listed, splits))
+    warnings += (*class_cautions(spec, source, listed, splits), *draw_cautions(source, splits))
     n_train = n_train_of(spec.data, len(splits.train))
     spec = counted(spec, n_train, source)
     warnings += tuple(fold_cautions(spec, source, splits))

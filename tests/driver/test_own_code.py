@@ -11,9 +11,11 @@ import pytest
 from autorf.comparison import compare_studies, results_of
 from autorf.deployment.export import export
 from autorf.deployment.retrain import Options, retrain
+from autorf.driver.plan import plan
 from autorf.driver.search import Outcome, search
 from autorf.errors import InputError
 from autorf.executors.ray_worker import _job_from, config_of
+from autorf.own_code.importing import importable
 from autorf.reporting import write_report
 from autorf.running.runner import run as run_trial
 from autorf.store.code import NOTE, check_code, remember_code
@@ -83,6 +85,24 @@ def test_a_change_is_accepted_once_and_both_digests_are_told_ever_after(folder: 
     caution = next(text for text in compare_studies([results_of(open_store(root, "own_code"))]).notes if "code" in text)
     assert before in caution
     assert change["after"] in caution
+
+
+@pytest.mark.parametrize("generator", ["torch.rand(())", "random.random()", "np.random.rand()", "self.rng.random()"])
+def test_training_items_that_draw_from_a_generator_of_their_own_are_told_of(tmp_path: Path, generator: str) -> None:
+    """A resumed trial would go on with other numbers."""
+    shutil.copytree(EXAMPLE, tmp_path / "code")
+    edit(tmp_path / "code" / "data.py", "import numpy as np\n", "import random\n\nimport numpy as np\n")
+    edit(
+        tmp_path / "code" / "data.py",
+        "self.n, self.seed, self",
+        "self.rng = np.random.default_rng()\n        self.n, self.seed, self",
+    )
+    edit(tmp_path / "code" / "data.py", "torch.rand(())", generator)
+    spec = study(tmp_path / "code")
+    with importable(spec.code):
+        told = plan(spec, "study.yaml", tmp_path).warnings
+    assert any("draw from a generator of their own" in line for line in told) == ("self.rng" in generator)
+    assert all(len(line) <= 290 for line in told)
 
 
 def test_comparing_and_reporting_need_no_code_and_run_none(folder: Path, tmp_path: Path) -> None:
