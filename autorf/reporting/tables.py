@@ -72,7 +72,8 @@ def _trial_columns(report: ReportData) -> Iterator[tuple[Column, Cell]]:
     for name in report.comparison.objectives:
         if name in COST_NAMES:
             yield Column(COST_NAMES[name]), partial(_cost, name)
-    yield Column("validations"), lambda row: str(row.epochs or 0)
+    # Trainings of earlier versions did not say their steps.
+    yield Column("epochs"), lambda row: str(row.epochs or 0) if row.steps is None else NONE
     yield Column("steps"), lambda row: _steps(row)
     yield Column(report.unit), lambda row: NONE if row.own_seconds is None else f"{row.own_seconds:.3g}"
     yield Column("control", False), lambda row: NONE if row.control is None else f"equal {row.control}"

@@ -71,5 +71,6 @@ def test_an_ignored_batch_leaves_the_gradient_of_f_at_nothing() -> None:
 def test_a_difference_of_exactly_nothing_is_not_counted_as_one_that_was_heard() -> None:
     profile = loss_profile.empty(3)
     loss_profile.add(profile, [0, 0, 1], torch.tensor([0.5, 0.0, 0.0]))
-    assert profile.tolist() == [[1, 0], [0.5, 0]]
+    counts_and_sums = profile.tolist()[:2]
+    assert counts_and_sums == [[1, 0], [0.5, 0]]
     assert loss_profile.losses(profile)[1] == 0.5
