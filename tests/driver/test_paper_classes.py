@@ -89,28 +89,30 @@ def test_parameters_fields_and_changed_layers_are_those_of_the_paper(name: str) 
     assert (untouched.field.rf, untouched.parameters) == ((rf, rf), own)
 
 
-def pictures(tmp_path: Path, name: str) -> Path:
-    """The root of a few pictures in the official layout; of ImageNet six classes, so that top-5 says something."""
+GENERATED_CLASSES = {"imagenet": 6, "stanford_cars": 3, "fgvc_aircraft": 3}
+
+
+def pictures(tmp_path: Path, name: str) -> list[str]:
+    """A few pictures in the official layout, of ImageNet six classes so that top-5 says something; their overrides."""
     data = study(name).data.name
     if data == "stanford_cars":
-        return write_cars(tmp_path / "stanford_cars")
+        return [f"data.root={write_cars(tmp_path / 'stanford_cars')}"]
     if data == "fgvc_aircraft":
-        return write_aircraft(tmp_path / "fgvc-aircraft-2013b")
+        return [f"data.root={write_aircraft(tmp_path / 'fgvc-aircraft-2013b')}"]
     root = write_imagenet(tmp_path / "imagenet", flat=False)
     for label, synset in enumerate(("n09990001", "n09990002")):
         write_shade(root / "train" / synset / f"{synset}_0.JPEG", label, format="JPEG")
         write_shade(root / "val" / synset / f"ILSVRC2012_val_0000009{label}.JPEG", label, format="JPEG")
-    return root
+    return [f"data.root={root}", f"data.classes={GENERATED_CLASSES[data]}"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PAPERS)
 def test_two_steps_of_every_papers_study_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    root = pictures(tmp_path, name)
     # An epoch of 10 pictures, 6 or 3, by batches that make two steps of it.
     batch = {"imagenet": 5, "stanford_cars": 3, "fgvc_aircraft": 2}[study(name).data.name]
     length = ("training.epochs=1", f"training.batch_size={batch}", "training.seeds=[0]")
-    spec = study(name, *RANDOM, *length, f"data.root={root}", "data.image_size=[64, 64]")
+    spec = study(name, *RANDOM, *length, *pictures(tmp_path, name), "data.image_size=[64, 64]")
     if spec.data.name != "imagenet":
         # Two small sizes for the paper's two.
         halved = {224: 64, 448: 96}
@@ -137,7 +139,7 @@ def test_two_steps_of_every_papers_study_run(name: str, tmp_path: Path, monkeypa
 def test_the_dry_run_of_every_papers_study_has_its_field_and_layers(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    spec = study(name, *RANDOM, f"data.root={pictures(tmp_path, name)}")
+    spec = study(name, *RANDOM, *pictures(tmp_path, name))
     assert dry_run(spec, name, tmp_path / "runs") == 0
     said = capsys.readouterr().out
     rf, _, _, layers = NETWORKS[name]
@@ -145,7 +147,6 @@ def test_the_dry_run_of_every_papers_study_has_its_field_and_layers(
     assert any(str(rf) in row for row in rows)
     assert layers[-1] in said
     # The generated pictures have other classes than 1000, 196 or 100: the parameters are those of their number.
-    splits = {"imagenet": 6, "stanford_cars": 3, "fgvc_aircraft": 3}
     with torch.device("meta"):
-        own = sum(each.numel() for each in build(spec.model, splits[spec.data.name]).parameters())
+        own = sum(each.numel() for each in build(spec.model, GENERATED_CLASSES[spec.data.name]).parameters())
     assert any(str(own + NETWORKS[name][2]) in row for row in rows)
