@@ -115,14 +115,14 @@ def test_two_steps_of_every_papers_study_run(name: str, tmp_path: Path, monkeypa
     spec = study(name, *RANDOM, *length, *pictures(tmp_path, name), "data.image_size=[64, 64]")
     if spec.data.name != "imagenet":
         # Two small sizes for the paper's two.
-        halved = {224: 64, 448: 96}
+        side_for = {224: 64, 448: 96}
         spaces = [dict(space) for space in spec.search_space if isinstance(space, dict)]
         for space in spaces:
-            space["data.image_size"] = [[side, side] for side in halved.values()]
+            space["data.image_size"] = [[side, side] for side in side_for.values()]
         figures = []
-        for figure in spec.published:
-            size = {"data.image_size": halved[figure.where["data.image_size"]]}
-            figures.append(figure.model_copy(update={"where": figure.where | size}))
+        for published in spec.published:
+            size = {"data.image_size": side_for[published.where["data.image_size"]]}
+            figures.append(published.model_copy(update={"where": published.where | size}))
         spec = spec.model_copy(update={"search_space": tuple(spaces), "published": tuple(figures)})
     results = searched(spec, name, tmp_path, monkeypatch)
     comparison = compare_studies([results])
