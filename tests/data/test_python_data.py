@@ -251,7 +251,7 @@ def test_an_item_that_cannot_be_used_is_named_with_what_is_wanted(item: Any, mes
 @pytest.mark.parametrize(
     ("returned", "message"),
     [
-        ("one", "build returned a Items; wanted: training, validation and, where there is one, test data sets"),
+        ("one", "build returned an Items; wanted: training, validation and, where there is one, test data sets"),
         ("unnamed", "build returned training, val; wanted"),
         ("stream", "for the training split; a data set has a length and items by number"),
         ("empty", "returned a training split without an item"),
