@@ -12,7 +12,6 @@ from autorf.running.evidence_collector import EvidenceCollector
 from autorf.tasks import CLASSIFICATION
 from autorf.training.classification import ClassificationModule
 from autorf.training.parallel import joined
-from autorf.training.pixel_maps import pixel_map
 
 
 class ClassEvidenceCollector(EvidenceCollector):
@@ -37,13 +36,6 @@ class ClassEvidenceCollector(EvidenceCollector):
         size = image.shape[2], image.shape[3]
         # Samples show the classes over the whole picture.
         super().add(image, mask.expand(-1, *size), prediction.expand(-1, *size), model)
-
-    def _maps(self, model: nn.Module, mask: Tensor) -> Tensor | None:
-        own = pixel_map(model, len(mask), (mask.shape[1], mask.shape[2]))
-        if own is None:
-            return None
-        self._map_name = own.name
-        return own.values.cpu()
 
     def _count(self, mask: Tensor, prediction: Tensor, map: Tensor | None) -> None:
         """A picture has one class, and no objects."""
