@@ -171,6 +171,8 @@ def loader(
         multiprocessing_context="fork" if workers else None,
         persistent_workers=workers > 0,
         pin_memory=pins_memory(),
+        # Without one of its own, every round takes a number of those that the training draws its options by.
+        generator=torch.Generator().manual_seed(seed),
     )
 
 
