@@ -1,9 +1,9 @@
 """Learned dilation on real networks: several layers at once, what the search costs, and the per-pixel methods.
 
 Three pairs: SMP's U-Net on CamVid and on FASSEG, SMP's DeepLabV3+ on CamVid, each with a ResNet-18 of random weights
-and its three stride-1 layers of ``layer2`` as targets. All trainings of a pair have the same steps. Everything goes
-through study files and ``autorf search``; run again, the script goes on where it stopped, and the page is of what is
-complete.
+and its three stride-1 layers of ``layer2`` as targets. All trainings of a pair have the same steps, under bfloat16's
+autocast. Everything goes through study files and ``autorf search``; run again, the script goes on where it stopped, and
+the page is of what is complete.
 
 Parts, in order of value; ``--part`` may be given several times, and without it all are run:
 
@@ -147,6 +147,8 @@ def study(part: Part, camvid: str, fasseg: str, workers: int) -> dict[str, Any]:
         "validate_every": 90,
         "batch_size": BATCH,
         "lr": 3.0e-3,
+        # For all methods alike: half the time on two cores, and what the losses of 5 steps change by is below .1 %.
+        "precision": "bf16",
         "seeds": part.seeds,
     }
     return {
