@@ -54,7 +54,8 @@ def page(rows: Mapping[str, list[Row]], parts: Sequence[tuple[str, Study]]) -> l
         f"{datetime.now(UTC).date()}, {platform.machine()}, torch {torch.__version__}, one thread a training, random",
         "weights, validation mIoU; `python benchmarks/real_networks.py --camvid DIR --fasseg DIR --root DIR`, then",
         "`--page`. The targets are the three stride-1 layers of `encoder.layer2`; learned dilation chooses among the",
-        "grid's dilations, from the network's own, 1. 360 steps of 8 pictures where nothing else is said.",
+        "grid's dilations, from the network's own, 1. 360 steps of 8 pictures where nothing else is said, all under",
+        "bfloat16's autocast.",
         "",
         *missing(rows, parts),
     ]
