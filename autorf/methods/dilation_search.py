@@ -133,18 +133,17 @@ class LearnedDilationConv2d(OptionSearch, AdaptiveConv2d):
         blend = blend.to(input.device).requires_grad_(torch.is_grad_enabled())
         if blend.requires_grad:
             self._drawn.append((heard, blend))
-        exploring = [image for image, pair in enumerate(heard) if pair is not None]
         pairs = [pair for pair in heard if pair is not None]
         if len(pairs) == len(heard):
             return self._blended(input, pairs, blend)
+        explored, others = (
+            torch.tensor([at for at, pair in enumerate(heard) if (pair is None) == rests], device=input.device)
+            for rests in (False, True)
+        )
         # An image at the current choice needs one convolution, where one between two options needs both.
-        others = torch.tensor([image for image, pair in enumerate(heard) if pair is None], device=input.device)
         at_choice = self._dilated(input[others], self.nearest_option())
-        output = at_choice.new_empty(len(input), *at_choice.shape[1:]).index_copy(0, others, at_choice)
-        if not pairs:
-            return output
-        explored = torch.tensor(exploring, device=input.device)
-        return output.index_copy(0, explored, self._blended(input[explored], pairs, blend))
+        output = at_choice.new_zeros(len(input), *at_choice.shape[1:]).index_add_(0, others, at_choice)
+        return output.index_add_(0, explored, self._blended(input[explored], pairs, blend)) if pairs else output
 
     def _blended(self, input: Tensor, lower: Sequence[int], blend: Tensor) -> Tensor:
         return blended_dilated_conv2d(input, self.kernel(), self.bias, lower, blend, self.method.rates, self.groups)
