@@ -59,7 +59,7 @@ class Project(lightning.LightningModule):
         self.splits: Splits = runner.splits_of(spec())
         torch.manual_seed(SEED)
         self.model = autorf.build(spec().model, self.splits.class_names)
-        self.losses: list[float] = []
+        self.losses: list[Tensor] = []
         self.matrices: list[Tensor] = []
         self.epochs: list[Epoch] = []
 
@@ -76,7 +76,7 @@ class Project(lightning.LightningModule):
     def training_step(self, batch: Any, index: int) -> Tensor:
         images, masks = self.splits.train.numbers(*batch)
         loss = cross_entropy(self.model(images), masks)
-        self.losses.append(float(loss.detach()))
+        self.losses.append(loss.detach())
         return loss
 
     def validation_step(self, batch: Any, index: int) -> None:
@@ -85,7 +85,7 @@ class Project(lightning.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         score = scores(torch.stack(self.matrices).sum(0), self.splits.class_names).miou
-        self.epochs.append((sum(self.losses) / len(self.losses), score, autorf.learned_values(self.model)))
+        self.epochs.append((torch.stack(self.losses).mean().item(), score, autorf.learned_values(self.model)))
         self.losses, self.matrices = [], []
 
     def configure_optimizers(self) -> Any:
@@ -138,10 +138,7 @@ def test_a_project_of_ones_own_learns_what_the_trial_of_a_study_learns(
 ) -> None:
     expected = of_the_study(method)
     project = trained(method)
-    assert len(project.epochs) == len(expected) == EPOCHS
-    for (loss, score, learned), (loss_there, score_there, learned_there) in zip(project.epochs, expected, strict=True):
-        assert loss == pytest.approx(loss_there, abs=1e-6)
-        assert score == pytest.approx(score_there, abs=1e-6)
-        assert learned == pytest.approx(learned_there, abs=1e-6)
+    # Bit for bit: both compute the same, in one order.
+    assert project.epochs == expected
     assert expected[0] != expected[-1]
     assert search_states(project.model) == []  # what was searched is over
