@@ -14,10 +14,11 @@ ROOT = Path(__file__).parents[1]
 TEXTS = ("*", *(f"{part}/**/*" for part in (
     ".ci", ".github", "autorf", "benchmarks", "docs", "examples", "search_spaces", "studies", "tests"
 )))  # fmt: skip
-TEXT_SUFFIXES = ("", ".cff", ".css", ".ipynb", ".j2", ".json", ".md", ".py", ".toml", ".yaml", ".yml")
+TEXT_SUFFIXES = (".cff", ".css", ".ipynb", ".j2", ".json", ".md", ".py", ".toml", ".yaml", ".yml")
+TEXT_NAMES = ("Makefile", "run")
 INSTALLS = re.compile(
-    r"(?:pip3? install|pip3? download|uv add|uv pip install|uv tool install|uvx|pipx install|pipx run|poetry add|pdm add|"
-    r"conda install)\b(?:[^\n;|)]*?[\s'\"]|\s+)autorf(?!\.?\w|[-/])"
+    r"(?:pip3? install|pip3? download|uv add|uv pip install|uv tool install|uvx|pipx install|pipx run|poetry add|"
+    r"pdm add|conda install)\b(?:[^\n;|)]*?[\s'\"]|\s+)autorf(?!\.?\w|[-/])"
 )
 """A line that has a package index hand out ``autorf``, which is another project's name there."""
 
@@ -81,7 +82,10 @@ def installs_another_package(text: str) -> bool:
 def texts() -> dict[Path, str]:
     """All that is to be read in the project, by its file; this one holds what is wrong on purpose."""
     paths = {
-        path for pattern in TEXTS for path in ROOT.glob(pattern) if path.suffix in TEXT_SUFFIXES and path.is_file()
+        path
+        for pattern in TEXTS
+        for path in ROOT.glob(pattern)
+        if path.is_file() and (path.suffix in TEXT_SUFFIXES or path.name in TEXT_NAMES)
     }
     return {path: path.read_text(encoding="utf-8") for path in paths - {Path(__file__)}}
 
