@@ -251,6 +251,7 @@ def row(case: Case, rounds: list[Round]) -> str:
     low, high = interval(to_total)
     cells = [
         case.name,
+        str(len(rounds)),
         f"{median(lambda each: each.plain):.1f}",
         f"{median(lambda each: each.adapted):.1f}",
         quartiles([each.adapted / each.plain for each in rounds]),
@@ -266,8 +267,8 @@ def row(case: Case, rounds: list[Round]) -> str:
 
 
 HEAD = (
-    "| method and phase | plain step, ms | adapted step, ms | adapted / plain | must do beside, ms | adapted / sum | "
-    "95 % of that median | adapted - sum, ms | plain / plain |"
+    "| method and phase | rounds | plain step, ms | adapted step, ms | adapted / plain | must do beside, ms | "
+    "adapted / sum | 95 % of that median | adapted - sum, ms | plain / plain |"
 )
 
 
@@ -284,14 +285,14 @@ def main() -> None:
     lines = [
         "# Cost of a step by method",
         "",
-        f"{platform.machine()}, 1 thread, torch {torch.__version__}, {given.pairs} rounds, medians (and quartiles) "
-        "over rounds; `python benchmarks/method_cost.py --write`.",
+        f"{platform.machine()}, 1 thread, torch {torch.__version__}, medians (and quartiles) over rounds; "
+        "`python benchmarks/method_cost.py --write`.",
     ]
     for name in given.network or NETWORKS:
         print(f"\n{name}\n{HEAD}", flush=True)
         cases = [case for case in CASES if given.case is None or given.case in case.name]
         rows = [row(case, measured(NETWORKS[name], case, given.pairs)) for case in cases]
-        lines += ["", f"## {name}", "", HEAD, "|---" * 9 + "|", *rows]
+        lines += ["", f"## {name}", "", HEAD, "|---" * 10 + "|", *rows]
     if given.write:
         write_atomically(PAGE, "\n".join([*lines, ""]))
 
