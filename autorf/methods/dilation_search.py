@@ -129,10 +129,23 @@ class LearnedDilationConv2d(OptionSearch, AdaptiveConv2d):
 
     def _searched(self, input: Tensor) -> Tensor:
         """Every image at a dilation that is drawn for it, or at the current choice."""
-        heard, lower, blend = self._draw(len(input))
+        heard, blend = self._draw(len(input))
         blend = blend.to(input.device).requires_grad_(torch.is_grad_enabled())
         if blend.requires_grad:
             self._drawn.append((heard, blend))
+        pairs = [pair for pair in heard if pair is not None]
+        if len(pairs) == len(heard):
+            return self._blended(input, pairs, blend)
+        explored, others = (
+            torch.tensor([at for at, pair in enumerate(heard) if (pair is None) == rests], device=input.device)
+            for rests in (False, True)
+        )
+        # An image at the current choice needs one convolution, where one between two options needs both.
+        at_choice = self._dilated(input[others], self.nearest_option())
+        output = at_choice.new_zeros(len(input), *at_choice.shape[1:]).index_add_(0, others, at_choice)
+        return output.index_add_(0, explored, self._blended(input[explored], pairs, blend)) if pairs else output
+
+    def _blended(self, input: Tensor, lower: Sequence[int], blend: Tensor) -> Tensor:
         return blended_dilated_conv2d(input, self.kernel(), self.bias, lower, blend, self.method.rates, self.groups)
 
     def values(self) -> dict[str, float]:
@@ -168,11 +181,10 @@ class LearnedDilationConv2d(OptionSearch, AdaptiveConv2d):
         """The pairs of neighbouring options that are drawn, by the lower one's index, and how probable each is."""
         return drawn_pairs(self._logs, self.mu, self.sigma, self.method.threshold)
 
-    def _draw(self, n_images: int) -> tuple[Sequence[int | None], list[int], Tensor]:
-        """For every image the pair that it tells of, or None; its lower option's index; the upper one's share."""
+    def _draw(self, n_images: int) -> tuple[Sequence[int | None], Tensor]:
+        """For every image its pair of options, by the lower one's index, or None; the upper one's share where drawn."""
         if self.draws is None:
-            pairs, blend = self._spread(evenly_spread(n_images))
-            return pairs, pairs, blend
+            return self._spread(evenly_spread(n_images))
         if getattr(self, "_is_replica", False):
             raise InputError(
                 "learned_dilation: layers that draw together, or explore with a share of the images, need one process "
@@ -180,17 +192,11 @@ class LearnedDilationConv2d(OptionSearch, AdaptiveConv2d):
             )
         draw = self.draws.take(self.at, n_images, self.method.explore)
         explores = draw.explores & (draw.layer == self.at) if self._one_at_a_time else draw.explores
-        n_exploring = int(explores.sum())
-        own = self._spread(draw.place[explores] if self.together else evenly_spread(n_exploring))
-        # The others are at the current choice: wholly at the lower option of a pair, or at the last one's upper.
-        choice = self.method.rates.index(self.nearest_option())
-        lower = [min(choice, len(self._logs) - 2)] * n_images
-        blend = torch.full((n_images,), float(choice == len(self._logs) - 1), device=own[1].device)
+        pairs, blend = self._spread(draw.place[explores] if self.together else evenly_spread(int(explores.sum())))
         heard: list[int | None] = [None] * n_images
-        for image, pair in zip(explores.nonzero().flatten().tolist(), own[0], strict=True):
-            heard[image] = lower[image] = pair
-        blend[explores] = own[1]
-        return heard, lower, blend
+        for image, pair in zip(explores.nonzero().flatten().tolist(), pairs, strict=True):
+            heard[image] = pair
+        return heard, blend
 
     @property
     def _one_at_a_time(self) -> bool:
@@ -207,11 +213,7 @@ class LearnedDilationConv2d(OptionSearch, AdaptiveConv2d):
     def _differences(self, drawn: Any, variable: Tensor) -> tuple[Sequence[int], Tensor]:
         assert variable.grad is not None
         # The loss is a mean over images: an image's own is as many times larger.
-        differences = variable.grad.double() * len(drawn)
-        exploring = [image for image, pair in enumerate(drawn) if pair is not None]
-        if len(exploring) == len(drawn):
-            return drawn, differences
-        return [drawn[image] for image in exploring], differences[exploring]
+        return [pair for pair in drawn if pair is not None], variable.grad.double() * len(drawn)
 
     def _profiled_options(self) -> Sequence[float]:
         return self.method.rates

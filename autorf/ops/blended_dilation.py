@@ -73,7 +73,8 @@ def blended_dilated_conv2d(
         term = functional.conv2d(input[chosen], weight, None, padding=padding, dilation=rate, groups=groups)
         if output is None:
             output = term.new_zeros(len(input), *term.shape[1:])
-        output = output.index_add(0, chosen, term * share.to(term.dtype))
+        # In place: a copy of the whole batch for each option would cost a quarter of the operator on small maps.
+        output.index_add_(0, chosen, term * share.to(term.dtype))
     if output is None:
         raise InputError("input holds no image")
     return output if bias is None else output + bias.to(output.dtype).view(1, -1, 1, 1)

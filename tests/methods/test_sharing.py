@@ -5,6 +5,7 @@ import math
 import pickle
 from dataclasses import replace
 from itertools import pairwise
+from unittest import mock
 
 import pytest
 import torch
@@ -186,8 +187,38 @@ def test_a_share_of_the_images_explores_and_the_others_train_the_current_choice(
     plain = nn.functional.conv2d(IMAGES, layer.weight, layer.bias, padding=dilation, dilation=dilation)
     torch.testing.assert_close(output[rest], plain[rest])
     for pairs, blend in drawn:
-        told = torch.tensor([pair is not None for pair in pairs])
-        assert torch.isin(blend.detach()[~told], torch.tensor([0.0, 1.0])).all()
+        assert len(blend) == sum(pair is not None for pair in pairs)
+
+
+def test_an_image_at_the_current_choice_costs_one_convolution_and_one_that_explores_two() -> None:
+    model = searching(False, 5, explore=0.25)
+    layer = layers_of(model)[0]
+    counted: list[int] = []
+    plain_conv2d = nn.functional.conv2d
+
+    def conv2d(input: Tensor, *arguments: object, **options: object) -> Tensor:
+        counted.append(len(input))
+        return plain_conv2d(input, *arguments, **options)  # type: ignore[arg-type]
+
+    with mock.patch.object(nn.functional, "conv2d", conv2d):
+        layer(IMAGES)
+    exploring = sum(pair is not None for pair in layer._drawn[-1][0])
+    assert exploring == len(IMAGES) // 4
+    assert sum(counted) == len(IMAGES) + exploring
+
+
+def test_a_batch_in_which_no_image_explores_is_at_the_current_choice_and_tells_nothing() -> None:
+    model = searching(False, 5, explore=0.01, start=3)
+    layer = layers_of(model)[0]
+    image = IMAGES[:1].clone().requires_grad_()
+    output = layer(image)
+    assert layer._drawn[-1][0] == [None]
+    assert torch.equal(output, nn.functional.conv2d(image, layer.weight, layer.bias, padding=3, dilation=3))
+    output.square().mean().backward()
+    assert layer.weight.grad is not None
+    heard = layer.record.heard
+    advance(model, 6, 100)
+    assert layer.record.heard == heard
 
 
 def test_the_share_holds_on_average_for_small_batches_and_the_places_are_spread() -> None:
