@@ -295,11 +295,13 @@ class InflationRegion(Recorded, LabelAware, AdaptiveRegion):
             return
         positions = input.shape[0] * input.shape[2] * input.shape[3]
         bytes_at_one = 2 * self.values_per_position * positions * input.element_size()
-        bound = input.new_tensor(max(1.0, math.sqrt(MEMORY_SHARE * free_memory(input.device) / bytes_at_one)))
+        bound = max(1.0, math.sqrt(MEMORY_SHARE * free_memory(input.device) / bytes_at_one))
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             # What one process cannot hold, none may: their factors stay equal.
-            torch.distributed.all_reduce(bound, torch.distributed.ReduceOp.MIN)
-        self._limit(max(bound.item(), self.method.low))
+            least = input.new_tensor(bound)
+            torch.distributed.all_reduce(least, torch.distributed.ReduceOp.MIN)
+            bound = least.item()
+        self._limit(max(bound, self.method.low))
 
     def _largest(self) -> float:
         """The largest ``f`` of the next forward pass, as far as it is known."""
