@@ -11,7 +11,7 @@ from autorf.comparison import StudyResults
 from autorf.running.evidence import Evidence, write_evidence
 from autorf.store.record import Record, State
 from autorf.study.trial import trial_from
-from autorf.training.results import Confusion
+from autorf.training.results import Matrix
 from tests.reports import trial_result
 
 CLASSES = ("background", "a", "b")
@@ -89,7 +89,7 @@ def study(records: Sequence[Record], folder: Path | None = None, **notes: Any) -
 
 def pooled_miou(counts: Sequence[Counts]) -> float:
     """The mean IoU of all folds' pixels in one matrix, by hand."""
-    total: Confusion = tuple(
+    total: Matrix = tuple(
         tuple(sum(of_fold[label][prediction] for of_fold in counts) for prediction in range(3)) for label in range(3)
     )
     ious = []

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from autorf.comparison.results import StudyResults
 from autorf.store.record import Record
 from autorf.store.replicates import Replicate
+from autorf.tasks import CLASSIFICATION
 
 MOST = 8
 """So many replicates that are not whole are named."""
@@ -31,10 +32,11 @@ def fold_notes(studies: Sequence[StudyResults]) -> Iterator[str]:
 
 
 def _images(study: StudyResults) -> str:
-    """How many images the replicates have, where the study knows its images."""
+    """How many images the replicates have, where the study knows its images, and what of them is pooled."""
+    counts = "right pictures" if study.task == CLASSIFICATION else "confusions"
     splits = (study.notes.get("data") or {}).get("splits") or {}
     n_images = (splits.get("val") or {}).get("n")
-    return f", the confusions of {n_images} images pooled" if n_images else ", their confusions pooled"
+    return f", the {counts} of {n_images} images pooled" if n_images else f", their {counts} pooled"
 
 
 def _not_counted(record: Record) -> str:

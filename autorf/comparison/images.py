@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from autorf.accuracy import Outcomes
 from autorf.comparison.results import StudyResults
 from autorf.comparison.rows import Group, Row, members_of
 from autorf.running.evidence import read_group_tallies, read_outcomes, read_tallies
@@ -102,14 +103,23 @@ class ImageNoise:
 
     def _of_pictures(self, row: Row) -> Influence | None:
         """Of a classification, whose pictures are one label each: tallies of many classes would not fit into memory."""
-        folder = self._studies[row.study].trial_folder(row.key)
-        outcomes = None if folder is None else read_outcomes(folder)
+        outcomes = self._outcomes(row)
         if outcomes is None or not len(outcomes.labels):
             return None
         if self._labelled is None:
             self._labelled, self.n_images = outcomes.labels, len(outcomes.labels)
         # Only on the same pictures is a difference a paired one.
         return outcomes.influence(self.metric) if np.array_equal(outcomes.labels, self._labelled) else None
+
+    def _outcomes(self, row: Row) -> Outcomes | None:
+        """Of all pictures that a row is measured on; folds one after the other."""
+        folders = [self._studies[row.study].trial_folder(key) for key in row.trial_keys]
+        parts = [read_outcomes(folder) for folder in folders if folder is not None]
+        known = [outcomes for outcomes in parts if outcomes is not None]
+        if not known or len(known) < len(folders):
+            return None
+        labels, ranks = ([getattr(outcomes, name) for outcomes in known] for name in ("labels", "ranks"))
+        return Outcomes(np.concatenate(labels), np.concatenate(ranks))
 
     def _tallies(self, row: Row) -> NDArray[np.int64] | None:
         """Counts by image and class, or by image of the group that the metric is of; folds one after the other."""

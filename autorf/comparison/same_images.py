@@ -9,7 +9,7 @@ from autorf.store.images import summary_in
 if TYPE_CHECKING:
     from autorf.comparison.results import StudyResults
 
-GENERATED = ("digits",)
+GENERATED = ("digits", "digit_classes")
 """Data sets that are drawn: the same settings give the same images."""
 
 PLACES = ("root", "train", "val", "test", "images", "masks", "val_fraction")

@@ -19,7 +19,7 @@ from autorf.data.class_spec import (
 from autorf.data.data_set import DATA, DataSet, Labels
 from autorf.data.face_spec import HelenData, LfwData
 from autorf.data.picture_spec import Pictures
-from autorf.data.python_data import PythonData
+from autorf.data.python_data import PythonClassData, PythonData
 from autorf.data.scene_spec import Ade20kData, CityscapesData, VocData
 from autorf.data.spec import Augmentation, CamVidData, DigitsData, FassegData, FolderData
 from autorf.specification import parse
@@ -48,6 +48,7 @@ __all__ = [
     "LfwData",
     "PictureAugmentation",
     "Pictures",
+    "PythonClassData",
     "PythonData",
     "SegmentationSet",
     "Splits",

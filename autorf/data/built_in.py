@@ -2,7 +2,7 @@
 
 from autorf.data.class_spec import AircraftData, DigitClassesData, ImageFolderData, ImageNetData, StanfordCarsData
 from autorf.data.face_spec import HelenData, LfwData
-from autorf.data.python_data import PythonData
+from autorf.data.python_data import PythonClassData, PythonData
 from autorf.data.scene_spec import Ade20kData, CityscapesData, VocData
 from autorf.data.spec import CamVidData, DigitsData, FassegData, FolderData
 
@@ -22,5 +22,6 @@ BuiltIn = (
     | ImageNetData
     | StanfordCarsData
     | AircraftData
+    | PythonClassData
 )
 """Any of them."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Protocol, Self, cast, runtime_checkable
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from autorf.data.class_pairs import ClassPair
 from autorf.data.class_spec import PictureAugmentation
 from autorf.data.image_files import read_rgb
 from autorf.data.names import shown
-from autorf.data.normalisation import IMAGENET
+from autorf.data.normalisation import IMAGENET, Normalisation
 from autorf.data.opening import stored_size
 from autorf.data.picture_spec import Pictures
 from autorf.data.segmentation_set import Chosen, Joined, SegmentationSet, Source
@@ -29,7 +29,32 @@ from autorf.errors import InputError
 MEMORY_BOUND = 2**30
 """Bytes of decoded pictures, all splits together, up to which they are held in memory."""
 
+Crop = tuple[tuple[float, float], tuple[float, float]]
+"""A random part of a picture: the range of its share of the area, and that of its width over its height."""
+
 _BILINEAR = Image.Resampling.BILINEAR
+
+
+def drawn_box(picture: Image.Image | Tensor, crop: Crop) -> tuple[int, int, int, int]:
+    """Top, left, height and width in pixels of a random part; drawn from torch's generator."""
+    scale, ratio = crop
+    top, left, rows, columns = RandomResizedCrop.get_params(cast(Any, picture), list(scale), list(ratio))
+    return top, left, rows, columns
+
+
+@runtime_checkable
+class LabelledPictures(Protocol):
+    """Pictures whose classes are known without reading them, and of which random parts can be read.
+
+    Attributes:
+        labels: ``(n,)`` int16, their classes.
+    """
+
+    labels: Tensor
+
+    def cropped(self, crop: Crop | None) -> Source:
+        """The same pictures, of each a random part."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -49,7 +74,7 @@ class PictureDecoder:
     side: int | None
     pictures: Pictures
     banner: int = 0
-    crop: tuple[tuple[float, float], tuple[float, float]] | None = None
+    crop: Crop | None = None
 
     def __call__(self, file: Path) -> Tensor:
         """``(3, H, W)`` uint8.
@@ -71,8 +96,7 @@ class PictureDecoder:
     def _fitted(self, picture: Image.Image) -> Image.Image:
         height, width = self.image_size
         if self.crop is not None:
-            scale, ratio = self.crop
-            top, left, rows, columns = RandomResizedCrop.get_params(cast(Any, picture), list(scale), list(ratio))
+            top, left, rows, columns = drawn_box(picture, self.crop)
             box = (left, top, left + columns, top + rows)
             return picture.resize((width, height), _BILINEAR, box=box)
         if self.side is None:
@@ -115,7 +139,7 @@ class ClassFiles:
             return self.decoded[chosen], masks
         return torch.stack([self.decoder(self.files[index]) for index in chosen.tolist()]), masks
 
-    def cropped(self, crop: tuple[tuple[float, float], tuple[float, float]] | None) -> Self:
+    def cropped(self, crop: Crop | None) -> Self:
         """The same pictures, of each a random part."""
         return replace(self, decoder=replace(self.decoder, crop=crop))
 
@@ -136,10 +160,19 @@ class ClassSet(SegmentationSet):
     Args:
         source: what the pictures are read from.
         image_size: height and width in pixels of the pictures in ``source``.
+        normalisation: of the pictures.
+        draws: whether the source itself draws random numbers, which are then seeded for every picture and epoch.
     """
 
-    def __init__(self, source: Source, image_size: tuple[int, int]) -> None:
-        super().__init__(source, image_size, None, normalisation=IMAGENET)
+    def __init__(
+        self,
+        source: Source,
+        image_size: tuple[int, int],
+        *,
+        normalisation: Normalisation = IMAGENET,
+        draws: bool = False,
+    ) -> None:
+        super().__init__(source, image_size, None, normalisation=normalisation, draws=draws)
 
     def with_augmentation(self, augmentation: Augmentation | PictureAugmentation, seed: int) -> Self:
         """The same pictures, changed at random; the draw depends on ``seed``, the epoch and the picture's index."""
@@ -147,7 +180,7 @@ class ClassSet(SegmentationSet):
         drawn = super().with_augmentation(Augmentation(), seed)
         crop = augmentation.resized_crop
         drawn.source = _cropped(self.source, None if crop is None else (crop, augmentation.aspect))
-        drawn.draws = crop is not None
+        drawn.draws = self.draws or crop is not None
         if not augmentation.of_image.is_identity:
             drawn.augment = PictureChanges(augmentation.of_image, self.image_size, self.normalisation, 0, seed)
         return drawn
@@ -161,10 +194,10 @@ class ClassSet(SegmentationSet):
         return self
 
 
-def _cropped(source: Source, crop: tuple[tuple[float, float], tuple[float, float]] | None) -> Source:
+def _cropped(source: Source, crop: Crop | None) -> Source:
     """A source whose files are read by random parts, or whole again."""
     match source:
-        case ClassFiles():
+        case LabelledPictures():
             return source.cropped(crop)
         case Chosen():
             return replace(source, source=_cropped(source.source, crop))
@@ -175,9 +208,9 @@ def _cropped(source: Source, crop: tuple[tuple[float, float], tuple[float, float
 
 
 def labels_of(source: Source, indices: Sequence[int]) -> Tensor:
-    """The classes of pictures as masks of one pixel, ``(n, 1, 1)``, without reading them where they are files."""
+    """The classes of pictures as masks of one pixel, ``(n, 1, 1)``, without reading them where they are known."""
     match source:
-        case ClassFiles():
+        case LabelledPictures():
             return source.labels[torch.as_tensor(indices)].view(-1, 1, 1)
         case Chosen():
             return labels_of(source.source, [source.chosen[index] for index in indices])

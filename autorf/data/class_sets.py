@@ -20,6 +20,7 @@ from autorf.data.data_set import Labels
 from autorf.data.fgvc_aircraft import aircraft_classes, aircraft_pairs
 from autorf.data.image_folder import folder_class_pairs, folder_classes
 from autorf.data.imagenet import imagenet_classes, imagenet_pairs
+from autorf.data.python_data import PythonClassData
 from autorf.data.stanford_cars import car_classes, car_pairs
 from autorf.errors import InputError
 from autorf.tasks import CLASSIFICATION
@@ -38,6 +39,8 @@ def class_labels(spec: ClassData) -> Labels:
     match spec:
         case DigitClassesData():
             return Labels(DIGITS)
+        case PythonClassData():
+            return Labels(spec.class_names)
         case ImageFolderData():
             names = folder_classes(spec)
         case ImageNetData():
@@ -100,11 +103,15 @@ def class_splits(spec: ClassData, seed: int) -> "Splits":
 
 
 def _sets(spec: ClassData) -> "Mapping[str, ClassSet]":
-    # Both load torchvision, which whoever only asks for a data set's classes should not wait for.
+    # All load torchvision, which whoever only asks for a data set's classes should not wait for.
     if isinstance(spec, ClassFilesData):
         from autorf.data.class_pictures import class_sets
 
         return class_sets(class_pairs_of(spec), picture_decoder(spec))
+    if isinstance(spec, PythonClassData):
+        from autorf.data.python_class_sets import python_class_sets
+
+        return python_class_sets(spec)
     from autorf.data.digit_classes import digit_class_sets
 
     assert isinstance(spec, DigitClassesData)

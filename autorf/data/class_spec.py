@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from autorf.data.fold_spec import FOLDER, Foldable
 from autorf.data.picture_spec import Pictures
 from autorf.data.spec import SMALLEST_DIGIT, Augmentation, Colour, DigestGb, Half, Share
 from autorf.specification import ImageSize, Number, PositiveFloat, PositiveInt, Several, Specification, WholeNumber
@@ -136,7 +137,7 @@ class ClassFilesData(ClassData):
         return self.shorter_side or max(*self.image_size, round(max(self.image_size) / SHORTER_SHARE))
 
 
-class ImageFolderData(ClassFilesData):
+class ImageFolderData(ClassFilesData, Foldable):
     """Pictures of your own, a folder a class.
 
     Layout: ``root/train/CLASS/*``, likewise ``val`` and, where there is one, ``test``. Without ``val``, or with just
@@ -148,6 +149,13 @@ class ImageFolderData(ClassFilesData):
             folders of the training split.
         val_fraction: share of the training pictures of every class that validate where there is no ``val``; chosen by
             file name.
+        folds: cross-validation: into how many parts of about equal size, with all classes in about equal shares, the
+            training pictures are drawn; a trial trains on all but one, which validates it, and under each seed every
+            picture validates once. For data without ``val``. None validates on one split.
+        fold: the part that validates; a search gives it to every trial, and no study file does.
+        group_by: with ``folds``, which pictures stay together, such as all of one object: a regular expression found in
+            a picture's path below ``root``, whose first group names them, such as ``(plant[0-9]+)_``. None draws every
+            picture by itself.
         train, val, test: names of the splits' folders.
     """
 
@@ -162,6 +170,11 @@ class ImageFolderData(ClassFilesData):
     def _check_classes(self) -> Self:
         if self.classes is not None and not isinstance(self.classes, int) and len(set(self.classes)) < 2:
             raise ValueError("classes: one class is nothing to tell apart; give two or more folders' names")
+        if self.group_by == FOLDER:
+            raise ValueError(
+                "group_by: a folder is a class here, which one fold must not have whole; give a regular expression "
+                "such as (plant[0-9]+)_"
+            )
         return self
 
 

@@ -95,11 +95,6 @@ def _problem(name: str, plugin: Any) -> str | None:
     return None if given == name else f"calls itself {given!r} in its field name"
 
 
-_BUILT_IN = (
-    "digits", "folder", "camvid", "fasseg", "helen", "lfw", "voc", "cityscapes", "ade20k", "python", "digit_classes",
-    "image_folder", "imagenet", "stanford_cars", "fgvc_aircraft",
-)  # fmt: skip
-
 DATA: plugins.Registry[type[DataSet]] = plugins.Registry(
     plugins.DATA,
     "data set",
@@ -119,6 +114,7 @@ DATA: plugins.Registry[type[DataSet]] = plugins.Registry(
         "imagenet",
         "stanford_cars",
         "fgvc_aircraft",
+        "python_classes",
     ),
     _problem,
 )

@@ -1,5 +1,6 @@
 """Classes that a study file declares itself, for data that is the user's own. Light to import, without torch."""
 
+from collections.abc import Sequence
 from typing import Annotated, Self
 
 from pydantic import BeforeValidator, model_validator
@@ -8,19 +9,28 @@ from autorf.data.label_groups import Groups, Members, check_group, numbered
 from autorf.specification import Several, Specification
 
 
-def _count_or_names(value: object) -> object:
+def count_or_names(value: object, most: int = 255) -> object:
     """A number of classes, or their names, checked.
+
+    Args:
+        value: of the study file.
+        most: so many classes there may be.
 
     Raises:
         ValueError: for anything else.
     """
     if isinstance(value, list | tuple):
         names = [name for name in value if isinstance(name, str)]
-        if 2 <= len(set(names)) == len(value) <= 255:
+        if 2 <= len(set(names)) == len(value) <= most:
             return tuple(names)
-    elif isinstance(value, int) and not isinstance(value, bool) and 2 <= value <= 255:
+    elif isinstance(value, int) and not isinstance(value, bool) and 2 <= value <= most:
         return value
-    raise ValueError("a count from 2 to 255, or a list of as many different names")
+    raise ValueError(f"a count from 2 to {most}, or a list of as many different names")
+
+
+def names_of(classes: int | Sequence[str]) -> tuple[str, ...]:
+    """One for each class: their numbers where only a count is given."""
+    return tuple(map(str, range(classes))) if isinstance(classes, int) else tuple(classes)
 
 
 class DeclaredClasses(Specification):
@@ -32,7 +42,7 @@ class DeclaredClasses(Specification):
         left_out: classes that mIoU and the mean F1 leave out; by name or number.
     """
 
-    classes: Annotated[int | Several[str], BeforeValidator(_count_or_names)]
+    classes: Annotated[int | Several[str], BeforeValidator(count_or_names)]
     groups: Groups = None
     left_out: Members = ()
 
@@ -59,4 +69,4 @@ class DeclaredClasses(Specification):
     @property
     def class_names(self) -> tuple[str, ...]:
         """One for each class."""
-        return tuple(str(c) for c in range(self.classes)) if isinstance(self.classes, int) else tuple(self.classes)
+        return names_of(self.classes)

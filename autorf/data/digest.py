@@ -12,8 +12,8 @@ from autorf.data.file_digest import DIGEST_BYTES, Rule, file_digest, rule_for
 from autorf.data.loading import AnyData, pairs_of
 from autorf.data.names import check_file, on_disk, spelled
 from autorf.data.pairs import Pair
-from autorf.data.python_data import PythonData
-from autorf.data.python_sets import item_digests
+from autorf.data.python_data import PythonClassData, PythonData
+from autorf.data.python_sets import Items, item_digests, own_items
 
 Files = Mapping[str, Mapping[str, Mapping[str, str]]]
 """Digests by split, by ``images`` or ``masks``, and by the file's name; after an ``@`` the time, where it counts."""
@@ -52,8 +52,8 @@ def digest_of(spec: AnyData, cache: Path, rule: Rule | None = None) -> DataDiges
     Raises:
         InputError: naming a folder or file that cannot be read.
     """
-    if isinstance(spec, PythonData):
-        return DataDigest("content", item_digests(spec))
+    if isinstance(spec, PythonData | PythonClassData):
+        return DataDigest("content", item_digests(_own_items(spec)))
     splits = pairs_of(spec)
     if not splits:
         return None
@@ -64,6 +64,15 @@ def digest_of(spec: AnyData, cache: Path, rule: Rule | None = None) -> DataDiges
     files = {split: _of_split(split, pairs, rule, known) for split, pairs in splits.items()}
     known.save()
     return DataDigest(rule, files)
+
+
+def _own_items(spec: PythonData | PythonClassData) -> Mapping[str, Items]:
+    if isinstance(spec, PythonData):
+        return own_items(spec)
+    # It loads torchvision, which whoever has masks need not wait for.
+    from autorf.data.python_class_sets import own_pictures
+
+    return own_pictures(spec)
 
 
 def _files(splits: Mapping[str, Sequence[Pair]]) -> Iterator[Path]:

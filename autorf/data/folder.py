@@ -8,10 +8,10 @@ import torch
 
 from autorf.data.decoding import Decoder
 from autorf.data.face_images import faces_of, paired
-from autorf.data.folds import train_and_val
+from autorf.data.folds import check_no_validation, train_and_val
 from autorf.data.heat_map import with_heat_map
 from autorf.data.mapped import Mapped
-from autorf.data.names import on_disk, shown
+from autorf.data.names import on_disk
 from autorf.data.normalisation import IMAGENET, Normalisation, normalisation_of, unchanged
 from autorf.data.pairs import ARRAY_SUFFIXES, IMAGE_SUFFIXES, Pair, find_pairs, require_folder
 from autorf.data.patterns import check_disjoint, has_files, split_pairs
@@ -19,7 +19,6 @@ from autorf.data.picture_cache import PictureCache
 from autorf.data.reading import read_splits
 from autorf.data.segmentation_set import SegmentationSet
 from autorf.data.spec import FolderData
-from autorf.errors import InputError
 
 
 def folder_sets(spec: FolderData, cache: PictureCache | None = None) -> dict[str, SegmentationSet]:
@@ -122,10 +121,7 @@ def _with_val(pairs: dict[str, list[Pair]], spec: FolderData, root: Path) -> dic
         train, val = train_and_val(pairs["train"], spec, root, spec.val_fraction, spec.pictures.names)
         return {**pairs, "train": train, "val": val}
     if spec.folds is not None:
-        raise InputError(
-            f"data.folds: {shown(root)} has a validation split (data.val: {spec.val}, {len(pairs['val'])} images); "
-            "folds are for data without one: move its images to the training split, or leave data.folds out"
-        )
+        check_no_validation(root, spec.val, pairs)
     return pairs
 
 

@@ -4,13 +4,18 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
+from typing import TypeVar
 
+from autorf.data.class_pairs import ClassPair
 from autorf.data.fold_spec import FOLDER, Foldable
 from autorf.data.names import Names, shown, spelled
 from autorf.data.pairs import Pair, split_off
 from autorf.errors import InputError
+
+AnyPair = TypeVar("AnyPair", bound=Pair)
 
 
 def train_and_val(
@@ -33,12 +38,27 @@ def train_and_val(
     """
     if spec.folds is None:
         return split_off(pairs, val_fraction, names)
-    numbers = fold_numbers(pairs, spec, root, names)
-    if spec.fold is None:
+    return fold_and_rest(pairs, fold_numbers(pairs, spec, root, names), spec.fold)
+
+
+def fold_and_rest(
+    pairs: Sequence[AnyPair], numbers: Sequence[int], fold: int | None
+) -> tuple[list[AnyPair], list[AnyPair]]:
+    """The images outside a fold, which train, and those in it, which validate; all twice where no fold is named."""
+    if fold is None:
         return list(pairs), list(pairs)
     placed = list(zip(pairs, numbers, strict=True))
-    train = [pair for pair, number in placed if number != spec.fold]
-    return train, [pair for pair, number in placed if number == spec.fold]
+    train = [pair for pair, number in placed if number != fold]
+    return train, [pair for pair, number in placed if number == fold]
+
+
+def check_no_validation(root: Path, val: str, pairs: Mapping[str, Sequence[Pair]]) -> None:
+    """Raise ``InputError`` where data to be drawn into folds have a validation split of their own, called ``val``."""
+    if "val" in pairs:
+        raise InputError(
+            f"data.folds: {shown(root)} has a validation split (data.val: {val}, {len(pairs['val'])} images); folds "
+            "are for data without one: move its images to the training split, or leave data.folds out"
+        )
 
 
 def fold_numbers(pairs: Sequence[Pair], spec: Foldable, root: Path, names: Names = "nfc") -> list[int]:
@@ -47,6 +67,9 @@ def fold_numbers(pairs: Sequence[Pair], spec: Foldable, root: Path, names: Names
     Groups are dealt out largest first, each to the fold that holds fewest images then; of equals the hash of their
     names decides, so that nothing but the images' names and the number of folds does: no seed, no order, no place.
     Without groups the folds' sizes differ by one image at most.
+
+    Pictures with one class each are dealt out class by class, each to the fold with the smallest share of its class,
+    so that every fold has about the classes of the whole; without groups a class's numbers differ by one at most too.
 
     Raises:
         InputError: see :func:`train_and_val`.
@@ -57,14 +80,32 @@ def fold_numbers(pairs: Sequence[Pair], spec: Foldable, root: Path, names: Names
         groups.setdefault(name, []).append(index)
     if spec.folds > len(groups):
         raise InputError(_too_many(spec, pairs, len(groups)))
-    sizes = [0] * spec.folds
+    labels = [_label(pair) for pair in pairs]
+    totals = Counter(labels)
+    held = [Counter[int]() for _ in range(spec.folds)]
     numbers = [0] * len(pairs)
-    for name in sorted(groups, key=lambda name: (-len(groups[name]), _drawn(name), name)):
-        fold = sizes.index(min(sizes))
-        sizes[fold] += len(groups[name])
+
+    def turn(name: str) -> tuple[int, list[int], bytes, str]:
+        return -len(groups[name]), sorted(labels[index] for index in groups[name]), _drawn(name), name
+
+    for name in sorted(groups, key=turn):
+        members = Counter(labels[index] for index in groups[name])
+        fold = min(range(spec.folds), key=lambda fold: _fullness(held[fold], members, totals))
+        held[fold].update(members)
         for index in groups[name]:
             numbers[index] = fold
     return numbers
+
+
+def _label(pair: Pair) -> int:
+    """The class of a picture as a whole; 0 of an image with a class for every pixel."""
+    return pair.label if isinstance(pair, ClassPair) else 0
+
+
+def _fullness(held: Counter[int], members: Counter[int], totals: Counter[int]) -> tuple[Fraction, int]:
+    """How much a fold has of a group's classes already, by their shares of all images; then, how many images it has."""
+    shares = (Fraction(count * held[label], totals[label]) for label, count in members.items())
+    return sum(shares, Fraction()), held.total()
 
 
 def _too_many(spec: Foldable, pairs: Sequence[Pair], n_groups: int) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from autorf.data.class_pairs import ClassPair
 from autorf.data.class_spec import ImageFolderData
+from autorf.data.folds import check_no_validation, fold_and_rest, fold_numbers
 from autorf.data.names import Names, check_file, check_name, on_disk, shown, spelled
 from autorf.data.pairs import IMAGE_SUFFIXES, require_folder
 from autorf.errors import InputError, near_names
@@ -31,7 +32,7 @@ def folder_class_pairs(spec: ImageFolderData) -> dict[str, list[ClassPair]]:
     """The pictures of every split.
 
     Raises:
-        InputError: when the layout is not as it must be.
+        InputError: when the layout is not as it must be, or a fold would lack a class.
     """
     root, names = on_disk(spec.root), folder_classes(spec)
     train = pictures_in(_train_folder(spec, root), names)
@@ -41,9 +42,31 @@ def folder_class_pairs(spec: ImageFolderData) -> dict[str, list[ClassPair]]:
         if folder.is_dir():
             check_same_classes(folder, names, root / spec.train)
             pairs[split] = pictures_in(folder, names, every_class=False)
-    if "val" not in pairs:
+    if spec.folds is not None:
+        check_no_validation(root, spec.val, pairs)
+        numbers = fold_numbers(train, spec, root, spec.pictures.names)
+        _check_every_fold(spec.folds, train, numbers, names)
+        pairs["train"], pairs["val"] = fold_and_rest(train, numbers, spec.fold)
+    elif "val" not in pairs:
         pairs["train"], pairs["val"] = held_out(train, spec.val_fraction, spec.pictures.names)
     return pairs
+
+
+def _check_every_fold(folds: int, pairs: Sequence[ClassPair], numbers: Sequence[int], names: Sequence[str]) -> None:
+    """Raise ``InputError`` where a fold has no picture of a class, which it then could not score."""
+    there = set(zip((pair.label for pair in pairs), numbers, strict=True))
+    for label, name in enumerate(names):
+        lacking = next((fold for fold in range(folds) if (label, fold) not in there), None)
+        if lacking is None:
+            continue
+        count = sum(pair.label == label for pair in pairs)
+        repair = "take the class away"
+        if count > 1:
+            repair = f"give at most {count} folds" if count < folds else "give fewer folds or another group_by"
+        raise InputError(
+            f"data.folds: fold {lacking} of {folds} has none of the {count} pictures of class {name[:60]!r}, and each "
+            f"fold validates all classes; add pictures, or {repair}"
+        )
 
 
 def _train_folder(spec: ImageFolderData, root: Path) -> Path:

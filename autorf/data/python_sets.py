@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from autorf.data.items import item_of
 from autorf.data.normalisation import IMAGENET, Normalisation, normalisation_of, unchanged
-from autorf.data.python_data import PythonData
+from autorf.data.python_data import OwnData, PythonData
 from autorf.data.seeding import seeded
 from autorf.data.segmentation_set import InMemory, OwnMasks, SegmentationSet, Source, resized_masks
 from autorf.data.spec import Colour
@@ -22,8 +22,24 @@ MEMORY_BOUND = 2**30
 """Bytes of validation and test images up to which these are held in memory."""
 
 _SPLITS = ("train", "val", "test")
-_WORDS = {"train": "training", "val": "validation", "test": "test"}
+WORDS = {"train": "training", "val": "validation", "test": "test"}
 _WANTED = "training, validation and, where there is one, test data sets, as a tuple or by the names train, val and test"
+
+
+class Items(Protocol):
+    """A split that is read item by item from the user's own data set."""
+
+    def __len__(self) -> int:
+        """How many items."""
+        ...
+
+    def item(self, index: int) -> tuple[Tensor, Tensor]:
+        """An item as it is given, checked."""
+        ...
+
+    def read(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
+        """Items at the image size."""
+        ...
 
 
 class OwnItems:
@@ -44,7 +60,7 @@ class OwnItems:
 
     def item(self, index: int) -> tuple[Tensor, Tensor]:
         """Image ``(C, h, w)`` and mask ``(h, w)`` of their own size."""
-        return item_of(self.dataset, index, self.spec, _WORDS[self.split])
+        return item_of(self.dataset, index, self.spec, WORDS[self.split])
 
     def fitted(self, index: int) -> tuple[Tensor, Tensor]:
         """The image at the image size, and the mask too unless it keeps its own."""
@@ -54,10 +70,19 @@ class OwnItems:
 
     def read(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
         """Images ``(n, C, H, W)``, bytes or float32, and masks ``(n, H, W)``, bytes."""
-        images, masks = zip(*(self.fitted(int(index)) for index in indices), strict=True)
-        if len({image.dtype for image in images}) > 1:
-            raise InputError(f"data.factory: {_WORDS[self.split]} items are bytes here and floating-point there")
-        return torch.stack(images), torch.stack(masks)
+        return stacked([self.fitted(int(index)) for index in indices], self.split)
+
+
+def stacked(items: Sequence[tuple[Tensor, Tensor]], split: str) -> tuple[Tensor, Tensor]:
+    """Items as a batch.
+
+    Raises:
+        InputError: for images of two kinds of numbers.
+    """
+    images, masks = zip(*items, strict=True)
+    if len({image.dtype for image in images}) > 1:
+        raise InputError(f"data.factory: {WORDS[split]} items are bytes here and floating-point there")
+    return torch.stack(images), torch.stack(masks)
 
 
 def python_sets(spec: PythonData) -> dict[str, SegmentationSet]:
@@ -66,21 +91,39 @@ def python_sets(spec: PythonData) -> dict[str, SegmentationSet]:
     Raises:
         InputError: where it returns something else, or for the first item that cannot be used.
     """
-    sources = _sources(spec)
+    sources = own_items(spec)
     with seeded(0, 0, 0):
-        _check_still(sources)
-        normalisation = _normalisation(spec, sources["train"])
-        if spec.augmentation.colour != Colour() and sources["train"].read([0])[0].dtype != torch.uint8:
-            raise InputError("data.augmentation.colour: is for bytes; these images are floating-point numbers")
+        normalisation = checked_normalisation(spec, sources)
         return {split: _set(source, spec, normalisation) for split, source in sources.items()}
 
 
-def item_digests(spec: PythonData) -> dict[str, dict[str, dict[str, str]]]:
+def own_items(spec: PythonData) -> dict[str, OwnItems]:
+    """The splits that the factory returns, none of their items read yet.
+
+    Raises:
+        InputError: where it returns something else.
+    """
+    return {split: OwnItems(dataset, spec, split) for split, dataset in own_datasets(spec).items()}
+
+
+def checked_normalisation(spec: OwnData, sources: Mapping[str, Items]) -> Normalisation:
+    """That of all splits, after a pass over the training split that checks every item of it.
+
+    Raises:
+        InputError: for an item that cannot be used, or scored splits that draw theirs.
+    """
+    check_still(sources)
+    normalisation = _normalisation(spec, sources["train"])
+    if spec.colour != Colour() and sources["train"].read([0])[0].dtype != torch.uint8:
+        raise InputError("data.augmentation.colour: is for bytes; these images are floating-point numbers")
+    return normalisation
+
+
+def item_digests(sources: Mapping[str, Items]) -> dict[str, dict[str, dict[str, str]]]:
     """By split, by ``images`` and ``masks``, the digest of every item's content; of training items only the number.
 
     A training split may draw its items.
     """
-    sources = _sources(spec)
     digests: dict[str, dict[str, dict[str, str]]] = {}
     for split, source in sources.items():
         names = [f"{index:06d}" for index in range(len(source))]
@@ -96,13 +139,19 @@ def item_digests(spec: PythonData) -> dict[str, dict[str, dict[str, str]]]:
     return digests
 
 
-def _sources(spec: PythonData) -> Mapping[str, OwnItems]:
-    """The splits, not read yet."""
-    returned = call(parse_reference(spec.factory), "data.factory", **spec.args)
-    return {split: _source(dataset, spec, split) for split, dataset in _by_split(returned, spec).items()}
+def own_datasets(spec: OwnData) -> Mapping[str, Any]:
+    """The user's own data sets by split, none of their items read yet.
+
+    Raises:
+        InputError: where the factory returns something else.
+    """
+    datasets = _by_split(call(parse_reference(spec.factory), "data.factory", **spec.args), spec)
+    for split, dataset in datasets.items():
+        _check_dataset(dataset, spec, split)
+    return datasets
 
 
-def _by_split(returned: Any, spec: PythonData) -> dict[str, Any]:
+def _by_split(returned: Any, spec: OwnData) -> dict[str, Any]:
     if isinstance(returned, Mapping):
         unknown = [str(name) for name in returned if name not in _SPLITS]
         if unknown or not {"train", "val"} <= returned.keys():
@@ -117,18 +166,17 @@ def _by_split(returned: Any, spec: PythonData) -> dict[str, Any]:
     return {split: dataset for split, dataset in splits.items() if split != "test" or dataset is not None}
 
 
-def _source(dataset: Any, spec: PythonData, split: str) -> OwnItems:
+def _check_dataset(dataset: Any, spec: OwnData, split: str) -> None:
     if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
         raise InputError(
-            f"data.factory: {spec.factory} returned {a_type(dataset)} for the {_WORDS[split]} split; a "
+            f"data.factory: {spec.factory} returned {a_type(dataset)} for the {WORDS[split]} split; a "
             "data set has a length and items by number"
         )
     if len(dataset) == 0:
-        raise InputError(f"data.factory: {spec.factory} returned a {_WORDS[split]} split without an item")
-    return OwnItems(dataset, spec, split)
+        raise InputError(f"data.factory: {spec.factory} returned a {WORDS[split]} split without an item")
 
 
-def _normalisation(spec: PythonData, train: OwnItems) -> Normalisation:
+def _normalisation(spec: OwnData, train: Items) -> Normalisation:
     """What ``normalise`` asks for; a pass over the training split checks every item of it, whatever that is."""
     own = normalisation_of(train, spec.channels)
     rule = spec.normalise
@@ -138,12 +186,12 @@ def _normalisation(spec: PythonData, train: OwnItems) -> Normalisation:
     return {"imagenet": IMAGENET, "training": own, "none": unchanged(spec.channels)}[rule]
 
 
-def _check_still(sources: Mapping[str, OwnItems]) -> None:
+def check_still(sources: Mapping[str, Items]) -> None:
     """Raise ``InputError`` where a split that is scored gives other images each time."""
     for split, source in sources.items():
         if split != "train" and [_digest(part) for part in source.item(0)] != [_digest(p) for p in source.item(0)]:
             raise InputError(
-                f"data.factory: {_WORDS[split]} item 0 is another each time it is read; draw augmentation for the "
+                f"data.factory: {WORDS[split]} item 0 is another each time it is read; draw augmentation for the "
                 "training split only"
             )
 

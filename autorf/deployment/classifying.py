@@ -9,8 +9,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from autorf.data.image_files import read_rgb
 from autorf.data.names import check_file, shown
+from autorf.data.python_sets import resized_item
 from autorf.deployment.predictor import check_same_code, chosen_device, code_of
 from autorf.deployment.recipe import read_recipe
 from autorf.errors import InputError
@@ -20,6 +23,9 @@ from autorf.own_code.importing import importable
 from autorf.tasks import CLASSIFICATION, TOP
 from autorf.training.native_scale import is_out_of_memory
 from autorf.training.outputs import raw_scores
+
+RGB = 3
+"""Channels of picture files."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,11 @@ class Classifier:
         self.recipe = read_recipe(folder)
         if self.recipe.task != CLASSIFICATION.name:
             raise InputError(f"{folder}: holds a model with a class for every pixel; autorf.predict gives its masks")
+        if self.recipe.channels != RGB:
+            raise InputError(
+                f"{folder}: its model sees {self.recipe.channels} channels, and picture files have red, green and "
+                "blue; autorf.load gives the network for images of your own"
+            )
         self.device = chosen_device(device)
         own = code if isinstance(code, OwnCode) else code_of(self.recipe, code)
         if own is not None and not accept_code_change:
@@ -92,7 +103,7 @@ class Classifier:
         """
         file = Path(picture)
         check_file(file)
-        image = self.recipe.normalisation(self._decoder(file)[None]).to(self.device)
+        image = self.recipe.normalisation(self._seen(file)[None]).to(self.device)
         reduced = self.recipe.precision == "bf16"
         try:
             with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=reduced):
@@ -105,6 +116,13 @@ class Classifier:
             ) from None
         probabilities = scores[0].float().softmax(0).cpu().numpy()
         return Classified(file, probabilities, self.recipe.class_names)
+
+    def _seen(self, file: Path) -> Tensor:
+        """``(3, H, W)`` uint8, as a validation picture is."""
+        if self.recipe.resampling == "pillow":
+            return self._decoder(file)
+        pixels = np.array(read_rgb(file, self.recipe.pictures))
+        return resized_item(torch.from_numpy(pixels).permute(2, 0, 1), self.recipe.image_size)
 
 
 def classify(

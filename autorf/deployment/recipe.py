@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 import torch
 from torch import nn
 
-from autorf.data import DataSpec, FolderData, Pictures, PythonData, Splits, channels_of
+from autorf.data import DataSpec, FolderData, Pictures, Splits, channels_of
 from autorf.data.class_colours import palette
 from autorf.data.class_pictures import PictureDecoder
 from autorf.data.class_sets import picture_decoder
@@ -18,6 +18,7 @@ from autorf.data.loading import labels_of
 from autorf.data.mask_table import MaskTable
 from autorf.data.normalisation import Normalisation
 from autorf.data.patch_spec import PictureFiles
+from autorf.data.python_data import OwnData
 from autorf.errors import InputError
 from autorf.files import write_atomically
 from autorf.networks.spec import ModelSpec
@@ -112,7 +113,7 @@ class Recipe(Specification):
             channels=channels_of(data),
             image_size=data.image_size,
             fit=_fit(data),
-            resampling="torch" if isinstance(data, PythonData) else "pillow",
+            resampling="torch" if isinstance(data, OwnData) else "pillow",
             score_at=data.score_at,
             mean=normalisation.mean,
             std=normalisation.std,

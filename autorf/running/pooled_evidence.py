@@ -33,6 +33,7 @@ def pooled_evidence(folds: Sequence[Evidence]) -> Evidence | None:
         objects=torch.cat([_shifted(fold.objects, start) for fold, start in zip(folds, starts, strict=True)]),
         object_scales=torch.cat([fold.object_scales for fold in folds]),
         image_scales=_image_scales(folds),
+        ranks=_ranks(folds),
     )
     return _with_samples(whole, folds, starts)
 
@@ -48,6 +49,12 @@ def _image_scales(folds: Sequence[Evidence]) -> Tensor | None:
     if all(fold.image_scales is None for fold in folds):
         return None
     return torch.cat([torch.ones(fold.n_images) if fold.image_scales is None else fold.image_scales for fold in folds])
+
+
+def _ranks(folds: Sequence[Evidence]) -> Tensor | None:
+    """Of a classification, one a picture."""
+    known = [fold.ranks for fold in folds if fold.ranks is not None]
+    return torch.cat(known) if len(known) == len(folds) else None
 
 
 def _with_samples(whole: Evidence, folds: Sequence[Evidence], starts: Sequence[int]) -> Evidence:

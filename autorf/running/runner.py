@@ -37,6 +37,7 @@ from autorf.surgery import load as load_model
 from autorf.training.batches import loader, usual_workers
 from autorf.training.callback import ReceptiveFieldCallback
 from autorf.training.checkpoint import EpochCheckpoint, SafetensorsIO
+from autorf.training.classification import ClassificationModule
 from autorf.training.device import computed_precision, own_device
 from autorf.training.early_stop import EarlyStop
 from autorf.training.field_meter import FieldMeter
@@ -44,7 +45,7 @@ from autorf.training.module import SegmentationModule
 from autorf.training.module_choice import module_for
 from autorf.training.one_channel import with_two_scores
 from autorf.training.parallel import check_shards, own_shard
-from autorf.training.results import LABELLED, EpochReport, Field, MultiScaleScores, TrialResult
+from autorf.training.results import LABELLED, EpochReport, Field, Matrix, MultiScaleScores, TrialResult
 from autorf.training.resuming import newest_checkpoint
 from autorf.training.spec import steps_per_epoch
 
@@ -370,7 +371,8 @@ def _result(
         device=running_costs.device.type,
         precision=_chosen_precision(job.trial_spec, running_costs.device),
         costs=running_costs(module.model),
-        confusion=_confusion(job, module),
+        confusion=_of_fold(job, module.validation_confusion),
+        tally=_of_fold(job, module.validation_tally if isinstance(module, ClassificationModule) else None),
     )
 
 
@@ -380,8 +382,8 @@ def _chosen_precision(spec: StudySpec, device: torch.device) -> str | None:
     return computed_precision(precision, device) if precision == "auto" else None
 
 
-def _confusion(job: Job, module: SegmentationModule) -> tuple[tuple[int, ...], ...]:
-    """The last validation's confusion matrix of a trial in folds, which its replicate needs; nothing of another."""
-    if folds_of(job.spec.data) is None or module.validation_confusion is None:
+def _of_fold(job: Job, counts: Tensor | None) -> Matrix:
+    """The last validation's counts of a trial in folds, which its replicate adds up; nothing of another."""
+    if folds_of(job.spec.data) is None or counts is None:
         return ()
-    return tuple(map(tuple, module.validation_confusion.tolist()))
+    return tuple(map(tuple, counts.tolist()))

@@ -1,8 +1,9 @@
 """Replicates: what counts as one training of a configuration under one seed, where the data is in folds.
 
 The trials of one seed on all folds validate every image once, each by a model that never saw it. Their confusion
-matrices add up to that of the whole data set, and its scores are the replicate's. Folds share training images, so a
-trial on one of them is never a replicate, and neither are the folds of a seed that is not whole.
+matrices, or of a classification their tallies of right pictures, add up to that of the whole data set, and its scores
+are the replicate's. Folds share training images, so a trial on one of them is never a replicate, and neither are the
+folds of a seed that is not whole.
 """
 
 import json
@@ -13,11 +14,12 @@ from typing import Any
 
 import torch
 
+from autorf.accuracy import accuracies
 from autorf.data import Labels, labels_in
-from autorf.metrics import Scores, scores
+from autorf.metrics import scores
 from autorf.store.record import Record, State
 from autorf.study.settings import FOLD
-from autorf.training.results import LABELLED, METRICS, Field, TrialResult
+from autorf.training.results import LABELLED, METRICS, Field, Matrix, TrialResult
 
 
 @dataclass(frozen=True)
@@ -117,26 +119,22 @@ def _reason(whole: Replicate) -> str | None:
     if whole.state == "complete" or whole.state == "waiting":
         return "; ".join(reasons) or None
     if all(record.state == "complete" for record in whole.folds) and len(whole.folds) == whole.n_folds:
-        return "the folds cannot be pooled: their confusion matrices are missing, or of different classes"
+        return "the folds cannot be pooled: their counts are missing, or of different classes"
     return "; ".join([whole.missing, *reasons])
 
 
 def _pooled(folds: Sequence[Record], labels: Labels | None) -> TrialResult | None:
-    """The result of all folds together; None where their pixels cannot be added up."""
+    """The result of all folds together; None where their counts cannot be added up."""
     results = [record.result for record in folds if record.result is not None]
     if labels is None or len(results) < len(folds):
         return None
     first = results[0]
-    names = list(first.iou_per_class)
-    if not all(result.confusion and list(result.iou_per_class) == names for result in results):
+    scored = _pooled_pictures(results) if first.tally else _pooled_pixels(results, labels)
+    if scored is None:
         return None
-    confusion = sum(torch.tensor(result.confusion, dtype=torch.int64) for result in results)
-    assert isinstance(confusion, torch.Tensor)
-    whole = scores(confusion, names, labels.groups, labels.left_out)
     return TrialResult(
-        **_scored(whole),
+        **scored,
         mean_over=LABELLED,
-        confusion=tuple(map(tuple, confusion.tolist())),
         learned=_means([result.learned for result in results]),
         field=_mean_field(results),
         costs=_means([result.costs for result in results]),
@@ -149,13 +147,38 @@ def _pooled(folds: Sequence[Record], labels: Labels | None) -> TrialResult | Non
     )
 
 
-def _scored(whole: Scores) -> dict[str, Any]:
+def _pooled_pixels(results: Sequence[TrialResult], labels: Labels) -> dict[str, Any] | None:
+    """What the confusion matrices of all folds add up to, and its scores."""
+    names = list(results[0].iou_per_class)
+    if not all(result.confusion and list(result.iou_per_class) == names for result in results):
+        return None
+    confusion = _added_up([result.confusion for result in results])
+    whole = scores(confusion, names, labels.groups, labels.left_out)
     return {
         "metrics": {name: getattr(whole, name) for name in METRICS},
         "groups": whole.known_groups,
         "iou_per_class": whole.iou,
         "f1_per_class": whole.f1_per_class,
+        "confusion": tuple(map(tuple, confusion.tolist())),
     }
+
+
+def _pooled_pictures(results: Sequence[TrialResult]) -> dict[str, Any] | None:
+    """Of a classification: what the tallies of all folds add up to, and its accuracies."""
+    names = list(results[0].accuracy_per_class)
+    if not all(result.tally and list(result.accuracy_per_class) == names for result in results):
+        return None
+    tally = _added_up([result.tally for result in results])
+    whole = accuracies(tally, names)
+    return {
+        "metrics": whole.by_name,
+        "accuracy_per_class": whole.accuracy_per_class,
+        "tally": tuple(map(tuple, tally.tolist())),
+    }
+
+
+def _added_up(matrices: Sequence[Matrix]) -> torch.Tensor:
+    return torch.tensor(matrices, dtype=torch.int64).sum(0)
 
 
 def _means(values: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -1,22 +1,25 @@
 """What a study in folds cannot have: what would choose by one fold's images, or end trials apart."""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
-from autorf.data.fold_spec import fold_of, folds_of
+from autorf.data import DATA
+from autorf.data.built_in import BuiltIn
+from autorf.data.fold_spec import Foldable, fold_of, folds_of
 from autorf.errors import InputError
 
 if TYPE_CHECKING:
     from autorf.study.spec import StudySpec
 
-_FOLDABLE = ("folder", "fasseg")
-_WITH_VALIDATION = ("digits", "camvid", "python")
+_FOLDABLE = [kind.model_fields["name"].default for kind in get_args(BuiltIn) if issubclass(kind, Foldable)]
 
 
 def check_foldable(values: Mapping[str, Any], source: str) -> None:
     """Raise ``InputError`` for folds of a data set that has a validation split by itself, before its keys are read."""
     data = values.get("data")
-    if not isinstance(data, Mapping) or data.get("folds") is None or data.get("name") not in _WITH_VALIDATION:
+    if not isinstance(data, Mapping) or data.get("folds") is None:
+        return
+    if data.get("name") not in DATA.built_in or data["name"] in _FOLDABLE:
         return
     raise InputError(
         f"{source}: data.folds: {data['name']} has a validation split; folds are for data without one "

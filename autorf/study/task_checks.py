@@ -14,13 +14,13 @@ from autorf.training.spec import TrainingSpec, check_class_weights
 if TYPE_CHECKING:
     from autorf.study.spec import StudySpec
 
-_CLASS_DATA = "image_folder, imagenet, stanford_cars, fgvc_aircraft and digit_classes"
+_CLASS_DATA = "image_folder, imagenet, stanford_cars, fgvc_aircraft, digit_classes and python"
 _SEGMENTERS = ("smp", "largefov", "hf")
 """Families of models that score every pixel."""
 
 
 def with_task_defaults(values: Any) -> Any:
-    """A study file whose metrics that are left out are its task's first.
+    """A study file whose metrics that are left out are its task's first, and whose own data are of its task.
 
     >>> with_task_defaults({"task": "classification"})["search"]
     {'objectives': ['accuracy']}
@@ -33,6 +33,9 @@ def with_task_defaults(values: Any) -> Any:
     filled = dict(values)
     if isinstance(search, Mapping):
         filled["search"] = {"objectives": [task.metrics[0]], **search}
+    data = values.get("data")
+    if isinstance(data, Mapping) and data.get("name") == "python":
+        filled["data"] = {**data, "name": "python_classes"}
     stop = training.get("stop") if isinstance(training, Mapping) else None
     if isinstance(stop, Mapping):
         filled["training"] = {**training, "stop": {"metric": task.metrics[0], **stop}}

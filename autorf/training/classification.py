@@ -19,9 +19,11 @@ class ClassificationModule(SegmentationModule):
 
     Attributes:
         last_ranks: ``(N,)`` of the last validation batch, see :func:`autorf.accuracy.ranks`.
+        validation_tally: of the last whole validation, see :func:`autorf.accuracy.tally`.
     """
 
     last_ranks: Tensor | None = None
+    validation_tally: Tensor | None = None
 
     def scores_of(self, output: Any, image: Tensor) -> Tensor:
         """Class scores ``(N, n_classes, 1, 1)``."""
@@ -45,4 +47,5 @@ class ClassificationModule(SegmentationModule):
     def on_validation_epoch_end(self) -> None:
         """Turn the counts of all processes into scores."""
         assert self._counts is not None
-        self.validation_scores = accuracies(summed(self._counts), self.splits.class_names)
+        self.validation_tally = summed(self._counts)
+        self.validation_scores = accuracies(self.validation_tally, self.splits.class_names)

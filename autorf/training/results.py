@@ -45,7 +45,8 @@ COSTS = ("parameters", "flops", "latency_ms", "peak_memory_mb")
 """Measured once a trial; less is better."""
 
 
-Confusion = tuple[tuple[int, ...], ...]
+Matrix = tuple[tuple[int, ...], ...]
+"""Counts, row by row."""
 
 
 @dataclass(frozen=True)
@@ -197,6 +198,8 @@ class TrialResult(_Report):
         split: that everything was measured on.
         confusion: ``[label][prediction]`` pixels of the last validation, of a trial in folds, whose replicate adds
             them up; empty otherwise.
+        tally: of a classification in folds, instead: of every class its pictures, and how many of them are right and
+            among the five, see :func:`autorf.accuracy.tally`.
     """
 
     epochs: int
@@ -210,7 +213,8 @@ class TrialResult(_Report):
     precision: str | None = None
     notes: tuple[str, ...] = ()
     split: str = "val"
-    confusion: Confusion = ()
+    confusion: Matrix = ()
+    tally: Matrix = ()
 
     @property
     def class_scores(self) -> Mapping[str, float | None]:
@@ -235,6 +239,7 @@ class TrialResult(_Report):
             "device": self.device,
             "precision": self.precision,
             "confusion": [list(row) for row in self.confusion] or None,
+            "tally": [list(row) for row in self.tally] or None,
         }
         return {**_UNKNOWN, **written({**shared, **own})}
 
@@ -262,7 +267,8 @@ class TrialResult(_Report):
             notes=tuple(map(str, notes)),
             split=str(values.get("split") or "val"),
             learned=numbers(mapping(values.get("values") or {})),
-            confusion=_confusion(values.get("confusion") or [], len(mapping(values.get("iou_per_class") or {}))),
+            confusion=_counts(values, "confusion", "iou_per_class"),
+            tally=_counts(values, "tally", "accuracy_per_class", 3),
             **_shared_from(values, seconds="train_seconds"),
         )
 
@@ -326,13 +332,15 @@ def _field(values: Mapping[str, Any]) -> Field | None:
     return Field((rf[0], rf[1]), rnorm) if all(map(math.isfinite, rf)) else None
 
 
-def _confusion(stored: object, n_classes: int) -> Confusion:
+def _counts(values: Mapping[str, Any], name: str, of_classes: str, width: int | None = None) -> Matrix:
+    """A matrix of counts with a row for each class that ``of_classes`` names, and as many columns, or ``width``."""
+    stored, n_classes = values.get(name) or [], len(mapping(values.get(of_classes) or {}))
     if not isinstance(stored, list) or not all(isinstance(row, list) for row in stored):
-        raise DamagedError("confusion is no matrix")
+        raise DamagedError(f"{name} is no matrix")
     matrix = tuple(tuple(row) for row in stored)
-    counts = [count for row in matrix for count in row]
-    if matrix and (len(matrix) != n_classes or len(counts) != n_classes**2 or any(len(r) != n_classes for r in matrix)):
-        raise DamagedError(f"confusion is no matrix of {n_classes} classes")
-    if not all(isinstance(count, int) and not isinstance(count, bool) and count >= 0 for count in counts):
-        raise DamagedError("confusion holds what is no count")
+    columns = n_classes if width is None else width
+    if matrix and (len(matrix) != n_classes or any(len(row) != columns for row in matrix)):
+        raise DamagedError(f"{name} is no matrix of {n_classes} classes")
+    if not all(type(count) is int and count >= 0 for row in matrix for count in row):
+        raise DamagedError(f"{name} holds what is no count")
     return matrix

@@ -88,7 +88,7 @@ def test_a_fold_that_kept_no_confusion_matrix_cannot_be_pooled() -> None:
     lacking = replace(trials[1], result=changed(trials[1].result, confusion=None))
     whole = only(replicates([trials[0], lacking, trials[2]], DATA))
     assert (whole.state, whole.result) == ("failed", None)
-    assert whole.reason == "the folds cannot be pooled: their confusion matrices are missing, or of different classes"
+    assert whole.reason == "the folds cannot be pooled: their counts are missing, or of different classes"
 
 
 def test_seeds_configurations_and_controls_are_replicates_of_their_own() -> None:
@@ -130,3 +130,43 @@ def test_a_confusion_matrix_is_kept_with_the_result_and_a_damaged_one_is_refused
     for damaged in ([[1, 2], [3, 4]], [[1, 2, 3]], "x", [[1, 2, 3], [4, 5, 6], [7, 8, -9]], [[1.5] * 3] * 3):
         with pytest.raises(DamagedError, match="confusion"):
             TrialResult.from_json({**stored, "confusion": damaged})
+
+
+TALLIES = [((4, 3, 4), (2, 0, 1)), ((5, 1, 5), (3, 3, 3)), ((4, 4, 4), (2, 1, 2))]
+
+
+def classified(tallies: list[tuple[tuple[int, ...], ...]]) -> list[Record]:
+    """A trial on each fold of a classification of two classes."""
+    names = ("ant", "bee")
+    return [
+        replace(
+            trial,
+            result=TrialResult(
+                epochs=1,
+                metrics={"accuracy": 0.5, "class_accuracy": 0.5},
+                accuracy_per_class=dict.fromkeys(names, 0.5),
+                tally=tally,
+            ),
+        )
+        for trial, tally in zip(replicate(COUNTS), tallies, strict=True)
+    ]
+
+
+def test_a_classifications_scores_are_those_of_all_pictures_counted_together() -> None:
+    whole = only(replicates(classified(TALLIES), DATA))
+    assert whole.result is not None
+    assert whole.result.tally == ((13, 8, 13), (7, 4, 6))
+    assert whole.result.metrics == {"accuracy": 12 / 20, "class_accuracy": pytest.approx((8 / 13 + 4 / 7) / 2)}
+    assert whole.result.accuracy_per_class == {"ant": 8 / 13, "bee": 4 / 7}
+    assert TrialResult.from_json(whole.result.to_json()) == whole.result
+    lacking = classified(TALLIES)
+    lacking[1] = replace(lacking[1], result=replace(lacking[1].result, tally=()))
+    assert only(replicates(lacking, DATA)).state == "failed"
+
+
+@pytest.mark.parametrize("tally", [[[1, 1]], [[1, 1, 1]], [[1, 1, 1], [1, 1, -1]], [[1, 1, 1], [1, 1, True]], "ab"])
+def test_a_tally_that_is_none_is_damage(tally: object) -> None:
+    stored = classified(TALLIES)[0].result
+    assert stored is not None
+    with pytest.raises(DamagedError, match="tally"):
+        TrialResult.from_json({**stored.to_json(), "tally": tally})

@@ -101,13 +101,13 @@ REFUSED = [
     ),
     (
         {"data": {"name": "digits", "folds": 5}},
-        "data.folds: digits has a validation split; folds are for data without one (folder, fasseg); leave data.folds "
-        "out",
+        "data.folds: digits has a validation split; folds are for data without one (folder, fasseg, "
+        "image_folder); leave data.folds out",
     ),
     (
         {"data": {"name": "camvid", "root": "camvid", "folds": 5}},
-        "data.folds: camvid has a validation split; folds are for data without one (folder, fasseg); leave data.folds "
-        "out",
+        "data.folds: camvid has a validation split; folds are for data without one (folder, fasseg, "
+        "image_folder); leave data.folds out",
     ),
     (
         {"search_space": [{"method": "dilation", "rate": [1, 2], "data.fold": [0, 1]}]},
