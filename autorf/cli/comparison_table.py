@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.measure import Measurement
 from rich.table import Table
 
 from autorf.cli.comparison_lines import Line, decimals, line_of_row, lines_of_groups
+from autorf.cli.piped import console_for, measured_width
 from autorf.comparison import (
     ClassRow,
     Comparison,
@@ -32,8 +32,6 @@ from autorf.tasks import CLASSIFICATION, TITLES
 
 MOST_LINES = 40
 MOST_REASONS = 12
-PIPE_WIDTH = 200
-"""A pipe has no width of its own; a table cut to 80 columns would lose its numbers."""
 
 LEFT = ("", "study", "method", "setting", "class", "key")
 DROPPED = (
@@ -62,9 +60,7 @@ class Shown:
 
 def print_comparison(comparison: Comparison, shown: Shown = Shown()) -> None:
     """What to use, the tables, what needs no search, controls, the costs, and the verdict."""
-    console = Console()
-    if not console.is_terminal:
-        console.width = PIPE_WIDTH
+    console = console_for()
     if comparison.recommendation is not None and comparison.rows:
         _say(console, f"{comparison.recommendation.text}\n")
     if shown.trials or (not comparison.replicates and all(group.n == 1 for group in comparison.groups)):
@@ -142,14 +138,10 @@ def _print_fitting(console: Console, title: str, lines: Sequence[Line]) -> None:
     kept = _used(lines)
     for name in (*DROPPED, None):
         table = _table(title, kept, lines)
-        if _width(console, table) <= console.width or name is None:
+        if measured_width(console, table) <= console.width or name is None:
             break
         kept = [column for column in kept if column != name]
     console.print(table)
-
-
-def _width(console: Console, table: Table) -> int:
-    return Measurement.get(console, console.options.update(width=10 * PIPE_WIDTH), table).maximum
 
 
 def _table(title: str, titles: Sequence[str], lines: Iterable[Line]) -> Table:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from autorf.cli.exit_codes import DONE
 from autorf.cli.layer_lines import layer_lines
+from autorf.cli.piped import console_for
 from autorf.data.cache_place import cache_folder
 from autorf.data.fold_spec import n_train_of, n_val_of
 from autorf.driver.beyond_the_image import beyond_the_image
@@ -77,9 +77,7 @@ def _dry_run(spec: StudySpec, source: str, root: Path) -> int:
         key = key_of(defaults.to_stored(trial.configuration), trial.seed)
         cells = _cells(key, trial, networks[trial.method, trial.network])
         table.add_row(*cells, _time(seconds(trial)), f"{measured[kind_of(trial)].memory_mb} MB")
-    console = Console()
-    if not console.is_terminal:
-        console.width = 200
+    console = console_for(table)
     console.print(table)
     lengths = [seconds(trial) for trial in planned.trials]
     if planned.spaces:

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from autorf.cli.exit_codes import DONE
+from autorf.cli.piped import console_for
 from autorf.comparison.judging import metric_name
 from autorf.data.cache_place import PICTURES, cache_folder
 from autorf.errors import InputError, near_names
@@ -74,7 +74,4 @@ def _print(own: Iterable[StudySummary]) -> None:
         states = study.problem or ", ".join(f"{count} {state}" for state, count in sorted(study.trials.items()))
         best = "" if study.metric is None else f"{metric_name(study.metric)} {study.best:.4g}"
         table.add_row(study.name, states or "no trials", best, study.best_label, size_in_words(study.n_bytes))
-    console = Console()
-    if not console.is_terminal:
-        console.width = 200
-    console.print(table)
+    console_for(table).print(table)

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from autorf.cli.exit_codes import DONE
 from autorf.cli.models import check_format, quietly
+from autorf.cli.piped import console_for
 from autorf.errors import InputError
 from autorf.files import check_output, write_atomically
 from autorf.reporting.survey_page import Surveyed, write_survey_page
@@ -122,9 +122,7 @@ def _show(surveyed: Surveyed, options: Options, values: Mapping[str, Any]) -> No
 
 
 def _print(survey: Survey, place: str) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console.width = 200
+    console = console_for()
     images = ", ".join(f"{count} {split}" for split, count in survey.counts.items())
     sizes = ", ".join(f"{height}x{width} ({count})" for (height, width), count in survey.sizes[:3])
     more = f" and {len(survey.sizes) - 3} more sizes" if len(survey.sizes) > 3 else ""

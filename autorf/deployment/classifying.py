@@ -87,6 +87,7 @@ class Classifier:
                 f"{folder}: its model sees {self.recipe.channels} channels, and picture files have red, green and "
                 "blue; autorf.load gives the network for images of your own"
             )
+        self.recipe.check_file_numbers(folder)
         self.device = chosen_device(device)
         own = code if isinstance(code, OwnCode) else code_of(self.recipe, code)
         if own is not None and not accept_code_change:

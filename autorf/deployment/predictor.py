@@ -99,6 +99,7 @@ class Predictor:
                 f"{folder}: holds a model with one class a picture; autorf.deployment.classifying.classify gives them, "
                 "and autorf predict their table"
             )
+        recipe.check_file_numbers(folder)
         self.device = chosen_device(device)
         own = code if isinstance(code, OwnCode) else code_of(recipe, code)
         if own is not None and not accept_code_change:

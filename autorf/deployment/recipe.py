@@ -16,6 +16,7 @@ from autorf.data.folder import number_kind
 from autorf.data.landmark_spec import AlignSpec, LandmarkSpec, WithLandmarks
 from autorf.data.loading import labels_of
 from autorf.data.mask_table import MaskTable
+from autorf.data.names import shown
 from autorf.data.normalisation import Normalisation
 from autorf.data.patch_spec import PictureFiles
 from autorf.data.python_data import OwnData
@@ -32,6 +33,9 @@ from autorf.training.device import computed_precision, own_device
 
 VERSION = 1
 """Of the recipe's layout; another one is refused."""
+
+_RANGE_OF = 64
+"""So many images of the user's own data set tell the range of their numbers."""
 
 Colour = tuple[WholeNumber, WholeNumber, WholeNumber]
 
@@ -57,6 +61,7 @@ class Recipe(Specification):
         score_at: the scale at which the study scores: that of the training images, or of the masks.
         mean, std: of every channel.
         is_rgb: whether the channels are red, green and blue from 0 to 1.
+        value_range: the lowest and highest number in images of the user's own data set; None of bytes and of files.
         pictures: how picture files are read.
         stored: the kind of numbers that image files store; None for pictures of red, green and blue, 8 bits each.
         masks: what stands for the classes in masks; None where their numbers do.
@@ -86,6 +91,7 @@ class Recipe(Specification):
     mean: tuple[Number, ...]
     std: tuple[Number, ...]
     is_rgb: bool
+    value_range: tuple[Number, Number] | None = None
     pictures: Pictures
     stored: str | None = None
     masks: MaskTable | None = None
@@ -118,12 +124,24 @@ class Recipe(Specification):
             mean=normalisation.mean,
             std=normalisation.std,
             is_rgb=normalisation.colours,
+            value_range=_value_range(data, splits),
             pictures=getattr(data, "pictures", Pictures()),
             stored=number_kind(data) if isinstance(data, FolderData) else None,
             masks=getattr(data, "mask_table", None),
             task=spec.task,
             **_class_pictures(data),
             **_landmarks(data),
+        )
+
+    def check_file_numbers(self, folder: Path) -> None:
+        """Raise ``InputError`` where the network in ``folder`` learned from other numbers than a file's, 0 to 1."""
+        if self.value_range is None or (self.value_range[0] >= 0 and self.value_range[1] <= 1):
+            return
+        low, high = self.value_range
+        raise InputError(
+            f"{shown(folder, 90)}: its model learned from images of your own data set, numbers from {low:.3g} to "
+            f"{high:.3g}, and picture files are read as 0 to 1: train on such, or on bytes, or give autorf.load's "
+            "network your images"
         )
 
     @property
@@ -165,6 +183,14 @@ class Recipe(Specification):
         """
         with torch.random.fork_rng(devices=[]):
             return saved_model(folder, self.model, self.class_names, self.channels, self.threshold).eval()
+
+
+def _value_range(data: DataSpec, splits: Splits) -> tuple[float, float] | None:
+    """The range of the numbers in the first training images of the user's own data set; None for bytes, and files."""
+    if not isinstance(data, OwnData):
+        return None
+    images = splits.train.stored(range(min(_RANGE_OF, len(splits.train))))[0]
+    return (float(images.min()), float(images.max())) if images.is_floating_point() else None
 
 
 def _class_pictures(data: DataSpec) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from autorf.cli import comparison_table
+from autorf.cli import piped
 from autorf.cli.comparison_table import MOST_LINES, Shown, print_comparison
 from autorf.comparison import Comparison, StudyResults, compare_studies
 from autorf.store.store import Record, Store
@@ -41,7 +41,7 @@ def show(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 
     def on_terminal(comparison: Comparison, width: int, *asked: str) -> str:
         console = Console(width=width, force_terminal=True, color_system=None)
-        monkeypatch.setattr(comparison_table, "Console", lambda: console)
+        monkeypatch.setattr(piped, "Console", lambda: console)
         with console.capture() as captured:
             print_comparison(comparison, Shown(**dict.fromkeys(asked, True)))
         return captured.get()
