@@ -33,7 +33,8 @@ def add(profile: Tensor, pairs: Sequence[int], differences: Tensor) -> None:
     An exact 0 is of an image whose pixels are all ignored, or that did not reach the loss: it says nothing, and counts
     as nothing.
     """
-    at, measured = torch.tensor(pairs, device=profile.device), differences.to(profile)
+    # A batch may hold no image that tried an option: then the list is empty, of no dtype.
+    at, measured = torch.tensor(pairs, dtype=torch.long, device=profile.device), differences.to(profile)
     # Not profile[:, at] += ...: that would keep only one of several differences of the same pair.
     counted = (measured != 0).to(measured)
     for row, added in zip(profile, (counted, measured, measured.square(), counted), strict=True):

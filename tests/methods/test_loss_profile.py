@@ -65,3 +65,9 @@ def test_what_was_never_tried_is_not_alike_and_what_was_not_kept_counts_as_certa
     assert loss_profile.alike(tried_once) == range(1, 3)
     earlier = torch.tensor(loss_profile.widened([5.0, 5.0, -0.001, 0.001])).view(loss_profile.ROWS, 2)
     assert loss_profile.alike(earlier) == range(1, 2)
+
+
+def test_a_batch_in_which_nothing_was_tried_changes_no_profile() -> None:
+    profile = loss_profile.empty(3)
+    loss_profile.add(profile, [], torch.zeros(0))
+    assert torch.equal(profile, loss_profile.empty(3))
