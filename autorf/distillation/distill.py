@@ -12,13 +12,13 @@ import torch
 
 from autorf.data import load
 from autorf.data.cache_place import cache_folder
-from autorf.data.unlabelled import picture_files
 from autorf.distillation.checks import Kept, check
 from autorf.distillation.images import StageImages, stage_images
 from autorf.distillation.report import page
 from autorf.distillation.run_stage import run_stage
 from autorf.distillation.stage import Lengths, Stage, StageJob, lengths, stage_spec
 from autorf.distillation.table import Cost, Table, published_sentences, row_of
+from autorf.distillation.unlabelled import picture_files
 from autorf.driver.kept_trainings import KeptTrainings, held
 from autorf.driver.loop import TrialLoop
 from autorf.driver.progress import open_progress

@@ -11,7 +11,7 @@ from autorf.data.folder import folder_decoder, number_kind
 from autorf.data.landmark_spec import WithLandmarks
 from autorf.data.picture_spec import Pictures
 from autorf.data.spec import FolderData
-from autorf.data.unlabelled import folder_pictures, split_labels, without_labels
+from autorf.distillation.unlabelled import folder_pictures, split_labels, without_labels
 from autorf.errors import InputError
 from autorf.study.distill_spec import UnlabelledSpec
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from autorf.data import DataSpec
 from autorf.data.cache_place import DIGESTS, cache_folder
-from autorf.data.digest import DataDigest, Files, digest_of
-from autorf.data.image_changes import changes
 from autorf.errors import InputError
 from autorf.files import write_atomically
+from autorf.store.data_digest import DataDigest, Files, digest_of
+from autorf.store.image_changes import changes
 from autorf.store.store import Store
 
 NOTE = "data"

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from autorf.data import CityscapesData, load
-from autorf.data.digest import digest_of
 from autorf.errors import InputError
+from autorf.store.data_digest import digest_of
 from tests.data.scenes import SIZE, street, train_ids_of, write_cityscapes
 
 NAME = "aachen_000000_000019"

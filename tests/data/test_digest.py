@@ -11,11 +11,11 @@ from typing import Any, Literal
 import pytest
 
 from autorf.data import DataSet, DigitsData, FolderData, Labels, file_digest
-from autorf.data.digest import DataDigest, digest_of
 from autorf.data.digest_cache import DigestCache
-from autorf.data.image_changes import changes
 from autorf.data.pairs import Pair, find_pairs
 from autorf.errors import InputError
+from autorf.store.data_digest import DataDigest, digest_of
+from autorf.store.image_changes import changes
 from tests.data.conftest import WritePair
 
 LONG_AGO = time.time() - 1000

@@ -9,11 +9,11 @@ import torch
 from PIL import Image
 
 from autorf.data import HelenData, LfwData, channels_of, load
-from autorf.data.digest import digest_of
 from autorf.data.face_images import heat_map
 from autorf.data.landmark_spec import LandmarkSpec
 from autorf.data.loading import labels_of
 from autorf.errors import InputError
+from autorf.store.data_digest import digest_of
 from tests.data.faces import PEOPLE, write_helen, write_lfw
 
 # Where a face of 40 x 44 pixels has eyes, nose and mouth.

@@ -11,10 +11,10 @@ from PIL import Image
 
 import autorf
 from autorf.data import FassegData, FolderData, channels_of, load
-from autorf.data.digest import digest_of
 from autorf.data.loading import labels_of
 from autorf.errors import InputError
 from autorf.specification import parse
+from autorf.store.data_digest import digest_of
 from autorf.study.spec import parse_study
 from tests.data.faces import face, picture_of
 from tests.deployment.predictable import RESIZED, retrained

@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 
 from autorf.data import HelenData, load
-from autorf.data.digest import digest_of
 from autorf.data.loading import labels_of
 from autorf.errors import InputError
+from autorf.store.data_digest import digest_of
 from tests.data.faces import face, write_helen, write_helen_face
 
 FIRST = "232201_1"

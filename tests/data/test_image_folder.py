@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 from autorf.data import ImageFolderData, load
-from autorf.data.digest import digest_of
 from autorf.data.loading import class_names
 from autorf.errors import InputError
+from autorf.store.data_digest import digest_of
 from tests.data.classes import label_of, write_folders, write_shade
 
 

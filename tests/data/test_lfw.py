@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from autorf.data import LfwData, load
-from autorf.data.digest import digest_of
 from autorf.errors import InputError
+from autorf.store.data_digest import digest_of
 from tests.data.faces import face, write_lfw
 
 NAME = "Abdullah_Gul"

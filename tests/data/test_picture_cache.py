@@ -278,12 +278,12 @@ def test_making_room_removes_all_that_nobody_uses_and_what_killed_builders_left(
 
 
 BUILD = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 from autorf.data import FolderData, load
 from autorf.data.decoding import Decoder
 def slow(self, pair):
-    print("decoding", flush=True)
+    os.write(1, b"decoding\\n")  # whole, whatever other threads write
     time.sleep(60)
 Decoder.decoded = slow
 load(FolderData(root=sys.argv[1], classes=3, image_size=[10, 8]), cache=Path(sys.argv[2]))
@@ -292,11 +292,10 @@ load(FolderData(root=sys.argv[1], classes=3, image_size=[10, 8]), cache=Path(sys
 
 def test_a_builder_that_is_killed_leaves_no_part_and_keeps_nobody_waiting(root: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-c", BUILD, str(root), str(tmp_path / "cache")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "decoding\n"
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "decoding\n"
+        os.kill(process.pid, signal.SIGKILL)
     place = tmp_path / "cache" / "pictures"
     assert [path.name[0] for path in place.iterdir() if path.is_dir()] == ["."], "it was in the middle"
     began = time.monotonic()

@@ -13,13 +13,13 @@ from torch import Tensor
 
 from autorf.data import PythonClassData, load
 from autorf.data import python_class_sets as sets
-from autorf.data.digest import digest_of
 from autorf.data.normalisation import IMAGENET
 from autorf.data.python_data import PythonData
 from autorf.errors import InputError
 from autorf.own_code.code import read_code
 from autorf.own_code.importing import importable
 from autorf.own_code.reference import parse_reference
+from autorf.store.data_digest import digest_of
 from autorf.study.spec import parse_study
 from autorf.training.class_weights import class_weights
 from tests.study.classified import CLASSIFIED

@@ -10,7 +10,6 @@ from PIL import Image
 from torch import Tensor
 
 from autorf.data import PythonData, load
-from autorf.data.digest import digest_of
 from autorf.data.normalisation import IMAGENET, normalisation_of
 from autorf.data.segmentation_set import InMemory
 from autorf.errors import InputError
@@ -18,6 +17,7 @@ from autorf.own_code.code import read_code
 from autorf.own_code.importing import importable
 from autorf.own_code.reference import parse_reference
 from autorf.specification import parse
+from autorf.store.data_digest import digest_of
 
 FACTORY = "python:./own_items.py:build"
 MASK = np.arange(6 * 8).reshape(6, 8) % 3

@@ -6,9 +6,9 @@ import pytest
 from scipy.io import savemat
 
 from autorf.data import StanfordCarsData, load
-from autorf.data.digest import digest_of
 from autorf.data.names import shown
 from autorf.errors import InputError
+from autorf.store.data_digest import digest_of
 from tests.data.classes import CARS, label_of, write_annotations, write_cars
 
 

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from autorf.data import VocData, load
-from autorf.data.digest import digest_of
 from autorf.errors import InputError
+from autorf.store.data_digest import digest_of
 from tests.data.faces import face
 from tests.data.scenes import SIZE, VOC_TRAIN, void_bordered, write_augmented, write_mat, write_palette, write_sbd
 from tests.data.scenes import write_voc as write

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from autorf.data.digest import DataDigest, Files
 from autorf.data.names import shown
+from autorf.store.data_digest import DataDigest, Files
 
 _SPLITS = {"val": "validation", "train": "training"}
 _MOST = 2

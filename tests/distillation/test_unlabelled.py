@@ -12,7 +12,7 @@ from autorf.data.decoding import Decoder
 from autorf.data.pairs import Pair
 from autorf.data.reading import OnDisk
 from autorf.data.segmentation_set import AtImageSize, Chosen, InMemory, Joined, SegmentationSet
-from autorf.data.unlabelled import folder_pictures, picture_files, split_labels, without_labels
+from autorf.distillation.unlabelled import folder_pictures, picture_files, split_labels, without_labels
 from autorf.errors import InputError
 
 SIZE = (4, 6)
