@@ -68,6 +68,12 @@ def value_before(field: FieldInfo) -> Any:
     return to_jsonable_python(marks[0].value) if marks else default_of(field)
 
 
+def with_older_fields(kind: type[BaseModel], written: Mapping[str, Any]) -> dict[str, Any]:
+    """What was written of a specification, and for each field that is newer than that, what was done before it."""
+    older = {key: value_before(field) for key, field in kind.model_fields.items() if not field.is_required()}
+    return {**older, **written}
+
+
 def groups_in(annotation: Any) -> list[type[BaseModel]]:
     """The models that a field holds where it holds nothing else (but None): a group of keys, not a value."""
     members = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)

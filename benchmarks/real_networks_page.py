@@ -12,7 +12,7 @@ import torch
 from autorf.comparison import results_of
 from autorf.comparison.rows import Row, rows_of
 from autorf.files import write_atomically
-from autorf.methods import is_manual
+from autorf.methods import LearnedDilation, is_manual
 from autorf.statistics import half_width
 from autorf.store.store import open_store
 from autorf.study.spec import parse_study
@@ -99,8 +99,9 @@ def missing(rows: Mapping[str, list[Row]], parts: Sequence[tuple[str, Study]]) -
     lines = ["| part | study | trainings complete |", "|---|---|---|"]
     whole = True
     for part, study in parts:
-        asked = {trial.key for trial in grid(parse_study(study, study["name"]), study["name"])}
-        done = sum(row.key in asked for row in rows[study["name"]])
+        # By what was trained: a key is in the terms of the version that began the study.
+        asked = [(trial.configuration, trial.seed) for trial in grid(parse_study(study, study["name"]), study["name"])]
+        done = sum(({"method": row.method, **row.params}, row.seed) in asked for row in rows[study["name"]])
         whole &= done == len(asked)
         lines.append(f"| {part} | {study['name']} | {done} of {len(asked)} |")
     return [] if whole else ["**Not all of it is complete**; what is missing is missing below.", "", *lines, ""]
@@ -108,10 +109,14 @@ def missing(rows: Mapping[str, list[Row]], parts: Sequence[tuple[str, Study]]) -
 
 def is_design(row: Row) -> bool:
     """Whether a trial is of the parts on designs: learned otherwise than the methods' own row."""
-    fields = set(row.params) - {"targets", "rates", "start"}
-    if row.method == "learned_dilation":
-        return fields != {"shared"} or row.params["shared"] is not True
-    return row.method == "pixel_adaptive" and bool(fields)
+    fields = set(row.params) - {"targets", "rates", "start", "shared"}
+    return row.method in ("learned_dilation", "pixel_adaptive") and (bool(fields) or sharing(row) is not True)
+
+
+def sharing(row: Row) -> Any:
+    """How the layers of a learned dilation share it; True of other methods."""
+    default = LearnedDilation.model_fields["shared"].default
+    return row.params.get("shared", default) if row.method == "learned_dilation" else True
 
 
 def grouped(rows: Sequence[Row]) -> Groups:
@@ -167,7 +172,9 @@ def learned_table(rows: Sequence[Row], means: Mapping[float, float]) -> list[str
 def setting(row: Row) -> str:
     """What distinguishes a configuration, without what all of them have."""
     left_out = ("targets", "rates", "start", "end") if row.method != "pixel_adaptive" else ("targets", "rates")
-    return ", ".join(f"{name} {value}" for name, value in row.params.items() if name not in left_out) or "default"
+    shared = {"shared": sharing(row)} if row.method == "learned_dilation" else {}
+    shown = {**shared, **{name: value for name, value in row.params.items() if name not in left_out}}
+    return ", ".join(f"{name} {value}" for name, value in shown.items()) or "default"
 
 
 def fixed(row: Row) -> list[float]:
@@ -275,7 +282,7 @@ def assigned_table(assigned: Sequence[Row], main: Sequence[Row]) -> list[str]:
 
 def learns_each(row: Row) -> bool:
     """Whether each layer searched its own dilation, all at once."""
-    return row.method == "learned_dilation" and not row.params.get("shared")
+    return sharing(row) is False
 
 
 def title_of(row: Row) -> str:

@@ -40,7 +40,8 @@ config = SegformerConfig(
 )
 config.num_labels = splits.n_classes
 model = SegformerForSemanticSegmentation(config)
-autorf.adapt(model, autorf.LearnedDilation(targets=r".*\.dwconv\.dwconv", rates=(1, 2, 3)))
+# Its stages have different strides: one dilation for all would be another field in each.
+autorf.adapt(model, autorf.LearnedDilation(targets=r".*\.dwconv\.dwconv", rates=(1, 2, 3), shared=False))
 optimizer = torch.optim.AdamW(autorf.parameter_groups(model, lr=6e-5))
 
 with tempfile.TemporaryDirectory() as folder:

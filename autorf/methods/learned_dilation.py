@@ -20,7 +20,7 @@ Sharing = bool | Literal["same_option", "then_each", "then_neighbours", "one_at_
 
 
 class LearnedDilation(LayerMethod):
-    """Learn one dilation a layer in a single training: options are compared on the way, then the best is fixed.
+    """Learn a dilation in a single training: options are compared on the way, then the best is fixed.
 
     While searching, every image of a batch gets a dilation between two neighbouring options, drawn from a Gaussian
     window in ``log(dilation)``. The derivative of the loss with respect to where it lies between the two is, on
@@ -41,10 +41,10 @@ class LearnedDilation(LayerMethod):
         hold: the share of the search phase before the centre may move, in [0, 1).
         memory: the share of the search phase over which the profile is averaged; older steps fade exponentially.
         threshold: pairs of options with a smaller share of the window are not drawn and cost nothing.
-        shared: how several targeted layers share. False: each searches its own dilation, all at once. True: one for
-            all, the lowest of the sum of their profiles, each of which is of draws of its own. ``"same_option"``: one
-            for all, and an image has the same option in every layer, so that the sum is the loss's slope along the
-            common dilation. ``"then_each"``: so for the first half of the search, then each its own from there.
+        shared: how several targeted layers share; they should read maps of one stride where they have one dilation.
+            True: one for all, the lowest of the sum of their profiles, each of which is of draws of its own. False:
+            each searches its own dilation, all at once. ``"same_option"``: one for all, and an image has the same
+            option in every layer, so that the sum is the loss's slope along the common dilation. ``"then_each"``: so for the first half of the search, then each its own from there.
             ``"then_neighbours"``: likewise, but each stays at the common option or one beside it.
             ``"one_at_a_time"``: each its own, and an image explores in one layer alone, at the others' current choice.
         explore: the share of a batch's images that are drawn, the same in all layers; the others train the current
@@ -72,7 +72,7 @@ class LearnedDilation(LayerMethod):
     hold: Annotated[Number, Field(ge=0, lt=1)] = 0.1
     memory: PositiveFloat = 0.3
     threshold: Annotated[Number, Field(ge=0, lt=0.5)] = 0.02
-    shared: Sharing = False
+    shared: Annotated[Sharing, Before(False)] = True
     explore: Annotated[_PositiveFraction, Before(1.0)] = 1.0
     prefer: Annotated[Literal["smallest", "largest", "lowest_loss"], Before("lowest_loss")] = "lowest_loss"
 

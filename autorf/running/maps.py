@@ -88,7 +88,7 @@ def several_layers(adapted: nn.Module, sizes: Sizes) -> str | None:
             return (
                 f"shared: {str(method.shared).lower()}: layers {first!r} and {other!r} read maps of "
                 f"{_side(sizes[first])} and {_side(sizes[other])}: one dilation is another field in each; target "
-                "layers of one stride"
+                "layers of one stride, or set shared: false"
             )
         largest = max(method.rates)
         layers = [adapted.get_submodule(name) for name in names]
@@ -99,7 +99,7 @@ def several_layers(adapted: nn.Module, sizes: Sizes) -> str | None:
         if not method.one_dilation and field > least:
             return (
                 f"rates up to {largest} in each of {len(names)} layers: together they see up to {field:g} px of a map "
-                f"of {least}; leave large ones out, or set shared: same_option, which is one dilation for all"
+                f"of {least}; leave large ones out, or set shared: true, which is one dilation for all"
             )
     return None
 

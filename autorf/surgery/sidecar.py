@@ -11,7 +11,7 @@ from torch import nn
 from autorf.errors import InputError
 from autorf.methods import METHODS
 from autorf.methods.base import Method
-from autorf.specification import Number, Specification, WholeNumber, parse, value_before
+from autorf.specification import Number, Specification, WholeNumber, parse, with_older_fields
 from autorf.surgery.adaptation import adaptations
 from autorf.surgery.forms import Form
 from autorf.surgery.record import Adaptation
@@ -146,9 +146,7 @@ def method_of(saved: SavedAdaptation, source: str) -> Method:
     if name not in METHODS:
         raise InputError(f"{source}: {METHODS.unknown(name)}")
     kind = METHODS[name]
-    # A field that is newer than the record means what was done before it.
-    older = {key: value_before(info) for key, info in kind.model_fields.items() if not info.is_required()}
-    return parse(kind, {**older, **saved.method}, f"{source}: {name}")
+    return parse(kind, with_older_fields(kind, saved.method), f"{source}: {name}")
 
 
 def geometry(model: nn.Module) -> dict[str, str]:

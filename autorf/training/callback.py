@@ -20,7 +20,7 @@ from autorf.surgery.repetition import all_done, allow_repetition
 from autorf.surgery.verification import say_problems
 from autorf.training.field_meter import FieldMeter
 from autorf.training.gradient_scale import check_gradient_scale
-from autorf.training.handle import canonical_method
+from autorf.training.method_record import in_brief, is_same, methods_in
 from autorf.training.own_groups import LINE, give_groups
 from autorf.training.results import Field
 
@@ -149,11 +149,14 @@ class ReceptiveFieldCallback(lightning.Callback):
         Raises:
             InputError: naming both.
         """
-        saved, own = checkpoint.get(RECORD), _record(pl_module)
-        if saved is not None and saved != own:
+        saved = checkpoint.get(RECORD)
+        if saved is None:
+            return
+        (stored, their_names), (own, names) = _methods_and_names(saved), _methods_and_names(_record(pl_module))
+        if their_names != names or not is_same(stored, own):
             raise InputError(
-                f"ReceptiveFieldCallback: the checkpoint is of a training by {saved}, this one by {own}; adapt "
-                "as it was"
+                f"ReceptiveFieldCallback: the checkpoint is of a training by {in_brief(stored)} of {their_names}, this "
+                f"one by {in_brief(own)} of {names}; adapt as it was"
             )
 
     def on_train_batch_start(
@@ -229,7 +232,13 @@ def images_in(batch: object, channels: int) -> tuple[int, int] | None:
 
 def _record(model: nn.Module) -> str:
     """The methods in a model, as one text: checkpoints of every kind hold that."""
-    return json.dumps([[canonical_method(done.method), done.names] for done in adaptations(model)])
+    names = [done.names for done in adaptations(model)]
+    return json.dumps(list(zip(methods_in(model), names, strict=True)))
+
+
+def _methods_and_names(record: str) -> tuple[list[Any], list[Any]]:
+    read = json.loads(record)
+    return [method for method, _ in read], [names for _, names in read]
 
 
 def _several(method: Method | Sequence[Method] | None) -> tuple[Method, ...]:

@@ -21,6 +21,7 @@ from autorf.surgery import (
     parameter_groups,
 )
 from autorf.surgery.repetition import all_done
+from autorf.training.method_record import in_brief, is_same, methods_in
 
 
 class Handle:
@@ -93,8 +94,7 @@ class Handle:
 
     def state_dict(self) -> dict[str, Any]:
         """What to save with the model's and the optimizer's state: plain values only."""
-        methods = [canonical_method(done.method) for done in adaptations(self.model)]
-        return {"step": self.done, "total_steps": self.total_steps, "methods": methods}
+        return {"step": self.done, "total_steps": self.total_steps, "methods": methods_in(self.model)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where :meth:`state_dict` was taken; load the model's and the optimizer's state first.
@@ -104,15 +104,16 @@ class Handle:
         """
         if not isinstance(state, Mapping) or set(state) != {"step", "total_steps", "methods"}:
             raise InputError(f"Handle.load_state_dict takes what Handle.state_dict gave, got {kind_of(state)}")
-        own = self.state_dict()
-        for name, words in (("total_steps", "another length"), ("methods", "other methods or targets")):
-            if state[name] != own[name]:
-                raise InputError(
-                    f"Handle.load_state_dict: the checkpoint is of a training of {words}: {name} "
-                    f"{shown(state[name])}, here {shown(own[name])}; attach as it was"
-                )
+        length, stored, own = state["total_steps"], state["methods"], methods_in(self.model)
+        if length != self.total_steps:
+            raise self._differs(f"another length: total_steps {shown(length)}, here {self.total_steps}")
+        if not is_same(stored, own):
+            raise self._differs(f"other methods or targets: {shown(in_brief(stored))}, here {shown(in_brief(own))}")
         self.done = whole_number("Handle.load_state_dict", "step", state["step"], least=0, most=self.total_steps)
         advance(self.model, self.done, self.total_steps)
+
+    def _differs(self, words: str) -> InputError:
+        return InputError(f"Handle.load_state_dict: the checkpoint is of a training of {words}; attach as it was")
 
 
 def attach(
@@ -158,11 +159,6 @@ def attach(
         raise InputError("attach: no method was given, and the model is not adapted; give one, or call adapt first")
     add_groups(model, optimizer)
     return Handle(model, steps)
-
-
-def canonical_method(method: Method) -> dict[str, Any]:
-    """A method's name and those of its fields that differ from their defaults: the same in a later version."""
-    return {"method": method.method, **method.model_dump(mode="json", exclude_defaults=True)}
 
 
 def _methods(method: Method | Sequence[Method] | None) -> tuple[Method, ...]:

@@ -10,7 +10,7 @@ from autorf.errors import InputError
 from autorf.files import write_atomically
 from autorf.surgery import adaptations, advance, describe, learned_values, verify
 from autorf.surgery.verification import say_problems
-from autorf.training.handle import canonical_method
+from autorf.training.method_record import methods_in
 
 try:
     from transformers import TrainerCallback
@@ -92,8 +92,7 @@ class TransformersCallback(TrainerCallback):
             return
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         model = more["model"]
-        methods = [canonical_method(done.method) for done in adaptations(model)]
-        record = {"step": state.global_step, "total_steps": self._total_steps, "methods": methods}
+        record = {"step": state.global_step, "total_steps": self._total_steps, "methods": methods_in(model)}
         text = json.dumps({**record, "learned": learned_values(model)}, indent=1)
         write_atomically(folder / RECORD, text + "\n")
 

@@ -22,7 +22,6 @@ from autorf.study.job import Job
 from autorf.study.spec import StudySpec, counted, parse_study
 from autorf.surgery import search_states
 from autorf.training.batches import loader
-from autorf.training.handle import canonical_method
 from autorf.training.results import EpochReport
 from tests.tiny import TINY
 
@@ -47,7 +46,7 @@ def spec() -> StudySpec:
 def of_the_study(method: Method) -> list[Epoch]:
     reports: list[EpochReport] = []
     with TemporaryDirectory() as folder:
-        runner.run(Job(1, "study", canonical_method(method), SEED, spec(), Path(folder)), reports.append)
+        runner.run(Job(1, "study", method.model_dump(mode="json"), SEED, spec(), Path(folder)), reports.append)
     return [(report.loss, report.metrics["miou"], report.learned) for report in reports]
 
 

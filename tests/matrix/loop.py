@@ -24,7 +24,7 @@ RATES = (1, 2, 3)
 
 METHODS: dict[str, Method] = {
     "dilation": Dilation(targets=TARGETS, rate=2),
-    "learned dilation": LearnedDilation(targets=TARGETS, rates=RATES, search=SEARCH),
+    "learned dilation": LearnedDilation(targets=TARGETS, rates=RATES, search=SEARCH, shared=False),
     "learned dilation, shared": LearnedDilation(targets=TARGETS, rates=RATES, search=SEARCH, shared=True),
     "inflation": Inflation(**REGION, learning_rate_multiplier=10),
     "inflation with search": Inflation(**REGION, search=SEARCH, low=0.5, high=2.0),

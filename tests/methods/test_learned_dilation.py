@@ -172,9 +172,9 @@ def test_accumulated_batches_are_all_heard_and_validation_is_not() -> None:
     assert layer_of(model).profile[0].sum() == 12
 
 
-def test_shared_layers_have_one_dilation_and_sum_what_they_hear() -> None:
+def test_several_layers_share_one_dilation_by_default_and_sum_what_they_hear() -> None:
     model = nn.Sequential(nn.Conv2d(2, 2, 3, padding=1), nn.Conv2d(2, 2, 3, padding=1))
-    adapt(model, LearnedDilation(targets=("0", "1"), shared=True, start=3))
+    adapt(model, LearnedDilation(targets=("0", "1"), start=3))
     first, second = layer_of(model, "0"), layer_of(model, "1")
     advance(model, 0, 100)
     heard = [1.0] * 8

@@ -17,7 +17,7 @@ from autorf.surgery.swap import region_at
 from .conftest import Branching
 
 METHODS = (
-    LearnedDilation(targets=("first", "third"), rates=(3, 4)),
+    LearnedDilation(targets=("first", "third"), rates=(3, 4), shared=False),
     Inflation(start="second", end="second", factor=1.5),
 )
 

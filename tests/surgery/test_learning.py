@@ -44,7 +44,7 @@ def test_a_step_out_of_range_is_refused(branching, step, total):
 
 
 def test_learned_values_are_means_over_layers(branching):
-    adapt(branching, LearnedDilation(targets=("first", "third")), Inflation(start="second", end="second"))
+    adapt(branching, LearnedDilation(targets=("first", "third"), shared=False), Inflation(start="second", end="second"))
     advance(branching, 1, 100)
     branching.first.mu, branching.third.mu = 0.0, math.log(3.0)
     with torch.no_grad():
@@ -56,7 +56,7 @@ def test_learned_values_are_means_over_layers(branching):
 
 def test_layers_that_learn_apart_are_listed_and_those_that_share_are_not(branching):
     options = {"targets": ("first", "second"), "rates": (1, 2, 4)}
-    apart = adapt(copy.deepcopy(branching), LearnedDilation(**options))
+    apart = adapt(copy.deepcopy(branching), LearnedDilation(**options, shared=False))
     apart.second.record = replace(apart.second.record, begun=True, ended=True, value=4)
     assert learned_values(apart) == {"dilation": 2.5, "dilation.1": 1.0, "dilation.2": 4.0}
-    assert learned_values(adapt(branching, LearnedDilation(**options, shared=True))) == {"dilation": 1.0}
+    assert learned_values(adapt(branching, LearnedDilation(**options))) == {"dilation": 1.0}

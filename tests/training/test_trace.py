@@ -57,7 +57,7 @@ def layers() -> nn.Sequential:
 
 
 def test_the_windows_of_layers_that_search_the_same_options_are_averaged(layers: nn.Sequential) -> None:
-    adapt(layers, LearnedDilation(targets=("0", "1"), rates=(1, 2, 4), start=1))
+    adapt(layers, LearnedDilation(targets=("0", "1"), rates=(1, 2, 4), start=1, shared=False))
     advance(layers, 0, 10)
     layers[1].mu = 1.0
     advance(layers, 1, 10)
