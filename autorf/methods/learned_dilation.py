@@ -44,9 +44,10 @@ class LearnedDilation(LayerMethod):
         shared: how several targeted layers share; they should read maps of one stride where they have one dilation.
             True: one for all, the lowest of the sum of their profiles, each of which is of draws of its own. False:
             each searches its own dilation, all at once. ``"same_option"``: one for all, and an image has the same
-            option in every layer, so that the sum is the loss's slope along the common dilation. ``"then_each"``: so for the first half of the search, then each its own from there.
-            ``"then_neighbours"``: likewise, but each stays at the common option or one beside it.
-            ``"one_at_a_time"``: each its own, and an image explores in one layer alone, at the others' current choice.
+            option in every layer, so that the sum is the loss's slope along the common dilation. ``"then_each"``: so
+            for the first half of the search, then each its own from there. ``"then_neighbours"``: likewise, but each
+            stays at the common option or one beside it. ``"one_at_a_time"``: each its own, and an image explores in
+            one layer alone, at the others' current choice.
         explore: the share of a batch's images that are drawn, the same in all layers; the others train the current
             choice, in (0, 1]. Below 1 the search costs less of the training, and hears less in each step.
         prefer: what is fixed of the options that the search cannot tell from the lowest (each no further above it than
