@@ -11,7 +11,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import autorf
-from autorf.methods import Dilation, Inflation, LearnedDilation, Method, PixelAdaptive, ScaleAdaptive
+from autorf.methods import AdaptiveRegion, Dilation, Inflation, LearnedDilation, Method, PixelAdaptive, ScaleAdaptive
 
 READS = {"aten._local_scalar_dense.default", "aten.is_nonzero.default", "aten.nonzero.default", "aten.equal.default"}
 ONLY_ON_THE_CPU = "one_hot"
@@ -50,10 +50,14 @@ class HostReads(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def reads(method: Method, at: int) -> list[str]:
+def reads(method: Method, at: int, values_per_position: float = 0) -> list[str]:
+    """What the step ``at`` reads; ``values_per_position``: of a region whose memory was measured."""
     torch.manual_seed(0)
     first, second = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
     model = autorf.adapt(nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), nn.Conv2d(4, 3, 1)), method).train()
+    for module in model.modules():
+        if isinstance(module, AdaptiveRegion):
+            module.values_per_position = values_per_position
     optimizer = torch.optim.SGD(autorf.parameter_groups(model, lr=1e-3), lr=1e-3)
 
     def step(number: int) -> None:
@@ -98,3 +102,8 @@ def test_a_step_reads_no_value(method: Method, at: int) -> None:
 def test_what_must_know_a_value_reads_no_more_than_it_needs(method: Method, at: int, most: int) -> None:
     found = reads(method, at)
     assert 0 < len(found) <= most, found
+
+
+def test_the_bound_that_memory_sets_for_f_reads_nothing() -> None:
+    method = Inflation(start="2", end="3", factor=1.5)
+    assert reads(method, FIXED, values_per_position=1e3) == reads(method, FIXED)
