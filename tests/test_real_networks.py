@@ -17,7 +17,7 @@ from tests.reports import with_result, with_trace
 
 ALL = {"targets": real_networks.LAYERS}
 LEARNED = {**ALL, "rates": real_networks.RATES, "start": 1.0}
-PRICED = ("designs", "pad", "price")
+PRICED = ("designs", "prefer", "pad", "price")
 
 
 @pytest.fixture(autouse=True)
@@ -30,20 +30,17 @@ def test_the_parts_are_studies_of_as_many_trainings_as_are_allowed_each_in_one_p
     n_trainings: Counter[str] = Counter()
     for name, parts in real_networks.PARTS.items():
         for part in parts:
-            study = real_networks.study(part, "camvid", "fasseg", 1)
-            n_trainings[name] += len(grid(parse_study(study, part.study), part.study))
+            n_trainings[name] += n_of(part)
     assert sum(n_trainings[name] for name in PRICED) <= 120
     assert sum(n for name, n in n_trainings.items() if name not in PRICED) <= 130
-    together = {"unet_camvid": [space for name in ("grid", "methods", "designs", "pad") for space in spaces_of(name)]}
-    spec = real_networks.study(real_networks.Part("unet_camvid", together["unet_camvid"]), "camvid", "fasseg", 1)
+    main = [part for parts in real_networks.PARTS.values() for part in parts if part.study == "unet_camvid"]
+    together = real_networks.Part("unet_camvid", [space for part in main for space in part.spaces])
     # A configuration in two search spaces would be refused.
-    assert len(grid(parse_study(spec, "unet"), "unet")) == sum(
-        n_trainings[n] for n in ("grid", "methods", "designs", "pad")
-    )
+    assert n_of(together) == sum(map(n_of, main))
 
 
-def spaces_of(part: str) -> list[dict[str, object]]:
-    return [space for each in real_networks.PARTS[part] for space in each.spaces]
+def n_of(part: real_networks.Part) -> int:
+    return len(grid(parse_study(real_networks.study(part, "camvid", "fasseg", 1), part.study), part.study))
 
 
 def rows() -> dict[str, list[Row]]:

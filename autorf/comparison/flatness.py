@@ -19,7 +19,7 @@ def flat_notes(rows: Sequence[Row]) -> Iterator[str]:
         seeds = "; ".join(f"{_ranges(row)} (seed {row.seed}{fold_words(row.fold)})" for row in trials)
         yield (
             f"{first.method} ({first.setting}): its search could not tell some options apart, their losses being "
-            f"within the standard error: {quantity} {seeds}."
+            f"within two standard errors: {quantity} {seeds}."
         )
 
 

@@ -51,7 +51,7 @@ class LearnedDilation(LayerMethod):
         explore: the share of a batch's images that are drawn, the same in all layers; the others train the current
             choice, in (0, 1]. Below 1 the search costs less of the training, and hears less in each step.
         prefer: what is fixed of the options that the search cannot tell from the lowest (each no further above it than
-            the standard error of their difference): the ``"smallest"``, the ``"largest"``, or the ``"lowest_loss"``
+            two standard errors of their difference): the ``"smallest"``, the ``"largest"``, or the ``"lowest_loss"``
             whatever the error.
 
     Examples:
@@ -75,7 +75,7 @@ class LearnedDilation(LayerMethod):
     threshold: Annotated[Number, Field(ge=0, lt=0.5)] = 0.02
     shared: Annotated[Sharing, Before(False)] = True
     explore: Annotated[_PositiveFraction, Before(1.0)] = 1.0
-    prefer: Annotated[Literal["smallest", "largest", "lowest_loss"], Before("lowest_loss")] = "lowest_loss"
+    prefer: Annotated[Literal["smallest", "largest", "lowest_loss"], Before("lowest_loss")] = "smallest"
 
     @model_validator(mode="after")
     def _check(self) -> Self:

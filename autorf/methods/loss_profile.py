@@ -16,6 +16,9 @@ from torch import Tensor
 ROWS = 4
 """Numbers that are kept of a pair of options; earlier versions kept the first two."""
 
+CERTAIN = 2.0
+"""Standard errors by which an option has to lie above the lowest to be told from it: by chance one in 40 does."""
+
 
 def empty(options: int) -> Tensor:
     """The profile before the first step."""
@@ -81,7 +84,7 @@ def variances(profile: Tensor) -> list[float]:
 
 
 def alike(profile: Tensor) -> range:
-    """The options around the lowest whose loss exceeds its by no more than that difference's standard error.
+    """The options around the lowest whose loss exceeds its by no more than :data:`CERTAIN` errors of that difference.
 
     By their indices; side by side, so that it ends at the first option that can be told apart. Empty before anything is
     known.
@@ -99,8 +102,8 @@ def alike(profile: Tensor) -> range:
 
 
 def _within_error(difference: float, variance: float) -> bool:
-    # An option that was never tried is not known to be as good as another: nan is within nothing.
-    return difference <= math.sqrt(variance)
+    # An option that was never tried, or once, is not known to be as good as another: nan is within nothing.
+    return math.isfinite(variance) and difference <= CERTAIN * math.sqrt(variance)
 
 
 def lowest(profile: Tensor) -> int | None:

@@ -103,7 +103,7 @@ class OptionSearch(Recorded):
     def alike(self) -> tuple[float, ...]:
         """The options whose loss the search cannot tell from the lowest, or could not when it ended.
 
-        Side by side around the lowest, each no further above it than the standard error of their difference; empty
+        Side by side around the lowest, each no further above it than two standard errors of their difference; empty
         before anything is known, and where a search ended before errors were kept.
         """
         if not self.record.profile:

@@ -23,8 +23,8 @@ def test_it_is_said_how_flat_the_profile_was_seed_by_seed() -> None:
     results = study([[2.0, 3.0, 4.0, 6.0]], [[3.0]], [[3.0, 4.0]])
     (note,) = flat_notes(rows_of(results))
     assert note == (
-        "learned_dilation (start 4): its search could not tell some options apart, their losses being within the "
-        "standard error: dilation 2 to 6 (seed 0); 3 to 4 (seed 2)."
+        "learned_dilation (start 4): its search could not tell some options apart, their losses being within two "
+        "standard errors: dilation 2 to 6 (seed 0); 3 to 4 (seed 2)."
     )
     comparison = compare_studies([results])
     assert note in comparison.notes

@@ -327,9 +327,9 @@ def test_a_search_begun_anew_begins_at_one_dilation_again() -> None:
     assert all(layer.together for layer in layers_of(model))
 
 
-@pytest.mark.parametrize(("prefer", "dilation"), [("smallest", 2), ("largest", 4), ("lowest_loss", 3)])
-def test_of_what_cannot_be_told_apart_the_preferred_option_is_fixed(prefer: str, dilation: int) -> None:
-    model = searching(True, 50, prefer=prefer)
+@pytest.mark.parametrize(("prefer", "dilation"), [(None, 2), ("smallest", 2), ("largest", 4), ("lowest_loss", 3)])
+def test_of_what_cannot_be_told_apart_the_preferred_option_is_fixed(prefer: str | None, dilation: int) -> None:
+    model = searching(True, 50, **({} if prefer is None else {"prefer": prefer}))
     for layer in layers_of(model):
         set_profile(layer, [-1.0, -0.01, 0.01, 2.0], spread=0.5)
     advance(model, 60, 100)
