@@ -2,7 +2,7 @@
 
 The search phase of learned dilation on digits of three sizes, from two starts with three seeds, and on CamVid where its
 folder is given; judged by the means of separate trainings in ``results/dilation_estimators.md``. No training goes on
-behind its search, so a run costs a fifth of one.
+behind its search, so a run costs a fifth of one, or ``--search`` of it.
 
 Run: ``python benchmarks/preferred_options.py [--camvid DIR] > benchmarks/results/preferred_options.md``
 """
@@ -43,12 +43,14 @@ def grid_means() -> dict[str, dict[int, float]]:
     return means
 
 
-def searched(data: str, camvid: Path | None, start: float, seed: int, explore: float) -> dict[str, float]:
+def searched(
+    data: str, camvid: Path | None, start: float, seed: int, explore: float, search: float
+) -> dict[str, float]:
     """What each preference would fix behind one search phase."""
     spec = study(data, camvid)
     splits = load(spec.data)
     torch.manual_seed(seed)
-    method = LearnedDilation(start=start, explore=explore)
+    method = LearnedDilation(start=start, explore=explore, search=search, prefer="lowest_loss")
     model = adapt(build(spec.model, splits.class_names), method)
     module = SegmentationModule(model, spec.training, splits)
     steps = spec.training.epochs * math.ceil(len(splits.train) / spec.training.batch_size)
@@ -88,20 +90,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--camvid", type=Path, help="folder of CamVid; without it only digits are run")
     parser.add_argument("--explore", type=float, default=1.0, help="share of a batch's images that explores")
+    parser.add_argument("--search", type=float, default=0.2, help="share of the steps that the search takes")
     parser.add_argument("--starts", type=float, nargs="+", default=[1.0, 12.0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     given = parser.parse_args()
     torch.set_num_threads(1)
     print("# What `prefer` would fix\n")
     starts, seeds = (", ".join(f"{value:g}" for value in values) for values in (given.starts, given.seeds))
-    print(f"`explore` {given.explore:g}; starts {starts}, each with seeds {seeds}, in that order.")
+    print(f"`explore` {given.explore:g}, `search` {given.search:g}; starts {starts}, each with seeds {seeds}.")
     print("The loss is the grid's best mean less its mean at the option of the grid nearest to what is fixed.\n")
     print("| data | explore | prefer | fixed | mean loss of mIoU | largest |\n|---|---|---|---|---|---|")
     for data, means in grid_means().items():
         if data == "camvid" and given.camvid is None:
             continue
         runs = [
-            searched(data, given.camvid, start, seed, given.explore) for start in given.starts for seed in given.seeds
+            searched(data, given.camvid, start, seed, given.explore, given.search)
+            for start in given.starts
+            for seed in given.seeds
         ]
         print("\n".join(lines_of(data, given.explore, runs, means)), flush=True)
 
