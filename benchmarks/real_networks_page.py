@@ -211,6 +211,7 @@ def verdicts(rows: Mapping[str, list[Row]], grid_means: Mapping[str, Mapping[flo
             f"* Shared, the dilation fixed has a grid mean within {NEAR} of the best in {near} of {len(regrets)} runs "
             f"(worst {max(regrets):.3f}); asked are 8 of 9."
         )
+    lines += [line for name in grid_means for line in beyond_noise(name, rows[name], grid_means[name])]
     if costs:
         half = half_width(costs)
         interval = "" if half is None else f", 95 % interval {mean(costs) - half:+.3f} to {mean(costs) + half:+.3f}"
@@ -228,6 +229,29 @@ def verdicts(rows: Mapping[str, list[Row]], grid_means: Mapping[str, Mapping[flo
         if losses:
             each = ", ".join(f"{loss:+.3f}" for loss in losses)
             lines.append(f"* `{method}` lies {each} below the grid's best mean; asked is at most .005.")
+    return lines
+
+
+def beyond_noise(name: str, rows: Sequence[Row], means: Mapping[float, float]) -> list[str]:
+    """Of each fixed dilation that lies further below the grid's best, whether the seeds' noise allows to say so."""
+    best = max(means, key=lambda rate: means[rate], default=None)
+    fixed_rates = {fixed(row)[0] for row in rows if row.method == "learned_dilation" and not is_design(row)}
+    lines = []
+    for rate in sorted(fixed_rates & set(means)):
+        if best is None or means[best] - means[rate] <= NEAR:
+            continue
+        pairs = [
+            (row, same(rows, "dilation", row.seed, rate=rate))
+            for row in rows
+            if row.method == "dilation" and row.params.get("rate") == best
+        ]
+        lost = [row.miou - other.miou for row, other in pairs if other and row.miou and other.miou]
+        half = half_width(lost)
+        if half is not None:
+            lines.append(
+                f"* {PAIRS[name]}: dilation {rate:g} lies {mean(lost):.3f} below {best:g}, 95 % interval "
+                f"{mean(lost) - half:+.3f} to {mean(lost) + half:+.3f} over {len(lost)} seeds."
+            )
     return lines
 
 
@@ -255,16 +279,25 @@ def preference_table(pairs: Sequence[tuple[Sequence[Row], Mapping[float, float]]
 
 
 def price_table(studies: Mapping[str, list[Row]]) -> list[str]:
-    """At each length what a search comes to, beside a training of the found dilation under the same seed."""
+    """At each length what a search comes to, beside a training of the found dilation under the same seed; and in all."""
+    every: dict[str, list[float]] = {}
     lines = ["| steps | search | mIoU by seed | fixed | less a training of it, mean (pairs) |", "|---|---|---|---|---|"]
     for name, rows in studies.items():
         for members in grouped([row for row in rows if row.method == "learned_dilation"]).values():
             pairs = [(row, same(rows, "dilation", row.seed, rate=(fixed(row) or [0])[0])) for row in members]
             losses = [row.miou - other.miou for row, other in pairs if other and row.miou and other.miou]
+            every.setdefault(setting(members[0]), []).extend(losses)
             lost = f"{mean(losses):+.3f} ({len(losses)})" if losses else "none was trained"
             lines.append(
                 f"| {name.rsplit('_', 1)[1]} | {setting(members[0])} | {listed(scores(members))} | "
                 f"{'; '.join(map(fixed_in_words, members))} | {lost} |"
+            )
+    lines.append("")
+    for name, losses in every.items():
+        if (half := half_width(losses)) is not None:
+            lines.append(
+                f"* Over all lengths, {name}: {mean(losses):+.3f}, 95 % interval {mean(losses) - half:+.3f} to "
+                f"{mean(losses) + half:+.3f} over {len(losses)} pairs."
             )
     return lines
 
