@@ -279,7 +279,7 @@ def preference_table(pairs: Sequence[tuple[Sequence[Row], Mapping[float, float]]
 
 
 def price_table(studies: Mapping[str, list[Row]]) -> list[str]:
-    """At each length what a search comes to, beside a training of the found dilation under the same seed; and in all."""
+    """At each length what a search comes to, beside a training of what it fixed under the same seed; and in all."""
     every: dict[str, list[float]] = {}
     lines = ["| steps | search | mIoU by seed | fixed | less a training of it, mean (pairs) |", "|---|---|---|---|---|"]
     for name, rows in studies.items():
