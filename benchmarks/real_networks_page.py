@@ -90,7 +90,9 @@ def page(rows: Mapping[str, list[Row]], parts: Sequence[tuple[str, Study]]) -> l
         lines += ["## One layer alone: U-Net, CamVid", "", *grid_table(alone), ""]
         lines += [*learned_table([row for row in alone if not is_manual(row.method)], means_of_grid(alone)), ""]
     if rows["unet_camvid_assigned"]:
-        lines += ["## Random assignments: U-Net, CamVid", "", *assigned_table(rows["unet_camvid_assigned"], main), ""]
+        (own,) = (study["model"]["args"]["rates"] for part, study in parts if part == "assigned")
+        assigned = assigned_table(rows["unet_camvid_assigned"], main, own)
+        lines += ["## Random assignments: U-Net, CamVid", "", *assigned, ""]
     return lines
 
 
@@ -302,11 +304,17 @@ def price_table(studies: Mapping[str, list[Row]]) -> list[str]:
     return lines
 
 
-def assigned_table(assigned: Sequence[Row], main: Sequence[Row]) -> list[str]:
-    """Random assignments, best first, beside what each its own learned and the best shared dilation."""
+def assigned_table(assigned: Sequence[Row], main: Sequence[Row], own: Sequence[int]) -> list[str]:
+    """Random assignments, best first, beside what each its own learned and the shared dilations.
+
+    Args:
+        assigned: trials of random assignments.
+        main: of the grid and the learned methods.
+        own: the assignment of the study's own network, which its trial leaves out.
+    """
     seeds = {row.seed for row in assigned}
     compared = [row for row in main if row.seed in seeds and (row.method == "dilation" or learns_each(row))]
-    named = [(title_of(members[0]), members) for members in grouped([*compared, *assigned]).values()]
+    named = [(title_of(members[0], own), members) for members in grouped([*compared, *assigned]).values()]
     lines = ["| dilations | mIoU by seed | mean |", "|---|---|---|"]
     for title, members in sorted(named, key=lambda pair: -mean(scores(pair[1]))):
         lines.append(f"| {title} | {listed(scores(members))} | {mean(scores(members)):.3f} |")
@@ -318,14 +326,13 @@ def learns_each(row: Row) -> bool:
     return sharing(row) is False
 
 
-def title_of(row: Row) -> str:
-    """What set the dilations of a network's layers."""
+def title_of(row: Row, own: Sequence[int]) -> str:
+    """What set the dilations of a network's layers, which are ``own`` where nothing did."""
     if row.method == "learned_dilation":
         return f"learned, each its own ({setting(row)})"
     if row.params.get("rate") is not None:
         return f"shared {row.params['rate']}"
-    # The first assignment is the study's own network, which its trial leaves out.
-    return "random " + "-".join(map(str, row.params.get("model.args.rates", ["the first"])))
+    return "random " + "-".join(map(str, row.params.get("model.args.rates", own)))
 
 
 def same(rows: Sequence[Row], method: str, seed: int, **params: Any) -> Row | None:
