@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from autorf.store.store import open_store
 from tests.cli.conftest import Shell
 from tests.study.trained import LEARNED
 
@@ -17,7 +18,9 @@ def test_retrain_trains_in_a_worker_and_export_takes_the_retrained_model(
     done = shell.run("retrain", "tiny.yaml", "--epochs", "1")
     assert done.code == 0, done.err
     folder = f"runs/tiny/retrained/{trained[1][LEARNED]}"
-    assert done.out.splitlines()[0].startswith("retrain dilation (rate 8): 1 trial")
+    learned = open_store(trained[0], "tiny").record(trained[1][LEARNED]).result
+    assert learned is not None
+    assert done.out.splitlines()[0].startswith(f"retrain dilation (rate {learned.learned['dilation']:g}): 1 trial")
     assert "on the test split" in done.out
     assert f"'{shell.folder / folder}').eval()" in done.out
     assert json.loads((shell.folder / folder / "metrics.json").read_text())["epochs"] == 1

@@ -78,9 +78,10 @@ def test_a_study_goes_on_with_its_own_defaults_and_a_new_one_takes_todays(tmp_pa
 def test_layers_of_a_study_of_a_time_without_sharing_still_learn_each_their_own() -> None:
     configuration = {"method": "learned_dilation", "start": 4.0}
     before = Defaults({"learned_dilation": {"extra": 0.0}})
-    assert before.to_today(configuration) == {**configuration, "shared": False}
+    today = {**configuration, "shared": False, "prefer": "lowest_loss"}
+    assert before.to_today(configuration) == today
     # Its key is of what was written then.
-    assert before.to_stored({**configuration, "shared": False}) == configuration
+    assert before.to_stored(today) == configuration
 
 
 def test_an_attempt_that_follows_keeps_its_meaning_and_its_key(tmp_path: Path) -> None:
