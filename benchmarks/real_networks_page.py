@@ -77,7 +77,7 @@ def page(rows: Mapping[str, list[Row]], parts: Sequence[tuple[str, Study]]) -> l
     preferred = preference_table([(rows[name], grid_means[name]) for name in PAIRS])
     if preferred:
         lines += [
-            "## What `prefer` would fix of the options that shared searches could not tell apart",
+            "## What `prefer` fixes: shared searches of all pairs, by the grid's means",
             "",
             *preferred,
             "",
@@ -258,26 +258,20 @@ def beyond_noise(name: str, rows: Sequence[Row], means: Mapping[float, float]) -
 
 
 def preference_table(pairs: Sequence[tuple[Sequence[Row], Mapping[float, float]]]) -> list[str]:
-    """By preference, what the dilation that it takes loses against the grid's best mean; nothing without a search."""
-    regrets: dict[str, list[float]] = {"smallest": [], "lowest_loss": [], "largest": []}
+    """By preference, what the dilations that shared searches fixed lose against the grid's best mean."""
+    default = LearnedDilation.model_fields["prefer"].default
+    regrets: dict[str, list[float]] = {}
     for rows, means in pairs:
         for row in rows:
-            searched = row.method == "learned_dilation" and len(row.alike) == 1 and len(fixed(row)) == 1
-            if not (searched and row.alike[0]):
+            own = set(row.params) - {"targets", "rates", "start", "shared", "prefer"}
+            if row.method != "learned_dilation" or sharing(row) is not True or own or fixed(row)[0] not in means:
                 continue
-            chosen = (row.alike[0][0], fixed(row)[0], row.alike[0][-1])
-            for preferred, rate in zip(regrets, chosen, strict=True):
-                if rate in means:
-                    regrets[preferred].append(max(means.values()) - means[rate])
-    if not regrets["lowest_loss"]:
+            lost = max(means.values()) - means[fixed(row)[0]]
+            regrets.setdefault(row.params.get("prefer", default), []).append(lost)
+    if len(regrets) < 2:
         return []
     lines = ["| prefer | searches | mean loss of mIoU | largest |", "|---|---|---|---|"]
-    lines += [
-        f"| {preferred} | {len(lost)} | {mean(lost):.3f} | {max(lost):.3f} |"
-        for preferred, lost in regrets.items()
-        if lost
-    ]
-    return lines
+    return lines + [f"| {name} | {len(lost)} | {mean(lost):.3f} | {max(lost):.3f} |" for name, lost in regrets.items()]
 
 
 def price_table(studies: Mapping[str, list[Row]]) -> list[str]:
