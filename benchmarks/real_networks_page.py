@@ -24,6 +24,8 @@ PAIRS = {
     "unet_fasseg": "U-Net, FASSEG",
     "deeplab_camvid": "DeepLabV3+, CamVid",
 }
+MORE_SEEDS = {"unet_fasseg": "unet_fasseg_seeds"}
+"""Studies that hold further seeds of another study's grid."""
 NEAR = 0.01
 """How far below the grid's best mean that of a fixed dilation may lie."""
 
@@ -47,7 +49,9 @@ def complete(root: Path, name: str) -> list[Row]:
 
 def page(rows: Mapping[str, list[Row]], parts: Sequence[tuple[str, Study]]) -> list[str]:
     """The page's lines."""
+    # A learned training is compared with the grid under its own seeds, a dilation with another under all there are.
     main, grid_means = rows["unet_camvid"], {name: means_of_grid(rows[name]) for name in PAIRS}
+    grids = {name: [*rows[name], *rows.get(MORE_SEEDS.get(name, ""), [])] for name in PAIRS}
     lines = [
         "# Real networks",
         "",
@@ -61,11 +65,11 @@ def page(rows: Mapping[str, list[Row]], parts: Sequence[tuple[str, Study]]) -> l
     ]
     for name, title in PAIRS.items():
         if rows[name]:
-            lines += [f"## {title}: one dilation for all three layers", "", *grid_table(rows[name]), ""]
+            lines += [f"## {title}: one dilation for all three layers", "", *grid_table(grids[name]), ""]
         chosen = [row for row in rows[name] if not is_manual(row.method) and not is_design(row)]
         if chosen:
             lines += [f"## {title}: learned", "", *learned_table(chosen, grid_means[name]), ""]
-    if judged := verdicts(rows, grid_means):
+    if judged := [*regrets(grids), *costs(rows), *per_pixel_losses(rows, grid_means)]:
         lines += ["## What must hold", "", *judged, ""]
     sections: list[tuple[str, list[Row]]] = [
         ("How several layers share a search", [row for row in main if row.method == "learned_dilation"]),
@@ -74,7 +78,7 @@ def page(rows: Mapping[str, list[Row]], parts: Sequence[tuple[str, Study]]) -> l
     for title, members in sections:
         if any(is_design(row) for row in members):
             lines += [f"## {title}: U-Net, CamVid", "", *learned_table(members, grid_means["unet_camvid"]), ""]
-    preferred = preference_table([(rows[name], grid_means[name]) for name in PAIRS])
+    preferred = preference_table([(members, means_of_grid(members)) for members in grids.values()])
     if preferred:
         lines += [
             "## What `prefer` fixes: shared searches of all pairs, by the grid's means",
@@ -194,42 +198,57 @@ def alike_in_words(row: Row) -> str:
     return " / ".join(f"{options[0]:g}-{options[-1]:g}" if options else "?" for options in row.alike)
 
 
-def verdicts(rows: Mapping[str, list[Row]], grid_means: Mapping[str, Mapping[float, float]]) -> list[str]:
-    """What the shared search fixed against the grid, and what it cost against a training of that dilation."""
-    near, regrets, costs = 0, [], []
-    for name, means in grid_means.items():
-        for row in rows[name]:
-            found = fixed(row)
-            if row.method != "learned_dilation" or is_design(row) or len(found) != 1 or found[0] not in means:
-                continue
-            regrets.append(max(means.values()) - means[found[0]])
-            near += regrets[-1] <= NEAR
-            partner = same(rows[name], "dilation", row.seed, rate=found[0])
+def shared_searches(rows: Sequence[Row]) -> list[Row]:
+    """Of the methods' own row: one dilation for all layers, all images exploring."""
+    return [row for row in rows if row.method == "learned_dilation" and not is_design(row) and len(fixed(row)) == 1]
+
+
+def regrets(grids: Mapping[str, list[Row]]) -> list[str]:
+    """How far below the grid's best mean that of a fixed dilation lies."""
+    lost = []
+    for rows in grids.values():
+        means = means_of_grid(rows)
+        lost += [max(means.values()) - means[rate] for row in shared_searches(rows) if (rate := fixed(row)[0]) in means]
+    if not lost:
+        return []
+    near = sum(each <= NEAR for each in lost)
+    line = (
+        f"* Shared, the dilation fixed has a grid mean within {NEAR} of the best in {near} of {len(lost)} runs "
+        f"(worst {max(lost):.3f}); asked are 8 of 9."
+    )
+    return [line, *(line for name, rows in grids.items() for line in beyond_noise(name, rows, means_of_grid(rows)))]
+
+
+def costs(rows: Mapping[str, list[Row]]) -> list[str]:
+    """What a shared search cost against a training of the dilation that it fixed, with the same seed."""
+    lost = []
+    for name in PAIRS:
+        for row in shared_searches(rows[name]):
+            partner = same(rows[name], "dilation", row.seed, rate=fixed(row)[0])
             if partner is not None and row.miou is not None and partner.miou is not None:
-                costs.append(partner.miou - row.miou)
+                lost.append(partner.miou - row.miou)
+    if not lost:
+        return []
+    half = half_width(lost)
+    interval = "" if half is None else f", 95 % interval {mean(lost) - half:+.3f} to {mean(lost) + half:+.3f}"
+    return [
+        f"* At equal steps it costs {mean(lost):+.3f} mIoU against a training of the found dilation with the same "
+        f"seed{interval} over {len(lost)} pairs; asked is at most .004."
+    ]
+
+
+def per_pixel_losses(rows: Mapping[str, list[Row]], grid_means: Mapping[str, Mapping[float, float]]) -> list[str]:
+    """How far below the grid's best mean the per-pixel methods lie, under the same seeds."""
     lines = []
-    if regrets:
-        lines.append(
-            f"* Shared, the dilation fixed has a grid mean within {NEAR} of the best in {near} of {len(regrets)} runs "
-            f"(worst {max(regrets):.3f}); asked are 8 of 9."
-        )
-    lines += [line for name in grid_means for line in beyond_noise(name, rows[name], grid_means[name])]
-    if costs:
-        half = half_width(costs)
-        interval = "" if half is None else f", 95 % interval {mean(costs) - half:+.3f} to {mean(costs) + half:+.3f}"
-        lines.append(
-            f"* At equal steps it costs {mean(costs):+.3f} mIoU against a training of the found dilation with the same "
-            f"seed{interval} over {len(costs)} pairs; asked is at most .004."
-        )
     for method in ("scale_adaptive", "pixel_adaptive"):
-        losses = [
+        lost = [
             max(grid_means[name].values()) - mean(scores(members))
             for name in PAIRS
             if grid_means[name]
             and (members := [row for row in rows[name] if row.method == method and not is_design(row)])
         ]
-        if losses:
-            each = ", ".join(f"{loss:+.3f}" for loss in losses)
+        if lost:
+            each = ", ".join(f"{loss:+.3f}" for loss in lost)
             lines.append(f"* `{method}` lies {each} below the grid's best mean; asked is at most .005.")
     return lines
 
