@@ -137,7 +137,7 @@ def _draw_seeds(axes: "Axes", comparison: Comparison, against: Against) -> None:
 
 
 def _draw_named(axes: "Axes", comparison: Comparison, against: Against) -> None:
-    """A ring around the default, a dotted line where the field is as large as the objects."""
+    """The default's name beside it, a dotted line where the field is as large as the objects."""
     for rule in comparison.named:
         if rule.object_size is not None:
             scale = 1.0 if against == "rf" or rule.group is None else rule.group.rnorm / max(rule.group.rf)
@@ -147,7 +147,7 @@ def _draw_named(axes: "Axes", comparison: Comparison, against: Against) -> None:
                 rule.name, (place, 0.02), xycoords=("data", "axes fraction"), xytext=(5, 0),
                 textcoords="offset points", color=PALETTE["muted"],
             )  # fmt: skip
-        elif rule.group is not None and rule.field is None:
+        elif rule.group is not None and rule.field is None and not _is_best(rule.group, comparison):
             place = field_of(rule.group, against)
             axes.annotate(
                 rule.name, (place, rule.group.mean), xytext=(10, -3), textcoords="offset points", va="top",
@@ -155,21 +155,34 @@ def _draw_named(axes: "Axes", comparison: Comparison, against: Against) -> None:
             )  # fmt: skip
 
 
+def _is_best(group: Group, comparison: Comparison) -> bool:
+    verdict = comparison.verdict
+    return any(group is comparison.group_of(best) for best in (verdict.best_manual, verdict.best_learned))
+
+
 def _name_the_best(axes: "Axes", comparison: Comparison, where: Where) -> None:
-    """Ring the best of both ways and write their names beside them, the higher one's above the lower one's."""
+    """Ring the best of both ways and write their names beside them, the higher one's above the lower one's.
+
+    A best that has another name too, as the default, is given both in one label.
+    """
     verdict = comparison.verdict
     chosen = {"best manual": verdict.best_manual, "best learned": verdict.best_learned}
     ringed = [(title, group) for title, best in chosen.items() if (group := comparison.group_of(best)) is not None]
     ringed.sort(key=lambda titled: -titled[1].mean)
     low, high = axes.get_xlim()
     for rank, (title, group) in enumerate(ringed):
+        other_names = [
+            rule.name
+            for rule in comparison.named
+            if rule.group is group and rule.field is None and rule.object_size is None
+        ]
         hue, to_the_right = colour(group.method), (where(group) - low) / (high - low) < 0.6
         axes.plot(
             where(group), group.mean, marker="o", markersize=17, fillstyle="none", color=hue, markeredgewidth=1.4,
             zorder=3,
         )  # fmt: skip
         axes.annotate(
-            title,
+            ", ".join([title, *other_names]),
             (where(group), group.mean),
             xytext=(12 if to_the_right else -12, 8 if rank == 0 else -8),
             textcoords="offset points",

@@ -45,6 +45,16 @@ def test_against_rnorm_the_same_points_lie_at_their_share_of_the_image(records: 
     assert places[1] == pytest.approx([side / 48 for side in places[0]])
 
 
+def test_a_default_that_is_the_best_manual_has_both_names_in_one_label(tmp_path: Path) -> None:
+    def labels(best_field: int) -> list[str]:
+        records = [make_record(rate, {"method": "dilation", "rate": rate}, best=best_field) for rate in (1, 2)]
+        (axes,) = metric_figure(make_report_data(tmp_path / str(best_field), records).comparison).axes
+        return [text.get_text() for text in axes.texts if "default" in text.get_text() or "best" in text.get_text()]
+
+    assert labels(best_field=19) == ["best manual, default"]
+    assert labels(best_field=27) == ["default", "best manual"]
+
+
 def test_a_trajectory_has_a_panel_for_each_configuration_and_a_line_for_each_seed(records: list[Record]) -> None:
     found = trajectories(records)
     assert [one.quantity for one in found] == ["f", "dilation", "scale", "dilation"]
