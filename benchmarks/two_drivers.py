@@ -23,7 +23,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from autorf.files import write_atomically
 from autorf.store.store import Store
-from autorf.study.spec import StorageSpec
+from autorf.study.storage_spec import StorageSpec
 from tests.postgres import server
 
 N_TRIALS = 24

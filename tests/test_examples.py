@@ -12,7 +12,8 @@ from autorf.driver.plan import plan
 from autorf.own_code.importing import importable
 from autorf.running.first_step import check_first_step
 from autorf.study.own_code import with_own_code
-from autorf.study.spec import parse_study, read_yaml
+from autorf.study.plain_yaml import read_yaml
+from autorf.study.spec import parse_study
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SAYS = {

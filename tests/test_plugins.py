@@ -138,7 +138,7 @@ def test_a_study_file_that_asks_for_what_a_package_spoils_is_one_line(
 def _registries() -> list[Registry[object]]:
     from autorf.data.data_set import DATA
     from autorf.networks.spec import MODELS
-    from autorf.study.spec import EXECUTORS
+    from autorf.study.executor_spec import EXECUTORS
 
     return [DATA, MODELS, EXECUTORS]  # type: ignore[list-item]
 

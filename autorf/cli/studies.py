@@ -20,7 +20,8 @@ from autorf.store.storage import remember
 from autorf.store.store import Store, open_store
 from autorf.study import builtin
 from autorf.study.own_code import with_own_code
-from autorf.study.spec import StudySpec, parse_study, read_yaml
+from autorf.study.plain_yaml import read_yaml
+from autorf.study.spec import StudySpec, parse_study
 from autorf.tasks import SEGMENTATION
 
 if TYPE_CHECKING:

@@ -36,7 +36,8 @@ from autorf.store.store import Store, open_store
 from autorf.study.job import Job
 from autorf.study.objectives import sign
 from autorf.study.own_loop import is_own_loop
-from autorf.study.spec import StorageSpec, StudySpec, counted
+from autorf.study.spec import StudySpec, counted
+from autorf.study.storage_spec import StorageSpec
 from autorf.study.trial import trial_from
 from autorf.surgery.storage import SIDECAR, WEIGHTS
 from autorf.training.resuming import clear_checkpoints

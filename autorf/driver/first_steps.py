@@ -11,7 +11,8 @@ from autorf.executors.base import ended
 from autorf.store.record import Record
 from autorf.study.job import Job
 from autorf.study.settings import thawed
-from autorf.study.spec import StorageSpec, StudySpec
+from autorf.study.spec import StudySpec
+from autorf.study.storage_spec import StorageSpec
 from autorf.study.trial import Trial, key_of
 
 NOTE = "first_steps"

@@ -15,8 +15,10 @@ from autorf.own_code.importing import active_digest
 from autorf.running.loop_trial import LoopTrial
 from autorf.specification import parse
 from autorf.store.store import open_store
+from autorf.study.checks import check_seeds
 from autorf.study.own_loop import OwnLoopSpec
-from autorf.study.spec import check_seeds, checked_name, counted
+from autorf.study.spec import counted
+from autorf.study.study_name import checked_name
 
 SEARCH = "search"
 

@@ -15,7 +15,8 @@ from autorf.files import write_atomically
 from autorf.store.record import Record
 from autorf.store.store import Store
 from autorf.study.job import Job
-from autorf.study.spec import StorageSpec, StudySpec
+from autorf.study.spec import StudySpec
+from autorf.study.storage_spec import StorageSpec
 from autorf.training.results import EpochReport
 from autorf.training.resuming import clear_checkpoints
 

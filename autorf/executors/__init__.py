@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 
 from autorf.executors.base import Event, Executor, Failure, RunTrial
-from autorf.study.spec import EXECUTORS, ExecutorSpec, StudySpec
+from autorf.study.executor_spec import EXECUTORS, ExecutorSpec
+from autorf.study.spec import StudySpec
 
 __all__ = ["Event", "Executor", "Failure", "RunTrial", "check_address", "make", "make_local", "worker_count"]
 

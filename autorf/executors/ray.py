@@ -16,8 +16,8 @@ from autorf.executors.ray_files import TrialFileServer
 from autorf.executors.ray_tune import TuneBridge, run_tune
 from autorf.executors.ray_worker import config_of, make_trainable
 from autorf.executors.scratch import Scratch
+from autorf.study.executor_spec import ExecutorSpec
 from autorf.study.job import Job
-from autorf.study.spec import ExecutorSpec
 
 
 class RayExecutor:

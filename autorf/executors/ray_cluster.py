@@ -13,7 +13,7 @@ from autorf.errors import InputError
 from autorf.executors.knocking import ANSWER_SECONDS, knock
 from autorf.executors.ray_worker import Processes
 from autorf.executors.scratch import Scratch
-from autorf.study.spec import ExecutorSpec
+from autorf.study.executor_spec import ExecutorSpec
 
 NODE_SECONDS = 3.0
 """How long a node may take to answer before it counts as dead."""

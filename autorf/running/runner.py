@@ -28,9 +28,10 @@ from autorf.running.cost import PeakMemory
 from autorf.running.evidence import Evidence, write_evidence
 from autorf.running.multiscale import MultiScaleEvaluation, multiscale_scores
 from autorf.running.running_costs import Report, RunningCosts
+from autorf.study.checks import check_heat_map
 from autorf.study.job import Job
 from autorf.study.own_loop import OwnLoopSpec
-from autorf.study.spec import StudySpec, check_heat_map
+from autorf.study.spec import StudySpec
 from autorf.study.trial import Trial
 from autorf.surgery import adapt, learned_values, save
 from autorf.surgery import load as load_model

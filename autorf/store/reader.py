@@ -16,7 +16,7 @@ from autorf.store.record import Record, newest_attempts, record_from
 from autorf.store.scored_anew import LabelledClasses, scored_anew
 from autorf.store.storage import Storage
 from autorf.study.defaults import Defaults, restored_spec
-from autorf.study.spec import StorageSpec
+from autorf.study.storage_spec import StorageSpec
 
 
 def defaults_in(attributes: Mapping[str, Any]) -> Defaults:

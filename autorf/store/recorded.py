@@ -22,7 +22,7 @@ from autorf.store.outside import OutsideStore
 from autorf.store.record import Record
 from autorf.store.storage import stored_url
 from autorf.store.store import study_folder
-from autorf.study.spec import checked_name
+from autorf.study.study_name import checked_name
 from autorf.study.trial import Trial
 from autorf.training.results import LABELLED, METRICS, Field, TrialResult
 

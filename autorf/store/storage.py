@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from autorf.errors import InputError, StorageLostError, hide_passwords, shown, shown_place
 from autorf.files import lock, write_atomically
 from autorf.store.damage import study_values
-from autorf.study.spec import StorageSpec
+from autorf.study.storage_spec import StorageSpec
 
 FORMAT = 1
 """Version of what is stored; a newer one is refused."""

@@ -21,7 +21,8 @@ from autorf.store.record import Record, newest_attempts
 from autorf.store.storage import FORMAT, POINTER, attributes_at, stored_url
 from autorf.study.control import Control
 from autorf.study.defaults import Defaults, file_defaults, method_defaults
-from autorf.study.spec import StorageSpec, StudySpec
+from autorf.study.spec import StudySpec
+from autorf.study.storage_spec import StorageSpec
 from autorf.study.trial import Trial, key_of
 from autorf.training.results import EpochReport, TrialResult
 

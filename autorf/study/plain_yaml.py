@@ -1,6 +1,7 @@
 """Plain values from YAML that people and tools wrote: bounded in size, and strict where YAML guesses."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -176,3 +177,21 @@ class _Values:
         if has_control_characters(text):
             raise _RefusedError(f"{shown(text)} holds a line break or another control character", path, node)
         return text
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file, read safely.
+
+    Raises:
+        InputError: when the file cannot be read, is no YAML, or holds no mapping.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            text = file.read(MOST_CHARACTERS + 1)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise InputError(f"{shown_place(str(path))}: cannot be read: {reason}") from None
+    content = parse_yaml(text, str(path))
+    if not isinstance(content, dict):
+        raise InputError(f"{shown_place(str(path))}: expected keys and values, got {type(content).__name__}")
+    return content

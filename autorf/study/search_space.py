@@ -15,8 +15,9 @@ from autorf.methods import METHODS, Method
 from autorf.specification import Number, PositiveFloat, Specification, parse
 from autorf.study.builtin import locate
 from autorf.study.defaults import Defaults
+from autorf.study.plain_yaml import read_yaml
 from autorf.study.settings import IMAGE_SIZE, LOSS, axis_annotation, differing, is_setting
-from autorf.study.spec import StudySpec, read_yaml
+from autorf.study.spec import StudySpec
 
 MOST_CONFIGURATIONS = 10_000
 """Of a space that is listed whole."""

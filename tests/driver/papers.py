@@ -10,9 +10,10 @@ from autorf.comparison.results import StudyResults
 from autorf.driver import search as searching
 from autorf.store.store import open_store
 from autorf.study.builtin import folder
+from autorf.study.plain_yaml import read_yaml
 from autorf.study.published import is_of
 from autorf.study.search_space import read_spaces
-from autorf.study.spec import StudySpec, parse_study, read_yaml
+from autorf.study.spec import StudySpec, parse_study
 from autorf.study.trial import Trial, configurations
 from tests.driver.driving import Silent
 from tests.study.trained import Here

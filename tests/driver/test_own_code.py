@@ -22,7 +22,8 @@ from autorf.store.code import NOTE, check_code, remember_code
 from autorf.store.store import open_store
 from autorf.study.job import Job
 from autorf.study.own_code import with_own_code
-from autorf.study.spec import StudySpec, parse_study, read_yaml
+from autorf.study.plain_yaml import read_yaml
+from autorf.study.spec import StudySpec, parse_study
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "own_code"
 SHORT = ("training.epochs=1", "training.seeds=[0]", "data.args={n_train: 16, n_val: 8, n_test: 4}")

@@ -24,8 +24,9 @@ from autorf.executors.ray_cluster import Cluster
 from autorf.executors.ray_files import TrialFileServer
 from autorf.executors.ray_tune import TuneBridge, _death
 from autorf.executors.ray_worker import _job_from, config_of
+from autorf.study.executor_spec import ExecutorSpec, ResourcesSpec
 from autorf.study.job import Job
-from autorf.study.spec import ExecutorSpec, ResourcesSpec, StudySpec, parse_study
+from autorf.study.spec import StudySpec, parse_study
 from tests.executors.fake_trials import shared_trial, sleeping_trial
 from tests.reports import epoch_report
 from tests.tiny import TINY

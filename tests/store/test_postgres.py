@@ -17,7 +17,8 @@ import pytest
 
 from autorf.errors import InputError, StorageLostError
 from autorf.store.store import Record, Store, TakenOverError, open_store
-from autorf.study.spec import StorageSpec, StudySpec, parse_study
+from autorf.study.spec import StudySpec, parse_study
+from autorf.study.storage_spec import StorageSpec
 from autorf.study.trial import grid
 from tests.postgres import PASSWORD, Server
 from tests.reports import epoch_report, trial_result

@@ -6,8 +6,9 @@ import pytest
 
 from autorf.errors import InputError
 from autorf.study import builtin
+from autorf.study.plain_yaml import read_yaml
 from autorf.study.search_space import read_spaces
-from autorf.study.spec import StudySpec, parse_study, read_yaml
+from autorf.study.spec import StudySpec, parse_study
 from autorf.study.trial import grid
 from tests.tiny import TINY
 
