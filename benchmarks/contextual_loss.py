@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from autorf.data import SegmentationSet, Splits
-from autorf.data.segmentation_set import InMemory
+from autorf.data.sources import InMemory
 from autorf.losses.contextual import ContextualLoss
 from autorf.losses.contextual_spec import ContextualSpec
 from autorf.networks import build

@@ -4,12 +4,29 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
 
 from autorf import __version__
+from autorf.cli.arguments import (
+    DIR,
+    FILE,
+    RUNS,
+    CodeChange,
+    ImageSide,
+    Model,
+    ModelFormat,
+    Options,
+    Overrides,
+    Quiet,
+    Root,
+    Study,
+    TrialKey,
+    path_of,
+    patterns_that_begin,
+)
 from autorf.cli.exit_codes import BAD_INPUT, DONE, FAILED_TRIALS, INTERRUPTED
 from autorf.errors import InputError, StorageLostError, in_one_line, in_short, missing_library, what_the_system_said
 from autorf.streams import guard_streams, problem_of, unwritable
@@ -20,62 +37,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-
-def _studies_that_begin(typed: str) -> list[str]:
-    """For the shell's completion: the built-in studies and those under ``runs``."""
-    from autorf.study import builtin
-
-    own = [path.parent.name for path in RUNS.glob("*/study.db")]
-    return sorted(name for name in {*builtin.names("studies"), *own} if name.startswith(typed))
-
-
-def _patterns_that_begin(typed: str) -> list[str]:
-    from autorf.deployment.patterns import published
-
-    return [name for name in published() if name.startswith(typed)]
-
-
-Study = Annotated[
-    str,
-    typer.Argument(
-        help="A study file, or the name of a built-in study (see: autorf studies).", autocompletion=_studies_that_begin
-    ),
-]
-Model = Annotated[
-    str,
-    typer.Argument(
-        help="largefov:BACKBONE, smp:ARCH:ENCODER, timm:NAME, torchvision:NAME, hf:NAME, paper:NAME, or "
-        "python:FILE.py:NAME for your own."
-    ),
-]
-Options = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="An option of the model, such as output_stride=8; repeatable."),
-]
-ImageSide = Annotated[str, typer.Option(help="Side of the image in pixels, or HEIGHTxWIDTH.")]
-ModelFormat = Annotated[str, typer.Option(help="table or json.")]
-
-
-def _path(text: str | Path) -> Path:
-    # A default comes as it is.
-    if isinstance(text, str) and not text.strip():
-        raise typer.BadParameter("is empty; name a file or folder, or leave the option out")
-    return Path(text)
-
-
-_DIR: dict[str, Any] = {"parser": _path, "metavar": "DIR"}
-_FILE: dict[str, Any] = {"parser": _path, "metavar": "FILE"}
-Root = Annotated[Path, typer.Option(**_DIR, help="Folder of all studies and of mlflow.db.")]
-Overrides = Annotated[
-    list[str] | None, typer.Option("--set", metavar="A.B=C", help="Override a value of the study file; repeatable.")
-]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Print problems and the result only.")]
-TrialKey = Annotated[str | None, typer.Option("--trial", help="A trial's key or its beginning; the winner without.")]
-CodeChange = Annotated[
-    bool, typer.Option("--accept-code-change", help="Keep the trials of a study whose own code has changed.")
-]
-RUNS = Path("runs")
 
 
 def main() -> None:
@@ -128,11 +89,11 @@ def version(show: Annotated[bool, typer.Option("--version", help="Print the vers
 
 @app.command()
 def init(
-    folder: Annotated[Path, typer.Argument(help="The folder of pictures and masks, as it lies.", parser=_path)],
+    folder: Annotated[Path, typer.Argument(help="The folder of pictures and masks, as it lies.", parser=path_of)],
     output: Annotated[
-        Path | None, typer.Option(**_FILE, help="The study file; the folder's name with .yaml without.")
+        Path | None, typer.Option(**FILE, help="The study file; the folder's name with .yaml without.")
     ] = None,
-    page: Annotated[Path | None, typer.Option(**_FILE, help="HTML file for a page of samples with masks.")] = None,
+    page: Annotated[Path | None, typer.Option(**FILE, help="HTML file for a page of samples with masks.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the study file and the page.")] = False,
     format: ModelFormat = "table",
 ) -> int:
@@ -145,12 +106,12 @@ def init(
 @app.command()
 def data(
     name: Annotated[str, typer.Argument(help="The data set's name as in study files, such as folder or camvid.")],
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder that it lies in.", parser=_path)],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder that it lies in.", parser=path_of)],
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="A key of a study's data, such as classes=4; repeatable."),
     ] = None,
-    page: Annotated[Path | None, typer.Option(**_FILE, help="HTML file for a page of samples with masks.")] = None,
+    page: Annotated[Path | None, typer.Option(**FILE, help="HTML file for a page of samples with masks.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the page.")] = False,
     format: ModelFormat = "table",
 ) -> int:
@@ -217,7 +178,7 @@ def report(
     root: Root = RUNS,
     output: Annotated[
         Path | None,
-        typer.Option(**_FILE, help="The HTML file; report.html in the study's folder without."),
+        typer.Option(**FILE, help="The HTML file; report.html in the study's folder without."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
 ) -> int:
@@ -271,7 +232,7 @@ def export(
     trial: TrialKey = None,
     format: Annotated[str, typer.Option(help="onnx or torch.")] = "onnx",
     opset: Annotated[int | None, typer.Option(help="Of ONNX, 16 to 23; PyTorch's default without.")] = None,
-    output: Annotated[Path | None, typer.Option(**_FILE, help="The file; beside the weights without.")] = None,
+    output: Annotated[Path | None, typer.Option(**FILE, help="The file; beside the weights without.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
     accept_code_change: CodeChange = False,
 ) -> int:
@@ -291,16 +252,16 @@ def predict(
             metavar="STUDY|FOLDER", help="A study that was retrained, or the folder that its retrain wrote."
         ),
     ],
-    pictures: Annotated[list[Path], typer.Argument(help="Picture files, and folders of them.", parser=_path)],
+    pictures: Annotated[list[Path], typer.Argument(help="Picture files, and folders of them.", parser=path_of)],
     output: Annotated[
-        Path, typer.Option(**_DIR, help="Folder of the masks: PICTURE.png, class indices, of the picture's size.")
+        Path, typer.Option(**DIR, help="Folder of the masks: PICTURE.png, class indices, of the picture's size.")
     ],
     root: Root = RUNS,
     trial: Annotated[
         str | None, typer.Option("--trial", help="Of a study, the retrained trial's key or its beginning.")
     ] = None,
     masks: Annotated[
-        Path | None, typer.Option(**_DIR, help="Folder of true masks of the pictures' names: scores in metrics.json.")
+        Path | None, typer.Option(**DIR, help="Folder of true masks of the pictures' names: scores in metrics.json.")
     ] = None,
     overlay: Annotated[bool, typer.Option("--overlay", help="The classes over the picture too, in overlay/.")] = False,
     color: Annotated[bool, typer.Option("--color", help="Masks in the classes' colours too, in color/.")] = False,
@@ -312,7 +273,7 @@ def predict(
         typer.Option("--maps", help="Every pixel's scale or dilation, .npy in maps/, pictures in maps_color/."),
     ] = False,
     code: Annotated[
-        Path | None, typer.Option(parser=_path, metavar="PATH", help="File or folder of a python: network's code.")
+        Path | None, typer.Option(parser=path_of, metavar="PATH", help="File or folder of a python: network's code.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; a GPU where there is one without.")] = None,
     tile: Annotated[
@@ -320,7 +281,9 @@ def predict(
     ] = None,
     landmarks: Annotated[
         Path | None,
-        typer.Option(parser=_path, metavar="PATH", help="File or folder of the faces' landmarks, for a model of such."),
+        typer.Option(
+            parser=path_of, metavar="PATH", help="File or folder of the faces' landmarks, for a model of such."
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files of earlier predictions.")] = False,
     quiet: Quiet = False,
@@ -347,10 +310,10 @@ def inspect(
     effective: Annotated[bool, typer.Option("--effective", help="Measure the effective receptive field too.")] = False,
     images: Annotated[
         Path | None,
-        typer.Option(**_DIR, help="Folder of pictures for --effective; noise without."),
+        typer.Option(**DIR, help="Folder of pictures for --effective; noise without."),
     ] = None,
     per_class: Annotated[str | None, typer.Option(help="Classes for --effective to measure too, such as 0,3.")] = None,
-    figure: Annotated[Path | None, typer.Option(**_FILE, help="HTML file for the figure of --effective.")] = None,
+    figure: Annotated[Path | None, typer.Option(**FILE, help="HTML file for the figure of --effective.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the figure.")] = False,
     format: ModelFormat = "table",
 ) -> int:
@@ -368,14 +331,14 @@ def apply(
     pattern: Annotated[
         str,
         typer.Argument(
-            help="A pattern's file, or the name of a published one, such as hdc.", autocompletion=_patterns_that_begin
+            help="A pattern's file, or the name of a published one, such as hdc.", autocompletion=patterns_that_begin
         ),
     ],
     model: Model,
     image_size: ImageSide = "512",
     classes: Annotated[int, typer.Option(min=1, max=2**16, help="Channels of the model's output.")] = 21,
     options: Options = None,
-    output: Annotated[Path | None, typer.Option(**_DIR, help="Folder to save the changed model in.")] = None,
+    output: Annotated[Path | None, typer.Option(**DIR, help="Folder to save the changed model in.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite what the folder holds.")] = False,
     format: ModelFormat = "table",
 ) -> int:
@@ -403,9 +366,9 @@ def suggest(
 @app.command()
 def check(
     model: Model,
-    images: Annotated[Path | None, typer.Option(**_DIR, help="Folder of pictures; noise without.")] = None,
+    images: Annotated[Path | None, typer.Option(**DIR, help="Folder of pictures; noise without.")] = None,
     masks: Annotated[
-        Path | None, typer.Option(**_DIR, help="Folder of their masks, 8-bit PNG of the same names, one class a pixel.")
+        Path | None, typer.Option(**DIR, help="Folder of their masks, 8-bit PNG of the same names, one class a pixel.")
     ] = None,
     study: Annotated[
         str | None, typer.Option(help="Take pictures, masks and image size of a study; --set data.KEY=VALUE is its.")
@@ -415,7 +378,7 @@ def check(
     ] = None,
     memory: Annotated[str | None, typer.Option(help="What a tile's forward pass may take, such as 8GB.")] = None,
     options: Options = None,
-    output: Annotated[Path | None, typer.Option(**_FILE, help="HTML file for a page with pictures.")] = None,
+    output: Annotated[Path | None, typer.Option(**FILE, help="HTML file for a page with pictures.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the page.")] = False,
     format: ModelFormat = "table",
 ) -> int:

@@ -6,8 +6,9 @@ from statistics import mean
 from typing import TypeGuard
 
 from autorf.comparison import Comparison, Group, Row
+from autorf.comparison.groups import members_of, steps_in_words
 from autorf.comparison.judging import metric_name, number
-from autorf.comparison.rows import learned, members_of, steps_in_words
+from autorf.comparison.rows import learned
 from autorf.metrics import OVERALL
 from autorf.study.trial import side_text
 from autorf.tasks import TASKS

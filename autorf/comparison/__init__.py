@@ -6,6 +6,7 @@ from autorf.comparison.costs import Cost, Curve
 from autorf.comparison.equal import Equal
 from autorf.comparison.field_line import FieldLine, SizeWinner
 from autorf.comparison.field_map import FieldMap, object_map, study_map
+from autorf.comparison.groups import Group
 from autorf.comparison.image_sizes import at_best_size, image_sizes
 from autorf.comparison.mean_classes import MeanClasses
 from autorf.comparison.multiscale import MultiScaleGroup
@@ -13,7 +14,7 @@ from autorf.comparison.named import NamedGroup
 from autorf.comparison.published import PublishedFigure
 from autorf.comparison.recommendation import Recommendation
 from autorf.comparison.results import StudyResults, results_of
-from autorf.comparison.rows import Group, Row
+from autorf.comparison.rows import Row
 from autorf.comparison.verdict import Verdict
 from autorf.statistics import half_width
 

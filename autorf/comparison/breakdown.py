@@ -7,8 +7,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from autorf.comparison.groups import Group, mean_of, members_of
 from autorf.comparison.results import StudyResults
-from autorf.comparison.rows import Group, Row, mean_of, members_of
+from autorf.comparison.rows import Row
 from autorf.running.evidence import Evidence, read_evidence
 from autorf.running.pooled_evidence import pooled_evidence
 from autorf.statistics import half_width, rank_correlation

@@ -26,6 +26,7 @@ from autorf.comparison.costs import Cost, Curve, costs_of, curves_of
 from autorf.comparison.field_map import FieldMap
 from autorf.comparison.flatness import flat_notes
 from autorf.comparison.folds import fold_notes
+from autorf.comparison.groups import Group, groups_of, members_of
 from autorf.comparison.image_sizes import at_best_size
 from autorf.comparison.images import MOST_TRIALS, ImageNoise
 from autorf.comparison.judging import judge, judgement
@@ -37,7 +38,7 @@ from autorf.comparison.published import PublishedFigure, published_figures
 from autorf.comparison.recommendation import Recommendation, recommendation_of
 from autorf.comparison.results import StudyResults, bare_results, check_comparable
 from autorf.comparison.rnorm import rnorm_maps
-from autorf.comparison.rows import Group, Row, groups_of, members_of, rows_of
+from autorf.comparison.rows import Row, rows_of
 from autorf.comparison.same_images import SameImages, same_images
 from autorf.comparison.stopped import stopped_notes
 from autorf.comparison.sufficient import MARGIN

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from autorf.comparison.groups import Group
 from autorf.comparison.looks import GRID
 from autorf.comparison.results import StudyResults
-from autorf.comparison.rows import Group, Row
+from autorf.comparison.rows import Row
 from autorf.comparison.spending import on_gpu, rate_of, spent_by_trial
 from autorf.methods import is_learned, is_manual
 from autorf.statistics import expected_best

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from math import isclose
 from typing import Any
 
+from autorf.comparison.groups import Group, members_of, steps_in_words
 from autorf.comparison.judging import Judge, Judged, interval, judgement, not_told, words
-from autorf.comparison.rows import Group, Row, members_of, steps_in_words
+from autorf.comparison.rows import Row
 from autorf.methods import method_class
 from autorf.study.control import Budget
 from autorf.study.trial import side_text

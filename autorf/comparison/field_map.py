@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autorf.comparison.field_line import FieldLine, Over, SizeGrid, field_line
+from autorf.comparison.groups import Group
 from autorf.comparison.image_sizes import at_size, image_sizes
-from autorf.comparison.rows import Group
 from autorf.running.evidence import Evidence
 
 FEWEST_OBJECTS = 5

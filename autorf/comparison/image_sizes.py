@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from autorf.comparison.rows import Group
+from autorf.comparison.groups import Group
 
 
 def image_sizes(groups: Sequence[Group]) -> list[tuple[int, int]]:

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autorf.accuracy import Outcomes
+from autorf.comparison.groups import Group, members_of
 from autorf.comparison.results import StudyResults
-from autorf.comparison.rows import Group, Row, members_of
+from autorf.comparison.rows import Row
 from autorf.running.evidence import read_group_tallies, read_outcomes, read_tallies
 from autorf.statistics import image_variance, influence
 from autorf.study.objectives import METRICS, group_of

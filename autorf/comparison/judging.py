@@ -7,8 +7,9 @@ from math import isfinite
 import numpy as np
 from numpy.typing import NDArray
 
+from autorf.comparison.groups import Group, members_of
 from autorf.comparison.images import ImageNoise
-from autorf.comparison.rows import Group, Row, members_of
+from autorf.comparison.rows import Row
 from autorf.statistics import BestDifference, difference_of_best, difference_on_images
 from autorf.study.objectives import COSTS, group_of, sign
 from autorf.study.trial import side_text

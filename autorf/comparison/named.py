@@ -10,9 +10,10 @@ from torch import Tensor
 
 from autorf.advice.field_rule import OBJECT, Sufficient, advised_field
 from autorf.comparison.breakdown import EvidenceOf
+from autorf.comparison.groups import Group, members_of
 from autorf.comparison.image_sizes import at_best_size
 from autorf.comparison.results import StudyResults
-from autorf.comparison.rows import Group, Row, members_of
+from autorf.comparison.rows import Row
 from autorf.methods import is_manual, method_class
 from autorf.running.evidence import Evidence
 from autorf.study.objectives import sign

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import mean
 
+from autorf.comparison.groups import Group, members_of
 from autorf.comparison.results import StudyResults
-from autorf.comparison.rows import Group, Row, members_of
+from autorf.comparison.rows import Row
 from autorf.statistics import half_width
 from autorf.study.objectives import group_of
 from autorf.study.published import is_of

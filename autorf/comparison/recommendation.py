@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from autorf.comparison.equal import trained_alike
+from autorf.comparison.groups import Group, mean_of, members_of
 from autorf.comparison.images import ImageNoise
 from autorf.comparison.judging import best_first, score_table
 from autorf.comparison.looks import Look
-from autorf.comparison.rows import Group, Row, mean_of, members_of
+from autorf.comparison.rows import Row
 from autorf.comparison.sufficient import LEVEL, SufficientField, sufficient_field
 from autorf.errors import InputError
 from autorf.study.objectives import COSTS, is_metric, sign

@@ -7,10 +7,11 @@ from typing import Any
 
 from autorf.comparison.field_line import FieldLine, SizeGrid, field_line
 from autorf.comparison.field_map import FieldMap, column_of, field_of_size, image_map
+from autorf.comparison.groups import Group
 from autorf.comparison.image_sizes import at_size, image_sizes
 from autorf.comparison.images import ImageNoise
 from autorf.comparison.recommendation import grid_answer, manual_grid
-from autorf.comparison.rows import Group, Row
+from autorf.comparison.rows import Row
 from autorf.study.objectives import is_metric, sign
 from autorf.study.settings import IMAGE_SIZE
 

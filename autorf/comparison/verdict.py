@@ -5,9 +5,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from autorf.comparison.equal import Equal, equal_cost, equal_steps, seconds_unit, several_devices, training_words
+from autorf.comparison.groups import Group
 from autorf.comparison.images import ImageNoise
 from autorf.comparison.judging import Judge, Judged, best_first, judgement, words
-from autorf.comparison.rows import Group, Row
+from autorf.comparison.rows import Row
 from autorf.study.objectives import sign
 
 

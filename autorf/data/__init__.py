@@ -1,6 +1,7 @@
 """Data sets: what a study file may say about them, and how they are read."""
 
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,7 +26,9 @@ from autorf.data.spec import Augmentation, CamVidData, DigitsData, FassegData, F
 from autorf.specification import parse
 
 if TYPE_CHECKING:
-    from autorf.data.segmentation_set import InMemory, SegmentationSet, Splits
+    from autorf.data.segmentation_set import SegmentationSet
+    from autorf.data.sources import InMemory
+    from autorf.data.splits import Splits
 
 __all__ = [
     "Ade20kData",
@@ -115,9 +118,11 @@ def labels_in(section: Mapping[str, Any]) -> Labels | None:
         return None
 
 
-def __getattr__(name: str) -> Any:
-    if name in ("InMemory", "SegmentationSet", "Splits"):
-        from autorf.data import segmentation_set
+_WHERE = {"InMemory": "sources", "SegmentationSet": "segmentation_set", "Splits": "splits"}
+"""Modules of names that load torch, which only those who read images wait for."""
 
-        return getattr(segmentation_set, name)
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        return getattr(import_module(f"autorf.data.{_WHERE[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

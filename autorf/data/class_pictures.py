@@ -22,7 +22,8 @@ from autorf.data.names import shown
 from autorf.data.normalisation import IMAGENET, Normalisation
 from autorf.data.opening import stored_size
 from autorf.data.picture_spec import Pictures
-from autorf.data.segmentation_set import Chosen, Joined, SegmentationSet, Source
+from autorf.data.segmentation_set import SegmentationSet
+from autorf.data.sources import Chosen, Joined, Source
 from autorf.data.spec import Augmentation
 from autorf.errors import InputError
 

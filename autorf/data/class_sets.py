@@ -27,7 +27,7 @@ from autorf.tasks import CLASSIFICATION
 
 if TYPE_CHECKING:
     from autorf.data.class_pictures import ClassSet, PictureDecoder
-    from autorf.data.segmentation_set import Splits
+    from autorf.data.splits import Splits
 
 
 def class_labels(spec: ClassData) -> Labels:
@@ -85,7 +85,7 @@ def picture_decoder(spec: ClassFilesData) -> "PictureDecoder":
 
 def class_splits(spec: ClassData, seed: int) -> "Splits":
     """The splits of a data set of classes, checked; see ``autorf.data.load``."""
-    from autorf.data.segmentation_set import Splits
+    from autorf.data.splits import Splits
 
     names = class_labels(spec).class_names
     sets = _sets(spec)

@@ -9,7 +9,7 @@ from torch import Tensor
 from autorf.data.class_pictures import ClassSet
 from autorf.data.class_spec import DIGITS, DigitClassesData
 from autorf.data.digits import SPLITS, Array, Digits, canvas, enlarging, resized, source_digits
-from autorf.data.segmentation_set import InMemory
+from autorf.data.sources import InMemory
 
 _TRIES = 60  # random places for a digit before one is taken that lies over others
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from autorf.data.segmentation_set import InMemory, SegmentationSet, resized_masks
+from autorf.data.segmentation_set import SegmentationSet
+from autorf.data.sources import InMemory, resized_masks
 from autorf.data.spec import SMALLEST_DIGIT, DigitsData
 
 CLASS_NAMES = ("background", *(str(digit) for digit in range(10)))

@@ -28,8 +28,9 @@ from autorf.data.picture_cache import PictureCache
 from autorf.data.python_data import PythonData
 from autorf.data.python_sets import python_sets
 from autorf.data.scene_spec import Ade20kData, CityscapesData, VocData
-from autorf.data.segmentation_set import FILL_INDEX, SegmentationSet, Splits
+from autorf.data.segmentation_set import FILL_INDEX, SegmentationSet
 from autorf.data.spec import CamVidData, DigitsData, FassegData, FolderData
+from autorf.data.splits import Splits
 from autorf.data.voc import voc_pairs, voc_sets
 from autorf.errors import InputError
 

@@ -13,7 +13,7 @@ from autorf.data.normalisation import Normalisation
 from autorf.data.python_data import PythonClassData
 from autorf.data.python_sets import MEMORY_BOUND, WORDS, checked_normalisation, own_datasets, resized_item, stacked
 from autorf.data.seeding import seeded
-from autorf.data.segmentation_set import InMemory
+from autorf.data.sources import InMemory
 from autorf.errors import InputError
 
 

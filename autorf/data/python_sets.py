@@ -12,7 +12,8 @@ from autorf.data.items import item_of
 from autorf.data.normalisation import IMAGENET, Normalisation, normalisation_of, unchanged
 from autorf.data.python_data import OwnData, PythonData
 from autorf.data.seeding import seeded
-from autorf.data.segmentation_set import InMemory, OwnMasks, SegmentationSet, Source, resized_masks
+from autorf.data.segmentation_set import SegmentationSet
+from autorf.data.sources import InMemory, OwnMasks, Source, resized_masks
 from autorf.data.spec import Colour
 from autorf.errors import InputError, a_type
 from autorf.own_code.importing import call

@@ -17,7 +17,8 @@ from autorf.data.decoding import Decoder
 from autorf.data.opening import stored_size
 from autorf.data.pairs import Pair
 from autorf.data.picture_cache import PictureCache, is_known
-from autorf.data.segmentation_set import InMemory, OwnMasks, OwnSizes, SegmentationSet, Source
+from autorf.data.segmentation_set import SegmentationSet
+from autorf.data.sources import InMemory, OwnMasks, OwnSizes, Source
 
 MEMORY_BOUND = 2**30
 """Bytes of decoded images and masks, all splits together, up to which a data set without a cache is held in memory."""

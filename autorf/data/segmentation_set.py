@@ -1,24 +1,20 @@
 """Images with a class for every pixel, ready for training."""
 
 import copy
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol, Self
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 from torch.utils.data import Dataset
 
 from autorf.data.cutting import PatchCutter, whole_pictures
-from autorf.data.mapped import Mapped
 from autorf.data.normalisation import IMAGENET, Normalisation
 from autorf.data.seeding import seeded
+from autorf.data.sources import AtImageSize, Chosen, Source, as_stored, decoded_bytes
 from autorf.data.spec import Augmentation, Half
 from autorf.errors import InputError
-from autorf.tasks import SEGMENTATION, Task
 
 if TYPE_CHECKING:
     from autorf.data.augmentation import JointAugmentation
@@ -26,171 +22,6 @@ if TYPE_CHECKING:
 
 FILL_INDEX = 255
 """The mask value of filled pixels where the data set itself ignores none."""
-
-
-class Source(Protocol):
-    """Where a set reads from."""
-
-    def __len__(self) -> int:
-        """How many images there are."""
-        ...
-
-    def read(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
-        """Images ``(n, C, H, W)``, uint8 or float32, and masks ``(n, H, W)``, uint8."""
-        ...
-
-
-@dataclass(frozen=True)
-class InMemory:
-    """Images ``(N, C, H, W)``, uint8 or float32, and masks ``(N, H, W)``, uint8."""
-
-    images: Tensor
-    masks: Tensor
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def read(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
-        """The chosen images and masks, copied."""
-        chosen = torch.as_tensor(indices, dtype=torch.long)
-        return self.images[chosen], self.masks[chosen]
-
-
-@dataclass(frozen=True)
-class Joined:
-    """Several sources, one after the other."""
-
-    sources: tuple[Source, ...]
-
-    def __len__(self) -> int:
-        return sum(len(source) for source in self.sources)
-
-    def read(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
-        """Each chosen image and mask, from the source it is in."""
-        pairs = [self._one(int(index)) for index in indices]
-        images, masks = zip(*pairs, strict=True)
-        return torch.cat(images), torch.cat(masks)
-
-    def _one(self, index: int) -> tuple[Tensor, Tensor]:
-        source, inner = self.place(index)
-        return source.read([inner])
-
-    def size_of(self, index: int) -> tuple[int, int]:
-        """Of pictures at their own size."""
-        source, inner = self.place(index)
-        return whole_pictures(source).size_of(inner)
-
-    def window(self, index: int, rows: slice, columns: slice) -> tuple[Tensor, Tensor]:
-        """Of pictures at their own size."""
-        source, inner = self.place(index)
-        return whole_pictures(source).window(inner, rows, columns)
-
-    def mask(self, index: int) -> NDArray[np.uint8]:
-        """Of pictures at their own size."""
-        source, inner = self.place(index)
-        return whole_pictures(source).mask(inner)
-
-    def place(self, index: int) -> tuple[Source, int]:
-        """The source that an image is in, and its index there."""
-        for source in self.sources:
-            if index < len(source):
-                return source, index
-            index -= len(source)
-        raise IndexError(f"image {index} behind the last")
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """Some of a source's images, by their indices."""
-
-    source: Source
-    chosen: tuple[int, ...]
-
-    def __len__(self) -> int:
-        return len(self.chosen)
-
-    def read(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
-        """As the source reads them."""
-        return self.source.read([self.chosen[int(index)] for index in indices])
-
-    def size_of(self, index: int) -> tuple[int, int]:
-        """Of pictures at their own size."""
-        return whole_pictures(self.source).size_of(self.chosen[index])
-
-    def window(self, index: int, rows: slice, columns: slice) -> tuple[Tensor, Tensor]:
-        """Of pictures at their own size."""
-        return whole_pictures(self.source).window(self.chosen[index], rows, columns)
-
-    def mask(self, index: int) -> NDArray[np.uint8]:
-        """Of pictures at their own size."""
-        return whole_pictures(self.source).mask(self.chosen[index])
-
-
-@dataclass(frozen=True)
-class OwnMasks:
-    """Images ``(N, C, H, W)``, uint8 or float32, and a mask ``(h, w)``, uint8, of its own size for each."""
-
-    images: Tensor
-    masks: Sequence[Tensor]
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def read(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
-        """The chosen images and masks, copied; the masks must be of one size."""
-        chosen = torch.as_tensor(indices, dtype=torch.long)
-        return self.images[chosen], torch.stack([self.masks[index] for index in chosen.tolist()])
-
-
-@dataclass(frozen=True)
-class OwnSizes:
-    """Images ``(C, h, w)``, uint8 or float32, each of its own size, and masks ``(h, w)``, uint8, of theirs."""
-
-    images: Sequence[Tensor]
-    masks: Sequence[Tensor]
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def read(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
-        """The chosen images and masks, copied; they must be of one size."""
-        chosen = [int(index) for index in indices]
-        return torch.stack([self.images[i] for i in chosen]), torch.stack([self.masks[i] for i in chosen])
-
-    def size_of(self, index: int) -> tuple[int, int]:
-        """Height and width of an image in pixels."""
-        return self.images[index].shape[1], self.images[index].shape[2]
-
-    def window(self, index: int, rows: slice, columns: slice) -> tuple[Tensor, Tensor]:
-        """A part of an image and its mask, copied."""
-        return self.images[index][:, rows, columns].clone(), self.masks[index][rows, columns].clone()
-
-    def mask(self, index: int) -> NDArray[np.uint8]:
-        """One mask ``(h, w)``."""
-        mask: NDArray[np.uint8] = self.masks[index].numpy()
-        return mask
-
-
-@dataclass(frozen=True)
-class AtImageSize:
-    """A source whose masks have their own size, with all of them at the images'."""
-
-    source: Source
-    image_size: tuple[int, int]
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def read(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
-        """Images as they are, masks resized to the nearest pixel, as those of a training split are."""
-        pairs = [self.source.read([int(index)]) for index in indices]
-        images, masks = zip(*pairs, strict=True)
-        return torch.cat(images), torch.cat([resized_masks(mask, self.image_size) for mask in masks])
-
-
-def resized_masks(masks: Tensor, image_size: tuple[int, int]) -> Tensor:
-    """Masks ``(N, h, w)`` at another size, each pixel that of the nearest centre."""
-    return functional.interpolate(masks[:, None], image_size, mode="nearest-exact")[:, 0]
 
 
 class SegmentationSet(Dataset[tuple[Tensor, Tensor]]):
@@ -290,7 +121,7 @@ class SegmentationSet(Dataset[tuple[Tensor, Tensor]]):
     @property
     def decoded_bytes(self) -> int | None:
         """What images and masks take where they are held decoded; None where each reading decodes."""
-        return _decoded_bytes(self.source)
+        return decoded_bytes(self.source)
 
     def __len__(self) -> int:
         return len(self.source) * (1 if self._cutter is None else self._cutter.per_image)
@@ -319,7 +150,7 @@ class SegmentationSet(Dataset[tuple[Tensor, Tensor]]):
             Images ``(n, C, H, W)``, uint8, uint16 or float32, changed at random, and masks ``(n, H, W)``, uint8.
         """
         if self.augment is None and self._cutter is None and not self.draws:
-            return _as_stored(self.source, indices)
+            return as_stored(self.source, indices)
         images, masks = self.unchanged(indices)
         if self.augment is not None:
             changed = [
@@ -348,70 +179,3 @@ class SegmentationSet(Dataset[tuple[Tensor, Tensor]]):
                 pairs.append(self.source.read([int(index)]))
         images, masks = zip(*pairs, strict=True)
         return torch.cat(images), torch.cat(masks)
-
-
-def _as_stored(source: Source, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
-    """As a source reads them, 16 bits as they are where it has them so."""
-    if isinstance(source, Chosen):
-        return _as_stored(source.source, [source.chosen[int(index)] for index in indices])
-    return source.stored(indices) if isinstance(source, Mapped) else source.read(indices)
-
-
-def _decoded_bytes(source: Source) -> int | None:
-    if isinstance(source, Chosen | AtImageSize):
-        return _decoded_bytes(source.source)
-    if isinstance(source, Joined):
-        parts = [_decoded_bytes(part) for part in source.sources]
-        return None if None in parts else sum(part or 0 for part in parts)
-    if isinstance(source, InMemory | OwnMasks | OwnSizes):
-        return sum(part.nbytes for part in (*source.images, *source.masks))
-    decoded: int | None = getattr(source, "decoded_bytes", None)
-    return decoded
-
-
-@dataclass(frozen=True)
-class Splits:
-    """A data set, checked and ready.
-
-    Attributes:
-        train: the training split, augmented.
-        val: the validation split: everything that chooses looks at this one.
-        test: the test split, where the data set has one with labels.
-        n_classes: number of classes, background included.
-        ignore_index: the mask value that loss and metrics leave out; None where no pixel is left out.
-        class_names: one for each class.
-        image_size: height and width in pixels of training images, and of validation and test images too unless those
-            are whole pictures; masks may have a size of their own.
-        label_groups: classes whose F1 is also reported merged, by the name of the group.
-        left_out: classes that mIoU and the mean F1 leave out.
-        task: what its images have a class for: every pixel, or the whole as a mask of one pixel.
-    """
-
-    train: SegmentationSet
-    val: SegmentationSet
-    test: SegmentationSet | None
-    n_classes: int
-    ignore_index: int | None
-    class_names: tuple[str, ...]
-    image_size: tuple[int, int]
-    label_groups: Mapping[str, tuple[int, ...]] | None = None
-    left_out: tuple[int, ...] = ()
-    task: Task = SEGMENTATION
-
-    def val_joined(self) -> Self:
-        """The same data set, its validation images among the training images too."""
-        source = Joined((self.train.source, self.val.at_image_size().source))
-        return replace(self, train=self.train.with_source(source))
-
-    @property
-    def n_val_areas(self) -> float:
-        """How many images of :attr:`image_size` have as many pixels as the validation images."""
-        if not self.val.whole:
-            return len(self.val)
-        height, width = self.image_size
-        return sum(h * w for h, w in self.val.mask_sizes or ()) / (height * width)
-
-    def tested(self) -> Self:
-        """The same data set, its test split in the place of the validation split."""
-        assert self.test is not None
-        return replace(self, val=self.test)

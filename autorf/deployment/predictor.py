@@ -15,7 +15,7 @@ from autorf.data.decoding import Pixels, numbers_of
 from autorf.data.face_images import FaceImages, faces_of
 from autorf.data.names import shown
 from autorf.data.python_sets import resized_item
-from autorf.data.segmentation_set import resized_masks
+from autorf.data.sources import resized_masks
 from autorf.deployment.recipe import Recipe, needs_code, read_recipe
 from autorf.errors import InputError
 from autorf.methods import AdaptiveModule

@@ -14,7 +14,8 @@ from autorf.data.mapped import Mapped
 from autorf.data.names import check_file, on_disk, shown
 from autorf.data.pairs import IMAGE_SUFFIXES
 from autorf.data.reading import MEMORY_BOUND, OnDisk
-from autorf.data.segmentation_set import AtImageSize, Chosen, InMemory, Joined, OwnMasks, SegmentationSet, Source
+from autorf.data.segmentation_set import SegmentationSet
+from autorf.data.sources import AtImageSize, Chosen, InMemory, Joined, OwnMasks, Source
 from autorf.errors import InputError
 
 

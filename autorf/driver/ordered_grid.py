@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from autorf.comparison.groups import groups_of
 from autorf.comparison.images import ImageNoise
 from autorf.comparison.looks import looks_of
 from autorf.comparison.results import StudyResults, results_of
-from autorf.comparison.rows import groups_of, rows_of
+from autorf.comparison.rows import rows_of
 from autorf.driver.bisection import LEAST_FIELDS, next_trainings
 from autorf.errors import InputError
 from autorf.methods import is_manual

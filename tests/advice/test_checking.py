@@ -21,7 +21,8 @@ from autorf.advice.peak_memory import MemoryModel, memory_model, parse_memory, p
 from autorf.advice.samples import SetSamples
 from autorf.advice.tile_check import tile_check
 from autorf.data.normalisation import unchanged
-from autorf.data.segmentation_set import InMemory, SegmentationSet
+from autorf.data.segmentation_set import SegmentationSet
+from autorf.data.sources import InMemory
 from autorf.errors import InputError
 from autorf.fields import receptive_field
 from autorf.files import size_in_words

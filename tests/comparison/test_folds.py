@@ -12,7 +12,7 @@ from scipy import stats
 
 from autorf.comparison import compare_studies
 from autorf.comparison.folds import MOST
-from autorf.comparison.rows import members_of
+from autorf.comparison.groups import members_of
 from autorf.errors import InputError
 from autorf.running.evidence import read_evidence
 from autorf.running.pooled_evidence import pooled_evidence

@@ -3,7 +3,8 @@ import torch
 
 from autorf.data import Augmentation
 from autorf.data.normalisation import IMAGENET
-from autorf.data.segmentation_set import FILL_INDEX, InMemory, SegmentationSet
+from autorf.data.segmentation_set import FILL_INDEX, SegmentationSet
+from autorf.data.sources import InMemory
 
 EVERYTHING = Augmentation(flip=True, scale=(0.5, 2.0), crop=(20, 28))
 

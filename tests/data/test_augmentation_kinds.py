@@ -9,7 +9,8 @@ from torch.utils.data import DataLoader
 
 from autorf.data import Augmentation
 from autorf.data.normalisation import IMAGENET
-from autorf.data.segmentation_set import FILL_INDEX, InMemory, SegmentationSet
+from autorf.data.segmentation_set import FILL_INDEX, SegmentationSet
+from autorf.data.sources import InMemory
 from autorf.errors import InputError
 from autorf.training.batches import loader
 from tests.data.test_augmentation import a_set, red

@@ -7,7 +7,7 @@ import torch
 
 from autorf.data import DataSet, DigitsData, FassegData, FolderData, load
 from autorf.data.data_set import Labels
-from autorf.data.segmentation_set import resized_masks
+from autorf.data.sources import resized_masks
 from autorf.errors import InputError
 from autorf.specification import parse
 from autorf.training.batches import loader

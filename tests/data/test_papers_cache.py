@@ -15,7 +15,7 @@ from autorf.data.decoding import Decoder
 from autorf.data.lfw import labels_in_file
 from autorf.data.mapped import Mapped
 from autorf.data.picture_cache import is_known, kept_folders
-from autorf.data.segmentation_set import InMemory
+from autorf.data.sources import InMemory
 from tests.data.faces import write_helen, write_lfw
 from tests.data.scenes import write_ade20k, write_augmented, write_cityscapes, write_sbd, write_voc
 from tests.data.test_face_images import FIVE, write_landmarks

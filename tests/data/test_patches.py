@@ -12,7 +12,8 @@ from PIL import Image
 from autorf.data import CamVidData, FolderData, load
 from autorf.data.cutting import PatchCutter
 from autorf.data.patch_spec import Patches
-from autorf.data.segmentation_set import OwnSizes, Splits
+from autorf.data.sources import OwnSizes
+from autorf.data.splits import Splits
 from autorf.errors import InputError
 from autorf.specification import parse
 

@@ -24,7 +24,8 @@ from autorf.data.decoding import Decoder
 from autorf.data.mapped import INDEX, Mapped
 from autorf.data.picture_cache import Lease, PictureCache, kept_folders, remove_all_unused, remove_unused
 from autorf.data.reading import OnDisk
-from autorf.data.segmentation_set import InMemory, Splits
+from autorf.data.sources import InMemory
+from autorf.data.splits import Splits
 from autorf.errors import InputError
 from tests.data.conftest import WritePair
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from autorf.data import PythonData, load
 from autorf.data.normalisation import IMAGENET, normalisation_of
-from autorf.data.segmentation_set import InMemory
+from autorf.data.sources import InMemory
 from autorf.errors import InputError
 from autorf.own_code.code import read_code
 from autorf.own_code.importing import importable

@@ -9,7 +9,9 @@ from torch.utils.data import DataLoader
 
 from autorf.data import Augmentation, DigitsData, load
 from autorf.data.normalisation import IMAGENET
-from autorf.data.segmentation_set import FILL_INDEX, InMemory, SegmentationSet, Splits
+from autorf.data.segmentation_set import FILL_INDEX, SegmentationSet
+from autorf.data.sources import InMemory
+from autorf.data.splits import Splits
 
 SPEC = DigitsData(n_train=5, n_val=3, n_test=0)
 

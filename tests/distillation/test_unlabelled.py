@@ -11,7 +11,8 @@ from torch import Tensor
 from autorf.data.decoding import Decoder
 from autorf.data.pairs import Pair
 from autorf.data.reading import OnDisk
-from autorf.data.segmentation_set import AtImageSize, Chosen, InMemory, Joined, SegmentationSet
+from autorf.data.segmentation_set import SegmentationSet
+from autorf.data.sources import AtImageSize, Chosen, InMemory, Joined
 from autorf.distillation.unlabelled import folder_pictures, picture_files, split_labels, without_labels
 from autorf.errors import InputError
 

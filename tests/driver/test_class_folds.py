@@ -9,8 +9,8 @@ import torch
 from autorf.accuracy import accuracies, ranks, tally
 from autorf.cli.comparison_table import print_comparison
 from autorf.comparison import Comparison, compare_studies, results_of
+from autorf.comparison.groups import members_of
 from autorf.comparison.images import ImageNoise
-from autorf.comparison.rows import members_of
 from autorf.data import load
 from autorf.deployment import retrain as retraining
 from autorf.deployment.classifying import classify

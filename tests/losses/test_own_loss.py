@@ -7,7 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from autorf.data.segmentation_set import InMemory, SegmentationSet, Splits
+from autorf.data.segmentation_set import SegmentationSet
+from autorf.data.sources import InMemory
+from autorf.data.splits import Splits
 from autorf.errors import InputError
 from autorf.losses.criterion import Criterion
 from autorf.losses.spec import LossSpec

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from autorf.data import Splits
-from autorf.data.segmentation_set import InMemory, SegmentationSet
+from autorf.data.segmentation_set import SegmentationSet
+from autorf.data.sources import InMemory
 from autorf.methods import ScaleAdaptive
 from autorf.metrics import confusion
 from autorf.running.evidence import FILE, SIZE_EDGES, Evidence, read_evidence, write_evidence

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from autorf.data import FolderData, load
-from autorf.data.segmentation_set import Splits
+from autorf.data.splits import Splits
 from autorf.deployment.predicting import TRAINING_SCALE, Wishes, predict_files, scores_of, tasks
 from autorf.deployment.predictor import Predictor
 from autorf.distillation.checks import check

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from autorf.comparison.equal import trained_alike
-from autorf.comparison.rows import Group, steps_in_words
+from autorf.comparison.groups import Group, steps_in_words
 from autorf.errors import InputError
 from autorf.executors.local import _Link, _outcome
 from autorf.methods import Dilation, Inflation, LearnedDilation

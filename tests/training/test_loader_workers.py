@@ -10,7 +10,9 @@ from PIL import Image
 from torch import Tensor
 
 from autorf.data import FolderData, load
-from autorf.data.segmentation_set import InMemory, SegmentationSet, Splits
+from autorf.data.segmentation_set import SegmentationSet
+from autorf.data.sources import InMemory
+from autorf.data.splits import Splits
 from autorf.running.runner import run, splits_of
 from autorf.study.job import Job
 from autorf.study.spec import StudySpec, counted, parse_study

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, multiprocessing, nn
 
 from autorf.data import SegmentationSet, Splits
-from autorf.data.segmentation_set import InMemory
+from autorf.data.sources import InMemory
 from autorf.errors import InputError
 from autorf.losses import functions
 from autorf.running.runner import trial_model

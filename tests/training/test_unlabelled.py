@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from autorf.data import SegmentationSet, Splits
-from autorf.data.segmentation_set import InMemory
+from autorf.data.sources import InMemory
 from autorf.methods import Inflation, loss_profile
 from autorf.surgery import adapt
 from autorf.training.module import SegmentationModule
