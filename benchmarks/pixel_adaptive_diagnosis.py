@@ -33,13 +33,13 @@ from autorf.training.batches import loader
 RATES, BATCH, LR = (1, 2, 4), 16, 6e-3
 TRAININGS: dict[str, Method] = {
     **{f"dilation {rate}": Dilation(rate=rate) for rate in (2, 3, 4)},
-    "the paper's": PixelAdaptive(rates=RATES),
-    "colder, 1 to 0.1": PixelAdaptive(rates=RATES, temperature=(1.0, 0.1)),
-    "no noise": PixelAdaptive(rates=RATES, sampling="none"),
-    "straight-through": PixelAdaptive(rates=RATES, sampling="straight_through"),
-    "samples for half": PixelAdaptive(rates=RATES, sampled=0.5),
-    "own dilation first": PixelAdaptive(rates=RATES, start="own"),
-    "no noise, for half": PixelAdaptive(rates=RATES, sampling="none", sampled=0.5),
+    "the paper's": PixelAdaptive(rates=RATES, sampling="soft", evaluation="hard"),
+    "colder, 1 to 0.1": PixelAdaptive(rates=RATES, sampling="soft", evaluation="hard", temperature=(1.0, 0.1)),
+    "no noise": PixelAdaptive(rates=RATES, sampling="none", evaluation="hard"),
+    "straight-through": PixelAdaptive(rates=RATES, sampling="straight_through", evaluation="hard"),
+    "samples for half": PixelAdaptive(rates=RATES, sampling="soft", evaluation="hard", sampled=0.5),
+    "own dilation first": PixelAdaptive(rates=RATES, sampling="soft", evaluation="hard", start="own"),
+    "no noise, for half": PixelAdaptive(rates=RATES, sampling="none", evaluation="hard", sampled=0.5),
 }
 ENOUGH = 8
 """Batches that tell the statistics of a layer's maps."""

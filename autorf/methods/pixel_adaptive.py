@@ -1,4 +1,4 @@
-"""A dilation for every pixel, chosen among a few that share one kernel."""
+"""A dilation for every pixel, a weighted one or one chosen among a few, that share one kernel."""
 
 import math
 from collections.abc import Mapping
@@ -38,13 +38,15 @@ Temperature = Annotated[PositiveFloat, Field(ge=1e-3)]
 
 
 class PixelAdaptive(LayerMethod):
-    """Choose the dilation of the targeted convolutions at every pixel among ``rates``, all with the layer's kernel.
+    """Weigh ``rates`` as dilations of the targeted convolutions at every pixel, all with the layer's kernel.
 
-    ``y(p) = sum_r pi_r(p) conv(x; W, b, dilation=r)(p)``. In training ``pi`` is a Gumbel-softmax sample of the logits
-    that 1x1 convolutions, without bias unless ``start`` asks for it, compute from the layer's input and, unless
-    ``aggregation`` is ``"markov"``, the previous target's logits. Markov adds ``len(rates) * C_in`` parameters a layer.
-    Until training begins the layer is the plain convolution, so the output is the original's bit for bit. A layer of
-    stride 2 costs four times what it would: it is computed at stride 1, and every second position kept.
+    ``y(p) = sum_r pi_r(p) conv(x; W, b, dilation=r)(p)``. ``pi`` is a softmax of the logits that 1x1 convolutions,
+    without bias unless ``start`` asks for it, compute from the layer's input and, unless ``aggregation`` is
+    ``"markov"``, the previous target's logits. The paper trains on Gumbel-softmax samples of them and evaluates the
+    likeliest option, ``sampling="soft", evaluation="hard"``; without noise and with the mean over options, the default
+    here, networks come out better (``docs/learned_or_manual.md``). Markov adds ``len(rates) * C_in`` parameters a
+    layer. Until training begins the layer is the plain convolution, so the output is the original's bit for bit. A
+    layer of stride 2 costs four times what it would: it is computed at stride 1, and every second position kept.
     Paper: *PAD-Nets: learning dynamic receptive fields via pixel-wise adaptive dilation*, 2020; Eqs. 2-5.
 
     Attributes:
@@ -57,22 +59,23 @@ class PixelAdaptive(LayerMethod):
             as it needs to; ``"relu"`` ties options below zero; ``"tanh"`` never gives one option of two more than 0.88.
         temperature: at the start and at the end of training, at least 0.001; geometric in between. A lower one
             makes samples more like the hard choice.
-        sampling: what training takes of the logits ``h``. ``"soft"``: a Gumbel-softmax sample, as in the paper;
-            ``"straight_through"``: the one option that such a sample is nearest to, with the sample's gradient, so that
-            training sees single options as a hard evaluation does; ``"none"``: ``softmax(h / temperature)``, without
-            noise.
+        sampling: what training takes of the logits ``h``. ``"none"``: ``softmax(h / temperature)``, without noise;
+            ``"soft"``: a Gumbel-softmax sample, as in the paper; ``"straight_through"``: the one option that such a
+            sample is nearest to, with the sample's gradient, so that training sees single options as a hard evaluation
+            does.
         sampled: the share of the training in which ``sampling`` holds, in [0, 1]; behind it training takes what
-            evaluation takes, the likeliest option with the gradient of ``softmax(h / temperature)``, and so do the
+            evaluation takes, a likeliest option with the gradient of ``softmax(h / temperature)``, and so do the
             statistics of batch normalisation. 1 is the paper's.
         start: ``"uniform"``: all options alike, but for ``sigma``; ``"own"``: the layer's own dilation, which has 0.9
             of each pixel at first (with ``"tanh"`` as much as it can give), by a bias of the logits that is learned:
             ``len(rates)`` further parameters a layer, which the paper has not.
-        evaluation: ``"hard"`` takes the likeliest option, ``"expected"`` the mean over ``softmax(h)``, which is how
-            often a sample is nearest to each option at any temperature.
+        evaluation: ``"expected"`` takes the mean over options: where ``sampling`` is ``"none"`` over
+            ``softmax(h / temperature)``, as training does, else over ``softmax(h)``, which is how often a sample is
+            nearest to each option at any temperature. ``"hard"`` takes the likeliest option, as in the paper.
         sigma: standard deviation of the initial weights on the input, 0 < sigma < 1; near 0 all options are alike.
         learning_rate_multiplier: of the logits' weights, times the model's; their own optimizer group has no decay.
         reported: what ``receptive_field`` takes for the layer's dilation: the last map's ``"mean"``, or the ``"max"``
-            that any pixel chose.
+            of which any pixel takes a share, which of a mean over options is the largest option.
 
     Note:
         Chained layers need one process a replica (``DistributedDataParallel``, not ``DataParallel``).
@@ -97,10 +100,10 @@ class PixelAdaptive(LayerMethod):
     aggregation: Aggregation = "markov"
     activation: Activation = "leaky_relu"
     temperature: Annotated[tuple[Temperature, Temperature], BeforeValidator(_start_and_end)] = (1.0, 0.5)
-    sampling: Annotated[Literal["soft", "straight_through", "none"], Before("soft")] = "soft"
+    sampling: Annotated[Literal["soft", "straight_through", "none"], Before("soft")] = "none"
     sampled: Annotated[Number, Field(ge=0, le=1), Before(1.0)] = 1.0
     start: Annotated[Literal["uniform", "own"], Before("uniform")] = "uniform"
-    evaluation: Literal["hard", "expected"] = "hard"
+    evaluation: Annotated[Literal["hard", "expected"], Before("hard")] = "expected"
     sigma: Annotated[Number, Field(gt=0, lt=1)] = 0.01
     learning_rate_multiplier: PositiveFloat = 1.0
     reported: Literal["mean", "max"] = "mean"
@@ -214,7 +217,7 @@ class PixelAdaptiveConv2d(PixelwiseConv2d):
         if self.training and self.record.progress < self.method.sampled:
             return self._sample(logits)
         if self.method.evaluation == "expected":
-            return torch.softmax(logits, 1)
+            return self._shares_of(logits)
         choice = torch.zeros_like(logits).scatter_(1, logits.max(1, keepdim=True).indices, 1.0)
         if not self.training:
             return choice
@@ -222,10 +225,14 @@ class PixelAdaptiveConv2d(PixelwiseConv2d):
         # Straight through: the choice's value, and the gradient of what it was chosen from.
         return choice + soft - soft.detach()
 
+    def _shares_of(self, logits: Tensor) -> Tensor:
+        """Every option's share of the mean that training sees, without noise the very weights that it takes."""
+        return torch.softmax(logits / self.temperature if self.method.sampling == "none" else logits, 1)
+
     def _sample(self, logits: Tensor) -> Tensor:
         """What training takes, as ``sampling`` says."""
         if self.method.sampling == "none":
-            return torch.softmax(logits / self.temperature, 1)
+            return self._shares_of(logits)
         # Half precision rounds the noise to zero now and then, and its logarithm is then no number.
         precise = logits.to(working_dtype(logits.dtype))
         hard = self.method.sampling == "straight_through"
@@ -234,7 +241,7 @@ class PixelAdaptiveConv2d(PixelwiseConv2d):
     def _describe(self, logits: Tensor) -> None:
         """Keep the map, mean and variance of the expected dilation, and the share of pixels that choose each option."""
         options = torch.tensor(self.method.rates, dtype=logits.dtype, device=logits.device)
-        expected = (torch.softmax(logits, 1) * options.view(1, -1, 1, 1)).sum(1, keepdim=True)
+        expected = (self._shares_of(logits) * options.view(1, -1, 1, 1)).sum(1, keepdim=True)
         choice = logits.max(1, keepdim=True).indices
         chosen = functional.one_hot(choice[:, 0], options.numel()).to(logits.dtype)
         map = expected if self.method.evaluation == "expected" else options[choice]
@@ -261,7 +268,9 @@ class PixelAdaptiveConv2d(PixelwiseConv2d):
         return {"dilation": mean, "dilation_variance": variance, "expected_dilation": expected, **each}
 
     def reported_dilation(self) -> float:
-        """The mean dilation as evaluation takes it, or the largest that any pixel chose."""
+        """The mean dilation as evaluation takes it, or the largest of which any pixel takes a share."""
+        if self.method.reported == "max" and self.method.evaluation == "expected":
+            return float(self.method.rates[-1])
         if self.method.reported == "max":
             return float(max(rate for rate, share in self.shares().items() if share > 0))
         return self.values()["dilation"]

@@ -15,7 +15,7 @@ REFUSED: dict[str, tuple[str, ...]] = {
     "early stop": SEARCHING,
     "optimizer before adapt": OWN_PARAMETERS,
     "foreign optimizer": OWN_PARAMETERS,
-    "evaluation mode": (*SEARCHING, "pixel-adaptive"),
+    "evaluation mode": SEARCHING,
     "DDP before adapt": LEARNING,
 }
 """The methods of each behaviour whose flow is refused, or of which it is said what is wrong; all others work."""

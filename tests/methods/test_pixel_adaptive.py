@@ -13,7 +13,7 @@ from autorf.fields import receptive_field
 from autorf.methods import PixelAdaptive
 from autorf.methods.pixel_adaptive import PixelAdaptiveConv2d
 from autorf.ops.reference import pixel_adaptive_conv2d_reference
-from autorf.specification import parse
+from autorf.specification import parse, with_older_fields
 from autorf.surgery import adapt, advance, describe, learned_values, parameter_groups
 
 IMAGE = torch.randn(2, 4, 7, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -137,7 +137,7 @@ def test_a_resnet50_with_three_markov_layers_grows_by_1152_parameters() -> None:
 
 @pytest.mark.parametrize("groups", [1, 4])
 def test_a_hard_choice_is_the_convolution_of_that_dilation_at_each_pixel(groups: int) -> None:
-    layer = layer_of(under_way(model=network(groups)))
+    layer = layer_of(under_way(model=network(groups), evaluation="hard"))
     output, choice = layer(IMAGE), layer.logits(IMAGE, None).argmax(1)
     assert len(choice.unique()) == 3
     for option, rate in enumerate((1, 2, 4)):
@@ -147,7 +147,7 @@ def test_a_hard_choice_is_the_convolution_of_that_dilation_at_each_pixel(groups:
 
 
 def test_training_mixes_a_gumbel_sample_at_the_present_temperature() -> None:
-    layer = layer_of(under_way(temperature=(0.7, 0.2))).train()
+    layer = layer_of(under_way(sampling="soft", temperature=(0.7, 0.2))).train()
     logits = layer.logits(IMAGE, None)
     torch.manual_seed(3)
     output = layer(IMAGE)
@@ -160,7 +160,7 @@ def test_training_mixes_a_gumbel_sample_at_the_present_temperature() -> None:
 def test_training_is_reproducible_and_random() -> None:
     outputs = []
     for seed in (1, 1, 2):
-        model = adapted()
+        model = adapted(sampling="soft")
         torch.manual_seed(seed)
         optimizer = torch.optim.SGD(parameter_groups(model, lr=0.1))
         for step in range(2):
@@ -275,13 +275,15 @@ def test_maps_values_and_field_describe_the_one_network_that_evaluation_uses(eva
     assert field.size[0] == pytest.approx(1 + 2 * values["dilation"] + 2 + 2, abs=0.01)
 
 
-@pytest.mark.parametrize(("evaluation", "reported"), [("hard", "mean"), ("expected", "mean"), ("hard", "max")])
+@pytest.mark.parametrize(
+    ("evaluation", "reported"), [("hard", "mean"), ("expected", "mean"), ("hard", "max"), ("expected", "max")]
+)
 def test_the_receptive_field_follows_what_evaluation_uses(evaluation: str, reported: str) -> None:
     model = under_way(evaluation=evaluation, reported=reported)
     model(IMAGE)
     layer = layer_of(model)
     chosen = sum(rate * share for rate, share in layer.shares().items())
-    dilation = {"hard": chosen, "expected": layer.values()["dilation"]}[evaluation] if reported == "mean" else 4
+    dilation = {"hard": chosen, "expected": layer.values()["dilation"]}[evaluation] if reported == "mean" else 4.0
     field = receptive_field(model, (64, 64), in_channels=4)
     assert field.size[0] == pytest.approx(1 + 2 * dilation + 2 + 2, abs=0.01)
 
@@ -384,7 +386,7 @@ def training_layer(**fields: object) -> PixelAdaptiveConv2d:
 
 
 def test_straight_through_samples_are_single_options_with_the_samples_gradient() -> None:
-    layer, soft = training_layer(sampling="straight_through"), training_layer()
+    layer, soft = training_layer(sampling="straight_through"), training_layer(sampling="soft")
     logits = layer.logits(IMAGE, None).detach()
     gradients = []
     for each in (layer, soft):
@@ -417,15 +419,21 @@ def test_a_temperature_near_zero_is_the_dense_reference_of_one_option_a_pixel(sa
     torch.testing.assert_close(output[sure], expected[sure], rtol=0, atol=1e-6)
 
 
-def test_without_noise_training_at_temperature_one_is_the_expected_evaluation() -> None:
-    layer = training_layer(sampling="none", temperature=(1.0, 1.0), evaluation="expected")
+@pytest.mark.parametrize("progress", [0, 0.5, 1])
+def test_without_noise_training_is_the_expected_evaluation_at_every_temperature(progress: float) -> None:
+    layer = training_layer(sampling="none", temperature=(1.0, 0.1), evaluation="expected")
+    layer.advance(progress)
     trained = layer(IMAGE)
-    close(trained, layer.eval()(IMAGE))
+    layer.eval()
+    close(layer(IMAGE), trained)
+    shares = layer.probabilities(layer.logits(IMAGE, None))
+    told = shares[:, 0] + 2 * shares[:, 1] + 4 * shares[:, 2]
+    assert layer.values()["dilation"] == pytest.approx(told.mean().item())
 
 
 @pytest.mark.parametrize("evaluation", ["hard", "expected"])
 def test_behind_the_sampled_share_training_takes_what_evaluation_takes(evaluation: str) -> None:
-    model = under_way(sampled=0.5, evaluation=evaluation).train()
+    model = under_way(sampling="soft", sampled=0.5, evaluation=evaluation).train()
     evaluated = model.eval()(IMAGE)
     model.train()
     assert not torch.allclose(model(IMAGE), evaluated)
@@ -459,7 +467,7 @@ def test_gradients_are_those_of_the_dense_reference(sampling: str, start: str) -
 
 @pytest.mark.parametrize(("activation", "share"), [("leaky_relu", 0.9), ("relu", 0.9), ("tanh", 0.57)])
 def test_it_can_start_at_the_layers_own_dilation(activation: str, share: float) -> None:
-    model = adapted(start="own", activation=activation, sigma=1e-6)
+    model = adapted(start="own", activation=activation, sigma=1e-6, evaluation="hard")
     layer = layer_of(model)
     torch.testing.assert_close(layer.logits(IMAGE, None).softmax(1)[:, 1].mean().item(), share, rtol=0, atol=0.01)
     advance(model, 0, 10)
@@ -468,14 +476,19 @@ def test_it_can_start_at_the_layers_own_dilation(activation: str, share: float) 
     groups = parameter_groups(model, lr=1e-3, weight_decay=0.1)
     assert any(layer.get_parameter("option_bias") is p for p in groups[-1]["params"])
     assert groups[-1]["weight_decay"] == 0
-    other = adapted(start="own", activation=activation)
+    other = adapted(start="own", activation=activation, evaluation="hard")
     other.load_state_dict(model.state_dict())
     close(other.eval()(IMAGE), model(IMAGE))
 
 
-def test_the_papers_setting_has_no_bias_and_is_the_default() -> None:
-    assert PixelAdaptive() == PixelAdaptive(sampling="soft", sampled=1.0, start="uniform", evaluation="hard")
+def test_by_default_there_is_no_noise_no_hard_choice_and_no_bias() -> None:
+    assert PixelAdaptive() == PixelAdaptive(sampling="none", sampled=1.0, start="uniform", evaluation="expected")
     assert "0.option_bias" not in adapted().state_dict()
+
+
+def test_what_earlier_versions_wrote_without_a_word_of_it_is_the_papers_setting() -> None:
+    written = with_older_fields(PixelAdaptive, {"method": "pixel_adaptive", "rates": (1, 2)})
+    assert PixelAdaptive(**written) == PixelAdaptive(rates=(1, 2), sampling="soft", evaluation="hard")
 
 
 @pytest.mark.parametrize(
