@@ -139,20 +139,26 @@ def pixel_row(shape: tuple[int, int, int, int], rounds: int) -> list[str]:
         rounds,
     )
     ratios = [training["kept"] / training["naive"], training["recomputed"] / training["naive"]]
-    found = [in_a_fresh_process(_hard_ratios_here, shape, 2 * rounds) for _ in range(PROCESSES)]
-    ratios += [statistics.median(values) for values in zip(*found, strict=True)]
+    evaluated = [in_a_fresh_process(_evaluation_ratios_here, shape, 2 * rounds) for _ in range(PROCESSES)]
+    ratios += [statistics.median(values) for values in zip(*evaluated, strict=True)]
     return [str(shape), *(f"{ratio:.2f}" for ratio in ratios)]
 
 
-def _hard_ratios_here(shape: tuple[int, int, int, int], rounds: int) -> tuple[float, float]:
-    """Hard evaluation, and its naive form, relative to one convolution."""
+def _evaluation_ratios_here(shape: tuple[int, int, int, int], rounds: int) -> tuple[float, ...]:
+    """The mean over options, the naive sum, the hard choice and its naive form, relative to one convolution."""
     given = Inputs(shape)
     with torch.no_grad():
         check_equal([given.hard_pixel_adaptive()], [given.hard_naive()], f"hard pixel_adaptive_conv2d {shape}")
-        hard = medians(
-            {"one": given.one_convolution, "hard": given.hard_pixel_adaptive, "naive": given.hard_naive}, rounds
-        )
-    return hard["hard"] / hard["one"], hard["naive"] / hard["one"]
+        check_equal([given.pixel_adaptive()], [given.naive_sum()], f"pixel_adaptive_conv2d {shape}")
+        calls = {
+            "one": given.one_convolution,
+            "mean": given.pixel_adaptive,
+            "naive": given.naive_sum,
+            "hard": given.hard_pixel_adaptive,
+            "naive, hard": given.hard_naive,
+        }
+        seconds = medians(calls, rounds)
+    return tuple(seconds[name] / seconds["one"] for name in list(calls)[1:])
 
 
 PROCESSES = 3
@@ -209,7 +215,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     scale_heads = ["(N, C, H, W)", "kept", "recomputed", "(plain conv2d)", "MiB deform", "MiB kept", "MiB recomputed"]
-    pixel_heads = ["(N, C, H, W)", "training, kept", "training, recomputed", "hard evaluation", "(naive, hard)"]
+    pixel_heads = ["(N, C, H, W)", "training, kept", "training, recomputed", "mean", "(naive)", "hard", "(naive, hard)"]
     text = "\n".join(
         [
             "# Per-pixel operators",
@@ -224,7 +230,7 @@ def main() -> None:
             ),
             table(
                 f"Pixel-wise adaptive dilation over {RATES}: training relative to the naive sum of convolutions, "
-                "evaluation relative to one convolution",
+                "evaluation, by the mean over options or the hard choice, relative to one convolution",
                 pixel_heads,
                 [pixel_row(shape, options.rounds) for shape in SHAPES],
             ),
