@@ -44,9 +44,10 @@ class PixelAdaptive(LayerMethod):
     without bias unless ``start`` asks for it, compute from the layer's input and, unless ``aggregation`` is
     ``"markov"``, the previous target's logits. The paper trains on Gumbel-softmax samples of them and evaluates the
     likeliest option, ``sampling="soft", evaluation="hard"``; without noise and with the mean over options, the default
-    here, networks come out better (``docs/learned_or_manual.md``). Markov adds ``len(rates) * C_in`` parameters a
-    layer. Until training begins the layer is the plain convolution, so the output is the original's bit for bit. A
-    layer of stride 2 costs four times what it would: it is computed at stride 1, and every second position kept.
+    here, digits of several sizes came out better and three real networks alike (``docs/learned_or_manual.md``). Markov
+    adds ``len(rates) * C_in`` parameters a layer. Until training begins the layer is the plain convolution, so the
+    output is the original's bit for bit. A layer of stride 2 costs four times what it would: it is computed at stride
+    1, and every second position kept.
     Paper: *PAD-Nets: learning dynamic receptive fields via pixel-wise adaptive dilation*, 2020; Eqs. 2-5.
 
     Attributes:
