@@ -307,13 +307,17 @@ def price_table(studies: Mapping[str, list[Row]]) -> list[str]:
     every: dict[str, list[float]] = {}
     lines = ["| steps | search | mIoU by seed | fixed | less a training of it, mean (pairs) |", "|---|---|---|---|---|"]
     for name, rows in studies.items():
+        steps = name.rsplit("_", 1)[1]
+        for members in grouped([row for row in rows if row.method == "dilation"]).values():
+            rate = members[0].params.get("rate")
+            lines.append(f"| {steps} | none: dilation {rate} | {listed(scores(members))} | {rate} | |")
         for members in grouped([row for row in rows if row.method == "learned_dilation"]).values():
             pairs = [(row, same(rows, "dilation", row.seed, rate=(fixed(row) or [0])[0])) for row in members]
             losses = [row.miou - other.miou for row, other in pairs if other and row.miou and other.miou]
             every.setdefault(setting(members[0]), []).extend(losses)
             lost = f"{mean(losses):+.3f} ({len(losses)})" if losses else "none was trained"
             lines.append(
-                f"| {name.rsplit('_', 1)[1]} | {setting(members[0])} | {listed(scores(members))} | "
+                f"| {steps} | {setting(members[0])} | {listed(scores(members))} | "
                 f"{'; '.join(map(fixed_in_words, members))} | {lost} |"
             )
     lines.append("")
