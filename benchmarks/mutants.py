@@ -100,9 +100,9 @@ MUTANTS = (
            "tests/methods/test_sharing.py::test_of_what_cannot_be_told_apart_the_preferred_option_is_fixed"),
     Mutant("methods/dilation_search.py", "self.companions if self.together else self.group", "self.group",
            "tests/methods/test_sharing.py"),
-    Mutant("methods/pixel_adaptive.py", 'logits / self.temperature if self.method.sampling == "none" else logits',
-           "logits",
-           "tests/methods/test_pixel_adaptive.py::test_without_noise_training_is_the_expected_evaluation_at_every_temperature"),
+    Mutant("methods/pixel_adaptive.py", "logits / self.method.temperature[1] if", "logits / self.temperature if",
+           "tests/methods/test_pixel_adaptive.py::"
+           "test_without_noise_training_ends_as_the_expected_evaluation_which_the_weights_alone_decide"),
     Mutant("surgery/freezing.py", "allowed = 32 *", "allowed = 1e9 *",
            "tests/surgery/test_freezing.py::test_a_plain_form_that_is_slightly_wrong_is_found"),
     Mutant("surgery/learning.py", '"lr": rate, "weight_decay": 0.0', '"lr": rate, "weight_decay": weight_decay',

@@ -71,8 +71,8 @@ class PixelAdaptive(LayerMethod):
             of each pixel at first (with ``"tanh"`` as much as it can give), by a bias of the logits that is learned:
             ``len(rates)`` further parameters a layer, which the paper has not.
         evaluation: ``"expected"`` takes the mean over options: where ``sampling`` is ``"none"`` over
-            ``softmax(h / temperature)``, as training does, else over ``softmax(h)``, which is how often a sample is
-            nearest to each option at any temperature. ``"hard"`` takes the likeliest option, as in the paper.
+            ``softmax(h / temperature)``, as training does at its end, else over ``softmax(h)``, which is how often a
+            sample is nearest to each option at any temperature. ``"hard"`` takes the likeliest option, as in the paper.
         sigma: standard deviation of the initial weights on the input, 0 < sigma < 1; near 0 all options are alike.
         learning_rate_multiplier: of the logits' weights, times the model's; their own optimizer group has no decay.
         reported: what ``receptive_field`` takes for the layer's dilation: the last map's ``"mean"``, or the ``"max"``
@@ -218,7 +218,7 @@ class PixelAdaptiveConv2d(PixelwiseConv2d):
         if self.training and self.record.progress < self.method.sampled:
             return self._sample(logits)
         if self.method.evaluation == "expected":
-            return self._shares_of(logits)
+            return self._expected_shares(logits)
         choice = torch.zeros_like(logits).scatter_(1, logits.max(1, keepdim=True).indices, 1.0)
         if not self.training:
             return choice
@@ -226,14 +226,15 @@ class PixelAdaptiveConv2d(PixelwiseConv2d):
         # Straight through: the choice's value, and the gradient of what it was chosen from.
         return choice + soft - soft.detach()
 
-    def _shares_of(self, logits: Tensor) -> Tensor:
-        """Every option's share of the mean that training sees, without noise the very weights that it takes."""
-        return torch.softmax(logits / self.temperature if self.method.sampling == "none" else logits, 1)
+    def _expected_shares(self, logits: Tensor) -> Tensor:
+        """Every option's share of the mean that training sees at its end."""
+        # Not the present temperature: what evaluates must follow from the weights, for a copy that lags a step too.
+        return torch.softmax(logits / self.method.temperature[1] if self.method.sampling == "none" else logits, 1)
 
     def _sample(self, logits: Tensor) -> Tensor:
         """What training takes, as ``sampling`` says."""
         if self.method.sampling == "none":
-            return self._shares_of(logits)
+            return torch.softmax(logits / self.temperature, 1)
         # Half precision rounds the noise to zero now and then, and its logarithm is then no number.
         precise = logits.to(working_dtype(logits.dtype))
         hard = self.method.sampling == "straight_through"
@@ -242,7 +243,7 @@ class PixelAdaptiveConv2d(PixelwiseConv2d):
     def _describe(self, logits: Tensor) -> None:
         """Keep the map, mean and variance of the expected dilation, and the share of pixels that choose each option."""
         options = torch.tensor(self.method.rates, dtype=logits.dtype, device=logits.device)
-        expected = (self._shares_of(logits) * options.view(1, -1, 1, 1)).sum(1, keepdim=True)
+        expected = (self._expected_shares(logits) * options.view(1, -1, 1, 1)).sum(1, keepdim=True)
         choice = logits.max(1, keepdim=True).indices
         chosen = functional.one_hot(choice[:, 0], options.numel()).to(logits.dtype)
         map = expected if self.method.evaluation == "expected" else options[choice]

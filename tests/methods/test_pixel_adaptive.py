@@ -108,7 +108,7 @@ def test_gated_logits_weigh_the_previous_layers_against_the_inputs() -> None:
 
 @pytest.mark.parametrize("aggregation", ["recurrent", "gated"])
 def test_every_layer_of_a_chain_gets_the_logits_of_the_one_before(aggregation: str) -> None:
-    model = under_way(CHAIN, aggregation=aggregation, evaluation="expected")
+    model = under_way(CHAIN, aggregation=aggregation, sampling="soft", evaluation="expected")
     first, second, third = (layer_of(model, name) for name in CHAIN)
     h1 = first.logits(IMAGE, None)
     y1 = model[1](pixel_adaptive_conv2d_reference(IMAGE, first.weight, first.bias, h1.softmax(1), (1, 2, 4)))
@@ -206,7 +206,9 @@ def test_logits_of_another_size_are_resized() -> None:
             output: Tensor = self[2](functional.avg_pool2d(self[0](input), 2, ceil_mode=True))
             return output
 
-    model = adapted(("0", "2"), Halving(*network()), aggregation="recurrent", evaluation="expected").eval()
+    model = adapted(
+        ("0", "2"), Halving(*network()), aggregation="recurrent", sampling="soft", evaluation="expected"
+    ).eval()
     advance(model, 0, 10)
     first, second = layer_of(model), layer_of(model, "2")
     halved = functional.avg_pool2d(first(IMAGE), 2, ceil_mode=True)
@@ -254,7 +256,7 @@ def test_copies_pickles_and_state_dicts_keep_the_chain() -> None:
 
 @pytest.mark.parametrize("evaluation", ["hard", "expected"])
 def test_maps_values_and_field_describe_the_one_network_that_evaluation_uses(evaluation: str) -> None:
-    model = under_way(evaluation=evaluation)
+    model = under_way(sampling="soft", evaluation=evaluation)
     layer = layer_of(model)
     model(IMAGE)
     logits = layer.logits(IMAGE, None)
@@ -419,13 +421,13 @@ def test_a_temperature_near_zero_is_the_dense_reference_of_one_option_a_pixel(sa
     torch.testing.assert_close(output[sure], expected[sure], rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("progress", [0, 0.5, 1])
-def test_without_noise_training_is_the_expected_evaluation_at_every_temperature(progress: float) -> None:
+def test_without_noise_training_ends_as_the_expected_evaluation_which_the_weights_alone_decide() -> None:
     layer = training_layer(sampling="none", temperature=(1.0, 0.1), evaluation="expected")
-    layer.advance(progress)
-    trained = layer(IMAGE)
-    layer.eval()
-    close(layer(IMAGE), trained)
+    evaluated = layer.eval()(IMAGE)
+    assert not torch.allclose(layer.train()(IMAGE), evaluated)
+    layer.advance(1)
+    close(layer(IMAGE), evaluated)
+    close(layer.eval()(IMAGE), evaluated)
     shares = layer.probabilities(layer.logits(IMAGE, None))
     told = shares[:, 0] + 2 * shares[:, 1] + 4 * shares[:, 2]
     assert layer.values()["dilation"] == pytest.approx(told.mean().item())
