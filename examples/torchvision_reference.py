@@ -1,5 +1,7 @@
 """Training as torchvision's references/segmentation do it (auxiliary loss, SGD, poly schedule), plus two lines."""
 
+from typing import Any
+
 import torch
 import torchvision
 from torch import nn
@@ -33,7 +35,7 @@ loader = DataLoader(splits.train, batch_size=4, shuffle=True, drop_last=True)
 model = torchvision.models.get_model(
     "fcn_resnet50", weights=None, weights_backbone=None, num_classes=splits.n_classes, aux_loss=True
 )
-parameters = [
+parameters: list[dict[str, Any]] = [
     {"params": [p for p in model.get_submodule("backbone").parameters() if p.requires_grad]},
     {"params": [p for p in model.get_submodule("classifier").parameters() if p.requires_grad]},
     {"params": [p for p in model.get_submodule("aux_classifier").parameters() if p.requires_grad], "lr": LR * 10},

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from autorf.driver.own_configurations import branches_of, suggested
-from autorf.driver.written_spaces import Space, check_function, check_metric, class_names
+from autorf.driver.written_spaces import Spaces, check_function, check_metric, class_names
 from autorf.errors import InputError
 from autorf.ops._arguments import image_sides, whole_number
 from autorf.running.loop_trial import LoopTrial
@@ -58,7 +58,7 @@ class Objective:
     def __init__(
         self,
         train: Callable[[LoopTrial], object],
-        space: Space | Sequence[Space],
+        space: Spaces,
         metric: str = "miou",
         *,
         steps: int | None = None,

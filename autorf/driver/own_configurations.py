@@ -1,11 +1,11 @@
 """Search spaces for searches that the user owns: as Optuna suggests them and as Ray Tune draws them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from autorf.driver.own_loop import check_space
 from autorf.driver.sampling import branch_name
-from autorf.driver.written_spaces import Space, written_spaces
+from autorf.driver.written_spaces import Spaces, written_spaces
 from autorf.errors import InputError, shown
 from autorf.methods import Method
 from autorf.study.own_loop import ARGUMENTS
@@ -19,7 +19,7 @@ METHOD = "method"
 """The parameter that says which entry of the space is meant; those of the entry begin with its name."""
 
 
-def branches_of(function: str, space: Space | Sequence[Space]) -> dict[str, ParsedSpace]:
+def branches_of(function: str, space: Spaces) -> dict[str, ParsedSpace]:
     """The entries of a search space by their names: the method's, numbered where several have one method.
 
     Raises:
@@ -75,7 +75,7 @@ def method_and_arguments(configuration: Mapping[str, Any], source: str) -> tuple
     return method, {key.removeprefix(ARGUMENTS): value for key, value in settings.items()}
 
 
-def tune_space(space: Space | Sequence[Space]) -> dict[str, Any]:
+def tune_space(space: Spaces) -> dict[str, Any]:
     """A search space as Ray Tune's ``param_space``, for whoever runs ``ray.tune.Tuner`` themselves.
 
     The training function reads what was drawn by :func:`autorf.tuned_method`. Every entry's axes are drawn, and those

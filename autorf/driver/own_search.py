@@ -7,7 +7,7 @@ from typing import Any
 
 from autorf.comparison import Comparison, compare_studies, results_of
 from autorf.driver.own_loop import search_own_loop
-from autorf.driver.written_spaces import Space, check_function, check_metric, class_names, written_spaces
+from autorf.driver.written_spaces import Spaces, check_function, check_metric, class_names, written_spaces
 from autorf.errors import InputError, SearchWarning, shown
 from autorf.ops._arguments import check_path, image_sides, whole_number
 from autorf.own_code.function import code_of_function
@@ -25,7 +25,7 @@ SEARCH = "search"
 
 def search(
     train: Callable[[LoopTrial], object],
-    space: Space | Sequence[Space],
+    space: Spaces,
     *,
     name: str,
     steps: int,

@@ -12,6 +12,9 @@ from autorf.training.results import METRICS
 Space = str | Mapping[str, Any] | Method
 """One entry of a search space: a built-in name or a path, a space written out, or a method as it is."""
 
+Spaces = Space | Sequence[object]
+"""One entry or several. A list of dictionaries whose values differ in type is a list of objects to a type checker."""
+
 
 def check_function(function: str, train: Any) -> None:
     """Raise ``InputError`` unless ``train`` can be called with a trial."""
