@@ -1,4 +1,4 @@
-"""A dilation for every pixel, a weighted one or one chosen among a few, that share one kernel."""
+"""A dilation for every pixel: of a few that share one kernel the weighted mean, or the one that is likeliest."""
 
 import math
 from collections.abc import Mapping
@@ -65,7 +65,7 @@ class PixelAdaptive(LayerMethod):
             sample is nearest to, with the sample's gradient, so that training sees single options as a hard evaluation
             does.
         sampled: the share of the training in which ``sampling`` holds, in [0, 1]; behind it training takes what
-            evaluation takes, a likeliest option with the gradient of ``softmax(h / temperature)``, and so do the
+            evaluation takes, the likeliest option with the gradient of ``softmax(h / temperature)``, and so do the
             statistics of batch normalisation. 1 is the paper's.
         start: ``"uniform"``: all options alike, but for ``sigma``; ``"own"``: the layer's own dilation, which has 0.9
             of each pixel at first (with ``"tanh"`` as much as it can give), by a bias of the logits that is learned:
